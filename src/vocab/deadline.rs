@@ -1,0 +1,29 @@
+//! A point in time after which nobody waits any more.
+
+use std::time::{Duration, Instant};
+
+/// The latest instant at which an answer is still wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Deadline(Instant);
+
+impl Deadline {
+    /// A deadline `after` from now.
+    pub fn after(after: Duration) -> Self {
+        Self(Instant::now() + after)
+    }
+
+    /// The instant itself, for timers.
+    pub fn instant(self) -> Instant {
+        self.0
+    }
+
+    /// The earlier of this deadline and `after` from now.
+    pub fn capped(self, after: Duration) -> Self {
+        self.min(Self::after(after))
+    }
+
+    /// Time left; zero once passed.
+    pub fn remaining(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+}

@@ -1,0 +1,20 @@
+//! Words every layer shares: principals, classes, reasons, ids, limits, time.
+//!
+//! Layer 0. Nothing here knows HTTP, JSON-RPC or tokio.
+
+pub mod class;
+pub mod clock;
+pub mod deadline;
+pub mod id;
+pub mod limits;
+pub mod outcome;
+pub mod principal;
+pub mod reason;
+
+pub use class::Class;
+pub use clock::Clock;
+pub use deadline::Deadline;
+pub use id::RecordId;
+pub use outcome::{Denial, Fault, FaultKind, Side};
+pub use principal::{Principal, PrincipalKey};
+pub use reason::Reason;
