@@ -9,7 +9,9 @@ pub mod id;
 pub mod limits;
 pub mod outcome;
 pub mod principal;
+pub mod problem;
 pub mod reason;
+pub mod revision;
 
 pub use class::Class;
 pub use clock::Clock;
@@ -17,4 +19,6 @@ pub use deadline::Deadline;
 pub use id::RecordId;
 pub use outcome::{Denial, Fault, FaultKind, Side};
 pub use principal::{Principal, PrincipalKey};
+pub use problem::Problem;
 pub use reason::Reason;
+pub use revision::Revision;
