@@ -11,7 +11,7 @@ pub const H2_STREAMS_MAX: u32 = 100;
 /// HTTP/2 header list.
 pub const H2_HEADER_LIST_BYTES_MAX: u32 = 32 * 1024;
 /// Members of one JSON object in a message.
-pub const JSON_MEMBERS_MAX: usize = 4_096;
+pub const JSON_MEMBERS_MAX: usize = 65_536;
 /// Length of a JSON-RPC id, as raw token.
 pub const RPC_ID_BYTES_MAX: usize = 256;
 /// Length of a tool or prompt name a client may send.

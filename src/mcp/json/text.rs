@@ -1,0 +1,120 @@
+//! JSON strings: scanning, unescaping, escaping.
+
+use std::borrow::Cow;
+
+use super::JsonError;
+
+/// Validates a string whose opening quote stands before `at`; returns the offset after the closing quote.
+pub(super) fn scan_string(bytes: &[u8], mut at: usize) -> Result<usize, JsonError> {
+    loop {
+        let rest = bytes.get(at..).unwrap_or_default();
+        let stop = rest.iter().position(|b| matches!(b, b'"' | b'\\' | 0..=0x1f));
+        at += stop.ok_or(JsonError::Syntax { at: bytes.len() })?;
+        match bytes.get(at) {
+            Some(b'"') => return Ok(at + 1),
+            Some(b'\\') => at = scan_escape(bytes, at)?,
+            _ => return Err(JsonError::Syntax { at }),
+        }
+    }
+}
+
+fn scan_escape(bytes: &[u8], at: usize) -> Result<usize, JsonError> {
+    match bytes.get(at + 1) {
+        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),
+        Some(b'u') => match hex4(bytes, at + 2).ok_or(JsonError::Syntax { at })? {
+            0xd800..=0xdbff => {
+                let low = bytes.get(at + 6..at + 8) == Some(b"\\u");
+                match hex4(bytes, at + 8) {
+                    Some(0xdc00..=0xdfff) if low => Ok(at + 12),
+                    _ => Err(JsonError::Surrogate),
+                }
+            }
+            0xdc00..=0xdfff => Err(JsonError::Surrogate),
+            _ => Ok(at + 6),
+        },
+        _ => Err(JsonError::Syntax { at }),
+    }
+}
+
+fn hex4(bytes: &[u8], at: usize) -> Option<u32> {
+    let digits = bytes.get(at..at + 4)?;
+    if !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
+/// The meaning of a JSON string token, quotes included. Borrows when nothing is escaped.
+///
+/// # Errors
+/// [`JsonError::Shape`] for a token that is no string, else as [`JsonError`].
+pub fn unquote(raw: &str) -> Result<Cow<'_, str>, JsonError> {
+    let inner = raw.strip_prefix('"').and_then(|r| r.strip_suffix('"'));
+    let inner = inner.ok_or(JsonError::Shape("expected a string"))?;
+    if !inner.contains('\\') {
+        return Ok(Cow::Borrowed(inner));
+    }
+    let mut out = String::with_capacity(inner.len());
+    let mut rest = inner;
+    while let Some((plain, escape)) = rest.split_once('\\') {
+        out.push_str(plain);
+        let (meaning, used) = unescape(escape)?;
+        out.push(meaning);
+        rest = escape.get(used..).ok_or(JsonError::Surrogate)?;
+    }
+    out.push_str(rest);
+    Ok(Cow::Owned(out))
+}
+
+/// Meaning of the escape whose backslash was cut off, and how many bytes it took.
+fn unescape(text: &str) -> Result<(char, usize), JsonError> {
+    let bytes = text.as_bytes();
+    let simple = match bytes.first() {
+        Some(b'n') => '\n',
+        Some(b't') => '\t',
+        Some(b'r') => '\r',
+        Some(b'b') => '\u{8}',
+        Some(b'f') => '\u{c}',
+        Some(b @ (b'"' | b'\\' | b'/')) => char::from(*b),
+        Some(b'u') => return unescape_unicode(bytes),
+        _ => return Err(JsonError::Syntax { at: 0 }),
+    };
+    Ok((simple, 1))
+}
+
+fn unescape_unicode(bytes: &[u8]) -> Result<(char, usize), JsonError> {
+    let first = hex4(bytes, 1).ok_or(JsonError::Syntax { at: 0 })?;
+    if let Some(c) = char::from_u32(first) {
+        return Ok((c, 5));
+    }
+    let second = hex4(bytes, 7).filter(|low| (0xdc00..0xe000).contains(low) && (0xd800..0xdc00).contains(&first));
+    let second = second.ok_or(JsonError::Surrogate)?;
+    let code = 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00);
+    char::from_u32(code).map(|c| (c, 11)).ok_or(JsonError::Surrogate)
+}
+
+/// Appends `text` as a JSON string token, quotes included.
+pub fn push_string(out: &mut Vec<u8>, text: &str) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    out.push(b'"');
+    for chunk in text.as_bytes().chunk_by(|a, b| plain(*a) && plain(*b)) {
+        match chunk {
+            [b'"'] => out.extend_from_slice(b"\\\""),
+            [b'\\'] => out.extend_from_slice(b"\\\\"),
+            [b'\n'] => out.extend_from_slice(b"\\n"),
+            [b'\r'] => out.extend_from_slice(b"\\r"),
+            [b'\t'] => out.extend_from_slice(b"\\t"),
+            [b] if !plain(*b) => {
+                let digit = |n: u8| HEX.get(usize::from(n)).copied().unwrap_or(b'0');
+                out.extend_from_slice(&[b'\\', b'u', b'0', b'0', digit(b >> 4), digit(b & 15)]);
+            }
+            run => out.extend_from_slice(run),
+        }
+    }
+    out.push(b'"');
+}
+
+/// DEL is escaped too: it is harmless in JSON but not in a terminal.
+fn plain(b: u8) -> bool {
+    b >= 0x20 && b != b'"' && b != b'\\' && b != 0x7f
+}
