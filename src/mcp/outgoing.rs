@@ -1,0 +1,70 @@
+//! What the gateway asks an upstream, in canonical form.
+
+use super::message::Reference;
+use super::method::Method;
+use super::raw::RawJson;
+use super::reply::LogLevel;
+
+/// A request to an upstream. Every byte of it was built or validated here.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// The method.
+    pub method: Method,
+    /// The upstream's own name of a tool or prompt.
+    pub name: Option<String>,
+    /// The upstream's own URI of a resource.
+    pub uri: Option<String>,
+    /// `arguments`, byte for byte as the client sent them.
+    pub arguments: Option<RawJson>,
+    /// The upstream's own cursor.
+    pub cursor: Option<String>,
+    /// `ref` of a completion, in the upstream's own names.
+    pub reference: Option<Reference>,
+    /// `argument` of a completion.
+    pub argument: Option<RawJson>,
+    /// `context` of a completion.
+    pub context: Option<RawJson>,
+    /// `level` of `logging/setLevel`.
+    pub level: Option<LogLevel>,
+    /// `inputResponses` of a retry.
+    pub input_responses: Option<RawJson>,
+    /// The upstream's own `requestState`.
+    pub request_state: Option<String>,
+    /// Capabilities declared to the upstream on the client's behalf: an object.
+    pub client_capabilities: RawJson,
+    /// Log level wanted on this request's stream.
+    pub log_level: Option<LogLevel>,
+    /// The client asked for progress; the token itself is minted per upstream.
+    pub wants_progress: bool,
+    /// Our own `traceparent` for this call.
+    pub traceparent: Option<String>,
+    /// `_meta` members no specification reserves.
+    pub meta_extra: Vec<(String, RawJson)>,
+    /// Mirrored parameters, header name (`mcp-param-…`, lower case) and encoded value, from the upstream's own schema.
+    pub mirrored: Vec<(http::HeaderName, http::HeaderValue)>,
+}
+
+impl Outgoing {
+    /// A request of `method` without parameters.
+    pub fn new(method: Method) -> Self {
+        Self {
+            method,
+            name: None,
+            uri: None,
+            arguments: None,
+            cursor: None,
+            reference: None,
+            argument: None,
+            context: None,
+            level: None,
+            input_responses: None,
+            request_state: None,
+            client_capabilities: RawJson::of_static("{}"),
+            log_level: None,
+            wants_progress: false,
+            traceparent: None,
+            meta_extra: Vec::new(),
+            mirrored: Vec::new(),
+        }
+    }
+}
