@@ -4,5 +4,6 @@
 //! `identity`, `limit`, `catalog`, `upstream`; `pipeline`; `server`, `admin`; `app`, `cli`.
 //! A module uses lower layers only. See `docs/ARCHITECTURE.md`.
 
+pub mod identity;
 pub mod net;
 pub mod vocab;
