@@ -1,6 +1,7 @@
 //! From headers to a principal. Most requests repeat a credential, so the answer is usually one hash and one lookup away.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -30,6 +31,8 @@ pub struct Authenticator {
     issuers: Vec<Issuer>,
     api_keys: ApiKeys,
     clock: Clock,
+    /// The latest time seen. A clock that is set back does not revive what has expired; a new authenticator starts afresh.
+    latest_ms: AtomicU64,
     /// SHA-256 of (resource, token) -> what verification found. The token itself is not kept.
     verified: Cache<[u8; 32], Arc<Verified>>,
 }
@@ -79,6 +82,7 @@ impl Authenticator {
             issuers: settings.issuers.into_iter().map(issuer).collect::<Result<_, _>>()?,
             api_keys: ApiKeys::new(&settings.api_keys),
             clock,
+            latest_ms: AtomicU64::new(0),
             verified: Cache::builder().max_capacity(TOKEN_CACHE_ENTRIES_MAX).time_to_live(CACHE_TTL).build(),
         })
     }
@@ -156,7 +160,7 @@ impl Authenticator {
     fn step(&self, headers: &HeaderMap, resource: &Resource) -> Step<'_> {
         let step = match bearer::token(headers) {
             Ok(None) => Step::Done(self.without_credential(resource)),
-            Ok(Some(token)) if token.starts_with(KEY_PREFIX) => Step::Done(self.api_keys.verify(token, self.clock.unix_s())),
+            Ok(Some(token)) if token.starts_with(KEY_PREFIX) => Step::Done(self.api_keys.verify(token, self.now_ms() / 1_000)),
             Ok(Some(token)) => self.token(token, resource),
             Err(refusal) => Step::Done(Err(refusal)),
         };
@@ -174,11 +178,22 @@ impl Authenticator {
         }
     }
 
-    fn token(&self, token: &str, resource: &Resource) -> Step<'_> {
+    /// Milliseconds since the Unix epoch, never less than before.
+    fn now_ms(&self) -> u64 {
         let now_ms = self.clock.unix_ms();
+        let latest_ms = self.latest_ms.load(Ordering::Relaxed);
+        // Written once a second at most: every request on every core reads it.
+        if now_ms >= latest_ms.saturating_add(1_000) {
+            self.latest_ms.fetch_max(now_ms, Ordering::Relaxed);
+        }
+        now_ms.max(latest_ms)
+    }
+
+    fn token(&self, token: &str, resource: &Resource) -> Step<'_> {
+        let now_ms = self.now_ms();
         let cache_key = sha256_of(&[resource.url.as_bytes(), token.as_bytes()]);
         if let Some(hit) = self.verified.get(&cache_key) {
-            if hit.jwks.holds(&hit.fingerprint, now_ms) {
+            if hit.jwks.holds(&hit.fingerprint) {
                 let in_time = hit.validity.check(now_ms / 1_000);
                 return Step::Done(in_time.map(|()| hit.principal.clone()).map_err(invalid));
             }

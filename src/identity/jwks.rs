@@ -10,6 +10,7 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::Mutex;
 use url::Url;
 
+use super::discovery;
 use super::jwk::{self, Key, KeyList};
 use super::settings::{IssuerSettings, JwksSource};
 use crate::net::{DialPolicy, Fetch, Origin};
@@ -48,6 +49,7 @@ pub(super) struct Jwks {
     /// Held while loading, so that there is one load at a time.
     flight: Mutex<()>,
     due_ms: AtomicU64,
+    attempted_ms: AtomicU64,
     demanded_ms: AtomicU64,
     failures: AtomicU32,
 }
@@ -63,18 +65,19 @@ impl Jwks {
             source: settings.jwks.clone(),
             policy: DialPolicy {
                 allow_private: settings.allow_private_addresses,
-                allow_loopback: consents_to_loopback(&settings.jwks),
+                allow_loopback: consents_to_loopback(settings),
             },
             fetch,
             clock,
             current: ArcSwapOption::empty(),
             flight: Mutex::new(()),
             due_ms: AtomicU64::new(0),
+            attempted_ms: AtomicU64::new(0),
             demanded_ms: AtomicU64::new(0),
             failures: AtomicU32::new(0),
         };
         match &settings.jwks {
-            JwksSource::Url(_) => {}
+            JwksSource::Url(_) | JwksSource::Discovered => {}
             JwksSource::Static(document) => jwks.accept(document, FRESH_MS_MAX)?,
             JwksSource::File(path) => jwks.accept(&read_now(path)?, FILE_PERIOD_MS)?,
         }
@@ -84,19 +87,19 @@ impl Jwks {
     /// The keys, unless there are none or they are too old to be trusted.
     pub(super) fn current(&self) -> Option<Arc<Loaded>> {
         let loaded = self.current.load_full()?;
-        self.is_usable(&loaded, self.clock.unix_ms()).then_some(loaded)
+        self.is_usable(&loaded).then_some(loaded)
     }
 
     /// Whether the key with `fingerprint` is one of the current keys. Cheap: runs for every request.
-    pub(super) fn holds(&self, fingerprint: &[u8; 32], now_ms: u64) -> bool {
+    pub(super) fn holds(&self, fingerprint: &[u8; 32]) -> bool {
         let current = self.current.load();
-        current.as_ref().is_some_and(|loaded| {
-            self.is_usable(loaded, now_ms) && loaded.list.keys.iter().any(|k| k.fingerprint == *fingerprint)
-        })
+        current
+            .as_ref()
+            .is_some_and(|loaded| self.is_usable(loaded) && loaded.list.keys.iter().any(|k| k.fingerprint == *fingerprint))
     }
 
-    fn is_usable(&self, loaded: &Loaded, now_ms: u64) -> bool {
-        matches!(self.source, JwksSource::Static(_)) || now_ms.saturating_sub(loaded.loaded_ms) < STALE_MS_MAX
+    fn is_usable(&self, loaded: &Loaded) -> bool {
+        matches!(self.source, JwksSource::Static(_)) || self.clock.unix_ms().saturating_sub(loaded.loaded_ms) < STALE_MS_MAX
     }
 
     /// Loads again because a token needs a key that is not here; does nothing within [`DEMAND_GAP_MS_MIN`] of the last time.
@@ -115,7 +118,11 @@ impl Jwks {
 
     /// Loads again if the keys are no longer fresh.
     pub(super) async fn refresh_due(&self) {
-        let due = || self.clock.unix_ms() >= self.due_ms.load(Ordering::Relaxed);
+        // A clock that was set back before the last attempt would otherwise put the next one off by as much.
+        let due = || {
+            let now_ms = self.clock.unix_ms();
+            now_ms >= self.due_ms.load(Ordering::Relaxed) || now_ms < self.attempted_ms.load(Ordering::Relaxed)
+        };
         if !due() || matches!(self.source, JwksSource::Static(_)) {
             return;
         }
@@ -127,6 +134,7 @@ impl Jwks {
 
     /// One attempt. A failure keeps what there is and schedules the next attempt.
     async fn load(&self) {
+        self.attempted_ms.store(self.clock.unix_ms(), Ordering::Relaxed);
         let done = match self.read().await {
             Ok((document, fresh_ms)) => self.accept(&document, fresh_ms),
             Err(why) => Err(why),
@@ -146,12 +154,18 @@ impl Jwks {
         match &self.source {
             JwksSource::Static(document) => Ok((document.clone(), FRESH_MS_MAX)),
             JwksSource::File(path) => Ok((read_file(path).await?, FILE_PERIOD_MS)),
-            JwksSource::Url(url) => {
-                let got = self.fetch.get(url, self.policy, JWKS_BYTES_MAX).await.map_err(|e| e.to_string())?;
-                let claimed_ms = got.max_age_s.map_or(FRESH_MS_DEFAULT, |s| s.saturating_mul(1_000));
-                Ok((got.body, claimed_ms.clamp(FRESH_MS_MIN, FRESH_MS_MAX)))
+            JwksSource::Url(url) => self.download(url, self.policy).await,
+            JwksSource::Discovered => {
+                let (url, policy) = discovery::keys_of(&self.issuer, self.policy, &self.fetch).await?;
+                self.download(&url, policy).await
             }
         }
+    }
+
+    async fn download(&self, url: &Url, policy: DialPolicy) -> Result<(Bytes, u64), String> {
+        let got = self.fetch.get(url, policy, JWKS_BYTES_MAX).await.map_err(|e| format!("{url}: {e}"))?;
+        let claimed_ms = got.max_age_s.map_or(FRESH_MS_DEFAULT, |s| s.saturating_mul(1_000));
+        Ok((got.body, claimed_ms.clamp(FRESH_MS_MIN, FRESH_MS_MAX)))
     }
 
     fn accept(&self, document: &[u8], fresh_ms: u64) -> Result<(), String> {
@@ -192,9 +206,13 @@ impl Loaded {
 }
 
 /// A loopback address written by the operator is its own consent.
-fn consents_to_loopback(source: &JwksSource) -> bool {
-    let url: Option<&Url> = if let JwksSource::Url(url) = source { Some(url) } else { None };
-    url.and_then(Origin::of).is_some_and(|origin| origin.names_loopback())
+fn consents_to_loopback(settings: &IssuerSettings) -> bool {
+    let origin = match &settings.jwks {
+        JwksSource::Url(url) => Origin::of(url),
+        JwksSource::Discovered => settings.issuer.parse().ok().as_ref().and_then(Origin::of),
+        JwksSource::File(_) | JwksSource::Static(_) => None,
+    };
+    origin.is_some_and(|origin| origin.names_loopback())
 }
 
 fn read_now(path: &Path) -> Result<Vec<u8>, String> {

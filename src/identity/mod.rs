@@ -10,6 +10,7 @@ mod challenge;
 mod claims;
 mod crypto;
 pub mod dev;
+mod discovery;
 mod jwk;
 mod jwks;
 mod jwt;

@@ -48,6 +48,8 @@ pub struct IssuerSettings {
 pub enum JwksSource {
     /// A file, read again when it changes.
     File(PathBuf),
+    /// A document on the network that the issuer's metadata names, looked up at every load.
+    Discovered,
     /// A document on the network, fetched again when it is no longer fresh.
     Url(Url),
     /// The document itself; never changes.

@@ -278,3 +278,53 @@ async fn keeping_fresh_ends_when_told() {
     stop.cancel();
     running.await.unwrap();
 }
+
+#[tokio::test]
+async fn keys_are_discovered_from_the_issuer_itself_only() {
+    let keys = Endpoint::start(&document(&[ED.jwk("ed")])).await;
+    let metadata = Endpoint::start("").await;
+    let issuer_at = |metadata: &Endpoint| format!("http://{}/tenant", metadata.url.authority());
+    let name = issuer_at(&metadata);
+    let token = {
+        let mut claims = good_claims();
+        claims["iss"] = name.as_str().into();
+        ED.token_of("EdDSA", &good_header().to_string(), &claims.to_string())
+    };
+    let discovering = || {
+        let settings = IssuerSettings { issuer: name.clone(), ..issuer(JwksSource::Discovered) };
+        authenticator(settings, &Clock::system())
+    };
+    // The same endpoint serves metadata and keys: its own origin keeps the consent that naming it gave.
+    let own = json!({"issuer": name, "jwks_uri": format!("{name}/jwks"), "keys": [ED.jwk("ed")]}).to_string();
+    metadata.serve(&own);
+    ask(&discovering(), &token).await.unwrap();
+    assert_eq!(metadata.hits(), 2);
+    for (case, document) in [
+        ("another issuer", json!({"issuer": format!("{name}/"), "jwks_uri": format!("{name}/jwks"), "keys": [ED.jwk("ed")]})),
+        ("no issuer", json!({"jwks_uri": format!("{name}/jwks"), "keys": [ED.jwk("ed")]})),
+        ("no keys", json!({"issuer": name})),
+        ("learnt loopback", json!({"issuer": name, "jwks_uri": keys.url.as_str()})),
+        ("learnt loopback name", json!({"issuer": name, "jwks_uri": keys.url.as_str().replace("127.0.0.1", "localhost")})),
+        ("learnt metadata service", json!({"issuer": name, "jwks_uri": "https://169.254.169.254/jwks"})),
+        ("learnt file", json!({"issuer": name, "jwks_uri": "file:///etc/passwd"})),
+    ] {
+        metadata.serve(&document.to_string());
+        assert_eq!(ask(&discovering(), &token).await.unwrap_err(), Refusal::Unavailable, "{case}");
+    }
+    assert_eq!(keys.hits(), 0, "an address learnt from outside was dialled");
+}
+
+#[tokio::test]
+async fn a_clock_set_back_does_not_put_off_loading() {
+    let clock = Clock::system();
+    let endpoint = Endpoint::start(&document(&[ED.jwk("ed")])).await;
+    let authenticator = authenticator(issuer(endpoint.source()), &clock);
+    authenticator.refresh_due().await;
+    authenticator.refresh_due().await;
+    assert_eq!(endpoint.hits(), 1);
+    clock.advance_ms(-3_600_000);
+    authenticator.refresh_due().await;
+    assert_eq!(endpoint.hits(), 2);
+    authenticator.refresh_due().await;
+    assert_eq!(endpoint.hits(), 2);
+}
