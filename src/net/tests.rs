@@ -168,6 +168,9 @@ async fn tls_needs_a_trusted_certificate_for_the_very_host() {
         let untrusting = Fetch::new(client_config(None).unwrap()).get(&url, LOOPBACK, 100).await;
         assert!(matches!(untrusting, Err(FetchError::Dial(DialError::Tls(_)))), "{untrusting:?}");
     }
+    let url = Url::parse(&format!("https://localhost:{}/jwks", address.port())).unwrap();
+    let rootless = Fetch::new(tls::config_without_roots()).get(&url, LOOPBACK, 100).await.unwrap_err();
+    assert!(rootless.to_string().contains("no CA certificates"), "{rootless}");
     let (address, ca) = tls_server(dir.path(), &["other.example"]).await;
     let url = Url::parse(&format!("https://localhost:{}/", address.port())).unwrap();
     let got = Fetch::new(client_config(Some(&ca)).unwrap()).get(&url, LOOPBACK, 100).await;

@@ -49,6 +49,10 @@ pub fn client_config(extra_ca: Option<&Path>) -> Result<Arc<ClientConfig>, TlsEr
         Err(error) if extra_ca.is_some() => return Err(error.into()),
         Err(_) => Arc::new(NoRoots(provider.clone())),
     };
+    config_with(provider, verifier)
+}
+
+fn config_with(provider: Arc<CryptoProvider>, verifier: Arc<dyn ServerCertVerifier>) -> Result<Arc<ClientConfig>, TlsError> {
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
         .dangerous()
@@ -56,6 +60,12 @@ pub fn client_config(extra_ca: Option<&Path>) -> Result<Arc<ClientConfig>, TlsEr
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
+}
+
+/// What a machine without CA certificates gets.
+#[cfg(test)]
+pub(super) fn config_without_roots() -> Arc<ClientConfig> {
+    config_with(provider(), Arc::new(NoRoots(provider()))).unwrap()
 }
 
 fn read_ca(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
