@@ -4,4 +4,5 @@
 //! `identity`, `limit`, `catalog`, `upstream`; `pipeline`; `server`, `admin`; `app`, `cli`.
 //! A module uses lower layers only. See `docs/ARCHITECTURE.md`.
 
+pub mod config;
 pub mod vocab;
