@@ -1,0 +1,92 @@
+//! From the raw file to the checked config: every rule of the format, all mistakes reported.
+//!
+//! Each check returns what the program needs, or `None` after it reported why not.
+
+mod address;
+mod door;
+mod files;
+mod identity;
+mod operation;
+mod policies;
+mod routes;
+mod settings;
+mod upstreams;
+
+use std::path::{Path, PathBuf};
+
+use super::checked::Config;
+use super::raw::Raw;
+use super::report::{Report, resolve};
+
+/// Checks everything and builds the config. `referenced` are the files that `${file:}` named.
+pub(super) fn check(raw: Raw, file: &Path, referenced: Vec<PathBuf>, report: &mut Report) -> Option<Config> {
+    let mut cx = Cx { dir: file.parent()?.to_owned(), watched: referenced, report };
+    cx.watched.push(file.to_owned());
+    match raw.version {
+        Some(1) => {}
+        Some(_) => cx.report.problem("version", "is not a version this build reads", "write `version: 1`"),
+        None => cx.report.missing("version", "write `version: 1`"),
+    }
+    let door = door::check(&raw, &mut cx);
+    let data_dir = match raw.data_dir.as_deref() {
+        Some("") => cx.refuse("data_dir", "is empty", "leave it out for ../data"),
+        given => Some(resolve(&cx.dir, given.unwrap_or("../data"))),
+    };
+    let limits = settings::limits(raw.limits.unwrap_or_default(), &mut cx);
+    let identity = identity::check(raw.identity.unwrap_or_default(), door.reach, &mut cx);
+    let (upstreams, names) = upstreams::check(raw.upstreams, &mut cx);
+    let routes = routes::check(raw.routes, &names, &mut cx);
+    let policies = policies::check(raw.policies, &mut cx);
+    operation::state(raw.state, &mut cx);
+    let audit = operation::audit(raw.audit.unwrap_or_default(), data_dir.as_deref(), &mut cx);
+    let telemetry = operation::telemetry(raw.telemetry.unwrap_or_default(), &mut cx);
+    let admin = operation::admin(raw.admin, door.listen, &mut cx);
+    if cx.report.any() {
+        return None;
+    }
+    let mut watched = cx.watched;
+    watched.sort();
+    watched.dedup();
+    Some(Config {
+        file: file.to_owned(),
+        listen: door.listen?,
+        public_url: door.public_url,
+        data_dir: data_dir?,
+        tls: door.tls?,
+        allowed_origins: door.allowed_origins,
+        allowed_hosts: door.allowed_hosts,
+        limits: limits?,
+        identity: identity?,
+        routes,
+        upstreams,
+        policies,
+        observe_only: raw.danger_observe_only.unwrap_or(false),
+        audit: audit?,
+        telemetry: telemetry?,
+        admin: admin?,
+        watched,
+    })
+}
+
+/// What every check needs.
+struct Cx<'r> {
+    /// The directory that relative paths start from.
+    dir: PathBuf,
+    /// Files whose change means a reload.
+    watched: Vec<PathBuf>,
+    report: &'r mut Report,
+}
+
+impl Cx<'_> {
+    /// Reports a mistake and gives the nothing that a failed check returns.
+    fn refuse<T>(&mut self, path: &str, message: impl Into<String>, hint: impl Into<String>) -> Option<T> {
+        self.report.problem(path, message, hint);
+        None
+    }
+
+    /// As [`Cx::refuse`], for a required key that is absent.
+    fn missing<T>(&mut self, path: &str, hint: &str) -> Option<T> {
+        self.report.missing(path, hint);
+        None
+    }
+}

@@ -1,0 +1,107 @@
+//! What operators look at: `state`, `audit`, `telemetry`, `admin`.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use super::Cx;
+use super::door::{hosts, socket};
+use crate::config::checked::{Admin, Audit, Durability, LogFormat, Telemetry};
+use crate::config::raw;
+use crate::config::report::{item_path, resolve};
+use crate::config::shape::WordOr;
+
+pub(super) fn state(raw: Option<raw::State>, cx: &mut Cx<'_>) {
+    if let Some(raw) = raw
+        && let Some(file) = raw.embedded
+        && file != "state.db"
+    {
+        cx.report.not_built("state.embedded", "other than state.db", "leave `state` out");
+    }
+}
+
+pub(super) fn audit(raw: raw::Audit, data_dir: Option<&Path>, cx: &mut Cx<'_>) -> Option<Audit> {
+    let durability = match raw.durability.as_deref() {
+        None | Some("write") => Some(Durability::Write),
+        Some("danger_none") => Some(Durability::DangerNone),
+        Some("sync") => {
+            cx.report.not_built("audit.durability", "sync", "write, or leave it out");
+            None
+        }
+        Some(_) => cx.refuse("audit.durability", "is not a durability", "write or danger_none"),
+    };
+    let file = match raw.sinks {
+        None => Some("audit".to_owned()),
+        Some(sinks) => sink(sinks, cx),
+    };
+    let pointers = raw.record_arguments.unwrap_or_default();
+    for (i, pointer) in pointers.iter().enumerate() {
+        if !is_pointer(pointer) {
+            let hint = "such as /path or /options/mode; `~` is ~0 and `/` inside a key is ~1";
+            cx.report.problem(&item_path("audit.record_arguments", i), "is not a JSON pointer to an argument", hint);
+        }
+    }
+    Some(Audit { durability: durability?, file: resolve(data_dir?, &file?), record_arguments: pointers })
+}
+
+fn sink(sinks: Vec<raw::Sink>, cx: &mut Cx<'_>) -> Option<String> {
+    if sinks.len() > 1 {
+        cx.report.not_built("audit.sinks[1]", "", "give a single `{ file: NAME }`");
+    }
+    let Some(first) = sinks.into_iter().next() else {
+        return cx.refuse("audit.sinks", "is empty: nothing would be recorded", "leave it out for [{ file: audit }]");
+    };
+    match first.file {
+        Some(file) if !file.is_empty() && !file.contains('\0') => Some(file),
+        Some(_) => cx.refuse("audit.sinks[0].file", "is not a path", "such as audit"),
+        None => cx.missing("audit.sinks[0].file", "such as { file: audit }"),
+    }
+}
+
+/// RFC 6901 section 3; the empty pointer, all arguments at once, is refused: it would put everything in clear.
+fn is_pointer(text: &str) -> bool {
+    text.starts_with('/') && text.split('~').skip(1).all(|after| after.starts_with(['0', '1']))
+}
+
+pub(super) fn telemetry(raw: raw::Telemetry, cx: &mut Cx<'_>) -> Option<Telemetry> {
+    let log = raw.log.unwrap_or_else(|| "info".to_owned());
+    let log = if log.split(',').all(is_directive) {
+        Some(log)
+    } else {
+        cx.refuse("telemetry.log", "is not a log level", "off, error, warn, info, debug or trace, or target=level,target=level")
+    };
+    let log_format = match raw.log_format.as_deref() {
+        None | Some("json") => Some(LogFormat::Json),
+        Some("text") => Some(LogFormat::Text),
+        Some(_) => cx.refuse("telemetry.log_format", "is not a log format", "json or text"),
+    };
+    Some(Telemetry { log: log?, log_format: log_format? })
+}
+
+fn is_directive(text: &str) -> bool {
+    let (target, level) = text.split_once('=').map_or(("all", text), |(target, level)| (target, level));
+    let is_target = !target.is_empty() && target.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | ':'));
+    is_target && matches!(level, "off" | "error" | "warn" | "info" | "debug" | "trace")
+}
+
+/// `Some(None)`: there is to be no such listener.
+pub(super) fn admin(raw: Option<WordOr<raw::Admin>>, door: Option<SocketAddr>, cx: &mut Cx<'_>) -> Option<Option<Admin>> {
+    let raw = match raw {
+        None => raw::Admin::default(),
+        Some(WordOr::Table(table)) => table,
+        Some(WordOr::Word(word)) if word == "none" => return Some(None),
+        Some(WordOr::Word(_)) => return cx.refuse("admin", "is not a listener", "{ listen: 127.0.0.1:9443 } or none"),
+    };
+    let listen = socket("admin.listen", raw.listen.as_deref().unwrap_or("127.0.0.1:9443"), cx);
+    if let Some(listen) = listen {
+        if !listen.ip().to_canonical().is_loopback() {
+            let hint = "let admin.listen be a loopback address";
+            cx.report.problem("admin.listen", "is not loopback, and TLS for operators is not built yet: admin.tls", hint);
+        }
+        if listen.port() != 0 && door.is_some_and(|door| door.port() == listen.port()) {
+            let hint = "operators and agents never share a port";
+            cx.report.problem("admin.listen", "has the port of `listen`", hint);
+        }
+    }
+    let allowed_hosts = hosts("admin.allowed_hosts", raw.allowed_hosts.as_deref(), cx);
+    Some(Some(Admin { listen: listen?, allowed_hosts }))
+}

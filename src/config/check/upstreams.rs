@@ -1,0 +1,237 @@
+//! `upstreams`: names, transports and credentials.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+use secrecy::SecretString;
+
+use super::Cx;
+use super::address::{Consent, outward};
+use super::settings;
+use crate::config::checked::{Credential, Transport, Upstream};
+use crate::config::limits::CALL_TIMEOUT;
+use crate::config::raw;
+use crate::config::refs::is_variable_name;
+use crate::config::report::{item_path, key_path, resolve};
+use crate::config::shape::WordOr;
+use crate::vocab::Revision;
+
+/// Length of an upstream's name.
+const NAME_BYTES_MAX: usize = 32;
+/// Headers that the gateway or HTTP itself sets; a credential may not.
+const RESERVED_HEADERS: [&str; 17] = [
+    "accept",
+    "accept-encoding",
+    "connection",
+    "content-length",
+    "content-type",
+    "expect",
+    "forwarded",
+    "host",
+    "keep-alive",
+    "last-event-id",
+    "origin",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
+];
+
+/// The checked upstreams, and every valid name, those of faulty upstreams included.
+pub(super) fn check(raw: Option<Vec<raw::Upstream>>, cx: &mut Cx<'_>) -> (Vec<Upstream>, HashSet<String>) {
+    let raw = raw.unwrap_or_default();
+    if raw.is_empty() {
+        cx.report.missing("upstreams", "name at least one MCP server");
+    }
+    let mut names = HashSet::new();
+    let mut upstreams = Vec::new();
+    for (i, raw) in raw.into_iter().enumerate() {
+        let path = item_path("upstreams", i);
+        let name = name(&format!("{path}.name"), raw.name.as_deref(), &mut names, cx);
+        upstreams.extend(upstream(&path, name, raw, cx));
+    }
+    (upstreams, names)
+}
+
+fn name(path: &str, raw: Option<&str>, names: &mut HashSet<String>, cx: &mut Cx<'_>) -> Option<String> {
+    let Some(name) = raw else { return cx.missing(path, "it prefixes the names of its tools") };
+    let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if !name.starts_with(|c: char| c.is_ascii_lowercase()) || name.len() > NAME_BYTES_MAX || !name.bytes().all(legal) {
+        return cx.refuse(
+            path,
+            "is not an upstream name",
+            "a lower-case letter, then up to 31 lower-case letters, digits and `-`",
+        );
+    }
+    if !names.insert(name.to_owned()) {
+        return cx.refuse(path, "is the name of another upstream", "names are unique");
+    }
+    Some(name.to_owned())
+}
+
+fn upstream(path: &str, name: Option<String>, raw: raw::Upstream, cx: &mut Cx<'_>) -> Option<Upstream> {
+    let at = |key: &str| format!("{path}.{key}");
+    let allow_private_addresses = raw.allow_private_addresses.unwrap_or(false);
+    let is_stdio = raw.stdio.is_some();
+    let transport = match (raw.http, raw.stdio) {
+        (Some(raw), None) => http(&at("http"), raw, allow_private_addresses, cx),
+        (None, Some(raw)) => stdio(&at("stdio"), raw, cx),
+        (Some(_), Some(_)) => cx.refuse(path, "has both `http` and `stdio`", "an upstream has one transport"),
+        (None, None) => cx.refuse(path, "has neither `http` nor `stdio`", "such as http: { url: https://mcp.example.com/mcp }"),
+    };
+    if is_stdio && allow_private_addresses {
+        cx.report.problem(&at("allow_private_addresses"), "means nothing for a process", "it goes with http");
+    }
+    let credential = credential(&at("credential"), raw.credential, cx);
+    if is_stdio && !matches!(credential, None | Some(Credential::None)) {
+        let hint = "it goes with http; give a process its secret in stdio.env";
+        cx.report.problem_unshown(&at("credential"), "means nothing for a process", hint);
+    }
+    let default = Duration::from_secs(30);
+    let timeout = settings::duration(&at("timeout"), raw.timeout.as_deref(), default, CALL_TIMEOUT, cx);
+    Some(Upstream {
+        name: name?,
+        transport: transport?,
+        credential: credential?,
+        allow_private_addresses,
+        timeout: timeout?,
+        shared: raw.shared.unwrap_or(false),
+    })
+}
+
+fn http(path: &str, raw: raw::Http, private: bool, cx: &mut Cx<'_>) -> Option<Transport> {
+    let plaintext_ok = raw.danger_plaintext.unwrap_or(false);
+    let plaintext_key = format!("{path}.danger_plaintext");
+    let consent = Consent { private, plaintext: plaintext_ok, plaintext_key: &plaintext_key };
+    let url = match raw.url {
+        Some(text) => outward(&format!("{path}.url"), &text, &consent, cx),
+        None => cx.missing(&format!("{path}.url"), "the server's MCP endpoint"),
+    };
+    let path = format!("{path}.dialect");
+    let dialect = match raw.dialect.as_deref() {
+        None | Some("auto") => Some(None),
+        Some("sse") => {
+            cx.report.not_built(&path, "sse", "use an endpoint that speaks Streamable HTTP");
+            None
+        }
+        Some(text) => match Revision::parse(text) {
+            Some(revision) => Some(Some(revision)),
+            None => cx.refuse(&path, "is not a protocol revision", format!("auto, or one of {}", revisions())),
+        },
+    };
+    Some(Transport::Http { url: url?, dialect: dialect?, plaintext_ok })
+}
+
+fn stdio(path: &str, raw: raw::Stdio, cx: &mut Cx<'_>) -> Option<Transport> {
+    let at = |key: &str| format!("{path}.{key}");
+    if raw.danger_unsandboxed != Some(true) {
+        let hint = "this build has no sandbox: say `danger_unsandboxed: true` to run it with every right the gateway has";
+        cx.report.problem(&at("danger_unsandboxed"), "must be true", hint);
+    }
+    let command = match raw.command {
+        Some(text) => command(&at("command"), &text, cx),
+        None => cx.missing(&at("command"), "the program to run, without its arguments"),
+    };
+    let args = raw.args.unwrap_or_default();
+    for (i, _) in args.iter().enumerate().filter(|(_, arg)| arg.contains('\0')) {
+        cx.report.problem_unshown(&item_path(&at("args"), i), "holds a NUL", "");
+    }
+    let env = environment(&at("env"), raw.env.unwrap_or_default(), cx);
+    let cwd = match raw.cwd.as_deref() {
+        Some(text) if text.is_empty() || text.contains('\0') => cx.refuse(&at("cwd"), "is not a path", "name a directory"),
+        given => Some(given.map(|text| resolve(&cx.dir, text))),
+    };
+    Some(Transport::Stdio { command: command?, args, env, cwd: cwd? })
+}
+
+/// A bare name stays one, to be looked up in PATH; anything with a slash is a path.
+fn command(path: &str, text: &str, cx: &mut Cx<'_>) -> Option<PathBuf> {
+    if text.trim().is_empty() || text.contains('\0') || matches!(text, "." | "..") {
+        return cx.refuse(path, "is not a program", "a name to look up in PATH, or a path");
+    }
+    Some(if text.contains('/') { resolve(&cx.dir, text) } else { PathBuf::from(text) })
+}
+
+fn environment(path: &str, raw: BTreeMap<String, String>, cx: &mut Cx<'_>) -> Vec<(String, SecretString)> {
+    let mut env = Vec::new();
+    for (name, value) in raw {
+        let path = key_path(path, &name);
+        if !is_variable_name(&name) {
+            cx.report.problem_unshown(&path, "is not a variable name", "letters, digits and `_`, not starting with a digit");
+        }
+        if value.contains('\0') {
+            cx.report.problem_unshown(&path, "holds a NUL", "");
+        }
+        env.push((name, value.into()));
+    }
+    env
+}
+
+fn credential(path: &str, raw: Option<WordOr<raw::Credential>>, cx: &mut Cx<'_>) -> Option<Credential> {
+    let hint = "none, { bearer: SECRET } or { header: { name: NAME, value: SECRET } }";
+    let raw = match raw {
+        None => return Some(Credential::None),
+        Some(WordOr::Word(word)) => match word.as_str() {
+            "none" => return Some(Credential::None),
+            kind @ ("client_credentials" | "token_exchange" | "per_user" | "mtls") => {
+                cx.report.not_built(path, kind, hint);
+                return None;
+            }
+            _ => return cx.refuse(path, "is not a kind of credential", hint),
+        },
+        Some(WordOr::Table(table)) => table,
+    };
+    match (raw.bearer, raw.header) {
+        (Some(token), None) => bearer(&format!("{path}.bearer"), token, cx),
+        (None, Some(raw)) => header(&format!("{path}.header"), raw, cx),
+        (Some(_), Some(_)) => cx.refuse(path, "has two kinds at once", hint),
+        // An empty table, unless it held a kind that has been reported as not built.
+        (None, None) if cx.report.any_below(path) => None,
+        (None, None) => cx.refuse(path, "is empty", hint),
+    }
+}
+
+fn bearer(path: &str, token: String, cx: &mut Cx<'_>) -> Option<Credential> {
+    if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
+        cx.report.problem_unshown(path, "is not a token", "visible ASCII without spaces, without the word Bearer");
+        return None;
+    }
+    Some(Credential::Bearer(token.into()))
+}
+
+fn header(path: &str, raw: raw::Header, cx: &mut Cx<'_>) -> Option<Credential> {
+    let name_path = format!("{path}.name");
+    let name = match raw.name.as_deref().map(|name| HeaderName::from_bytes(name.as_bytes())) {
+        None => cx.missing(&name_path, "such as X-Api-Key"),
+        Some(Err(_)) => cx.refuse(&name_path, "is not a header name", "such as X-Api-Key"),
+        Some(Ok(name)) if is_reserved(name.as_str()) => cx.refuse(&name_path, "is a header that the gateway sets itself", ""),
+        Some(Ok(name)) => Some(name.as_str().to_owned()),
+    };
+    let value_path = format!("{path}.value");
+    let value = match raw.value {
+        None => cx.missing(&value_path, "such as \"${env:API_KEY}\""),
+        Some(value) if value.trim() != value || value.is_empty() || HeaderValue::from_str(&value).is_err() => {
+            cx.report.problem_unshown(
+                &value_path,
+                "is not a header value",
+                "visible ASCII, no line breaks, no space at either end",
+            );
+            None
+        }
+        Some(value) => Some(value.into()),
+    };
+    Some(Credential::Header { name: name?, value: value? })
+}
+
+fn is_reserved(name: &str) -> bool {
+    RESERVED_HEADERS.contains(&name) || name.starts_with("mcp-") || name.starts_with("x-forwarded-")
+}
+
+/// Every protocol revision, for hints.
+pub(super) fn revisions() -> String {
+    Revision::ALL.map(Revision::as_str).join(", ")
+}

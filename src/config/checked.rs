@@ -1,0 +1,380 @@
+//! The checked config: what the program works with. Made by [`super::load`] only, so that it cannot be wrong.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use secrecy::SecretString;
+use serde::Serialize;
+use url::Url;
+
+use crate::vocab::Revision;
+
+/// A checked config. Paths are absolute or start from the directory of the config file; secrets do not print.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// The config file itself.
+    pub file: PathBuf,
+    /// Address agents connect to; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// What clients see; absent: derived from the bound address.
+    pub public_url: Option<PublicUrl>,
+    /// Directory for everything the gateway writes.
+    pub data_dir: PathBuf,
+    /// How the agents' listener is encrypted.
+    pub tls: Tls,
+    /// Web origins that may call, as `scheme://host[:port]` in the form browsers send.
+    pub allowed_origins: Vec<String>,
+    /// Host names or `host:port` clients may use, lower case; empty: derived from `public_url` and `listen`.
+    pub allowed_hosts: Vec<String>,
+    /// Bounds.
+    pub limits: Limits,
+    /// Who may call.
+    pub identity: Identity,
+    /// Paths served; unique, at least one.
+    pub routes: Vec<Route>,
+    /// MCP servers; names unique, at least one.
+    pub upstreams: Vec<Upstream>,
+    /// Policy files, sorted, at least one.
+    pub policies: Vec<PathBuf>,
+    /// Policy refusals are recorded and let through.
+    pub observe_only: bool,
+    /// What is recorded.
+    pub audit: Audit,
+    /// Logs.
+    pub telemetry: Telemetry,
+    /// The operators' listener, unless it is off.
+    pub admin: Option<Admin>,
+    /// Everything whose change means a reload: the config, policy files and their directories, referenced files,
+    /// certificates, keys, key sets. Sorted.
+    pub watched: Vec<PathBuf>,
+}
+
+/// Whether TLS is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each variant is a URL scheme")]
+pub enum Scheme {
+    Http,
+    Https,
+}
+
+impl Scheme {
+    /// The scheme as in a URL.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+/// The origin clients see: scheme, host and port, no path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicUrl {
+    /// Scheme.
+    pub scheme: Scheme,
+    /// Lower-case host name in ASCII, IPv4 address, or IPv6 address in brackets.
+    pub host: String,
+    /// Port, unless it is the scheme's own.
+    pub port: Option<u16>,
+}
+
+impl PublicUrl {
+    /// `scheme://host[:port]`, as a browser would put it into `Origin` (RFC 6454 section 6.2).
+    pub fn origin(&self) -> String {
+        let (scheme, host) = (self.scheme.as_str(), &self.host);
+        self.port.map_or_else(|| format!("{scheme}://{host}"), |port| format!("{scheme}://{host}:{port}"))
+    }
+}
+
+/// Encryption of the agents' listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tls {
+    /// Certificate and key from PEM files, read again when they change.
+    Files {
+        /// Certificate chain.
+        cert: PathBuf,
+        /// Private key; not readable by group or others.
+        key: PathBuf,
+        /// CAs that client certificates must come from; absent: none asked for.
+        client_ca: Option<PathBuf>,
+    },
+    /// A CA and certificate made under `data_dir`; loopback only.
+    SelfSigned,
+    /// Plain HTTP.
+    None,
+}
+
+/// Bounds on what clients and upstreams may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Request body, bytes.
+    pub body_bytes: usize,
+    /// Answer of an upstream, bytes.
+    pub response_bytes: usize,
+    /// Nesting of JSON.
+    pub depth: usize,
+    /// Time for the header of a request.
+    pub header_timeout: Duration,
+    /// Time for a call, end to end.
+    pub call_timeout: Duration,
+    /// Silence on a stream before it is closed.
+    pub stream_idle: Duration,
+    /// Open connections.
+    pub connections: usize,
+    /// Requests being served.
+    pub in_flight: usize,
+    /// Legacy sessions of one principal.
+    pub sessions_per_principal: usize,
+    /// Sessions with upstreams.
+    pub upstream_sessions: usize,
+    /// Child processes.
+    pub processes: usize,
+}
+
+/// Who may call.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Requests without a credential are served as `anonymous`; loopback only.
+    pub anonymous: bool,
+    /// Issuers of access tokens; unique.
+    pub issuers: Vec<Issuer>,
+    /// API keys; ids and names unique.
+    pub api_keys: Vec<ApiKey>,
+    /// The embedded development issuer is on; loopback only.
+    pub dev: bool,
+}
+
+/// An issuer of JWT access tokens.
+#[derive(Clone, Debug)]
+pub struct Issuer {
+    /// The `iss` claim, matched exactly.
+    pub issuer: String,
+    /// Accepted `aud` values; empty: the URL of the route called.
+    pub audience: Vec<String>,
+    /// Where its keys are.
+    pub jwks: Jwks,
+    /// Accepted signature algorithms, at least one, all asymmetric.
+    pub algorithms: Vec<Algorithm>,
+    /// Our claim name -> theirs, dotted paths allowed. Always has groups, scope, client_id and tenant.
+    pub claims: BTreeMap<String, String>,
+    /// Its keys may be fetched from a private address.
+    pub allow_private_addresses: bool,
+}
+
+/// Where a key set (RFC 7517) is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Jwks {
+    /// A file.
+    File(PathBuf),
+    /// An `https` URL; `http` to loopback, or where the operator said danger.
+    Url(Url),
+}
+
+/// A signature algorithm of RFC 7518 or RFC 8037 that needs no shared secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[expect(missing_docs, reason = "each variant is a registered name")]
+pub enum Algorithm {
+    RS256,
+    RS384,
+    RS512,
+    PS256,
+    PS384,
+    PS512,
+    ES256,
+    ES384,
+    EdDSA,
+}
+
+impl Algorithm {
+    /// Every algorithm that can be configured.
+    pub const ALL: [Self; 9] =
+        [Self::RS256, Self::RS384, Self::RS512, Self::PS256, Self::PS384, Self::PS512, Self::ES256, Self::ES384, Self::EdDSA];
+
+    /// The `alg` value on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RS256 => "RS256",
+            Self::RS384 => "RS384",
+            Self::RS512 => "RS512",
+            Self::PS256 => "PS256",
+            Self::PS384 => "PS384",
+            Self::PS512 => "PS512",
+            Self::ES256 => "ES256",
+            Self::ES384 => "ES384",
+            Self::EdDSA => "EdDSA",
+        }
+    }
+
+    /// The algorithm an `alg` value means, if it can be configured.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|algorithm| algorithm.as_str() == text)
+    }
+}
+
+/// An API key, known by its hash.
+#[derive(Clone)]
+pub struct ApiKey {
+    /// The part of the key that names it: ASCII letters and digits.
+    pub id: String,
+    /// The subject is `key:` and this.
+    pub name: String,
+    /// SHA-256 of the whole key.
+    pub sha256: [u8; 32],
+    /// Its groups claim.
+    pub groups: Vec<String>,
+    /// Scopes it grants.
+    pub scopes: Vec<String>,
+    /// Unix time, seconds, from which it is refused; absent: never.
+    pub expires_unix_s: Option<u64>,
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, name, sha256: _, groups, scopes, expires_unix_s } = self;
+        let mut out = f.debug_struct("ApiKey");
+        out.field("id", id).field("name", name).field("groups", groups).field("scopes", scopes);
+        out.field("expires_unix_s", expires_unix_s).finish_non_exhaustive()
+    }
+}
+
+/// A path served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Exact path.
+    pub path: String,
+    /// Upstream names, at least one, all known, no two the same.
+    pub upstreams: Vec<String>,
+    /// Names and URIs go through untouched; there is a single upstream.
+    pub bare: bool,
+    /// Oldest revision served.
+    pub min_version: Revision,
+    /// Scopes any request needs.
+    pub scopes: Vec<String>,
+}
+
+/// An MCP server.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// Unique name, `[a-z][a-z0-9-]{0,31}`.
+    pub name: String,
+    /// How it is reached.
+    pub transport: Transport,
+    /// What it is shown.
+    pub credential: Credential,
+    /// It may be at a private address.
+    pub allow_private_addresses: bool,
+    /// Time for a call to it.
+    pub timeout: Duration,
+    /// One session or process serves all principals.
+    pub shared: bool,
+}
+
+/// How an upstream is reached.
+#[derive(Clone)]
+pub enum Transport {
+    /// Streamable HTTP.
+    Http {
+        /// Its endpoint. The query may hold a secret.
+        url: Url,
+        /// The revision it speaks; absent: found out.
+        dialect: Option<Revision>,
+        /// The operator accepts plain HTTP to more than loopback.
+        plaintext_ok: bool,
+    },
+    /// A child process.
+    Stdio {
+        /// An absolute path, or a bare name to look up in PATH.
+        command: PathBuf,
+        /// Arguments. May hold secrets.
+        args: Vec<String>,
+        /// The whole environment given, by name.
+        env: Vec<(String, SecretString)>,
+        /// Working directory; absent: an empty one under `data_dir`.
+        cwd: Option<PathBuf>,
+    },
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Http { url, dialect, plaintext_ok } => {
+                let mut shown = url.clone();
+                shown.set_query(None);
+                let mut out = f.debug_struct("Http");
+                out.field("url", &shown.as_str()).field("dialect", dialect).field("plaintext_ok", plaintext_ok).finish()
+            }
+            Self::Stdio { command, args, env, cwd } => {
+                let names: Vec<&str> = env.iter().map(|(name, _)| name.as_str()).collect();
+                let mut out = f.debug_struct("Stdio");
+                out.field("command", command).field("args", &args.len()).field("env", &names).field("cwd", cwd).finish()
+            }
+        }
+    }
+}
+
+/// What the gateway shows an upstream. Never anything a client sent.
+#[derive(Clone, Debug)]
+pub enum Credential {
+    /// Nothing.
+    None,
+    /// `Authorization: Bearer`; visible ASCII without spaces.
+    Bearer(SecretString),
+    /// A header of its own.
+    Header {
+        /// Lower-case header name; none that the gateway sets itself.
+        name: String,
+        /// A valid header value.
+        value: SecretString,
+    },
+}
+
+/// What is recorded, and how surely.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audit {
+    /// What must hold before a write, destructive or gated call leaves.
+    pub durability: Durability,
+    /// Directory of the record files.
+    pub file: PathBuf,
+    /// JSON pointers (RFC 6901) of arguments recorded in clear.
+    pub record_arguments: Vec<String>,
+}
+
+/// What must hold of an intent record before its call leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// It is written to the file.
+    Write,
+    /// Nothing.
+    DangerNone,
+}
+
+/// Logs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Telemetry {
+    /// Level, or comma-separated `target=level` directives.
+    pub log: String,
+    /// Form of a line.
+    pub log_format: LogFormat,
+}
+
+/// Form of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each variant is the word in the config")]
+pub enum LogFormat {
+    Json,
+    Text,
+}
+
+/// The operators' listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// Loopback address; never the agents' port.
+    pub listen: SocketAddr,
+    /// Host names operators may use beside the loopback ones, lower case.
+    pub allowed_hosts: Vec<String>,
+}

@@ -1,0 +1,34 @@
+//! Bounds of the settings and of reading them. Units come last in the names.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// Values of a config file, aliases expanded.
+pub(super) const YAML_NODES_MAX: usize = 50_000;
+/// Nesting of a config file.
+pub(super) const YAML_DEPTH_MAX: usize = 24;
+/// Anchors, and uses of them, in a config file.
+pub(super) const YAML_ALIASES_MAX: usize = 256;
+/// Problems reported at once.
+pub(super) const PROBLEMS_MAX: usize = 200;
+/// Characters of an offending value that are shown.
+pub(super) const SHOWN_CHARS_MAX: usize = 96;
+/// Directory entries looked at below one entry of `policies`.
+pub(super) const POLICY_ENTRIES_MAX: usize = 10_000;
+/// Directories followed below one entry of `policies`.
+pub(super) const POLICY_DEPTH_MAX: usize = 16;
+/// Entries of any list of the config.
+pub(super) const LIST_ENTRIES_MAX: usize = 10_000;
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+
+pub(super) const BODY_BYTES: RangeInclusive<u64> = KIB..=256 * MIB;
+pub(super) const RESPONSE_BYTES: RangeInclusive<u64> = KIB..=1024 * MIB;
+pub(super) const DEPTH: RangeInclusive<u64> = 4..=256;
+pub(super) const CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
+pub(super) const SESSIONS: RangeInclusive<u64> = 1..=1_000_000;
+pub(super) const PROCESSES: RangeInclusive<u64> = 1..=10_000;
+pub(super) const HEADER_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(300);
+pub(super) const CALL_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(24 * 3600);
+pub(super) const STREAM_IDLE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);

@@ -1,0 +1,75 @@
+//! The config file: read whole, checked whole, then fixed.
+//!
+//! Three steps, each with its own form: `yaml` gives a tree with places, `decode` the raw structs that mirror the
+//! file, `check` a [`Config`] that cannot be wrong. Every mistake of a file is reported at once, with its place; a
+//! secret is in none of the reports.
+
+mod check;
+mod checked;
+mod decode;
+mod limits;
+mod near;
+mod raw;
+mod refs;
+mod report;
+mod scalar;
+mod shape;
+mod yaml;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+pub use checked::{
+    Admin, Algorithm, ApiKey, Audit, Config, Credential, Durability, Identity, Issuer, Jwks, Limits, LogFormat, PublicUrl, Route,
+    Scheme, Telemetry, Tls, Transport, Upstream,
+};
+
+use crate::vocab::Problem;
+use crate::vocab::limits::CONFIG_FILE_BYTES_MAX;
+use refs::Refs;
+use report::Report;
+
+/// Reads and checks the config file at `path`, with the environment of this process.
+///
+/// # Errors
+/// Every problem of the file, in its order; at most 200.
+pub fn load(path: &Path) -> Result<Config, Vec<Problem>> {
+    load_with(path, &|name| std::env::var(name).ok())
+}
+
+/// As [`load`], with an environment of the caller's. Paths in the file start from its directory.
+///
+/// # Errors
+/// Every problem of the file, in its order; at most 200.
+pub fn load_with(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, Vec<Problem>> {
+    let mut report = Report::new(path);
+    match read(path, env, &mut report) {
+        Some(config) if !report.any() => Ok(config),
+        _ => {
+            if !report.any() {
+                report.problem("", "cannot be used, and no check said why", "report this as a defect of Portcullis");
+            }
+            Err(report.into_problems())
+        }
+    }
+}
+
+/// The JSON Schema of the config file, for editors. Keys that this build does not have are left out.
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(raw::Raw).to_value()
+}
+
+fn read(path: &Path, env: &dyn Fn(&str) -> Option<String>, report: &mut Report) -> Option<Config> {
+    // Made absolute, so that nothing depends on where the process happens to be later.
+    let file = std::path::absolute(path).map_err(|error| report.problem("", format!("is no path: {error}"), "")).ok()?;
+    let text = refs::read_bounded(&file, CONFIG_FILE_BYTES_MAX);
+    let text = text.map_err(|why| report.problem("", why, "name the config with --config FILE")).ok()?;
+    let root = yaml::parse(&text).map_err(|broken| report.at(broken.place, "", broken.message, "")).ok()?;
+    report.index(&root);
+    let dir = file.parent()?;
+    let mut refs = Refs { dir, env, files: Vec::new() };
+    let raw = decode::decode(&root, report, &mut refs)?;
+    check::check(raw, &file, refs.files, report)
+}

@@ -1,0 +1,328 @@
+//! The config file as it is written. Nothing here is checked; every field may be absent.
+//!
+//! The same structs give the JSON Schema. They have no `Debug`: what is in them may be secret.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::shape::{Scalar, Unbuilt, WordOr};
+
+/// Configuration of a Portcullis gateway. `${env:NAME}` and `${file:PATH}` are replaced in every string value.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(title = "Portcullis config", extend("required" = ["version", "tls", "routes", "upstreams", "policies"]))]
+pub(super) struct Raw {
+    /// Version of this format: 1.
+    #[schemars(extend("const" = 1))]
+    pub(super) version: Option<u64>,
+    /// Address and port for agents. Default 127.0.0.1:8443.
+    pub(super) listen: Option<String>,
+    /// What clients see: scheme, host and port, no path. Default: from `listen`.
+    pub(super) public_url: Option<String>,
+    /// Where the gateway keeps what it writes. Default ../data.
+    pub(super) data_dir: Option<String>,
+    /// Certificate and key, `self_signed` (loopback only) or `none`.
+    pub(super) tls: Option<WordOr<Tls>>,
+    /// Lets `tls: none` listen on, and `public_url` name, more than loopback without TLS.
+    pub(super) danger_plaintext: Option<bool>,
+    /// Web origins that may call.
+    pub(super) allowed_origins: Option<Vec<String>>,
+    /// Host names clients may use. Default: the host of `public_url`, and loopback names when listening on loopback.
+    pub(super) allowed_hosts: Option<Vec<String>>,
+    /// Bounds on what clients and upstreams may use.
+    pub(super) limits: Option<Limits>,
+    /// Who may call.
+    pub(super) identity: Option<Identity>,
+    /// Paths served, and the upstreams behind each.
+    pub(super) routes: Option<Vec<Route>>,
+    /// MCP servers behind the gateway.
+    pub(super) upstreams: Option<Vec<Upstream>>,
+    /// Policy files, or directories of them.
+    pub(super) policies: Option<Vec<String>>,
+    /// Passes what policy refused, and records it. For a first rollout only.
+    pub(super) danger_observe_only: Option<bool>,
+    /// What is recorded, and how surely.
+    pub(super) audit: Option<Audit>,
+    /// Where shared state is kept.
+    pub(super) state: Option<State>,
+    /// Logs.
+    pub(super) telemetry: Option<Telemetry>,
+    /// The listener for operators. `none` for no such listener.
+    pub(super) admin: Option<WordOr<Admin>>,
+    #[schemars(skip)]
+    pub(super) keys: Unbuilt,
+    #[schemars(skip)]
+    pub(super) authserver: Unbuilt,
+    #[schemars(skip)]
+    pub(super) approvals: Unbuilt,
+    #[schemars(skip)]
+    pub(super) lock: Unbuilt,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["cert", "key"]))]
+pub(super) struct Tls {
+    /// PEM file with the certificate chain.
+    pub(super) cert: Option<String>,
+    /// PEM file with the private key, readable by its owner only.
+    pub(super) key: Option<String>,
+    /// PEM file with the CAs of client certificates; demands one of every client.
+    pub(super) client_ca: Option<String>,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Limits {
+    /// Request body. Default 4MiB.
+    pub(super) body: Option<Scalar>,
+    /// Answer of an upstream. Default 16MiB.
+    pub(super) response: Option<Scalar>,
+    /// Nesting of JSON. Default 64.
+    pub(super) depth: Option<u64>,
+    /// Time for the header of a request. Default 10s.
+    pub(super) header_timeout: Option<String>,
+    /// Time for a call. Default 60s.
+    pub(super) call_timeout: Option<String>,
+    /// Silence on a stream. Default 5m.
+    pub(super) stream_idle: Option<String>,
+    /// Connections. Default 10000.
+    pub(super) connections: Option<u64>,
+    /// Requests at once. Default 4096.
+    pub(super) in_flight: Option<u64>,
+    /// Sessions of one principal. Default 64.
+    pub(super) sessions_per_principal: Option<u64>,
+    /// Sessions with upstreams. Default 1024.
+    pub(super) upstream_sessions: Option<u64>,
+    /// Child processes. Default 32.
+    pub(super) processes: Option<u64>,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Identity {
+    /// Lets callers without a credential in, as `anonymous`. Loopback only.
+    pub(super) anonymous: Option<bool>,
+    /// Issuers of access tokens.
+    pub(super) issuers: Option<Vec<Issuer>>,
+    /// API keys, by hash.
+    pub(super) api_keys: Option<Vec<ApiKey>>,
+    /// The embedded issuer for development. Loopback only.
+    pub(super) dev: Option<Dev>,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Dev {
+    /// Default false.
+    pub(super) enabled: Option<bool>,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["issuer", "jwks"]))]
+pub(super) struct Issuer {
+    /// The `iss` of its tokens, matched exactly.
+    pub(super) issuer: Option<String>,
+    /// Accepted `aud` values. Default: the URL of the route called.
+    pub(super) audience: Option<Vec<String>>,
+    /// URL of the key set, or file:PATH.
+    pub(super) jwks: Option<String>,
+    /// Accepted signature algorithms. Default RS256, ES256, EdDSA.
+    #[schemars(with = "Option<Vec<super::Algorithm>>")]
+    pub(super) algorithms: Option<Vec<String>>,
+    /// Our name of a claim: theirs, dotted paths allowed.
+    pub(super) claims: Option<BTreeMap<String, String>>,
+    /// Lets the key set be fetched from a private address.
+    pub(super) allow_private_addresses: Option<bool>,
+    /// Lets the key set be fetched without TLS from more than loopback.
+    pub(super) danger_plaintext: Option<bool>,
+    #[schemars(skip)]
+    pub(super) introspection: Unbuilt,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["id", "name", "hash"]))]
+pub(super) struct ApiKey {
+    /// The part of the key that names it.
+    pub(super) id: Option<String>,
+    /// Whose key it is; the subject is `key:NAME`.
+    pub(super) name: Option<String>,
+    /// `sha256:` and 64 hexadecimal digits.
+    #[schemars(regex(pattern = r"^sha256:[0-9a-fA-F]{64}$"))]
+    pub(super) hash: Option<String>,
+    /// Groups, as if from the groups claim.
+    pub(super) groups: Option<Vec<String>>,
+    /// Scopes it grants.
+    pub(super) scopes: Option<Vec<String>>,
+    /// A date (start of that day, UTC) or an RFC 3339 time.
+    pub(super) expires: Option<String>,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["path", "upstreams"]))]
+pub(super) struct Route {
+    /// Exact path.
+    #[schemars(regex(pattern = r"^/"))]
+    pub(super) path: Option<String>,
+    /// Names of the upstreams behind it.
+    pub(super) upstreams: Option<Vec<String>>,
+    /// `bare` leaves names and URIs untouched; needs a single upstream.
+    #[schemars(extend("const" = "bare"))]
+    pub(super) names: Option<String>,
+    /// Oldest protocol revision served. Default 2025-03-26.
+    #[schemars(with = "Option<crate::vocab::Revision>")]
+    pub(super) min_version: Option<String>,
+    /// Scopes needed for any request.
+    pub(super) scopes: Option<Vec<String>>,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["name"], "oneOf" = [{"required": ["http"]}, {"required": ["stdio"]}]))]
+pub(super) struct Upstream {
+    /// Its name, the prefix of its tools.
+    #[schemars(regex(pattern = r"^[a-z][a-z0-9-]{0,31}$"))]
+    pub(super) name: Option<String>,
+    /// A server reached over Streamable HTTP.
+    pub(super) http: Option<Http>,
+    /// A server run as a child process.
+    pub(super) stdio: Option<Stdio>,
+    /// What the gateway shows the server. Default none.
+    pub(super) credential: Option<WordOr<Credential>>,
+    /// Lets the server be at a private address.
+    pub(super) allow_private_addresses: Option<bool>,
+    /// Time for a call. Default 30s.
+    pub(super) timeout: Option<String>,
+    /// One session or process for all principals.
+    pub(super) shared: Option<bool>,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["url"]))]
+pub(super) struct Http {
+    /// Its endpoint.
+    pub(super) url: Option<String>,
+    /// Protocol revision it speaks. Default auto.
+    #[schemars(extend("enum" = ["auto", "2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26"]))]
+    pub(super) dialect: Option<String>,
+    /// Lets it be reached without TLS at more than loopback.
+    pub(super) danger_plaintext: Option<bool>,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["command", "danger_unsandboxed"]))]
+pub(super) struct Stdio {
+    /// Program: a name looked up in PATH, or a path.
+    pub(super) command: Option<String>,
+    /// Its arguments.
+    pub(super) args: Option<Vec<String>>,
+    /// Its environment; nothing else is passed on.
+    pub(super) env: Option<BTreeMap<String, String>>,
+    /// Its working directory. Default: an empty one under `data_dir`.
+    pub(super) cwd: Option<String>,
+    /// Runs it with every right the gateway has.
+    pub(super) danger_unsandboxed: Option<bool>,
+    #[schemars(skip)]
+    pub(super) sandbox: Unbuilt,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
+pub(super) struct Credential {
+    /// Sent as `Authorization: Bearer`.
+    pub(super) bearer: Option<String>,
+    /// Sent as a header of its own.
+    pub(super) header: Option<Header>,
+    #[schemars(skip)]
+    pub(super) client_credentials: Unbuilt,
+    #[schemars(skip)]
+    pub(super) token_exchange: Unbuilt,
+    #[schemars(skip)]
+    pub(super) per_user: Unbuilt,
+    #[schemars(skip)]
+    pub(super) mtls: Unbuilt,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["name", "value"]))]
+pub(super) struct Header {
+    /// Name of the header.
+    pub(super) name: Option<String>,
+    /// Its value.
+    pub(super) value: Option<String>,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Audit {
+    /// What must hold before a write leaves. Default write.
+    #[schemars(extend("enum" = ["write", "danger_none"]))]
+    pub(super) durability: Option<String>,
+    /// Where records go: one file. Default audit.
+    #[schemars(length(min = 1, max = 1))]
+    pub(super) sinks: Option<Vec<Sink>>,
+    /// JSON pointers of arguments recorded in clear.
+    pub(super) record_arguments: Option<Vec<String>>,
+    #[schemars(skip)]
+    pub(super) reads: Unbuilt,
+    #[schemars(skip)]
+    pub(super) checkpoints: Unbuilt,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["file"]))]
+pub(super) struct Sink {
+    /// Directory of record files, under `data_dir` unless absolute.
+    pub(super) file: Option<String>,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct State {
+    /// File under `data_dir`. Default state.db.
+    #[schemars(extend("const" = "state.db"))]
+    pub(super) embedded: Option<String>,
+    #[schemars(skip)]
+    pub(super) redis: Unbuilt,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Telemetry {
+    /// Level, or comma-separated `target=level` directives. Default info.
+    pub(super) log: Option<String>,
+    /// Default json.
+    #[schemars(extend("enum" = ["json", "text"]))]
+    pub(super) log_format: Option<String>,
+    #[schemars(skip)]
+    pub(super) otlp: Unbuilt,
+    #[schemars(skip)]
+    pub(super) trace_sample: Unbuilt,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Admin {
+    /// Address and port for operators, on loopback. Default 127.0.0.1:9443.
+    pub(super) listen: Option<String>,
+    /// Host names operators may use, beside the loopback ones.
+    pub(super) allowed_hosts: Option<Vec<String>>,
+    #[schemars(skip)]
+    pub(super) public_url: Unbuilt,
+    #[schemars(skip)]
+    pub(super) tls: Unbuilt,
+    #[schemars(skip)]
+    pub(super) oidc: Unbuilt,
+    #[schemars(skip)]
+    pub(super) roles: Unbuilt,
+}

@@ -1,0 +1,302 @@
+//! Every rule of the format, section by section.
+
+use super::*;
+
+#[test]
+fn the_door() {
+    for (yaml, path, message) in [
+        ("listen: \":8443\"", "listen", "not an IP address and a port"),
+        ("listen: localhost:8443", "listen", "not an IP address and a port"),
+        ("listen: 127.0.0.1", "listen", "not an IP address and a port"),
+        ("tls: maybe", "tls", "not a way to encrypt"),
+        ("tls: none\nlisten: 0.0.0.0:1", "tls", "needs a loopback"),
+        ("tls: self_signed\nlisten: 0.0.0.0:1", "tls", "`listen` is not loopback"),
+        ("tls: self_signed\npublic_url: https://x.example", "tls", "host of `public_url` is not loopback"),
+        ("tls: { cert: no.pem, key: key.pem }", "tls.cert", "cannot be read"),
+        ("tls: { cert: cert.pem, key: policies }", "tls.key", "not a regular file"),
+        ("tls: { cert: cert.pem, key: secret }", "tls.key", "others may use"),
+        ("tls: { cert: cert.pem, key: key.pem, client_ca: no.pem }", "tls.client_ca", "cannot be read"),
+        ("public_url: gateway", "public_url", "not a URL"),
+        ("public_url: ftp://x.example", "public_url", "neither https nor http"),
+        ("public_url: https://x.example/mcp", "public_url", "has a path"),
+        ("public_url: https://x.example?a", "public_url", "has a path"),
+        ("public_url: https://u@x.example", "public_url", "user name"),
+        ("public_url: http://x.example", "public_url", "without TLS"),
+        ("public_url: http://localhost\ntls: self_signed", "public_url", "is http, but"),
+        ("allowed_origins: [\"*\"]", "allowed_origins[0]", "not an origin"),
+        ("allowed_origins: [\"null\"]", "allowed_origins[0]", "not an origin"),
+        ("allowed_origins: [\"https://x.example/\"]", "allowed_origins[0]", "not an origin"),
+        ("allowed_origins: [\"https://*.example\"]", "allowed_origins[0]", "not an origin"),
+        ("allowed_origins: [\"file://\"]", "allowed_origins[0]", "not an origin"),
+        ("allowed_hosts: [\"*\"]", "allowed_hosts[0]", "not a host name"),
+        ("allowed_hosts: [\"https://x.example\"]", "allowed_hosts[0]", "not a host name"),
+        ("allowed_hosts: [\"x.example:99999\"]", "allowed_hosts[0]", "not a host name"),
+        ("allowed_hosts: [\"\"]", "allowed_hosts[0]", "not a host name"),
+        ("data_dir: \"\"", "data_dir", "is empty"),
+        (
+            "identity: { anonymous: true }\nlisten: 0.0.0.0:1\ntls: none\ndanger_plaintext: true",
+            "identity.anonymous",
+            "loopback only",
+        ),
+        ("identity: { dev: { enabled: true } }\npublic_url: https://x.example", "identity.dev.enabled", "loopback only"),
+        ("admin: { listen: 127.0.0.1:77 }\nlisten: 127.0.0.1:77", "admin.listen", "port of `listen`"),
+        ("admin: off", "admin", "not a listener"),
+    ] {
+        let line = 1 + yaml.lines().position(|line| line.starts_with(path.split(['.', '[']).next().unwrap())).unwrap();
+        refuses(yaml, &[(path, message, line as u64)]);
+    }
+    accepts("tls: none\nlisten: 0.0.0.0:1\ndanger_plaintext: true");
+    accepts(
+        "tls: self_signed\nlisten: \"[::1]:1\"\npublic_url: https://localhost:8443\nidentity: { anonymous: true, dev: { enabled: true } }",
+    );
+    accepts("tls: none\npublic_url: https://gateway.example.com");
+    assert_eq!(accepts("admin: none").admin, None);
+    assert_eq!(accepts("public_url: http://127.0.0.1:8443").public_url.unwrap().origin(), "http://127.0.0.1:8443");
+}
+
+#[test]
+fn limits_have_bounds() {
+    for (setting, message) in [
+        ("body: 0", "out of range"),
+        ("body: 1TiB", "not a size"),
+        ("body: 10GiB", "out of range"),
+        ("response: 3", "out of range"),
+        ("depth: 0", "out of range"),
+        ("depth: 100000", "out of range"),
+        ("header_timeout: 0s", "out of range"),
+        ("header_timeout: 1h", "out of range"),
+        ("call_timeout: 10", "must be a string"),
+        ("call_timeout: ten", "not a duration"),
+        ("call_timeout: 99d", "out of range"),
+        ("stream_idle: 1ms", "out of range"),
+        ("connections: 0", "out of range"),
+        ("in_flight: 0", "out of range"),
+        ("sessions_per_principal: 0", "out of range"),
+        ("upstream_sessions: 99999999", "out of range"),
+        ("processes: 0", "out of range"),
+    ] {
+        let path = format!("limits.{}", setting.split(':').next().unwrap());
+        refuses(&format!("limits:\n  {setting}"), &[(&path, message, 2)]);
+    }
+    assert_eq!(accepts("limits: { body: 2048 }").limits.body_bytes, 2048);
+}
+
+#[test]
+fn issuers() {
+    let jwks = "jwks: https://idp.example.com/jwks";
+    for (rest, key, message, line) in [
+        ("jwks: nowhere", "jwks", "not a URL", 4),
+        ("jwks: file:none.json", "jwks", "cannot be read", 4),
+        ("jwks: http://idp.example.com/jwks", "jwks", "plain http", 4),
+        ("jwks: https://10.0.0.1/jwks", "jwks", "private address", 4),
+        ("jwks: https://169.254.169.254/jwks\n      allow_private_addresses: true", "jwks", "never called", 4),
+        (&format!("{jwks}\n      algorithms: [none]"), "algorithms[0]", "not an accepted algorithm", 5),
+        (&format!("{jwks}\n      algorithms: [RS256, HS256]"), "algorithms[1]", "not an accepted algorithm", 5),
+        (&format!("{jwks}\n      algorithms: [RS256, RS256]"), "algorithms[1]", "twice", 5),
+        (&format!("{jwks}\n      algorithms: []"), "algorithms", "no token could be verified", 5),
+        (&format!("{jwks}\n      audience: [\"\"]"), "audience[0]", "is empty", 5),
+        (&format!("{jwks}\n      claims: {{ group: x }}"), "claims.group", "not a claim name of ours", 5),
+        (&format!("{jwks}\n      claims: {{ sub: email }}"), "claims.sub", "meaning is fixed", 5),
+        (&format!("{jwks}\n      claims: {{ groups: a..b }}"), "claims.groups", "not the name of a claim", 5),
+        (&format!("{jwks}\n      claims: {{ groups: \"\" }}"), "claims.groups", "not the name of a claim", 5),
+    ] {
+        refuses(&issuer(rest), &[(&format!("identity.issuers[0].{key}"), message, line)]);
+    }
+    for (text, message) in [
+        ("idp", "not a URL"),
+        ("http://idp.example.com", "http beyond loopback"),
+        ("ldap://idp.example.com", "not https"),
+        ("https://idp.example.com?x", "query"),
+    ] {
+        let yaml = format!("identity:\n  issuers: [{{ issuer: \"{text}\", {jwks} }}]");
+        refuses(&yaml, &[("identity.issuers[0].issuer", message, 2)]);
+    }
+    let twice = format!("{}\n    - issuer: https://idp.example.com\n      {jwks}", issuer(jwks));
+    refuses(&twice, &[("identity.issuers[1].issuer", "twice", 5)]);
+    accepts(&issuer("jwks: http://idp.example.com/jwks\n      danger_plaintext: true"));
+    accepts(&issuer("jwks: http://127.0.0.1:9/jwks"));
+}
+
+#[test]
+fn api_keys() {
+    for (rest, key, message) in [
+        (", expires: soon", "expires", "not a date"),
+        (", scopes: [\"a b\"]", "scopes[0]", "not a scope"),
+        (", scopes: [a, a]", "scopes[1]", "twice"),
+        (", groups: [\"\"]", "groups[0]", "is empty"),
+    ] {
+        refuses(&api_key(rest), &[(&format!("identity.api_keys[0].{key}"), message, 3)]);
+    }
+    let hash = "ab".repeat(32);
+    for (text, key, message) in [
+        (format!("id: a_b, name: ci, hash: \"sha256:{hash}\""), "id", "not a key id"),
+        (format!("id: \"\", name: ci, hash: \"sha256:{hash}\""), "id", "not a key id"),
+        (format!("id: a, name: \"a b\", hash: \"sha256:{hash}\""), "name", "not a key name"),
+        (format!("id: a, name: ci, hash: \"{hash}\""), "hash", "not `sha256:`"),
+        (format!("id: a, name: ci, hash: \"sha256:{hash}0\""), "hash", "not `sha256:`"),
+        (format!("id: a, name: ci, hash: \"sha256:g{}\"", hash.get(1..).unwrap()), "hash", "not `sha256:`"),
+    ] {
+        let yaml = format!("identity:\n  api_keys: [{{ {text} }}]");
+        refuses(&yaml, &[(&format!("identity.api_keys[0].{key}"), message, 2)]);
+    }
+    let twice = format!("{}\n    - {{ id: k1, name: ci, hash: \"sha256:{hash}\" }}", api_key(""));
+    let expected = [("identity.api_keys[1].id", "id of another key", 4), ("identity.api_keys[1].name", "name of another key", 4)];
+    refuses(&twice, &expected);
+    accepts(&api_key(", expires: 2027-01-01T00:00:00+01:00"));
+}
+
+#[test]
+fn routes() {
+    for (path, message) in [
+        ("mcp", "does not start with"),
+        ("/mcp?x", "query"),
+        ("/mcp#x", "query or fragment"),
+        ("/a/../b", "dot segment"),
+        ("/./a", "dot segment"),
+        ("//a", "empty or dot segment"),
+        ("/mcp/", "empty or dot segment"),
+        ("/a%2fb", "may not have here"),
+        ("/a b", "may not have here"),
+        ("/.well-known/mcp", "answers itself"),
+        ("/oauth/token", "answers itself"),
+        ("/connect/x", "answers itself"),
+        ("/confirm/x", "answers itself"),
+    ] {
+        let yaml = format!("routes:\n  - {{ path: \"{path}\", upstreams: [files] }}");
+        refuses(&yaml, &[("routes[0].path", message, 2)]);
+    }
+    let two =
+        "upstreams: [{ name: files, http: { url: \"https://a.example\" } }, { name: web, http: { url: \"https://b.example\" } }]";
+    for (route, key, message) in [
+        ("path: /mcp, upstreams: []", "upstreams", "is required"),
+        ("path: /mcp, upstreams: [nobody]", "upstreams[0]", "not the name of an upstream"),
+        ("path: /mcp, upstreams: [files, files]", "upstreams[1]", "twice"),
+        ("path: /mcp, upstreams: [files, web], names: bare", "names", "single upstream"),
+        ("path: /mcp, upstreams: [files], names: long", "names", "not a way to name"),
+        ("path: /mcp, upstreams: [files], min_version: 2024-11-05", "min_version", "not a protocol revision"),
+        ("path: /mcp, upstreams: [files], scopes: [\"\"]", "scopes[0]", "not a scope"),
+    ] {
+        refuses(&format!("routes:\n  - {{ {route} }}\n{two}"), &[(&format!("routes[0].{key}"), message, 2)]);
+    }
+    let twice = "routes:\n  - { path: /mcp, upstreams: [files] }\n  - { path: /mcp, upstreams: [files] }";
+    refuses(twice, &[("routes[1].path", "path of another route", 3)]);
+    refuses("routes: []", &[("routes", "is required", 1)]);
+    accepts("routes: [{ path: /, upstreams: [files] }]");
+}
+
+#[test]
+fn upstreams() {
+    for name in ["Files", "1a", "a_b", "", "-a", "a.b", &"a".repeat(33)] {
+        let yaml = format!(
+            "upstreams:\n  - {{ name: \"{name}\", http: {{ url: \"https://x.example\" }} }}\n  - {{ name: files, http: {{ url: \"https://x.example\" }} }}"
+        );
+        refuses(&yaml, &[("upstreams[0].name", "not an upstream name", 2)]);
+    }
+    let twice = "upstreams:\n  - { name: files, http: { url: \"https://x.example\" } }\n  - { name: files, http: { url: \"https://x.example\" } }";
+    refuses(twice, &[("upstreams[1].name", "name of another upstream", 3)]);
+    let stdio = "stdio: { command: x, danger_unsandboxed: true }";
+    for (rest, key, message, line) in [
+        ("timeout: 1s", "", "neither `http` nor `stdio`", 2),
+        (&format!("{stdio}\n    http: {{ url: \"https://x.example\" }}"), "", "both `http` and `stdio`", 2),
+        ("http: {}", ".http.url", "is required", 3),
+        ("http: { url: nowhere }", ".http.url", "not a URL", 3),
+        ("http: { url: \"ws://x.example\" }", ".http.url", "neither https nor http", 3),
+        ("http: { url: \"http://x.example\" }", ".http.url", "plain http", 3),
+        ("http: { url: \"https://192.168.0.1\" }", ".http.url", "private address", 3),
+        ("http: { url: \"http://169.254.169.254/\", danger_plaintext: true }", ".http.url", "never called", 3),
+        ("http: { url: \"https://x.example/#a\" }", ".http.url", "fragment", 3),
+        ("http: { url: \"https://x.example\", dialect: 2024-11-05 }", ".http.dialect", "not a protocol revision", 3),
+        ("stdio: { command: x }", ".stdio.danger_unsandboxed", "must be true", 3),
+        ("stdio: { command: x, danger_unsandboxed: false }", ".stdio.danger_unsandboxed", "must be true", 3),
+        ("stdio: { danger_unsandboxed: true }", ".stdio.command", "is required", 3),
+        ("stdio: { command: \"\", danger_unsandboxed: true }", ".stdio.command", "not a program", 3),
+        ("stdio: { command: x, danger_unsandboxed: true, env: { \"A=B\": c } }", ".stdio.env[\"A=B\"]", "not a variable name", 3),
+        ("stdio: { command: x, danger_unsandboxed: true, args: [\"a\\0b\"] }", ".stdio.args[0]", "NUL", 3),
+        (&format!("{stdio}\n    credential: {{ bearer: x }}"), ".credential", "nothing for a process", 4),
+        (&format!("{stdio}\n    allow_private_addresses: true"), ".allow_private_addresses", "nothing for a process", 4),
+        (&format!("{stdio}\n    timeout: 0s"), ".timeout", "out of range", 4),
+    ] {
+        refuses(&upstream(rest), &[(&format!("upstreams[0]{key}"), message, line)]);
+    }
+    accepts(&upstream("http: { url: \"http://x.example\", danger_plaintext: true }"));
+    accepts(&upstream("http: { url: \"https://10.0.0.1\" }\n    allow_private_addresses: true"));
+    let config = accepts(&upstream("stdio: { command: ./server, danger_unsandboxed: true }"));
+    let transport = &config.upstreams.first().unwrap().transport;
+    assert!(matches!(transport, Transport::Stdio { command, .. } if command.is_absolute()), "{transport:?}");
+}
+
+#[test]
+fn credentials() {
+    for (credential, key, message) in [
+        ("{}", "", "is empty"),
+        ("maybe", "", "not a kind of credential"),
+        ("{ bearer: a, header: { name: X-Key, value: b } }", "", "two kinds"),
+        ("{ bearer: \"\" }", ".bearer", "not a token"),
+        ("{ bearer: \"Bearer abc\" }", ".bearer", "not a token"),
+        ("{ header: { name: \"X Key\", value: b } }", ".header.name", "not a header name"),
+        ("{ header: { name: Host, value: b } }", ".header.name", "sets itself"),
+        ("{ header: { name: Mcp-Session-Id, value: b } }", ".header.name", "sets itself"),
+        ("{ header: { name: X-Key, value: \"a\\r\\nb\" } }", ".header.value", "not a header value"),
+        ("{ header: { name: X-Key, value: \"\" } }", ".header.value", "not a header value"),
+        ("{ header: { name: X-Key } }", ".header.value", "is required"),
+        ("{ header: { value: x } }", ".header.name", "is required"),
+    ] {
+        refuses(&http(&format!("credential: {credential}")), &[(&format!("upstreams[0].credential{key}"), message, 4)]);
+    }
+}
+
+#[test]
+fn policies_are_never_passed_over() {
+    let files = Files::new();
+    files.write("none/readme.md", "");
+    files.write("cases/a.cases.yaml", "");
+    files.write("stray/a.yaml", "");
+    files.write("stray/below/deep/b.yml", "");
+    files.write("loud/a.YAML", "");
+    files.write("odd.txt", "");
+    for (entry, message) in [
+        ("missing", "cannot be read"),
+        ("none", "holds no policy file"),
+        ("cases", "holds no policy file"),
+        ("cases/a.cases.yaml", "holds cases"),
+        ("stray", "would not be loaded"),
+        ("loud", "would not be loaded"),
+        ("odd.txt", "not named .yaml"),
+        ("\"\"", "is empty"),
+    ] {
+        refuses_in(&files, &format!("policies:\n  - {entry}"), &[("policies[0]", message, 2)]);
+    }
+    refuses_in(&files, "policies: [policies, policies/a.yaml]", &[("policies[1]", "a second time", 1)]);
+    refuses("policies: []", &[("policies", "is required", 1)]);
+}
+
+#[test]
+fn policies_of_a_directory_are_its_yaml_files() {
+    let files = Files::new();
+    for name in ["z.yml", "b.yaml", "b.cases.yaml", "notes.txt", ".hidden.yaml", "..2024/b.yaml", "more/c.cases.yaml"] {
+        files.write(&format!("set/{name}"), "");
+    }
+    let config = files.load(&with("policies: [set, policies/a.yaml]")).unwrap();
+    assert_eq!(config.policies, ["policies/a.yaml", "set/b.yaml", "set/z.yml"].map(|name| files.path(name)));
+    assert!(config.watched.contains(&files.path("set")) && config.watched.contains(&files.path("set/z.yml")));
+}
+
+#[test]
+fn operation() {
+    for (yaml, path, message) in [
+        ("audit: { durability: maybe }", "audit.durability", "not a durability"),
+        ("audit: { sinks: [] }", "audit.sinks", "nothing would be recorded"),
+        ("audit: { sinks: [{}] }", "audit.sinks[0].file", "is required"),
+        ("audit: { sinks: [{ http: x }] }", "audit.sinks[0].http", "unknown key"),
+        ("audit: { record_arguments: [path] }", "audit.record_arguments[0]", "not a JSON pointer"),
+        ("audit: { record_arguments: [\"\"] }", "audit.record_arguments[0]", "not a JSON pointer"),
+        ("audit: { record_arguments: [/a~2] }", "audit.record_arguments[0]", "not a JSON pointer"),
+        ("telemetry: { log: inof }", "telemetry.log", "not a log level"),
+        ("telemetry: { log: \"a=inof\" }", "telemetry.log", "not a log level"),
+        ("telemetry: { log_format: xml }", "telemetry.log_format", "not a log format"),
+    ] {
+        let problems = Files::new().load(&with(yaml)).unwrap_err();
+        let found = problems.iter().find(|p| p.path == path);
+        assert!(found.is_some_and(|p| p.message.contains(message) && p.line == 1), "{yaml}: {problems:#?}");
+    }
+}
