@@ -8,4 +8,5 @@ pub mod mcp;
 pub mod identity;
 pub mod net;
 pub mod config;
+pub mod seal;
 pub mod vocab;

@@ -2,6 +2,7 @@
 //!
 //! Layer 1. Pure: no tokio, hyper, clock or log.
 
+pub mod client_caps;
 pub mod json;
 pub mod message;
 pub mod method;

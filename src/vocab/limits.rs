@@ -54,3 +54,29 @@ pub const LIMITER_KEYS_MAX: u64 = 100_000;
 pub const UPSTREAM_IDLE_CONNECTIONS_MAX: usize = 256;
 /// Connections open to one upstream.
 pub const UPSTREAM_CONNECTIONS_MAX: usize = 1_024;
+/// Views (principal at an upstream) kept.
+pub const VIEWS_MAX: u64 = 20_000;
+/// Time after which an unused view is forgotten.
+pub const VIEW_IDLE_S_MAX: u64 = 30 * 60;
+/// Longest time an upstream's own freshness hint is believed.
+pub const LIST_FRESH_MS_MAX: u64 = 300_000;
+/// Age up to which a known list serves calls without being read again.
+pub const LIST_KNOWN_S_MAX: u64 = 60;
+/// Time to wait for a list of which nothing is known yet (a process may have to start).
+pub const LIST_FIRST_MS_MAX: u64 = 10_000;
+/// Time to wait for a list before the last known one is served.
+pub const LIST_READ_MS_MAX: u64 = 3_000;
+/// Items on one page of a list sent to a client.
+pub const LIST_PAGE_ITEMS_MAX: usize = 500;
+/// Life of a sealed cursor.
+pub const CURSOR_S_MAX: u64 = 3_600;
+/// Life of a sealed legacy session.
+pub const SESSION_S_MAX: u64 = 7 * 24 * 3_600;
+/// Entries of a legacy session's local state (log levels, ended sessions).
+pub const SESSION_STATES_MAX: u64 = 100_000;
+/// Time a graceful stop waits for calls under way.
+pub const DRAIN_MS_MAX: u64 = 30_000;
+/// Events of a streamed answer waiting for a slow reader.
+pub const REPLY_EVENTS_MAX: usize = 64;
+/// Time between keep-alive comments on an event stream.
+pub const STREAM_KEEPALIVE_MS: u64 = 15_000;

@@ -11,6 +11,7 @@ pub mod outcome;
 pub mod principal;
 pub mod problem;
 pub mod reason;
+pub mod resource;
 pub mod revision;
 
 pub use class::Class;
@@ -21,4 +22,5 @@ pub use outcome::{Denial, Fault, FaultKind, Side};
 pub use principal::{Principal, PrincipalKey};
 pub use problem::Problem;
 pub use reason::Reason;
+pub use resource::Resource;
 pub use revision::Revision;
