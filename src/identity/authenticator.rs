@@ -10,7 +10,7 @@ use moka::sync::Cache;
 use tokio_util::sync::CancellationToken;
 
 use super::api_key::{ApiKeys, KEY_PREFIX};
-use super::challenge::{Refusal, Resource};
+use super::challenge::Refusal;
 use super::crypto::sha256_of;
 use super::jwks::Jwks;
 use super::jwt::{self, Unverified, Validity};
@@ -18,7 +18,7 @@ use super::settings::{IssuerSettings, Settings, SettingsError};
 use super::{bearer, claims, install_crypto};
 use crate::net::Fetch;
 use crate::vocab::limits::TOKEN_CACHE_ENTRIES_MAX;
-use crate::vocab::{Clock, Principal};
+use crate::vocab::{Clock, Principal, Resource};
 
 /// A verified token is verified anew after this, whatever its expiry.
 const CACHE_TTL: Duration = Duration::from_secs(3_600);

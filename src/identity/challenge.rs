@@ -2,16 +2,7 @@
 
 use http::{HeaderValue, StatusCode};
 
-/// What a request asks for, as far as identity is concerned: one route.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Resource {
-    /// The URL clients use for the route; the expected audience (RFC 8707).
-    pub url: String,
-    /// Where the route's metadata is served (RFC 9728).
-    pub metadata_url: String,
-    /// Scopes that any request to the route needs.
-    pub scopes: Vec<String>,
-}
+use crate::vocab::Resource;
 
 /// Why a request has no principal, or its principal may not use the route.
 #[derive(Clone, Debug, PartialEq, Eq)]

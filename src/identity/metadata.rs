@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::json;
 
-use super::challenge::Resource;
+use crate::vocab::Resource;
 
 /// Where metadata lives; the path of the route follows.
 pub const METADATA_PREFIX: &str = "/.well-known/oauth-protected-resource";

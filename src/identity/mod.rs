@@ -20,7 +20,7 @@ mod strict_json;
 
 pub use api_key::{GeneratedKey, generate_api_key};
 pub use authenticator::{Authenticator, IssuerHealth};
-pub use challenge::{Refusal, Resource};
+pub use challenge::Refusal;
 pub use crypto::{CryptoError, install_crypto};
 pub use metadata::{METADATA_PREFIX, metadata_path, resource_metadata};
 pub use settings::{DEFAULT_ALGORITHMS, IssuerSettings, JwksSource, KeySettings, Settings, SettingsError};

@@ -24,7 +24,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 use crate::net::{Fetch, client_config};
-use crate::vocab::{Clock, Principal};
+use crate::vocab::{Clock, Principal, Resource};
 
 const ISSUER: &str = "https://idp.example.com";
 const URL: &str = "https://gateway.example.com/mcp";
