@@ -1,0 +1,151 @@
+// Runs a plan against an MCP server and prints one JSON line per step, whatever SDK
+// the client comes from:
+//   {"op", "name"?, "ok", "result" | "error": {name, code, status, message, data}, "ms", "notifications"?}
+// The plan is a JSON array, as the first argument or on standard input. Steps:
+//   list | listResources | listTemplates | listPrompts | ping | sleep {ms}
+//   call {name, args} | progressCall {name, args} | cancelCall {name, args, after_ms}
+//   read {uri} | prompt {name, args} | complete {ref, argument} | setLevel {level}
+//   parallel {steps: [...]} (one line per inner step, in order of completion)
+// The last line is {"op": "http", "requests": [{method, rpc, id, status}]}: every HTTP
+// request that the client sent, `status` missing when no answer arrived.
+// Environment: GATEWAY_URL (the MCP endpoint), TOKEN, CAPABILITIES (JSON), TIMEOUT_MS.
+import { readFileSync } from 'node:fs';
+
+const CANCEL_AFTER_MS = 300;
+const NOTIFICATIONS_KEPT_MAX = 200;
+
+const requests = [];
+
+/** The global fetch, noting every request. */
+export async function countingFetch(url, init = {}) {
+  const body = typeof init.body === 'string' ? JSON.parse(init.body) : {};
+  const noted = { method: init.method ?? 'GET', rpc: body.method, id: body.id };
+  requests.push(noted);
+  const response = await fetch(url, init);
+  noted.status = response.status;
+  return response;
+}
+
+export function settings() {
+  const url = process.env.GATEWAY_URL;
+  if (!url) throw new Error('GATEWAY_URL is not set');
+  return {
+    url: new URL(url),
+    headers: process.env.TOKEN ? { Authorization: `Bearer ${process.env.TOKEN}` } : {},
+    capabilities: JSON.parse(process.env.CAPABILITIES ?? '{}'),
+    timeout: Number(process.env.TIMEOUT_MS ?? '30000'),
+  };
+}
+
+function describe(error) {
+  const { name, code, message, data } = error;
+  const status = error.status ?? data?.status;
+  return { name, code, ...(status !== undefined && { status }), message, ...(data !== undefined && { data }) };
+}
+
+async function everyPage(list, key) {
+  const items = [];
+  let cursor;
+  do {
+    const page = await list(cursor === undefined ? undefined : { cursor });
+    items.push(...page[key]);
+    cursor = page.nextCursor;
+  } while (cursor !== undefined);
+  return { [key]: items };
+}
+
+async function perform(client, step, options) {
+  const call = extra => client.callTool({ name: step.name, arguments: step.args ?? {} }, { ...options, ...extra });
+  switch (step.op) {
+    case 'list':
+      return { result: await everyPage(page => client.listTools(page, options), 'tools') };
+    case 'listResources':
+      return { result: await everyPage(page => client.listResources(page, options), 'resources') };
+    case 'listTemplates':
+      return { result: await everyPage(page => client.listResourceTemplates(page, options), 'resourceTemplates') };
+    case 'listPrompts':
+      return { result: await everyPage(page => client.listPrompts(page, options), 'prompts') };
+    case 'call':
+      return { result: await call({}) };
+    case 'progressCall': {
+      const notifications = [];
+      const result = await call({ onprogress: progress => notifications.length < NOTIFICATIONS_KEPT_MAX && notifications.push(progress), resetTimeoutOnProgress: true });
+      return { result, notifications };
+    }
+    case 'cancelCall': {
+      const abort = new AbortController();
+      setTimeout(() => abort.abort('no longer wanted'), step.after_ms ?? CANCEL_AFTER_MS);
+      return { result: await call({ signal: abort.signal }) };
+    }
+    case 'read':
+      return { result: await client.readResource({ uri: step.uri ?? step.name }, options) };
+    case 'prompt':
+      return { result: await client.getPrompt({ name: step.name, arguments: step.args ?? {} }, options) };
+    case 'complete':
+      return { result: await client.complete({ ref: step.ref, argument: step.argument }, options) };
+    case 'ping':
+      return { result: await client.ping(options) };
+    case 'setLevel':
+      return { result: await client.setLoggingLevel(step.level, options) };
+    case 'sleep':
+      return { result: await new Promise(resolve => setTimeout(() => resolve({}), step.ms)) };
+    default:
+      throw new Error(`unknown step: ${step.op}`);
+  }
+}
+
+const print = line => process.stdout.write(`${JSON.stringify(line)}\n`);
+
+async function runStep(client, step, options, pushed) {
+  if (step.op === 'parallel') {
+    await Promise.all(step.steps.map(inner => runStep(client, inner, options, pushed)));
+    return;
+  }
+  const started = performance.now();
+  const head = { op: step.op, ...((step.name ?? step.uri) && { name: step.name ?? step.uri }) };
+  let outcome;
+  try {
+    outcome = { ok: true, ...(await perform(client, step, { ...options, ...(step.timeout_ms && { timeout: step.timeout_ms }) })) };
+  } catch (error) {
+    outcome = { ok: false, error: describe(error) };
+  }
+  const notifications = [...(outcome.notifications ?? []), ...pushed.splice(0)];
+  print({ ...head, ...outcome, ms: Math.round(performance.now() - started), notifications });
+}
+
+/** Connects with `connect(settings, onNotification)` and runs the plan. */
+export async function run(connect) {
+  const plan = JSON.parse(process.argv[2] ?? readFileSync(0, 'utf8'));
+  const wanted = settings();
+  const pushed = [];
+  const started = performance.now();
+  let client;
+  try {
+    client = await connect(wanted, notification => {
+      if (pushed.length < NOTIFICATIONS_KEPT_MAX) pushed.push(notification);
+    });
+  } catch (error) {
+    print({ op: 'connect', ok: false, error: describe(error), ms: Math.round(performance.now() - started) });
+    await end();
+  }
+  print({
+    op: 'connect',
+    ok: true,
+    result: {
+      server: client.getServerVersion(),
+      capabilities: client.getServerCapabilities(),
+      instructions: client.getInstructions(),
+      version: client.negotiated(),
+    },
+    ms: Math.round(performance.now() - started),
+  });
+  for (const step of plan) await runStep(client, step, { timeout: wanted.timeout }, pushed);
+  await client.finish();
+  await end();
+}
+
+/** Prints the last line and exits once it is written: standard output may be a pipe. */
+async function end() {
+  await new Promise(resolve => process.stdout.write(`${JSON.stringify({ op: 'http', ok: true, requests })}\n`, resolve));
+  process.exit(0);
+}

@@ -1,0 +1,264 @@
+// Starts the real gateway, real servers and real clients for the end-to-end tests.
+// PORTCULLIS_BIN names the binary (default: the dev build in the cargo target directory).
+import { spawn, execFile } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { stringify } from 'yaml';
+
+const READY_MS = 20_000;
+const STOP_MS = 15_000;
+const RECORDS_MS = 8_000;
+const LOG_KEPT_MAX = 200_000;
+
+export const HERE = dirname(fileURLToPath(import.meta.url));
+export const peer = name => join(HERE, name);
+const target = process.env.CARGO_TARGET_DIR ?? resolve(HERE, '../../target');
+export const BINARY = resolve(process.env.PORTCULLIS_BIN ?? join(target, 'debug/portcullis'));
+
+// Nothing that a test started outlives it.
+const running = new Set();
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
+export const sleep = ms => new Promise(done => setTimeout(done, ms));
+
+/** A free loopback port: audiences derive from the configured address, so it must be known first. */
+export async function freePort() {
+  const server = createServer();
+  await new Promise(done => server.listen(0, '127.0.0.1', done));
+  const { port } = server.address();
+  await new Promise(done => server.close(done));
+  return port;
+}
+
+/** Spawns and waits for the first stdout line that matches; resolves with {child, match, log()}. */
+export function spawnReady(command, args, { pattern, env, cwd, label }) {
+  const child = spawn(command, args, { cwd, env: { ...process.env, ...env }, stdio: ['pipe', 'pipe', 'pipe'] });
+  running.add(child);
+  let out = '';
+  let err = '';
+  const log = () => `--- ${label} stdout\n${out}\n--- ${label} stderr\n${err}`;
+  child.stderr.setEncoding('utf8').on('data', text => {
+    err = (err + text).slice(-LOG_KEPT_MAX);
+  });
+  const exited = new Promise(done =>
+    child.on('close', (code, signal) => {
+      running.delete(child);
+      done({ code, signal });
+    }),
+  );
+  return new Promise((done, fail) => {
+    const timer = setTimeout(() => {
+      child.kill('SIGKILL');
+      fail(new Error(`${label} was not ready in time\n${log()}`));
+    }, READY_MS);
+    child.on('error', error => fail(new Error(`${label}: ${error.message}`)));
+    exited.then(({ code, signal }) => {
+      clearTimeout(timer);
+      fail(new Error(`${label} ended early (${code ?? signal})\n${log()}`));
+    });
+    child.stdout.setEncoding('utf8').on('data', text => {
+      out = (out + text).slice(-LOG_KEPT_MAX);
+      const match = pattern.exec(out);
+      if (!match) return;
+      clearTimeout(timer);
+      done({ child, match, log, exited, firstLine: out.split('\n')[0] });
+    });
+  });
+}
+
+async function stopChild(child, exited, signal = 'SIGTERM') {
+  if (child.exitCode !== null || child.signalCode !== null) return exited;
+  child.kill(signal);
+  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
+  const end = await exited;
+  clearTimeout(timer);
+  return end;
+}
+
+/** Starts a server of ours (or, with `preload`, a published one) over HTTP: {url, origin, pid, stop}. */
+export async function startServer(script, { args = [], env = {}, preload = false } = {}) {
+  const imports = preload ? ['--import', peer('fixtures/loopback.mjs')] : [];
+  const started = await spawnReady(process.execPath, [...imports, peer(script), ...args], {
+    pattern: /^listening (http:\S+)$/m,
+    env: { PORT: '0', EXIT_WITH_STDIN: '1', ...env },
+    label: script,
+  });
+  const url = started.match[1];
+  return {
+    url,
+    origin: new URL(url).origin,
+    pid: started.child.pid,
+    stop: signal => stopChild(started.child, started.exited, signal),
+    seen: async () => (await fetch(new URL('/seen', url))).json(),
+    reset: async () => (await fetch(new URL('/reset', url), { method: 'POST' })).status,
+  };
+}
+
+/** Writes config and policies into a fresh directory; returns {dir, file, listen}. */
+async function writeSetup({ config, policies, port }) {
+  const dir = mkdtempSync(join(tmpdir(), 'portcullis-e2e-'));
+  const listen = `127.0.0.1:${port ?? (await freePort())}`;
+  mkdirSync(join(dir, 'policies'));
+  writeFileSync(join(dir, 'policies/policy.yaml'), stringify({ version: 1, ...policies }));
+  const whole = {
+    version: 1,
+    listen,
+    data_dir: 'data',
+    tls: 'self_signed',
+    identity: { dev: { enabled: true } },
+    policies: ['policies'],
+    audit: { sinks: [{ file: 'audit' }] },
+    admin: { listen: '127.0.0.1:0' },
+    ...config,
+  };
+  const file = join(dir, 'portcullis.yaml');
+  writeFileSync(file, stringify(whole));
+  return { dir, file };
+}
+
+/** Starts the gateway. `config` is merged over the defaults above. */
+export async function startGateway({ config, policies, port, env = {} }) {
+  const { dir, file } = await writeSetup({ config, policies, port });
+  const started = await spawnReady(BINARY, ['serve', '--config', file], {
+    pattern: /^portcullis ready mcp=(\S+) admin=(\S+)$/m,
+    env,
+    cwd: dir,
+    label: 'portcullis',
+  });
+  const [, base, admin] = started.match;
+  const data = join(dir, 'data');
+  const gateway = { dir, file, data, base, admin, ca: join(data, 'tls/ca.pem'), pid: started.child.pid };
+  return Object.assign(gateway, {
+    log: started.log,
+    firstLine: started.firstLine,
+    token: options => mintToken(file, options),
+    client: (kind, plan, options) => runClient(gateway, kind, plan, options),
+    records: () => readRecords(data),
+    settledRecords: wanted => settledRecords(data, wanted),
+    status: () => processStatus(gateway.pid),
+    children: () => childrenOf(gateway.pid),
+    end: signal => stopChild(started.child, started.exited, signal),
+    stop: async () => {
+      const end = await stopChild(started.child, started.exited);
+      if (!process.env.KEEP_E2E) rmSync(dir, { recursive: true, force: true });
+      return end;
+    },
+  });
+}
+
+/** A development token for {sub, groups, route}. */
+async function mintToken(file, { sub, groups = [], route = '/mcp', extra = [] }) {
+  const args = ['token', '--config', file, '--sub', sub, '--route', route, ...extra];
+  if (groups.length > 0) args.push('--groups', groups.join(','));
+  const { stdout } = await promisify(execFile)(BINARY, args);
+  return stdout.trim();
+}
+
+/** Clients by name: script and environment. */
+export const CLIENTS = {
+  ts1: { script: 'clients/client-ts1.mjs', env: {} },
+  ts2: { script: 'clients/client-ts2.mjs', env: { ERA: 'auto' } },
+  'ts2-legacy': { script: 'clients/client-ts2.mjs', env: { ERA: 'legacy' } },
+};
+
+/** Runs a plan with a client in a process of its own; resolves with its lines. */
+async function runClient(gateway, kind, plan, { token, route = '/mcp', env = {} } = {}) {
+  const { script, env: own } = CLIENTS[kind];
+  const child = spawn(process.execPath, [peer(script)], {
+    env: {
+      ...process.env,
+      GATEWAY_URL: `${gateway.base}${route}`,
+      NODE_EXTRA_CA_CERTS: gateway.ca,
+      ...(token && { TOKEN: token }),
+      ...own,
+      ...env,
+    },
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
+  let out = '';
+  let err = '';
+  child.stdout.setEncoding('utf8').on('data', text => {
+    out += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', text => {
+    err += text;
+  });
+  child.stdin.on('error', () => {});
+  child.stdin.end(JSON.stringify(plan));
+  const code = await new Promise((done, fail) => {
+    child.on('error', fail);
+    child.on('close', done);
+  });
+  const lines = out.split('\n').filter(Boolean).map(line => JSON.parse(line));
+  if (code !== 0 || lines.at(-1)?.op !== 'http') throw new Error(`client ${kind} ended with ${code}\n${out}\n${err}`);
+  return lines;
+}
+
+function filesUnder(dir) {
+  return readdirSync(dir, { withFileTypes: true }).flatMap(entry => {
+    const path = join(dir, entry.name);
+    return entry.isDirectory() ? filesUnder(path) : [path];
+  });
+}
+
+/** All audit records in order of their files and lines; half a last line is left out. */
+function readRecords(data) {
+  const names = readdirSync(data).filter(name => name.startsWith('audit')).map(name => join(data, name));
+  const files = names.flatMap(path => (statSync(path).isDirectory() ? filesUnder(path) : [path])).sort();
+  return files.flatMap(file => {
+    const text = readFileSync(file, 'utf8');
+    const whole = text.slice(0, text.lastIndexOf('\n') + 1);
+    return whole.split('\n').filter(line => line.startsWith('{')).map(line => JSON.parse(line));
+  });
+}
+
+const REQUEST_KINDS = new Set(['outcome', 'list', 'auth']);
+
+/** The records of requests, intents aside. */
+export const requestRecords = records => records.filter(({ kind }) => REQUEST_KINDS.has(kind));
+
+/** Waits until there are `wanted` records of requests and no more follow; returns all records. */
+async function settledRecords(data, wanted) {
+  const until = Date.now() + RECORDS_MS;
+  while (requestRecords(readRecords(data)).length < wanted && Date.now() < until) await sleep(100);
+  await sleep(500);
+  return readRecords(data);
+}
+
+/** Memory of a process in MiB: {rss, peak}. */
+function processStatus(pid) {
+  const text = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const mib = name => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? NaN) / 1024;
+  return { rss: mib('VmRSS'), peak: mib('VmHWM') };
+}
+
+/** Direct and indirect children of a process: [{pid, command}]. */
+function childrenOf(pid) {
+  const all = [];
+  for (const name of readdirSync('/proc').filter(entry => /^\d+$/.test(entry))) {
+    try {
+      const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
+      const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+      const command = readFileSync(`/proc/${name}/cmdline`, 'utf8').split('\0').join(' ').trim();
+      all.push({ pid: Number(name), parent, command });
+    } catch {
+      // It ended between the listing and the reading.
+    }
+  }
+  const found = [];
+  const parents = [pid];
+  while (parents.length > 0) {
+    const parent = parents.pop();
+    for (const child of all.filter(entry => entry.parent === parent)) {
+      found.push(child);
+      parents.push(child.pid);
+    }
+  }
+  return found;
+}

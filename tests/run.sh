@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Everything that must hold before a change goes in. Honours CARGO_TARGET_DIR.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-never}"
+target="${CARGO_TARGET_DIR:-$PWD/target}"
+case "$target" in /*) ;; *) target="$PWD/$target" ;; esac
+export CARGO_TARGET_DIR="$target"
+export PORTCULLIS_BIN="$target/debug/portcullis"
+
+SECONDS=0
+step() { printf '\n=== [%4d s] %s\n' "$SECONDS" "$*"; }
+
+step 'cargo fmt --check'
+cargo fmt --check
+
+step 'cargo clippy'
+cargo clippy --locked --all-targets -- -D warnings
+
+step 'cargo test'
+if cargo nextest --version >/dev/null 2>&1; then
+  cargo nextest run --locked
+else
+  cargo test --locked
+fi
+
+step 'install the peers'
+bash tests/peers/install.sh
+
+step 'build the gateway'
+cargo build --locked --bin portcullis
+
+step 'end-to-end tests'
+bash tests/peers/e2e.sh
+
+step 'conformance, direct against through'
+bash tests/peers/conformance.sh
+
+step 'all passed'
