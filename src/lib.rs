@@ -4,4 +4,7 @@
 //! `identity`, `limit`, `catalog`, `upstream`; `pipeline`; `server`, `admin`; `app`, `cli`.
 //! A module uses lower layers only. See `docs/ARCHITECTURE.md`.
 
+pub mod admin;
+pub mod net;
+pub mod server;
 pub mod vocab;
