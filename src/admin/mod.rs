@@ -6,7 +6,7 @@ use std::future::{Ready, ready};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -56,9 +56,7 @@ impl Service<Request<Incoming>> for AdminService {
 }
 
 fn answer<B>(state: &AdminState, request: &Request<B>) -> Response<Full<Bytes>> {
-    if let Err(refusal) =
-        head::check(request.version(), request.method(), request.uri(), request.headers(), &state.rules)
-    {
+    if let Err(refusal) = head::check(request.version(), request.method(), request.uri(), request.headers(), &state.rules) {
         tracing::debug!(detail = refusal.detail, "admin request refused");
         return refused(text(refusal.status, refusal.detail));
     }
@@ -88,7 +86,7 @@ fn answer<B>(state: &AdminState, request: &Request<B>) -> Response<Full<Bytes>> 
 
 /// The request's body was not read, so that an HTTP/1.1 connection cannot go on.
 fn refused(mut response: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    head::close_after(response.headers_mut());
     response
 }
 

@@ -1,7 +1,6 @@
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use http::header::CONNECTION;
 use http_body::Body;
 
 use super::*;

@@ -6,7 +6,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, TRANSFER_ENCODING, UPGRADE};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, TRANSFER_ENCODING, UPGRADE,
+};
 use http::{Method, StatusCode, Uri, Version};
 
 use crate::vocab::Reason;
@@ -141,6 +143,12 @@ pub fn check(version: Version, method: &Method, uri: &Uri, headers: &HeaderMap, 
     origin(headers, rules)
 }
 
+/// Marks an answer that is sent before the request's body was read: an HTTP/1.1 connection ends with it, so that the rest of the
+/// body is never taken for a request. The door removes the mark in HTTP/2, where streams end on their own.
+pub fn close_after(answer: &mut HeaderMap) {
+    answer.insert(CONNECTION, HeaderValue::from_static("close"));
+}
+
 fn line(version: Version, method: &Method) -> Result<(), HeadRefusal> {
     if version != Version::HTTP_11 && version != Version::HTTP_2 {
         let status = StatusCode::HTTP_VERSION_NOT_SUPPORTED;
@@ -238,9 +246,8 @@ fn hops(headers: &HeaderMap) -> Result<(), HeadRefusal> {
     if headers.contains_key(UPGRADE) {
         return Err(HeadRefusal::bad("Upgrade is not offered"));
     }
-    let harmless = |t: &[u8]| {
-        t.is_empty() || [&b"close"[..], b"keep-alive", b"te"].iter().any(|known| t.eq_ignore_ascii_case(known))
-    };
+    let harmless =
+        |t: &[u8]| t.is_empty() || [&b"close"[..], b"keep-alive", b"te"].iter().any(|known| t.eq_ignore_ascii_case(known));
     for value in headers.get_all(CONNECTION) {
         if !value.as_bytes().split(|b| *b == b',').all(|token| harmless(token.trim_ascii())) {
             return Err(HeadRefusal::bad("Connection names another header"));

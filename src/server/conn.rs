@@ -59,7 +59,7 @@ where
     let Ok(local) = stream.local_addr() else { return };
     // Answers are written whole, so that waiting for more to send only adds latency.
     drop(stream.set_nodelay(true));
-    let meter = Meter::new();
+    let meter = Meter::new(door.stop.clone());
     let gauge = Gauge::new(stream, meter.clone());
     let opened = tokio::select! {
         biased;
@@ -69,7 +69,7 @@ where
     let Some((wire, multiplexed, tls)) = opened else { return };
     meter.await_first_request();
     let service = make(Peer { addr, local, tls });
-    let service = counted(service, meter.clone(), door.stop.clone(), multiplexed);
+    let service = counted(service, meter.clone(), multiplexed);
     if multiplexed {
         drive(h2(door).serve_connection(TokioIo::new(wire), service), door, &meter, true).await;
     } else {
@@ -86,7 +86,7 @@ async fn open(door: &Door, mut gauge: Gauge) -> Option<(Wire, bool, Option<TlsPe
                 door.settings.stats.count_cut();
                 return None;
             };
-            let (stream, multiplexed, peer) = done.ok()?;
+            let (stream, multiplexed, peer) = done.inspect_err(|error| tracing::debug!(%error, "handshake failed")).ok()?;
             Some((Wire::Tls(stream), multiplexed, Some(peer)))
         }
         None => {
@@ -170,6 +170,7 @@ async fn drive<C: Closing>(conn: C, door: &Door, meter: &Meter, multiplexed: boo
                     tracing::debug!(why, "connection cut");
                     return Poll::Ready(());
                 }
+                (Verdict::Over, _) => return Poll::Ready(()),
                 (Verdict::Fine(wait_ms), None) => wait_ms,
                 (_, Some(since)) => match since.step(now_ms, meter.idle()) {
                     Step::Wait(wait_ms) => wait_ms,

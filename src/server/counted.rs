@@ -16,14 +16,12 @@ use hyper::service::{Service, service_fn};
 use pin_project_lite::pin_project;
 
 use super::meter::{InFlight, Meter};
-use crate::net::drain::Drain;
 
 /// `inner`, with each request noted in `meter` until its answer is complete. In HTTP/1.1 answers close the connection once the
 /// drain has begun; in HTTP/2 they never name the connection (RFC 9113 section 8.2.2).
 pub(super) fn counted<S, B>(
     inner: S,
     meter: Arc<Meter>,
-    stop: Drain,
     multiplexed: bool,
 ) -> impl Service<
     Request<Incoming>,
@@ -39,13 +37,12 @@ where
 {
     service_fn(move |request| {
         let mut in_flight = InFlight::begin(meter.clone());
-        let stop = stop.clone();
         let answer = inner.call(request);
         async move {
             let mut response = answer.await?;
             if multiplexed {
                 response.headers_mut().remove(CONNECTION);
-            } else if stop.begun() {
+            } else if in_flight.stopping() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             in_flight.waits_for_peer();

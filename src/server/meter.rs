@@ -9,10 +9,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::DoorSettings;
+use crate::net::drain::Drain;
 
 /// Notes of one connection. Times are milliseconds since its birth; 0 means never.
 pub(super) struct Meter {
     born: Instant,
+    /// Here, so that a request need not count itself among the users of something that all connections share.
+    stop: Drain,
     /// Requests handed to the service whose answers are not complete.
     in_flight: AtomicU32,
     /// When the first byte of a request came that is not handed over yet.
@@ -33,6 +36,8 @@ pub(super) enum Verdict {
     Fine(u64),
     /// Nothing is under way and the connection has been open long enough: end it in good order.
     End,
+    /// We closed, and the peer had its time to read that: drop the connection.
+    Over,
     /// The peer keeps us waiting: drop the connection.
     Cut(&'static str),
 }
@@ -61,9 +66,10 @@ impl Deadlines {
 }
 
 impl Meter {
-    pub(super) fn new() -> Arc<Self> {
+    pub(super) fn new(stop: Drain) -> Arc<Self> {
         Arc::new(Self {
             born: Instant::now(),
+            stop,
             in_flight: AtomicU32::new(0),
             head_since_ms: AtomicU64::new(0),
             idle_since_ms: AtomicU64::new(1),
@@ -125,7 +131,7 @@ impl Meter {
     pub(super) fn judge(&self, now_ms: u64, limits: &Deadlines) -> Verdict {
         let mut next = Next { now_ms, wait_ms: limits.write_ms };
         if next.passed(self.lingering_since_ms.load(Ordering::Relaxed), LINGER_MS_MAX) {
-            return Verdict::Cut("the peer did not close");
+            return Verdict::Over;
         }
         if next.passed(self.write_blocked_since_ms.load(Ordering::Relaxed), limits.write_ms) {
             return Verdict::Cut("the peer takes no bytes");
@@ -174,6 +180,11 @@ impl InFlight {
         meter.in_flight.fetch_add(1, Ordering::Relaxed);
         meter.head_since_ms.store(0, Ordering::Relaxed);
         Self { meter, stalled_in: None }
+    }
+
+    /// True once the drain has begun.
+    pub(super) fn stopping(&self) -> bool {
+        self.meter.stop.begun()
     }
 
     /// From here on it is the peer that we wait for.
@@ -241,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_head_has_its_deadline_and_quiet_has_another() {
-        let meter = Meter::new();
+        let meter = Meter::new(Drain::new(Duration::ZERO));
         assert_eq!(meter.judge(150, &LIMITS), Verdict::Fine(151));
         assert_eq!(meter.judge(301, &LIMITS), Verdict::End);
         meter.await_first_request();
@@ -256,13 +267,13 @@ mod tests {
 
     #[test]
     fn an_answer_nobody_takes_ends_the_connection_and_progress_does_not() {
-        let meter = Meter::new();
+        let meter = Meter::new(Drain::new(Duration::ZERO));
         let mut request = InFlight::begin(meter.clone());
         request.waits_for_peer();
         assert!(matches!(meter.judge(200, &LIMITS), Verdict::Fine(_)));
         assert!(is_cut(meter.judge(400, &LIMITS)), "waited for a whole generation");
 
-        let meter = Meter::new();
+        let meter = Meter::new(Drain::new(Duration::ZERO));
         let mut requests: Vec<_> = (0..3).map(|_| InFlight::begin(meter.clone())).collect();
         for tick in 1..20 {
             for request in &mut requests {
@@ -278,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_socket_that_takes_nothing_is_cut() {
-        let meter = Meter::new();
+        let meter = Meter::new(Drain::new(Duration::ZERO));
         let _request = InFlight::begin(meter.clone());
         meter.write_blocked();
         assert!(is_cut(meter.judge(250, &LIMITS)));
@@ -288,7 +299,7 @@ mod tests {
 
     #[test]
     fn age_ends_a_connection_in_good_order() {
-        let meter = Meter::new();
+        let meter = Meter::new(Drain::new(Duration::ZERO));
         let _request = InFlight::begin(meter.clone());
         assert_eq!(meter.judge(10_001, &LIMITS), Verdict::End);
     }

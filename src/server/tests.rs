@@ -1,10 +1,9 @@
-#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests")]
+#![expect(clippy::disallowed_methods, reason = "tests")]
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use http::StatusCode;
-use http::header::{CONNECTION, HeaderValue};
 use http_body::Frame;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
@@ -84,7 +83,7 @@ async fn answer(
 fn refuse(status: StatusCode, detail: &'static str) -> Response<TestBody> {
     let mut response = Response::new(Full::new(Bytes::from_static(detail.as_bytes())).boxed_unsync());
     *response.status_mut() = status;
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    head::close_after(response.headers_mut());
     response
 }
 

@@ -33,11 +33,7 @@ impl Body for Pieces {
 }
 
 fn pieces(parts: &[&'static str]) -> Pieces {
-    Pieces {
-        left: parts.iter().map(|p| Bytes::from_static(p.as_bytes())).collect(),
-        silent_at_end: false,
-        announced: None,
-    }
+    Pieces { left: parts.iter().map(|p| Bytes::from_static(p.as_bytes())).collect(), silent_at_end: false, announced: None }
 }
 
 async fn read(body: Pieces, bytes_max: usize) -> Result<Bytes, BodyError> {
@@ -91,10 +87,6 @@ async fn a_silent_client_runs_into_the_deadline() {
     for parts in [&[][..], &["abc"][..], &["a", "b", "c"][..]] {
         let mut body = pieces(parts);
         body.silent_at_end = true;
-        assert_eq!(
-            read_body(body, 100, Deadline::after(Duration::from_millis(20))).await,
-            Err(BodyError::Timeout),
-            "{parts:?}"
-        );
+        assert_eq!(read_body(body, 100, Deadline::after(Duration::from_millis(20))).await, Err(BodyError::Timeout), "{parts:?}");
     }
 }

@@ -103,10 +103,9 @@ async fn a_peer_that_reads_slowly_is_served() {
 
 #[tokio::test]
 async fn connections_are_capped_in_all_and_per_address() {
-    for settings in [
-        DoorSettings { connections: 2, ..DoorSettings::default() },
-        DoorSettings { per_ip: 2, ..DoorSettings::default() },
-    ] {
+    for settings in
+        [DoorSettings { connections: 2, ..DoorSettings::default() }, DoorSettings { per_ip: 2, ..DoorSettings::default() }]
+    {
         let running = start(settings, None, SOON);
         let get = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
         let (mut one, mut two) = (connect(&running).await, connect(&running).await);

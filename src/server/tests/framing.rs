@@ -62,7 +62,9 @@ async fn refused_requests_get_one_answer_and_a_closed_connection() {
         assert_eq!(status(&answer), expect, "{shown:?} {body:?}: {answer}");
         assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{shown:?}: {answer}");
     }
-    for (host, expect) in [("", 400), ("Host:\r\n", 400), ("Host: localhost\r\nHost: localhost\r\n", 400), ("Host: evil.example\r\n", 403)] {
+    for (host, expect) in
+        [("", 400), ("Host:\r\n", 400), ("Host: localhost\r\nHost: localhost\r\n", 400), ("Host: evil.example\r\n", 403)]
+    {
         let answer = exchange(&running, format!("GET / HTTP/1.1\r\n{host}\r\n{next}").as_bytes()).await;
         assert_eq!((status(&answer), answer.matches("HTTP/1.1 ").count()), (expect, 1), "{host:?}: {answer}");
     }

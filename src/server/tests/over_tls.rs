@@ -67,10 +67,9 @@ async fn text(response: Response<Incoming>) -> String {
 async fn both_versions_of_tls_and_http_are_spoken() {
     let site = site();
     let running = start(DoorSettings::default(), Some(site.handle.clone()), SOON);
-    for (version, expect) in [
-        (&rustls::version::TLS12, ProtocolVersion::TLSv1_2),
-        (&rustls::version::TLS13, ProtocolVersion::TLSv1_3),
-    ] {
+    for (version, expect) in
+        [(&rustls::version::TLS12, ProtocolVersion::TLSv1_2), (&rustls::version::TLS13, ProtocolVersion::TLSv1_3)]
+    {
         for name in ["localhost", "127.0.0.1", "::1"] {
             let stream = handshake(&running, client(&site, &[b"http/1.1"], &[version]), name).await.unwrap();
             assert_eq!(stream.get_ref().1.protocol_version(), Some(expect));
