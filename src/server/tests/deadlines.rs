@@ -84,6 +84,25 @@ async fn a_peer_that_does_not_read_is_cut() {
     finish(running).await;
 }
 
+/// Answers that are complete for us may still lie in our buffers.
+#[tokio::test]
+async fn a_peer_that_only_sends_is_cut() {
+    let settings = DoorSettings { write_timeout: Duration::from_millis(200), ..DoorSettings::default() };
+    let running = start(settings, None, SOON);
+    let mut stream = connect(&running).await;
+    let request = format!("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50000\r\n\r\n{}", "x".repeat(50_000));
+    let cut = soon("the connection is cut", async {
+        loop {
+            if stream.write_all(request.as_bytes()).await.is_err() {
+                return;
+            }
+        }
+    });
+    cut.await;
+    assert_eq!(running.stats.cut(), 1);
+    finish(running).await;
+}
+
 #[tokio::test]
 async fn a_peer_that_reads_slowly_is_served() {
     let running = start(hasty(), None, SOON);
