@@ -9,4 +9,7 @@ pub mod identity;
 pub mod net;
 pub mod config;
 pub mod seal;
+pub mod admin;
+pub mod net;
+pub mod server;
 pub mod vocab;

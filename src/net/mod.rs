@@ -15,3 +15,8 @@ pub use tls::{TlsError, client_config};
 
 #[cfg(test)]
 mod tests;
+//! What both listeners need to know about HTTP messages, and how the process says that it is stopping.
+
+pub mod body;
+pub mod drain;
+pub mod head;
