@@ -82,8 +82,6 @@ impl<W: Write> Write for Line<W> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use std::sync::Arc;
 
     use parking_lot::Mutex;

@@ -123,8 +123,6 @@ const POOL_BYTES: usize = 1024;
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use std::collections::HashSet;
 
     use proptest::prelude::*;
