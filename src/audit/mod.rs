@@ -102,8 +102,22 @@ impl Audit {
     /// # Errors
     /// A fault of kind [`FaultKind::Audit`]: the call must not leave.
     pub async fn intent(&self, draft: &Draft, deadline: Deadline) -> Result<IntentSeq, Fault> {
+        self.write_intent(draft.clone(), deadline).await
+    }
+
+    /// [`Audit::intent`] for a shared draft; the draft keeps the answer itself.
+    ///
+    /// # Errors
+    /// As [`Audit::intent`].
+    pub async fn intent_for(&self, handle: &AuditHandle, deadline: Deadline) -> Result<IntentSeq, Fault> {
+        let copy = handle.with(|draft| draft.clone());
+        let seq = self.write_intent(copy, deadline).await?;
+        handle.with(|draft| draft.intent = Some(seq.clone()));
+        Ok(seq)
+    }
+
+    async fn write_intent(&self, mut copy: Draft, deadline: Deadline) -> Result<IntentSeq, Fault> {
         let fault = |detail: &str| Fault::internal(FaultKind::Audit, detail);
-        let mut copy = draft.clone();
         copy.kind = Kind::Intent;
         copy.unix_ms = self.queue.unix_ms();
         let seq = IntentSeq::default();

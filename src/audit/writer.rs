@@ -93,14 +93,13 @@ impl Writer {
     }
 
     fn acknowledge(&mut self) {
-        let written = self.batch.len();
+        self.queue.written(self.batch.len());
         for item in self.batch.drain(..) {
             if let Item::Intent(_, _, Some(reply)) = item {
                 // Whoever gave up meanwhile was refused: an intent without an effect.
                 let _ = reply.send(());
             }
         }
-        self.queue.written(written);
     }
 
     fn forget(&mut self, gone: impl Fn(&Item) -> bool) {

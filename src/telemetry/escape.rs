@@ -15,32 +15,26 @@ pub fn is_unsafe(c: char) -> bool {
 
 /// Appends `text` with every unsafe character as a JSON escape (`\u001b`). Everything else stays, quotes included.
 pub fn push_safe(out: &mut Vec<u8>, text: &str) {
-    push_with(out, text, |_, _| false);
+    push_with(out, text, false);
 }
 
 /// Appends `text` as a JSON string (RFC 8259, section 7) on one line, quotes included, unsafe characters escaped.
 pub fn push_json_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
-    push_with(out, text, |out, byte| {
-        let escaped = matches!(byte, b'"' | b'\\');
-        if escaped {
-            out.extend_from_slice(&[b'\\', byte]);
-        }
-        escaped
-    });
+    push_with(out, text, true);
     out.push(b'"');
 }
 
-fn push_with(out: &mut Vec<u8>, text: &str, ascii: impl Fn(&mut Vec<u8>, u8) -> bool) {
-    out.reserve(text.len());
+fn push_with(out: &mut Vec<u8>, text: &str, quoted: bool) {
+    let plain = |byte: u8| matches!(byte, 0x20..=0x7e) && !(quoted && matches!(byte, b'"' | b'\\'));
+    if text.bytes().all(plain) {
+        return out.extend_from_slice(text.as_bytes());
+    }
     let mut buffer = [0; 4];
     for c in text.chars() {
         match u8::try_from(c) {
-            Ok(byte @ 0x20..=0x7e) => {
-                if !ascii(out, byte) {
-                    out.push(byte);
-                }
-            }
+            Ok(byte) if plain(byte) => out.push(byte),
+            Ok(byte @ (b'"' | b'\\')) => out.extend_from_slice(&[b'\\', byte]),
             _ if is_unsafe(c) => push_code(out, c),
             _ => out.extend_from_slice(c.encode_utf8(&mut buffer).as_bytes()),
         }

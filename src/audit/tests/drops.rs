@@ -96,19 +96,19 @@ fn the_queue_is_bounded_and_room_comes_back() {
     let mut bed = Bed::new();
     bed.settings.queue_max = 3;
     let audit = bed.open();
-    let slots: Vec<Slot> = (0..3).map(|_| audit.reserve().unwrap()).collect();
+    let mut slots: Vec<Slot> = (0..3).map(|_| audit.reserve().unwrap()).collect();
     assert!(audit.reserve().is_err());
-    let draft = slots.into_iter().next_back().map(|mut slot| slot.draft().clone()).unwrap();
-    until("room", || audit.reserve().is_ok());
-    let slots: Vec<Slot> = std::iter::from_fn(|| audit.reserve().ok()).collect();
-    assert!(slots.len() <= 3);
-    until("the queue is full", || audit.reserve().is_err());
-    let held: Vec<Slot> = slots;
-    assert_eq!(wait(audit.intent(&draft, soon())).err().map(|f| f.kind), Some(FaultKind::Audit), "intents are bounded too");
-    drop(held);
-    until("all is written", || audit.queue_depth() == 0);
+    let fault = wait(audit.intent(&slots[0].draft().clone(), soon())).err().unwrap();
+    assert_eq!(fault.kind, FaultKind::Audit, "intents are bounded too");
+    slots.pop();
+    until("the record is written and its room free", || audit.queue.room_used() == 2);
+    wait(audit.intent(&slots[0].draft().clone(), soon())).unwrap();
+    slots.push(audit.reserve().unwrap());
+    assert!(audit.reserve().is_err());
+    drop(slots);
     audit.close(PATIENCE).unwrap();
-    assert!(audit.reserve().is_err(), "closed");
+    assert_eq!((audit.reserve().err(), audit.queue_depth()), (Some(Full), 0), "closed");
+    assert_eq!(bed.records().len(), 5);
 }
 
 #[test]
@@ -131,9 +131,9 @@ fn without_durability_nobody_waits_and_the_final_record_still_points_back() {
     let mut bed = Bed::new();
     bed.settings.durability = Durability::DangerNone;
     let audit = bed.open();
-    let mut slot = audit.reserve().unwrap();
-    slot.draft().intent = Some(wait(audit.intent(&slot.draft().clone(), soon())).unwrap());
-    drop(slot);
+    let handle = audit.reserve().unwrap().into_handle();
+    wait(audit.intent_for(&handle, soon())).unwrap();
+    drop(handle);
     audit.close(PATIENCE).unwrap();
     let records = bed.records();
     assert_eq!((records[0]["kind"].as_str(), records[1]["intent"].as_u64()), (Some("intent"), Some(1)));
