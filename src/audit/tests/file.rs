@@ -132,3 +132,43 @@ fn a_pipe_that_is_full_times_intents_out_and_they_are_never_written() {
     assert_eq!(text.matches("\"kind\":\"intent\"").count(), 0, "the call was refused: no record says it was about to leave");
     audit.close(PATIENCE).unwrap();
 }
+
+/// A write that the file takes only in part (here: at its size limit) leaves whole records, and nothing is written twice.
+#[test]
+fn a_write_cut_short_leaves_whole_records() {
+    let bed = Bed::new();
+    let script = "trap '' XFSZ; ulimit -f 4; exec \"$0\" --exact audit::tests::file::fills_a_file_to_its_limit --ignored";
+    let child = Command::new("bash")
+        .args(["-c", script])
+        .arg(std::env::current_exe().unwrap())
+        .env("AUDIT_TEST_DIR", bed.dir.path())
+        .output()
+        .unwrap();
+    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
+    let before = bed.records().len() as u64;
+    assert!(before > 0 && fs::metadata(bed.file()).unwrap().len() < 4096);
+    let audit = bed.open();
+    drop(audit.reserve().unwrap());
+    audit.close(PATIENCE).unwrap();
+    let seqs: Vec<u64> = bed.records().iter().map(|r| r["seq"].as_u64().unwrap()).collect();
+    assert_eq!(seqs, (1..=before + 1).collect::<Vec<_>>());
+    assert!(!bed.dir.path().join("audit/audit.jsonl.torn").exists());
+}
+
+#[test]
+#[ignore = "a part of the test above, in a process of its own"]
+fn fills_a_file_to_its_limit() {
+    let dir = std::path::PathBuf::from(std::env::var_os("AUDIT_TEST_DIR").unwrap());
+    let settings = Settings {
+        path: dir.join("audit"),
+        digest_key: dir.join("keys/audit-digest"),
+        durability: Durability::Write,
+        queue_max: 1_000,
+    };
+    let audit = Audit::open(&settings, Clock::system()).unwrap();
+    let mut slot = audit.reserve().unwrap();
+    slot.draft().set_name("x".repeat(50));
+    let refused = (0..100).map(|_| wait(audit.intent(&slot.draft().clone(), soon()))).find_map(Result::err);
+    assert_eq!(refused.map(|fault| fault.kind), Some(FaultKind::Audit));
+    assert!(!audit.healthy());
+}
