@@ -4,4 +4,8 @@
 //! `identity`, `limit`, `catalog`, `upstream`; `pipeline`; `server`, `admin`; `app`, `cli`.
 //! A module uses lower layers only. See `docs/ARCHITECTURE.md`.
 
+pub mod audit;
+pub mod limit;
+pub mod policy;
+pub mod telemetry;
 pub mod vocab;
