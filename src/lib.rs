@@ -12,4 +12,8 @@ pub mod seal;
 pub mod admin;
 pub mod net;
 pub mod server;
+pub mod audit;
+pub mod limit;
+pub mod policy;
+pub mod telemetry;
 pub mod vocab;

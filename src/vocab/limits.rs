@@ -36,6 +36,26 @@ pub const CONFIG_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 pub const AUDIT_QUEUE_RECORDS_MAX: usize = 8_192;
 /// Time an intent may take to reach the file.
 pub const AUDIT_INTENT_MS_MAX: u64 = 2_000;
+/// Time a record that nobody waits for may lie before it is written.
+pub const AUDIT_COALESCE_MS_MAX: u64 = 2;
+/// Records written with one write(2).
+pub const AUDIT_BATCH_RECORDS_MAX: usize = 512;
+/// Arguments kept with a draft until the writer digests them; longer ones are digested at once.
+pub const AUDIT_ARGUMENTS_BYTES_MAX: usize = 2 * 1024;
+/// JSON-RPC id, method or route in a record.
+pub const AUDIT_ID_BYTES_MAX: usize = 128;
+/// Issuer, subject, client, group, scope, rule or upstream in a record.
+pub const AUDIT_NAME_BYTES_MAX: usize = 256;
+/// Name or URI of the target in a record.
+pub const AUDIT_URI_BYTES_MAX: usize = 2 * 1024;
+/// Groups, scopes or rules listed in a record.
+pub const AUDIT_LIST_ENTRIES_MAX: usize = 64;
+/// Recorded argument values of one record.
+pub const AUDIT_FIELDS_MAX: usize = 16;
+/// One recorded argument value.
+pub const AUDIT_FIELD_BYTES_MAX: usize = 2 * 1024;
+/// How far from its end an audit file is searched for its last record.
+pub const AUDIT_TAIL_BYTES_MAX: u64 = 1024 * 1024;
 /// One server-sent event from an upstream; the response limit of the config applies to the sum.
 pub const SSE_EVENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Messages of one upstream stream before its answer.
@@ -50,6 +70,12 @@ pub const LIST_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const PUBLIC_NAME_BYTES_MAX: usize = 64;
 /// Distinct limiter keys kept.
 pub const LIMITER_KEYS_MAX: u64 = 100_000;
+/// Largest number of calls a limit counts one by one; larger limits are smoothed.
+pub const LIMITER_EXACT_CALLS_MAX: u32 = 100;
+/// Groups of one principal that a limit by group counts for.
+pub const LIMITER_GROUPS_MAX: usize = 256;
+/// Distinct label sets of one metric; further ones are counted under `other`.
+pub const METRIC_SERIES_MAX: usize = 10_000;
 /// Idle connections kept to one upstream.
 pub const UPSTREAM_IDLE_CONNECTIONS_MAX: usize = 256;
 /// Connections open to one upstream.

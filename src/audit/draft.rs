@@ -1,0 +1,310 @@
+//! What is known about a request, filled in as it becomes known.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use super::digest::Digester;
+use crate::vocab::limits::{
+    AUDIT_ARGUMENTS_BYTES_MAX, AUDIT_FIELD_BYTES_MAX, AUDIT_FIELDS_MAX, AUDIT_ID_BYTES_MAX, AUDIT_URI_BYTES_MAX,
+};
+use crate::vocab::{Class, FaultKind, Principal, Reason, RecordId};
+
+/// What a record is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// Written before a write, destructive or gated operation leaves.
+    Intent,
+    /// How a request ended.
+    #[default]
+    Outcome,
+    /// A list was served.
+    List,
+    /// A credential or scope was refused, or somebody signed in.
+    Auth,
+    /// An operator acted.
+    Admin,
+}
+
+impl Kind {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Intent => "intent",
+            Self::Outcome => "outcome",
+            Self::List => "list",
+            Self::Auth => "auth",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// How a request ended, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// The upstream, or the gateway itself, answered; a tool's own error is an answer.
+    Completed,
+    /// Policy or a limit said no.
+    Denied,
+    /// Something failed; `error_kind` says what.
+    Faulted,
+    /// The deadline passed.
+    TimedOut,
+    /// The client went away or cancelled. Whether a write took effect is not known.
+    Cancelled,
+    /// Turned away before a decision: no credential, not understood, wrong host or origin, overload.
+    Refused,
+    /// A bug of the gateway ended the request.
+    Panicked,
+}
+
+impl Status {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Denied => "denied",
+            Self::Faulted => "faulted",
+            Self::TimedOut => "timed_out",
+            Self::Cancelled => "cancelled",
+            Self::Refused => "refused",
+            Self::Panicked => "panicked",
+        }
+    }
+}
+
+/// What policy decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecisionNote {
+    /// Allow or deny.
+    pub allowed: bool,
+    /// True when the decision was only observed, not enforced.
+    pub observed: bool,
+    /// Why.
+    pub reason: Reason,
+    /// Ids of the rules that decided.
+    pub rules: Vec<Arc<str>>,
+    /// Names of the obligations that came with an allow.
+    pub obligations: Vec<&'static str>,
+    /// Digest of the policy set.
+    pub policy: Arc<str>,
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutcomeNote {
+    /// In one word.
+    pub status: Status,
+    /// Why.
+    pub reason: Reason,
+    /// What failed, for a fault.
+    pub error_kind: Option<FaultKind>,
+}
+
+impl OutcomeNote {
+    /// An ending without a fault.
+    pub fn new(status: Status, reason: Reason) -> Self {
+        Self { status, reason, error_kind: None }
+    }
+
+    /// An ending by a fault.
+    pub fn fault(kind: FaultKind) -> Self {
+        let status = if kind == FaultKind::Timeout { Status::TimedOut } else { Status::Faulted };
+        Self { status, reason: kind.reason(), error_kind: Some(kind) }
+    }
+}
+
+/// The intent that a final record points at. Its number is known once the writer has given it.
+#[derive(Clone, Debug, Default)]
+pub struct IntentSeq(Arc<AtomicU64>);
+
+impl IntentSeq {
+    /// The `seq` of the intent record; `None` while it is not written (only without durability).
+    pub fn get(&self) -> Option<u64> {
+        Some(self.0.load(Ordering::Acquire)).filter(|seq| *seq > 0)
+    }
+
+    /// A batch that failed is numbered again.
+    pub(super) fn set(&self, seq: u64) {
+        self.0.store(seq, Ordering::Release);
+    }
+}
+
+/// The record of one request, while it is being made. Texts are bounded when they are set.
+///
+/// No setter takes a secret: credentials are wrapped in `secrecy` types, which convert into none of these.
+/// ```compile_fail
+/// # fn f(draft: &mut portcullis::audit::Draft) {
+/// draft.set_name(secrecy::SecretString::from("s3cret"));
+/// # }
+/// ```
+/// ```no_run
+/// # fn f(draft: &mut portcullis::audit::Draft) {
+/// draft.set_name("files__read");
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Draft {
+    pub(super) id: RecordId,
+    pub(super) unix_ms: u64,
+    pub(super) started: Instant,
+    digester: Arc<Digester>,
+    /// What the record is about.
+    pub kind: Kind,
+    /// The trace this request belongs to.
+    pub trace_id: Option<[u8; 16]>,
+    /// Who asked. Only identity, client, groups and scopes are recorded, never other claims.
+    pub principal: Option<Arc<Principal>>,
+    /// Id of the API key that was used (its public part).
+    pub key: Option<Arc<str>>,
+    /// Path of the route.
+    pub route: Option<Arc<str>>,
+    /// Upstream of the target.
+    pub upstream: Option<Arc<str>>,
+    /// Class of the operation.
+    pub class: Option<Class>,
+    /// Digest of the tool's definition.
+    pub definition: Option<Arc<str>>,
+    /// What policy decided.
+    pub decision: Option<DecisionNote>,
+    /// How it ended. A draft without one ends as cancelled, or as panicked while a panic unwinds.
+    pub outcome: Option<OutcomeNote>,
+    /// HTTP status sent.
+    pub http: Option<u16>,
+    /// Time spent waiting for the upstream, in microseconds.
+    pub upstream_us: Option<u64>,
+    /// Bytes of the request's body.
+    pub bytes_in: u64,
+    /// Bytes of the response's body.
+    pub bytes_out: u64,
+    /// The intent that was written first.
+    pub intent: Option<IntentSeq>,
+    pub(super) total_us: Option<u64>,
+    pub(super) rpc_id: Option<Box<str>>,
+    pub(super) method: Option<Cow<'static, str>>,
+    pub(super) name: Option<Arc<str>>,
+    pub(super) arguments: Arguments,
+    pub(super) fields: Vec<(Box<str>, Box<str>)>,
+}
+
+/// Arguments until they are digested.
+#[derive(Clone)]
+pub(super) enum Arguments {
+    None,
+    /// Short ones are copied and digested by the writer.
+    Raw(Box<[u8]>),
+    Digested(Box<str>),
+}
+
+impl Draft {
+    pub(super) fn new(id: RecordId, unix_ms: u64, digester: Arc<Digester>) -> Self {
+        Self {
+            id,
+            unix_ms,
+            started: Instant::now(),
+            digester,
+            kind: Kind::default(),
+            trace_id: None,
+            principal: None,
+            key: None,
+            route: None,
+            upstream: None,
+            class: None,
+            definition: None,
+            decision: None,
+            outcome: None,
+            http: None,
+            upstream_us: None,
+            bytes_in: 0,
+            bytes_out: 0,
+            intent: None,
+            total_us: None,
+            rpc_id: None,
+            method: None,
+            name: None,
+            arguments: Arguments::None,
+            fields: Vec::new(),
+        }
+    }
+
+    /// The record's id, which clients are told.
+    pub fn id(&self) -> RecordId {
+        self.id
+    }
+
+    /// When the request started.
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// The JSON-RPC id as its raw token (`7`, `"a"`).
+    pub fn set_rpc_id(&mut self, token: &str) {
+        self.rpc_id = Some(cut(token, AUDIT_ID_BYTES_MAX).into());
+    }
+
+    /// The JSON-RPC method.
+    pub fn set_method(&mut self, method: impl Into<Cow<'static, str>>) {
+        let method = method.into();
+        self.method = Some(match cut(&method, AUDIT_ID_BYTES_MAX) {
+            Cow::Owned(short) => Cow::Owned(short),
+            Cow::Borrowed(_) => method,
+        });
+    }
+
+    /// Full name of the tool or prompt, or the resource's URI.
+    pub fn set_name(&mut self, name: impl Into<Arc<str>>) {
+        let name = name.into();
+        self.name = Some(match cut(&name, AUDIT_URI_BYTES_MAX) {
+            Cow::Owned(short) => short.into(),
+            Cow::Borrowed(_) => name,
+        });
+    }
+
+    /// The canonical bytes of the arguments. Only their keyed digest is recorded. Long ones are digested here.
+    pub fn set_arguments(&mut self, canonical: &[u8]) {
+        self.arguments = if canonical.len() > AUDIT_ARGUMENTS_BYTES_MAX {
+            Arguments::Digested(self.digester.digest(canonical).into())
+        } else {
+            Arguments::Raw(canonical.into())
+        };
+    }
+
+    /// An argument value that a rule or the configuration lists, as JSON Pointer and raw JSON text.
+    pub fn add_field(&mut self, pointer: &str, raw_json: &str) {
+        if self.fields.len() < AUDIT_FIELDS_MAX {
+            let value = cut(raw_json, AUDIT_FIELD_BYTES_MAX);
+            self.fields.push((cut(pointer, AUDIT_ID_BYTES_MAX).into(), value.into()));
+        }
+    }
+
+    /// Ends the draft if nothing else did. Called when the last handle drops.
+    pub(super) fn finish(&mut self, panicking: bool) {
+        self.total_us = u64::try_from(self.started.elapsed().as_micros()).ok();
+        self.outcome.get_or_insert(if panicking {
+            OutcomeNote { error_kind: Some(FaultKind::Internal), ..OutcomeNote::new(Status::Panicked, Reason::Internal) }
+        } else {
+            OutcomeNote::new(Status::Cancelled, Reason::Cancelled)
+        });
+    }
+
+    pub(super) fn digest(&self) -> Option<Cow<'_, str>> {
+        match &self.arguments {
+            Arguments::None => None,
+            Arguments::Raw(bytes) => Some(self.digester.digest(bytes).into()),
+            Arguments::Digested(text) => Some((&**text).into()),
+        }
+    }
+}
+
+/// `text` if it has at most `bytes_max` bytes, else its start and [`CUT_MARK`].
+pub(super) fn cut(text: &str, bytes_max: usize) -> Cow<'_, str> {
+    if text.len() <= bytes_max {
+        return Cow::Borrowed(text);
+    }
+    let end = text.floor_char_boundary(bytes_max.saturating_sub(CUT_MARK.len()));
+    let mut short = text.get(..end).unwrap_or_default().to_owned();
+    short.push_str(CUT_MARK);
+    Cow::Owned(short)
+}
+
+/// Ends a text that was longer than a record may hold.
+pub(super) const CUT_MARK: &str = "...[cut]";

@@ -1,0 +1,175 @@
+//! The record: exactly one per request, whatever ends it, and an intent before anything is changed.
+//!
+//! Layer 3. A request first reserves a [`Slot`]; without room there is no request. Stages fill in the [`Draft`]; when the
+//! last handle drops, the draft moves to a queue and one thread writes it. `Drop` neither waits nor computes: records are
+//! numbered, digested and formatted by the writer.
+
+mod digest;
+mod draft;
+mod queue;
+mod record;
+mod sink;
+mod slot;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use digest::Digester;
+pub use draft::{DecisionNote, Draft, IntentSeq, Kind, OutcomeNote, Status};
+use queue::{Item, Queue};
+use sink::Sink;
+pub use slot::{AuditHandle, Slot};
+use tokio::sync::oneshot;
+use writer::Writer;
+
+use crate::vocab::limits::AUDIT_INTENT_MS_MAX;
+use crate::vocab::{Clock, Deadline, Fault, FaultKind};
+
+/// What must hold before a write, destructive or gated call leaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// Its intent is in the file: write(2) has returned.
+    #[default]
+    Write,
+    /// Nothing. Intents are written some time.
+    DangerNone,
+}
+
+/// Where and how records are written.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The file, or the directory for `audit.jsonl`. A directory is made with mode 0700, a file with 0600.
+    pub path: PathBuf,
+    /// The file of the key for digests of arguments, made if there is none.
+    pub digest_key: PathBuf,
+    /// What intents wait for.
+    pub durability: Durability,
+    /// Requests going on and records waiting, together.
+    pub queue_max: usize,
+}
+
+/// There is no room for another record, so there can be no other request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the audit queue is full or closed")]
+pub struct Full;
+
+/// Records that could not be written before the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{records} audit records were not written")]
+pub struct Unwritten {
+    /// Records queued, and requests that had not ended.
+    pub records: usize,
+}
+
+/// The audit of the process. Dropping it closes it without waiting.
+pub struct Audit {
+    queue: Arc<Queue>,
+    durability: Durability,
+}
+
+impl Audit {
+    /// Opens the file, taking a torn last line out of it (it is kept beside, as `.torn`), and starts the writer. Numbers
+    /// continue from the last record.
+    ///
+    /// # Errors
+    /// The file or key cannot be opened or is not ours; another process has the file open.
+    pub fn open(settings: &Settings, clock: Clock) -> io::Result<Self> {
+        let digester = Arc::new(Digester::open(&settings.digest_key)?);
+        let (sink, last_seq) = Sink::open(&settings.path)?;
+        let queue = Arc::new(Queue::new(clock, digester, settings.queue_max, sink.is_open()));
+        let writer = Writer::new(queue.clone(), sink, last_seq);
+        std::thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run())?;
+        Ok(Self { queue, durability: settings.durability })
+    }
+
+    /// Holds room for the record of one request. To be called before anything else can fail.
+    ///
+    /// # Errors
+    /// [`Full`]: shed the request.
+    pub fn reserve(&self) -> Result<Slot, Full> {
+        if self.queue.reserve() { Ok(Slot::new(self.queue.clone())) } else { Err(Full) }
+    }
+
+    /// Writes an intent with what is known so far, and waits until it is as durable as configured, at most until
+    /// `deadline` and [`AUDIT_INTENT_MS_MAX`]. Keep the answer in [`Draft::intent`].
+    ///
+    /// # Errors
+    /// A fault of kind [`FaultKind::Audit`]: the call must not leave.
+    pub async fn intent(&self, draft: &Draft, deadline: Deadline) -> Result<IntentSeq, Fault> {
+        self.write_intent(draft.clone(), deadline).await
+    }
+
+    /// [`Audit::intent`] for a shared draft; the draft keeps the answer itself.
+    ///
+    /// # Errors
+    /// As [`Audit::intent`].
+    pub async fn intent_for(&self, handle: &AuditHandle, deadline: Deadline) -> Result<IntentSeq, Fault> {
+        let copy = handle.with(|draft| draft.clone());
+        let seq = self.write_intent(copy, deadline).await?;
+        handle.with(|draft| draft.intent = Some(seq.clone()));
+        Ok(seq)
+    }
+
+    async fn write_intent(&self, mut copy: Draft, deadline: Deadline) -> Result<IntentSeq, Fault> {
+        let fault = |detail: &str| Fault::internal(FaultKind::Audit, detail);
+        copy.kind = Kind::Intent;
+        copy.unix_ms = self.queue.unix_ms();
+        let seq = IntentSeq::default();
+        if self.durability == Durability::DangerNone {
+            self.reserve_intent().map_err(|Full| fault("no room for the intent"))?;
+            self.queue.push(Item::Intent(Box::new(copy), seq.clone(), None));
+            return Ok(seq);
+        }
+        if !self.queue.healthy() {
+            return Err(fault("the audit file takes no records"));
+        }
+        self.reserve_intent().map_err(|Full| fault("no room for the intent"))?;
+        let (reply, written) = oneshot::channel();
+        self.queue.push(Item::Intent(Box::new(copy), seq.clone(), Some(reply)));
+        let until = deadline.capped(Duration::from_millis(AUDIT_INTENT_MS_MAX)).instant();
+        match tokio::time::timeout_at(until.into(), written).await {
+            Ok(Ok(())) => Ok(seq),
+            Ok(Err(_)) => Err(fault("the intent could not be written")),
+            Err(_) => Err(fault("the intent was not written in time")),
+        }
+    }
+
+    fn reserve_intent(&self) -> Result<(), Full> {
+        if self.queue.reserve_intent() { Ok(()) } else { Err(Full) }
+    }
+
+    /// Records that wait to be written.
+    pub fn queue_depth(&self) -> usize {
+        self.queue.depth()
+    }
+
+    /// False while records cannot be written, or the file hangs.
+    pub fn healthy(&self) -> bool {
+        self.queue.healthy()
+    }
+
+    /// Waits until every request has ended and every record is written. Blocks the thread, for `patience` at most.
+    ///
+    /// # Errors
+    /// What is not written by then; the writer goes on trying as long as the process lives.
+    pub fn close(&self, patience: Duration) -> Result<(), Unwritten> {
+        self.queue.close();
+        let ended = self.queue.wait_ended(patience);
+        match self.queue.room_used() {
+            0 if ended => Ok(()),
+            records => Err(Unwritten { records }),
+        }
+    }
+}
+
+impl Drop for Audit {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
+}

@@ -1,0 +1,215 @@
+//! A draft as one line of JSON, members in the order the contract lists them, absent parts left out.
+
+use std::io::Write as _;
+
+use serde_json::value::RawValue;
+
+use super::draft::{CUT_MARK, DecisionNote, Draft, Kind, cut};
+use crate::telemetry::escape::{is_unsafe, push_json_string, push_safe};
+use crate::vocab::Principal;
+use crate::vocab::limits::{AUDIT_LIST_ENTRIES_MAX, AUDIT_NAME_BYTES_MAX, AUDIT_URI_BYTES_MAX};
+
+/// Version of the record's shape.
+const VERSION: u64 = 1;
+
+/// Appends the record and its line feed.
+pub(super) fn write(out: &mut Vec<u8>, seq: u64, draft: &Draft) {
+    let mut record = Object::open(out);
+    record.number("v", VERSION);
+    record.number("seq", seq);
+    record.display("time", Rfc3339(draft.unix_ms));
+    record.display("id", draft.id);
+    record.text("rpc_id", draft.rpc_id.as_deref().map(unquoted).as_deref());
+    record.text("kind", Some(draft.kind.as_str()));
+    if let Some(trace_id) = draft.trace_id {
+        record.display("trace_id", format_args!("{:032x}", u128::from_be_bytes(trace_id)));
+    }
+    if let Some(principal) = &draft.principal {
+        write_principal(record.value("principal"), principal, draft.key.as_deref());
+    }
+    record.text("route", draft.route.as_deref());
+    record.text("upstream", draft.upstream.as_deref());
+    record.text("method", draft.method.as_deref());
+    record.long_text("name", draft.name.as_deref());
+    record.text("class", draft.class.map(|class| class.as_str()));
+    record.text("definition", draft.definition.as_deref());
+    if let Some(digest) = draft.digest() {
+        write_args(record.value("args"), &digest, &draft.fields);
+    }
+    if let Some(decision) = &draft.decision {
+        write_decision(record.value("decision"), decision);
+    }
+    if draft.kind != Kind::Intent {
+        write_outcome(record.value("outcome"), draft);
+        if let Some(intent) = draft.intent.as_ref().and_then(super::IntentSeq::get) {
+            record.number("intent", intent);
+        }
+    }
+    record.close();
+    out.push(b'\n');
+}
+
+fn write_principal(out: &mut Vec<u8>, principal: &Principal, key: Option<&str>) {
+    let mut object = Object::open(out);
+    object.text("iss", Some(&principal.iss));
+    object.text("sub", Some(&principal.sub));
+    object.text("client_id", principal.client_id.as_deref());
+    object.list("groups", principal.claim_strings("groups"));
+    object.list("scopes", principal.scopes.iter().map(|scope| &**scope));
+    object.text("key", key);
+    object.close();
+}
+
+fn write_args(out: &mut Vec<u8>, digest: &str, fields: &[(Box<str>, Box<str>)]) {
+    let mut args = Object::open(out);
+    args.text("digest", Some(digest));
+    if !fields.is_empty() {
+        let mut object = Object::open(args.value("fields"));
+        for (pointer, raw) in fields {
+            push_json(object.value(pointer), raw);
+        }
+        object.close();
+    }
+    args.close();
+}
+
+fn write_decision(out: &mut Vec<u8>, decision: &DecisionNote) {
+    let mut object = Object::open(out);
+    object.text("effect", Some(if decision.allowed { "allow" } else { "deny" }));
+    object.text("mode", Some(if decision.observed { "observe" } else { "enforce" }));
+    object.text("reason", Some(decision.reason.as_str()));
+    object.list("rules", decision.rules.iter().map(|rule| &**rule));
+    object.list("obligations", decision.obligations.iter().copied());
+    object.text("policy", Some(&decision.policy));
+    object.close();
+}
+
+fn write_outcome(out: &mut Vec<u8>, draft: &Draft) {
+    let mut object = Object::open(out);
+    if let Some(outcome) = &draft.outcome {
+        object.text("status", Some(outcome.status.as_str()));
+        object.text("reason", Some(outcome.reason.as_str()));
+        object.text("error_kind", outcome.error_kind.map(|kind| kind.as_str()));
+    }
+    if let Some(http) = draft.http {
+        object.number("http", http.into());
+    }
+    object.millis("upstream_ms", draft.upstream_us);
+    object.millis("total_ms", draft.total_us);
+    object.number("bytes_in", draft.bytes_in);
+    object.number("bytes_out", draft.bytes_out);
+    object.close();
+}
+
+/// The JSON-RPC id as text: a string without its quotes, anything else as the token it was.
+fn unquoted(token: &str) -> String {
+    serde_json::from_str::<String>(token).unwrap_or_else(|_| token.to_owned())
+}
+
+/// JSON text as it was, on one line and with unsafe characters escaped; what is no JSON (or was cut) as a string.
+fn push_json(out: &mut Vec<u8>, raw: &str) {
+    if raw.ends_with(CUT_MARK) || serde_json::from_str::<&RawValue>(raw).is_err() {
+        return push_json_string(out, raw);
+    }
+    // White space between tokens may hold line feeds; inside strings JSON allows no control character but DEL and above.
+    if !raw.chars().any(is_unsafe) {
+        return out.extend_from_slice(raw.as_bytes());
+    }
+    let (mut in_string, mut escaped) = (false, false);
+    let mut buffer = [0; 4];
+    for c in raw.chars() {
+        if in_string {
+            push_safe(out, c.encode_utf8(&mut buffer));
+            in_string = escaped || c != '"';
+            escaped = !escaped && c == '\\';
+        } else if !c.is_ascii_whitespace() {
+            out.extend_from_slice(c.encode_utf8(&mut buffer).as_bytes());
+            in_string = c == '"';
+        }
+    }
+}
+
+/// Writes one JSON object. Keys are given once each, by the callers above.
+struct Object<'a> {
+    out: &'a mut Vec<u8>,
+    empty: bool,
+}
+
+impl<'a> Object<'a> {
+    fn open(out: &'a mut Vec<u8>) -> Self {
+        out.push(b'{');
+        Self { out, empty: true }
+    }
+
+    fn close(self) {
+        self.out.push(b'}');
+    }
+
+    /// Writes the key; the caller writes exactly one value.
+    fn value(&mut self, key: &str) -> &mut Vec<u8> {
+        if !self.empty {
+            self.out.push(b',');
+        }
+        self.empty = false;
+        push_json_string(self.out, key);
+        self.out.push(b':');
+        self.out
+    }
+
+    fn text(&mut self, key: &str, text: Option<&str>) {
+        if let Some(text) = text {
+            push_json_string(self.value(key), &cut(text, AUDIT_NAME_BYTES_MAX));
+        }
+    }
+
+    fn long_text(&mut self, key: &str, text: Option<&str>) {
+        if let Some(text) = text {
+            push_json_string(self.value(key), &cut(text, AUDIT_URI_BYTES_MAX));
+        }
+    }
+
+    fn list<'t>(&mut self, key: &str, mut items: impl Iterator<Item = &'t str>) {
+        let out = self.value(key);
+        out.push(b'[');
+        for (at, item) in items.by_ref().take(AUDIT_LIST_ENTRIES_MAX).enumerate() {
+            if at > 0 {
+                out.push(b',');
+            }
+            push_json_string(out, &cut(item, AUDIT_NAME_BYTES_MAX));
+        }
+        if items.next().is_some() {
+            out.push(b',');
+            push_json_string(out, CUT_MARK);
+        }
+        out.push(b']');
+    }
+
+    /// Digits, or text that needs no escape.
+    fn number(&mut self, key: &str, number: u64) {
+        // Writing to a Vec cannot fail.
+        let _ = write!(self.value(key), "{number}");
+    }
+
+    fn millis(&mut self, key: &str, us: Option<u64>) {
+        if let Some(us) = us {
+            let _ = write!(self.value(key), "{}.{:03}", us / 1000, us % 1000);
+        }
+    }
+
+    /// For values of ours whose text needs no escape.
+    fn display(&mut self, key: &str, value: impl std::fmt::Display) {
+        let _ = write!(self.value(key), "\"{value}\"");
+    }
+}
+
+/// Milliseconds since the Unix epoch as RFC 3339 in UTC.
+struct Rfc3339(u64);
+
+impl std::fmt::Display for Rfc3339 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let at = std::time::UNIX_EPOCH + std::time::Duration::from_millis(self.0.min(YEAR_9999_MS));
+        humantime::format_rfc3339_millis(at).fmt(f)
+    }
+}
+
+const YEAR_9999_MS: u64 = 253_402_300_799_999;

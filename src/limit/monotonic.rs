@@ -1,0 +1,33 @@
+//! Time that never runs backwards.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Nanoseconds since this value was made. Limits are counted against it and not against the wall clock, so that a step
+/// of the wall clock neither stalls nor frees a caller. Clones share one offset.
+#[derive(Clone, Debug)]
+pub struct Monotonic {
+    start: Instant,
+    offset_ns: Arc<AtomicU64>,
+}
+
+impl Monotonic {
+    /// A clock that starts now.
+    pub fn start() -> Self {
+        Self { start: Instant::now(), offset_ns: Arc::default() }
+    }
+
+    /// Moves this clock and its clones forward.
+    pub fn advance(&self, by: Duration) {
+        self.offset_ns.fetch_add(nanos(by), Ordering::Relaxed);
+    }
+
+    pub(super) fn now_ns(&self) -> u64 {
+        nanos(self.start.elapsed()).saturating_add(self.offset_ns.load(Ordering::Relaxed))
+    }
+}
+
+pub(super) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

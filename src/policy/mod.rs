@@ -1,0 +1,3 @@
+//! Policy.
+pub mod obligation;
+pub mod permit;

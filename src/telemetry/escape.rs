@@ -1,0 +1,89 @@
+//! Characters that must not reach a terminal or a line-based log as they are.
+
+/// True for characters that move a cursor, break a line, reorder or hide text: C0 and C1 controls, DEL, line and
+/// paragraph separators, bidirectional and zero-width marks, tags, and code points that are no characters.
+pub fn is_unsafe(c: char) -> bool {
+    let code = u32::from(c);
+    match code {
+        0x20..=0x7e => false,
+        0x00..=0x1f | 0x7f..=0x9f => true,
+        0x061c | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0xfeff => true,
+        0xfdd0..=0xfdef | 0xfff9..=0xfffb | 0xe0000..=0xe007f => true,
+        _ => code & 0xfffe == 0xfffe,
+    }
+}
+
+/// Appends `text` with every unsafe character as a JSON escape (`\u001b`). Everything else stays, quotes included.
+pub fn push_safe(out: &mut Vec<u8>, text: &str) {
+    push_with(out, text, false);
+}
+
+/// Appends `text` as a JSON string (RFC 8259, section 7) on one line, quotes included, unsafe characters escaped.
+pub fn push_json_string(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    push_with(out, text, true);
+    out.push(b'"');
+}
+
+fn push_with(out: &mut Vec<u8>, text: &str, quoted: bool) {
+    let plain = |byte: u8| matches!(byte, 0x20..=0x7e) && !(quoted && matches!(byte, b'"' | b'\\'));
+    if text.bytes().all(plain) {
+        return out.extend_from_slice(text.as_bytes());
+    }
+    let mut buffer = [0; 4];
+    for c in text.chars() {
+        match u8::try_from(c) {
+            Ok(byte) if plain(byte) => out.push(byte),
+            Ok(byte @ (b'"' | b'\\')) => out.extend_from_slice(&[b'\\', byte]),
+            _ if is_unsafe(c) => push_code(out, c),
+            _ => out.extend_from_slice(c.encode_utf8(&mut buffer).as_bytes()),
+        }
+    }
+}
+
+fn push_code(out: &mut Vec<u8>, c: char) {
+    let mut units = [0; 2];
+    for unit in c.encode_utf16(&mut units) {
+        out.extend_from_slice(b"\\u");
+        for shift in [12, 8, 4, 0] {
+            let digit = u32::from(*unit >> shift) & 0xf;
+            out.push(char::from_digit(digit, 16).map_or(b'0', |d| d as u8));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn unsafe_characters_become_escapes() {
+        let table = [
+            ("plain \"quoted\" \\ text", "plain \"quoted\" \\ text"),
+            ("a\x1b[31mred", "a\\u001b[31mred"),
+            ("two\r\nlines\t", "two\\u000d\\u000alines\\u0009"),
+            ("\u{7f}\u{9b}\u{85}", "\\u007f\\u009b\\u0085"),
+            ("\u{202e}\u{2066}\u{2028}\u{feff}\u{200b}", "\\u202e\\u2066\\u2028\\ufeff\\u200b"),
+            ("\u{e0041}\u{1ffff}\u{fdd0}", "\\udb40\\udc41\\ud83f\\udfff\\ufdd0"),
+            ("grüße 日本 🦀", "grüße 日本 🦀"),
+        ];
+        for (text, expect) in table {
+            let mut out = Vec::new();
+            push_safe(&mut out, text);
+            assert_eq!(String::from_utf8_lossy(&out), expect);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn json_strings_read_back_and_stay_on_one_line(text in ".*|[\u{0}-\u{a0}\u{2000}-\u{2070}\u{e0000}-\u{e0080}\\\\\"]*") {
+            let mut out = Vec::new();
+            push_json_string(&mut out, &text);
+            let written = std::str::from_utf8(&out)?;
+            prop_assert!(!written.chars().any(is_unsafe));
+            prop_assert_eq!(serde_json::from_str::<String>(written)?, text);
+        }
+    }
+}

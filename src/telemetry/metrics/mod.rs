@@ -1,0 +1,236 @@
+//! Prometheus metrics. Every label is bounded: closed lists, configured names, and tools of the catalog.
+
+mod series;
+mod tool;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+use series::{Durations, Series};
+pub use tool::ToolMetrics;
+
+use super::names;
+use crate::vocab::{Class, Reason};
+
+/// Media type of [`Metrics::encode`].
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// All metrics of the process.
+pub struct Metrics {
+    registry: Registry,
+    decisions: Series<DecisionLabels, Counter>,
+    server: Series<OperationLabels, Durations>,
+    client: Series<UpstreamOperationLabels, Durations>,
+    upstream_up: Series<UpstreamLabels, Gauge>,
+    list_stale: Series<UpstreamLabels, Gauge>,
+    sheds: Family<ReasonLabels, Counter>,
+    audit_queue_depth: Gauge,
+    reload_success: Gauge,
+    in_flight: Gauge,
+    connections: Gauge,
+}
+
+/// What is asked about a decision.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DecisionLabels {
+    effect: &'static str,
+    reason: &'static str,
+    tool: Arc<str>,
+    class: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OperationLabels {
+    mcp_method_name: &'static str,
+    gen_ai_tool_name: Arc<str>,
+    error_type: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct UpstreamOperationLabels {
+    upstream: Arc<str>,
+    mcp_method_name: &'static str,
+    gen_ai_tool_name: Arc<str>,
+    error_type: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct UpstreamLabels {
+    upstream: Arc<str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Metrics that count from zero.
+    pub fn new() -> Self {
+        let mut registry = Registry::default();
+        let server = Series::default();
+        let client = Series::default();
+        let seconds = || Unit::Seconds;
+        let name = |dotted: &str| dotted.replace('.', "_");
+        registry.register_with_unit(name(names::SERVER_DURATION), "Requests served", seconds(), server.family());
+        registry.register_with_unit(name(names::CLIENT_DURATION), "Requests to upstreams", seconds(), client.family());
+        let own = registry.sub_registry_with_prefix(names::PREFIX);
+        let metrics = Self {
+            decisions: Series::default(),
+            server,
+            client,
+            upstream_up: Series::default(),
+            list_stale: Series::default(),
+            sheds: Family::default(),
+            audit_queue_depth: Gauge::default(),
+            reload_success: Gauge::default(),
+            in_flight: Gauge::default(),
+            connections: Gauge::default(),
+            registry: Registry::default(),
+        };
+        own.register("decisions", "Decisions of policy", metrics.decisions.family());
+        own.register("audit_queue_depth", "Audit records not yet written", metrics.audit_queue_depth.clone());
+        own.register("upstream_up", "1 if the upstream answered last", metrics.upstream_up.family());
+        own.register("list_stale", "1 if a last known list is shown", metrics.list_stale.family());
+        own.register("config_last_reload_success", "1 if the last reload was taken", metrics.reload_success.clone());
+        own.register("sheds", "Requests turned away before they were read", metrics.sheds.clone());
+        own.register("in_flight", "Requests being served", metrics.in_flight.clone());
+        own.register("connections", "Connections open", metrics.connections.clone());
+        Self { registry, ..metrics }
+    }
+
+    /// Counts a decision. `tool` is the full name from the catalog; `None` for what the catalog does not know.
+    pub fn decided(&self, allowed: bool, reason: Reason, tool: Option<&Arc<str>>, class: Option<Class>) {
+        self.decision(allowed, reason, tool, class).inc();
+    }
+
+    /// Counts a request served. `error_type` is empty for a success, else a word from a closed list.
+    pub fn served(&self, method: &'static str, tool: Option<&Arc<str>>, error_type: &'static str, took: Duration) {
+        self.serving(method, tool, error_type).observe(took);
+    }
+
+    /// Counts a request to an upstream.
+    pub fn called(
+        &self,
+        upstream: &Arc<str>,
+        method: &'static str,
+        tool: Option<&Arc<str>>,
+        error_type: &'static str,
+        took: Duration,
+    ) {
+        self.calling(upstream, method, tool, error_type).observe(took);
+    }
+
+    /// The handle through which calls of one tool are counted without a look-up. The catalog keeps it with the tool.
+    pub fn tool(self: &Arc<Self>, tool: Arc<str>, upstream: Arc<str>, class: Class) -> ToolMetrics {
+        ToolMetrics::new(self.clone(), tool, upstream, class)
+    }
+
+    /// Whether `upstream` answered last.
+    pub fn set_upstream_up(&self, upstream: &Arc<str>, up: bool) {
+        self.upstream_up.get(&UpstreamLabels { upstream: upstream.clone() }, other_upstream).set(up.into());
+    }
+
+    /// Whether the list of `upstream` that is shown is only the last known one.
+    pub fn set_list_stale(&self, upstream: &Arc<str>, stale: bool) {
+        self.list_stale.get(&UpstreamLabels { upstream: upstream.clone() }, other_upstream).set(stale.into());
+    }
+
+    /// Counts a request that was turned away; `reason` is a word from a closed list.
+    pub fn shed(&self, reason: &'static str) {
+        self.sheds.get_or_create(&ReasonLabels { reason }).inc();
+    }
+
+    /// Whether the last configuration was taken.
+    pub fn set_reload_success(&self, success: bool) {
+        self.reload_success.set(success.into());
+    }
+
+    /// Audit records not yet written, read when metrics are asked for.
+    pub fn set_audit_queue_depth(&self, records: usize) {
+        self.audit_queue_depth.set(i64::try_from(records).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a request as being served until the guard drops.
+    pub fn hold_in_flight(&self) -> Held {
+        Held::new(&self.in_flight)
+    }
+
+    /// Counts a connection as open until the guard drops.
+    pub fn hold_connection(&self) -> Held {
+        Held::new(&self.connections)
+    }
+
+    /// Everything in the OpenMetrics text format ([`CONTENT_TYPE`]).
+    pub fn encode(&self) -> String {
+        let mut out = String::new();
+        match encode(&mut out, &self.registry) {
+            Ok(()) => out,
+            // Writing to a String cannot fail; half a document must not be taken for a whole one.
+            Err(_) => String::new(),
+        }
+    }
+
+    fn decision(&self, allowed: bool, reason: Reason, tool: Option<&Arc<str>>, class: Option<Class>) -> Counter {
+        let effect = if allowed { "allow" } else { "deny" };
+        let class = class.map_or("", Class::as_str);
+        let labels = DecisionLabels { effect, reason: reason.as_str(), tool: label(tool), class };
+        self.decisions.get(&labels, |labels| DecisionLabels { tool: other(), ..labels.clone() })
+    }
+
+    fn serving(&self, method: &'static str, tool: Option<&Arc<str>>, error_type: &'static str) -> Durations {
+        let labels = OperationLabels { mcp_method_name: method, gen_ai_tool_name: label(tool), error_type };
+        self.server.get(&labels, |labels| OperationLabels { gen_ai_tool_name: other(), ..labels.clone() })
+    }
+
+    fn calling(&self, upstream: &Arc<str>, method: &'static str, tool: Option<&Arc<str>>, error_type: &'static str) -> Durations {
+        let upstream = upstream.clone();
+        let labels = UpstreamOperationLabels { upstream, mcp_method_name: method, gen_ai_tool_name: label(tool), error_type };
+        self.client.get(&labels, |labels| UpstreamOperationLabels { gen_ai_tool_name: other(), ..labels.clone() })
+    }
+}
+
+/// Something counted while it lasts.
+#[must_use]
+pub struct Held(Gauge);
+
+impl Held {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+fn label(tool: Option<&Arc<str>>) -> Arc<str> {
+    static UNKNOWN: OnceLock<Arc<str>> = OnceLock::new();
+    tool.unwrap_or_else(|| UNKNOWN.get_or_init(|| Arc::from(names::UNKNOWN))).clone()
+}
+
+fn other() -> Arc<str> {
+    Arc::from(names::OTHER)
+}
+
+fn other_upstream(_: &UpstreamLabels) -> UpstreamLabels {
+    UpstreamLabels { upstream: other() }
+}

@@ -1,0 +1,72 @@
+use super::*;
+use crate::vocab::limits::METRIC_SERIES_MAX;
+
+fn line(text: &str, start: &str) -> Option<String> {
+    text.lines().find(|line| line.starts_with(start)).map(str::to_owned)
+}
+
+#[test]
+fn names_and_labels_are_those_promised() {
+    let metrics = Arc::new(Metrics::new());
+    let (tool, upstream): (Arc<str>, Arc<str>) = ("files__read".into(), "files".into());
+    let handle = metrics.tool(tool.clone(), upstream.clone(), Class::Read);
+    handle.decided(true, Reason::Allowed);
+    handle.served("", Duration::from_millis(3));
+    handle.served(names::TOOL_ERROR, Duration::from_secs(1));
+    handle.called("", Duration::from_millis(2));
+    metrics.decided(true, Reason::Allowed, Some(&tool), Some(Class::Read));
+    metrics.decided(false, Reason::UnknownName, None, None);
+    metrics.served("tools/list", None, "", Duration::from_secs(100_000_000));
+    metrics.set_upstream_up(&upstream, true);
+    metrics.set_list_stale(&upstream, false);
+    metrics.set_audit_queue_depth(7);
+    metrics.set_reload_success(true);
+    metrics.shed("queue_full");
+    let held = (metrics.hold_in_flight(), metrics.hold_connection());
+    let text = metrics.encode();
+    drop(held);
+    for expect in [
+        r#"portcullis_decisions_total{effect="allow",reason="allowed",tool="files__read",class="read"} 2"#,
+        r#"portcullis_decisions_total{effect="deny",reason="unknown_name",tool="",class=""} 1"#,
+        r#"mcp_server_operation_duration_seconds_count{mcp_method_name="tools/call",gen_ai_tool_name="files__read",error_type=""} 1"#,
+        r#"mcp_server_operation_duration_seconds_count{mcp_method_name="tools/call",gen_ai_tool_name="files__read",error_type="tool_error"} 1"#,
+        r#"mcp_server_operation_duration_seconds_bucket{le="0.005",mcp_method_name="tools/call",gen_ai_tool_name="files__read",error_type=""} 1"#,
+        r#"mcp_server_operation_duration_seconds_bucket{le="0.0025",mcp_method_name="tools/call",gen_ai_tool_name="files__read",error_type=""} 0"#,
+        r#"mcp_server_operation_duration_seconds_bucket{le="+Inf",mcp_method_name="tools/list",gen_ai_tool_name="",error_type=""} 1"#,
+        r#"mcp_client_operation_duration_seconds_count{upstream="files",mcp_method_name="tools/call",gen_ai_tool_name="files__read",error_type=""} 1"#,
+        r#"mcp_client_operation_duration_seconds_sum{upstream="files",mcp_method_name="tools/call",gen_ai_tool_name="files__read",error_type=""} 0.002"#,
+        r#"portcullis_upstream_up{upstream="files"} 1"#,
+        r#"portcullis_list_stale{upstream="files"} 0"#,
+        "portcullis_audit_queue_depth 7",
+        "portcullis_config_last_reload_success 1",
+        r#"portcullis_sheds_total{reason="queue_full"} 1"#,
+        "portcullis_in_flight 1",
+        "portcullis_connections 1",
+    ] {
+        assert_eq!(line(&text, expect).as_deref(), Some(expect), "{text}");
+    }
+    assert!(text.ends_with("# EOF\n"));
+    assert!(metrics.encode().contains("portcullis_in_flight 0\n"));
+}
+
+#[test]
+fn hostile_labels_stay_in_their_quotes() {
+    let metrics = Metrics::new();
+    metrics.decided(false, Reason::NoRule, Some(&"a\"} 1\nforged{x=\"\\".into()), None);
+    let text = metrics.encode();
+    assert!(line(&text, "forged").is_none(), "{text}");
+    assert!(text.contains(r#"tool="a\"} 1\nforged{x=\"\\""#), "{text}");
+}
+
+#[test]
+fn label_sets_are_bounded_and_nothing_is_lost() {
+    let metrics = Metrics::new();
+    let many = METRIC_SERIES_MAX + 500;
+    for i in 0..many {
+        metrics.decided(false, Reason::NoRule, Some(&Arc::from(i.to_string())), Some(Class::Write));
+    }
+    let text = metrics.encode();
+    assert!(text.lines().filter(|l| l.starts_with("portcullis_decisions_total")).count() <= METRIC_SERIES_MAX + 1);
+    let expect = r#"portcullis_decisions_total{effect="deny",reason="no_rule",tool="other",class="write"} 500"#;
+    assert_eq!(line(&text, expect).as_deref(), Some(expect));
+}

@@ -1,0 +1,9 @@
+//! Logs, metrics and trace context.
+//!
+//! Layer 2. Names come from `names`; nothing here takes a credential, and every label is bounded.
+
+pub mod escape;
+pub mod logging;
+pub mod metrics;
+pub mod names;
+pub mod trace;

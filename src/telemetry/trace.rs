@@ -1,0 +1,182 @@
+//! W3C Trace Context (level 2): reading a caller's `traceparent`, minting ids, writing our own.
+
+use std::cell::RefCell;
+use std::fmt;
+
+use http::{HeaderMap, HeaderValue};
+
+/// The request header that carries a trace context.
+pub const TRACEPARENT: &str = "traceparent";
+
+/// Where this request stands in a trace. Ids are no secrets and prove nothing: a client chooses its trace id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TraceContext {
+    /// The trace.
+    pub trace_id: [u8; 16],
+    /// Our span in it.
+    pub span_id: [u8; 8],
+    /// The caller's span, if it sent one.
+    pub parent_id: Option<[u8; 8]>,
+    /// Whether the caller records this trace.
+    pub sampled: bool,
+}
+
+impl TraceContext {
+    /// Continues the trace of `untrusted_parent`, or starts a new one if there is none or it is not valid.
+    pub fn start(untrusted_parent: Option<&str>) -> Self {
+        match untrusted_parent.and_then(parse) {
+            Some(parent) => Self { span_id: random(), ..parent },
+            None => Self { trace_id: random(), span_id: random(), parent_id: None, sampled: false },
+        }
+    }
+
+    /// Continues the trace of a request. More than one `traceparent` is as good as none.
+    pub fn from_headers(headers: &HeaderMap) -> Self {
+        Self::start(single(headers))
+    }
+
+    /// Our own `traceparent`, for an upstream.
+    pub fn traceparent(&self) -> Option<HeaderValue> {
+        HeaderValue::try_from(self.to_string()).ok()
+    }
+}
+
+/// The text of `traceparent`, version 00.
+impl fmt::Display for TraceContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let trace_id = u128::from_be_bytes(self.trace_id);
+        let span_id = u64::from_be_bytes(self.span_id);
+        write!(f, "00-{trace_id:032x}-{span_id:016x}-{:02x}", u8::from(self.sampled))
+    }
+}
+
+/// The trace id that a request brought, if it brought exactly one valid `traceparent`.
+pub fn trace_id(headers: &HeaderMap) -> Option<[u8; 16]> {
+    single(headers).and_then(parse).map(|parent| parent.trace_id)
+}
+
+fn single(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(TRACEPARENT).iter();
+    let first = values.next()?;
+    if values.next().is_some() { None } else { first.to_str().ok() }
+}
+
+/// A version above 00 is read as far as version 00 goes; what follows must be set off by a dash.
+fn parse(text: &str) -> Option<TraceContext> {
+    let mut parts = text.splitn(5, '-');
+    let [version] = hex::<1>(parts.next()?)?;
+    let trace_id = hex::<16>(parts.next()?)?;
+    let parent_id = hex::<8>(parts.next()?)?;
+    let [flags] = hex::<1>(parts.next()?)?;
+    let surplus = parts.next().is_some();
+    if version == 0xff || (version == 0 && surplus) || trace_id == [0; 16] || parent_id == [0; 8] {
+        return None;
+    }
+    Some(TraceContext { trace_id, span_id: parent_id, parent_id: Some(parent_id), sampled: flags & 1 == 1 })
+}
+
+/// Exactly `2 * N` lower-case hexadecimal digits.
+fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let digits = text.as_bytes();
+    if digits.len() != 2 * N {
+        return None;
+    }
+    let mut out = [0; N];
+    for (byte, pair) in out.iter_mut().zip(digits.chunks_exact(2)) {
+        for digit in pair {
+            let value = match digit {
+                b'0'..=b'9' => digit - b'0',
+                b'a'..=b'f' => digit - b'a' + 10,
+                _ => return None,
+            };
+            *byte = (*byte << 4) | value;
+        }
+    }
+    Some(out)
+}
+
+/// Random bytes, never all zero. A thread draws a block from the system's generator at a time.
+fn random<const N: usize>() -> [u8; N] {
+    thread_local! {
+        static POOL: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
+    let mut out = [0; N];
+    POOL.with_borrow_mut(|pool| {
+        if pool.len() < N {
+            pool.resize(POOL_BYTES, 0);
+            if aws_lc_rs::rand::fill(pool).is_err() {
+                pool.clear();
+            }
+        }
+        let at = pool.len().saturating_sub(N);
+        for (to, from) in out.iter_mut().zip(pool.drain(at..)) {
+            *to = from;
+        }
+    });
+    if let (true, Some(last)) = (out == [0; N], out.last_mut()) {
+        *last = 1;
+    }
+    out
+}
+
+const POOL_BYTES: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn traceparent_is_validated() {
+        let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let table = [
+            (good, true),
+            ("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00", true),
+            ("cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", true),
+            ("cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-what-comes", true),
+            ("cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01.x", false),
+            ("ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", false),
+            ("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-x", false),
+            ("00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", false),
+            ("00-00000000000000000000000000000000-b7ad6b7169203331-01", false),
+            ("00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01", false),
+            ("00-0af7651916cd43dd8448eb211c80319-b7ad6b7169203331-01", false),
+            ("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331", false),
+            (" 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", false),
+            ("", false),
+        ];
+        for (text, valid) in table {
+            let mut headers = HeaderMap::new();
+            headers.insert(TRACEPARENT, HeaderValue::from_static(text));
+            assert_eq!(trace_id(&headers).is_some(), valid, "{text}");
+            let ours = TraceContext::from_headers(&headers);
+            assert_eq!(ours.to_string().contains("0af7651916cd43dd8448eb211c80319c"), valid, "{text}");
+            assert_eq!(ours.parent_id.is_some(), valid);
+            headers.append(TRACEPARENT, HeaderValue::from_static(good));
+            assert_eq!(trace_id(&headers), None, "two headers");
+        }
+        assert!(TraceContext::start(Some(good)).sampled);
+        assert_ne!(TraceContext::start(Some(good)).span_id, TraceContext::start(Some(good)).span_id);
+    }
+
+    #[test]
+    fn minted_ids_differ_and_read_back() {
+        let mut seen = HashSet::new();
+        for _ in 0..10_000 {
+            let context = TraceContext::start(None);
+            assert!(seen.insert(context.trace_id));
+            let text = context.traceparent().unwrap();
+            assert_eq!(parse(text.to_str().unwrap()).unwrap().trace_id, context.trace_id);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_without_panic(text in ".*|[0-9a-f-]{50,60}") {
+            let _ = TraceContext::start(Some(&text));
+        }
+    }
+}
