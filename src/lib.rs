@@ -1,19 +1,18 @@
 //! Portcullis: a security-hardened gateway for the Model Context Protocol.
 //!
-//! Layers, bottom up: `vocab`; `mcp`; `config`, `policy`, `net`, `telemetry`; `audit`, `snapshot`;
-//! `identity`, `limit`, `catalog`, `upstream`; `pipeline`; `server`, `admin`; `app`, `cli`.
+//! Layers, bottom up: `vocab`; `mcp`; `config`, `policy`, `net`, `seal`, `telemetry`; `audit`; `identity`, `limit`, `upstream`;
+//! `catalog`; `pipeline`; `server`, `admin`; `app`, `cli`, `demo`.
 //! A module uses lower layers only. See `docs/ARCHITECTURE.md`.
 
-pub mod mcp;
-pub mod identity;
-pub mod net;
-pub mod config;
-pub mod seal;
 pub mod admin;
-pub mod net;
-pub mod server;
 pub mod audit;
+pub mod config;
+pub mod identity;
 pub mod limit;
+pub mod mcp;
+pub mod net;
 pub mod policy;
+pub mod seal;
+pub mod server;
 pub mod telemetry;
 pub mod vocab;

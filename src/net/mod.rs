@@ -1,10 +1,14 @@
-//! Outward connections: a dial that refuses addresses nobody consented to, TLS, and a small document fetcher.
+//! Connections, outward and inward: a dial that refuses addresses nobody consented to, TLS, a small document fetcher, and the
+//! rules and bounds that every request head and body meets.
 //!
-//! Layer 2. Knows hosts, addresses and bytes; nothing about who is asking or why.
+//! Layer 2. Knows hosts, addresses, heads and bytes; nothing about who is asking or why.
 
 pub mod address;
+pub mod body;
 pub mod dial;
+pub mod drain;
 pub mod fetch;
+pub mod head;
 pub mod stream;
 pub mod tls;
 
@@ -15,8 +19,3 @@ pub use tls::{TlsError, client_config};
 
 #[cfg(test)]
 mod tests;
-//! What both listeners need to know about HTTP messages, and how the process says that it is stopping.
-
-pub mod body;
-pub mod drain;
-pub mod head;
