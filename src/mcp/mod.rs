@@ -2,13 +2,19 @@
 //!
 //! Layer 1. Pure: no tokio, hyper, clock or log.
 
+pub mod codes;
+pub mod decode;
+pub mod error;
 pub mod json;
+mod keys;
 pub mod message;
 pub mod method;
 pub mod outgoing;
 pub mod raw;
 pub mod reply;
 
+pub use decode::decode;
+pub use error::ProtocolError;
 pub use message::{Body, Message, Params, Reference, Shape};
 pub use method::Method;
 pub use outgoing::Outgoing;
