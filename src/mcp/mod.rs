@@ -4,7 +4,9 @@
 
 pub mod codes;
 pub mod decode;
+pub mod era;
 pub mod error;
+pub mod headers;
 pub mod json;
 mod keys;
 pub mod message;
@@ -14,7 +16,9 @@ pub mod raw;
 pub mod reply;
 
 pub use decode::decode;
+pub use era::Era;
 pub use error::ProtocolError;
+pub use headers::McpHeaders;
 pub use message::{Body, Message, Params, Reference, Shape};
 pub use method::Method;
 pub use outgoing::Outgoing;
