@@ -3,8 +3,6 @@
 //! What is refused here was never understood: unknown or disguised envelope members, wrong types, over-long names.
 //! Whether a method exists and has what it needs is the dialect's question.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 
 use super::error::ProtocolError;
@@ -112,9 +110,9 @@ struct Reader<'b> {
 }
 
 impl Reader<'_> {
-    fn envelope<'a>(&mut self, scan: &mut Scanner<'a>, key: &Cow<'a, str>, to: &mut Envelope) -> Result<(), JsonError> {
+    fn envelope(&mut self, scan: &mut Scanner<'_>, key: &str, to: &mut Envelope) -> Result<(), JsonError> {
         let wrong = ProtocolError::invalid_request;
-        match key.as_ref() {
+        match key {
             "jsonrpc" => to.version = scan.value()? == "\"2.0\"",
             "id" => to.id = self.id(scan, wrong("id must be a string or an integer"))?,
             "method" => to.method = self.text(scan, NAME_BYTES_MAX, wrong("method must be a short string"))?,
@@ -142,9 +140,9 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn params<'a>(&mut self, scan: &mut Scanner<'a>, key: &Cow<'a, str>, to: &mut Params) -> Result<(), JsonError> {
+    fn params(&mut self, scan: &mut Scanner<'_>, key: &str, to: &mut Params) -> Result<(), JsonError> {
         let wrong = ProtocolError::malformed_params;
-        match key.as_ref() {
+        match key {
             "name" => to.name = self.text(scan, NAME_BYTES_MAX, wrong("name must be a string of acceptable length"))?,
             "arguments" => to.arguments = self.object(scan, wrong("arguments must be an object"))?,
             "_meta" if scan.peek()? == Kind::Object => {
@@ -178,9 +176,9 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn meta<'a>(&mut self, scan: &mut Scanner<'a>, key: &Cow<'a, str>, to: &mut Meta) -> Result<(), JsonError> {
+    fn meta(&mut self, scan: &mut Scanner<'_>, key: &str, to: &mut Meta) -> Result<(), JsonError> {
         let wrong = ProtocolError::malformed_params;
-        match key.as_ref() {
+        match key {
             keys::PROTOCOL_VERSION => {
                 to.protocol_version = self.text(scan, WORD_BYTES_MAX, wrong("protocolVersion must be a short string"))?;
             }

@@ -159,10 +159,12 @@ pub fn decode_value(value: &str) -> Result<Cow<'_, str>, Undecodable> {
 pub fn encode_value(value: &str) -> HeaderValue {
     let visible = value.bytes().all(|b| (0x20..=0x7e).contains(&b));
     let trimmed = !value.starts_with(' ') && !value.ends_with(' ');
-    if visible && trimmed && sentinel(value).is_none() {
-        if let Ok(plain) = HeaderValue::from_str(value) {
-            return plain;
-        }
+    if visible
+        && trimmed
+        && sentinel(value).is_none()
+        && let Ok(plain) = HeaderValue::from_str(value)
+    {
+        return plain;
     }
     let encoded = format!("{SENTINEL_START}{}{SENTINEL_END}", STANDARD.encode(value));
     HeaderValue::from_str(&encoded).unwrap_or(HeaderValue::from_static(""))

@@ -4,6 +4,7 @@
 
 pub mod codes;
 pub mod decode;
+pub mod dialect;
 pub mod era;
 pub mod error;
 pub mod headers;
@@ -14,8 +15,11 @@ pub mod method;
 pub mod outgoing;
 pub mod raw;
 pub mod reply;
+mod write;
 
 pub use decode::decode;
+pub use dialect::incoming;
+pub use dialect::{Lowered, LoweredReply, Operation, ServerCapabilities, ServerInfo};
 pub use era::Era;
 pub use error::ProtocolError;
 pub use headers::McpHeaders;
