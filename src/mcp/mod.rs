@@ -10,11 +10,14 @@ pub mod error;
 pub mod headers;
 pub mod json;
 mod keys;
+pub mod list;
 pub mod message;
 pub mod method;
+pub mod names;
 pub mod outgoing;
 pub mod raw;
 pub mod reply;
+pub mod rewrite;
 mod write;
 
 pub use decode::decode;
