@@ -63,6 +63,8 @@ pub struct Params {
     pub input_responses: Option<RawJson>,
     /// `requestState` of a retry.
     pub request_state: Option<String>,
+    /// `notifications` of `subscriptions/listen`: an object.
+    pub notifications: Option<RawJson>,
     /// `protocolVersion` of `initialize`.
     pub protocol_version: Option<String>,
     /// `capabilities` of `initialize`.

@@ -3,13 +3,30 @@
 //! Layer 1. Pure: no tokio, hyper, clock or log.
 
 pub mod client_caps;
+pub mod codes;
+pub mod decode;
+pub mod dialect;
+pub mod era;
+pub mod error;
+pub mod headers;
 pub mod json;
+mod keys;
+pub mod list;
 pub mod message;
 pub mod method;
+pub mod names;
 pub mod outgoing;
 pub mod raw;
 pub mod reply;
+pub mod rewrite;
+mod write;
 
+pub use decode::decode;
+pub use dialect::incoming;
+pub use dialect::{Lowered, LoweredReply, Operation, ServerCapabilities, ServerInfo};
+pub use era::Era;
+pub use error::ProtocolError;
+pub use headers::McpHeaders;
 pub use message::{Body, Message, Params, Reference, Shape};
 pub use method::Method;
 pub use outgoing::Outgoing;

@@ -1,6 +1,7 @@
 //! Spans of validated JSON, shared with the buffer they came from.
 
 use std::fmt;
+use std::ops::Range;
 
 use bytes::Bytes;
 
@@ -24,6 +25,23 @@ impl RawJson {
     /// A span that a [`Scanner`] over `buffer` returned.
     pub(super) fn of_span(buffer: &Bytes, span: &str) -> Self {
         Self(buffer.slice_ref(span.as_bytes()))
+    }
+
+    /// The token of a key that a [`Scanner`] over `buffer` saw; written anew where it had escapes.
+    pub(super) fn of_key(buffer: &Bytes, key: &str) -> Self {
+        let start = (key.as_ptr() as usize).checked_sub(buffer.as_ptr() as usize);
+        let token = start.and_then(|start| Some(start.checked_sub(1)?..start + key.len() + 1));
+        match token.filter(|token| token.end <= buffer.len()) {
+            Some(token) => Self(buffer.slice(token)),
+            None => Self::of_text(key),
+        }
+    }
+
+    /// `text` as a JSON string.
+    pub fn of_text(text: &str) -> Self {
+        let mut out = Vec::with_capacity(text.len() + 2);
+        super::json::push_string(&mut out, text);
+        Self::of_ours(out)
     }
 
     /// A value written by this program.
@@ -64,6 +82,29 @@ impl RawJson {
     /// A part of this value that a scanner over it returned.
     pub fn part(&self, span: &str) -> Self {
         Self(self.0.slice_ref(span.as_bytes()))
+    }
+
+    /// Where such a part stands in this value.
+    pub(super) fn range_of(&self, span: &str) -> Range<usize> {
+        let start = (span.as_ptr() as usize).saturating_sub(self.0.as_ptr() as usize);
+        start..start + span.len()
+    }
+
+    /// This value with parts of it replaced, all other bytes kept. `edits` are in order and do not overlap.
+    pub(super) fn spliced(&self, edits: &[(Range<usize>, RawJson)]) -> Self {
+        if edits.is_empty() {
+            return self.clone();
+        }
+        let added: usize = edits.iter().map(|(_, with)| with.0.len()).sum();
+        let mut out = Vec::with_capacity(self.0.len() + added);
+        let mut at = 0;
+        for (range, with) in edits {
+            out.extend_from_slice(self.0.get(at..range.start).unwrap_or_default());
+            out.extend_from_slice(&with.0);
+            at = range.end;
+        }
+        out.extend_from_slice(self.0.get(at..).unwrap_or_default());
+        Self::of_ours(out)
     }
 }
 

@@ -18,6 +18,14 @@ pub const RPC_ID_BYTES_MAX: usize = 256;
 pub const NAME_BYTES_MAX: usize = 256;
 /// Length of a resource URI a client may send.
 pub const URI_BYTES_MAX: usize = 8 * 1024;
+/// Length of a cursor a client or an upstream may send.
+pub const CURSOR_BYTES_MAX: usize = 8 * 1024;
+/// Length of a `requestState` a client may send.
+pub const REQUEST_STATE_BYTES_MAX: usize = 1024 * 1024;
+/// Length of a protocol word a client may send: a revision, a log level, a kind of reference.
+pub const WORD_BYTES_MAX: usize = 64;
+/// Length of the text of an upstream's error that is kept.
+pub const RPC_MESSAGE_BYTES_MAX: usize = 1024;
 /// Entries of a JSON-RPC batch (2025-03-26 only).
 pub const BATCH_ENTRIES_MAX: usize = 32;
 /// Length of an access token.

@@ -1,0 +1,159 @@
+//! What servers say about themselves: results of `initialize` and `server/discover`.
+
+use crate::mcp::json::{JsonError, Kind, unquote};
+use crate::mcp::keys;
+use crate::mcp::raw::RawJson;
+use crate::mcp::reply::ResultBody;
+use crate::mcp::write::{Object, object};
+use crate::vocab::Revision;
+
+/// A name and a version, for display.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerInfo {
+    /// `name`
+    pub name: &'static str,
+    /// `version`
+    pub version: &'static str,
+}
+
+impl ServerInfo {
+    /// The gateway itself. Names of upstreams never leave.
+    pub const GATEWAY: Self = Self { name: "portcullis", version: env!("CARGO_PKG_VERSION") };
+
+    pub(super) fn write(self, out: &mut Object<'_>) {
+        out.text("name", self.name).text("version", self.version);
+    }
+}
+
+/// What a server can do, as far as the gateway can carry it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "the protocol's own list of independent facts")]
+pub struct ServerCapabilities {
+    /// `tools`
+    pub tools: bool,
+    /// `prompts`
+    pub prompts: bool,
+    /// `resources`
+    pub resources: bool,
+    /// `completions`
+    pub completions: bool,
+    /// `logging`
+    pub logging: bool,
+    /// `resources.subscribe`
+    pub resources_subscribe: bool,
+}
+
+impl ServerCapabilities {
+    /// What either of two can do.
+    #[must_use]
+    pub fn union(self, other: Self) -> Self {
+        Self {
+            tools: self.tools | other.tools,
+            prompts: self.prompts | other.prompts,
+            resources: self.resources | other.resources,
+            completions: self.completions | other.completions,
+            logging: self.logging | other.logging,
+            resources_subscribe: self.resources_subscribe | other.resources_subscribe,
+        }
+    }
+
+    fn to_json(self) -> RawJson {
+        object(|out| {
+            for (key, has) in
+                [("tools", self.tools), ("prompts", self.prompts), ("completions", self.completions), ("logging", self.logging)]
+            {
+                if has {
+                    out.raw(key, b"{}");
+                }
+            }
+            if self.resources {
+                out.raw("resources", if self.resources_subscribe { b"{\"subscribe\":true}" } else { b"{}" });
+            }
+        })
+    }
+}
+
+/// The result of `initialize` for a client that agreed on `revision`.
+pub fn initialize_result(
+    revision: Revision,
+    capabilities: &ServerCapabilities,
+    server: &ServerInfo,
+    instructions: Option<&str>,
+) -> ResultBody {
+    let mut members = vec![
+        (RawJson::of_static("\"protocolVersion\""), RawJson::of_text(revision.as_str())),
+        (RawJson::of_static("\"capabilities\""), capabilities.to_json()),
+        (RawJson::of_static("\"serverInfo\""), object(|out| server.write(out))),
+    ];
+    members.extend(instructions.map(|text| (RawJson::of_static("\"instructions\""), RawJson::of_text(text))));
+    ResultBody { members, ..ResultBody::default() }
+}
+
+/// The result of `server/discover`.
+pub fn discover_result(supported: &[Revision], capabilities: &ServerCapabilities, server: &ServerInfo) -> ResultBody {
+    let quoted: Vec<String> = supported.iter().map(|r| format!("\"{r}\"")).collect();
+    let versions = RawJson::of_ours(format!("[{}]", quoted.join(",")).into_bytes());
+    let members = vec![
+        (RawJson::of_static("\"supportedVersions\""), versions),
+        (RawJson::of_static("\"capabilities\""), capabilities.to_json()),
+    ];
+    let meta = vec![(RawJson::of_text(keys::SERVER_INFO), object(|out| server.write(out)))];
+    ResultBody { members, meta, ..ResultBody::default() }
+}
+
+/// Reads a `ServerCapabilities` object. What is not an object counts as absent.
+pub fn parse_capabilities(raw: &RawJson) -> ServerCapabilities {
+    let mut read = ServerCapabilities::default();
+    let outcome: Result<_, JsonError> = raw.scanner().object(|scan, key| {
+        let has = scan.peek()? == Kind::Object;
+        let span = scan.value()?;
+        match key.as_ref() {
+            "tools" => read.tools = has,
+            "prompts" => read.prompts = has,
+            "completions" => read.completions = has,
+            "logging" => read.logging = has,
+            "resources" => {
+                read.resources = has;
+                read.resources_subscribe = has && is_true(&raw.part(span), "subscribe");
+            }
+            _ => {}
+        }
+        Ok(())
+    });
+    if outcome.is_ok() { read } else { ServerCapabilities::default() }
+}
+
+/// Reads the result of `initialize`: the revision, where it is one that is served, and the capabilities.
+pub fn parse_initialize_result(result: &ResultBody) -> (Option<Revision>, ServerCapabilities) {
+    let version = result.member("protocolVersion").and_then(|v| unquote(v.as_str()).ok());
+    (version.and_then(|v| Revision::parse(&v)), result.member("capabilities").map(parse_capabilities).unwrap_or_default())
+}
+
+/// Reads the result of `server/discover`: versions as named, and the capabilities.
+pub fn parse_discover_result(result: &ResultBody) -> (Vec<String>, ServerCapabilities) {
+    let mut versions = Vec::new();
+    if let Some(list) = result.member("supportedVersions").filter(|v| v.kind() == Some(Kind::Array)) {
+        let read = list.scanner().array(|scan| {
+            if scan.peek()? == Kind::String {
+                versions.push(scan.string()?.into_owned());
+            } else {
+                scan.value()?;
+            }
+            Ok(())
+        });
+        if read.is_err() {
+            versions.clear();
+        }
+    }
+    (versions, result.member("capabilities").map(parse_capabilities).unwrap_or_default())
+}
+
+fn is_true(object: &RawJson, member: &str) -> bool {
+    let mut found = false;
+    let read = object.scanner().object(|scan, key| {
+        let value = scan.value()?;
+        found |= key == member && value == "true";
+        Ok(())
+    });
+    read.is_ok() && found
+}

@@ -1,0 +1,115 @@
+//! Answers to clients, in the words of their revision.
+
+use super::{Context, Dialect, Member, ServerInfo, of};
+use crate::mcp::codes;
+use crate::mcp::error::error_json;
+use crate::mcp::keys;
+use crate::mcp::method::Method;
+use crate::mcp::raw::{RawId, RawJson};
+use crate::mcp::reply::{Reply, ResultBody, ResultKind, RpcError};
+use crate::mcp::write::{Object, object_bytes};
+use crate::vocab::Revision;
+
+/// An answer for a client.
+#[derive(Clone, Debug)]
+pub struct LoweredReply {
+    /// HTTP status, where the answer is not part of a stream.
+    pub status: u16,
+    /// One JSON-RPC response.
+    pub body: Vec<u8>,
+}
+
+/// Writes the answer to the request `id` of `method`.
+///
+/// Results of 2026-07-28 get `resultType`, cache hints on the six methods that have them (private and 0 unless said) and the
+/// server's name; older ones lose what their revision does not know. A result that asks for input cannot be said in a
+/// revision with sessions and becomes a failure.
+pub fn lower_reply(revision: Revision, method: Method, id: &RawId, reply: &Reply, server: &ServerInfo) -> LoweredReply {
+    let dialect = of(revision);
+    match reply {
+        Reply::Error(error) => lower_error(dialect, method, id, error),
+        Reply::Result(result) if dialect.context == Context::Session && result.kind != ResultKind::Complete => {
+            unsayable(method, id)
+        }
+        Reply::Result(result) => LoweredReply { status: 200, body: lower_result(dialect, method, id, result, server) },
+    }
+}
+
+fn lower_result(dialect: &Dialect, method: Method, id: &RawId, result: &ResultBody, server: &ServerInfo) -> Vec<u8> {
+    let length: usize = result.members.iter().map(|(k, v)| k.as_bytes().len() + v.as_bytes().len() + 2).sum();
+    object_bytes(length + 320, |out| {
+        out.text("jsonrpc", "2.0").raw("id", id.as_str().as_bytes());
+        out.object("result", |out| {
+            let modern = dialect.context == Context::Request;
+            if modern {
+                out.text("resultType", word(result.kind));
+            }
+            for (key, value) in &result.members {
+                let name = crate::mcp::json::unquote(key.as_str()).unwrap_or_default();
+                match (dialect.member)(method, &name, value) {
+                    Member::Keep => drop(out.members(&[(key.clone(), value.clone())])),
+                    Member::Replace(with) => drop(out.members(&[(key.clone(), with)])),
+                    Member::Drop => {}
+                }
+            }
+            if modern && is_cacheable(method) && result.kind == ResultKind::Complete {
+                out.number("ttlMs", result.ttl_ms.unwrap_or(0));
+                out.text("cacheScope", if result.public { "public" } else { "private" });
+            }
+            write_meta(out, modern, &result.meta, server);
+        });
+    })
+}
+
+fn write_meta(out: &mut Object<'_>, modern: bool, meta: &[(RawJson, RawJson)], server: &ServerInfo) {
+    let ours = RawJson::of_text(keys::SERVER_INFO);
+    let others: Vec<_> = meta.iter().filter(|(key, _)| *key != ours).cloned().collect();
+    if modern {
+        out.object("_meta", |out| {
+            out.members(&others).object(keys::SERVER_INFO, |info| server.write(info));
+        });
+    } else if !others.is_empty() {
+        out.object("_meta", |out| {
+            out.members(&others);
+        });
+    }
+}
+
+fn lower_error(dialect: &Dialect, method: Method, id: &RawId, error: &RpcError) -> LoweredReply {
+    let (status, code) = (dialect.error)(method, error);
+    let unchanged = code != codes::INTERNAL_ERROR || error.code == code;
+    let (message, data) = if unchanged { (error.message.as_str(), error.data.as_ref()) } else { ("Internal error", None) };
+    LoweredReply { status, body: error_json(Some(id), code, message, data) }
+}
+
+/// The client's revision has no way to give the input that is asked for.
+fn unsayable(method: Method, id: &RawId) -> LoweredReply {
+    const TEXT: &str = "This operation needs input that this client cannot give in its protocol revision.";
+    let body = if method == Method::ToolsCall {
+        object_bytes(256, |out| {
+            out.text("jsonrpc", "2.0").raw("id", id.as_str().as_bytes());
+            out.object("result", |out| {
+                let block = object_bytes(128, |block| {
+                    block.text("type", "text").text("text", TEXT);
+                });
+                out.raw("content", &[b"[".as_slice(), &block, b"]"].concat()).raw("isError", b"true");
+            });
+        })
+    } else {
+        error_json(Some(id), codes::INTERNAL_ERROR, TEXT, None)
+    };
+    LoweredReply { status: 200, body }
+}
+
+fn word(kind: ResultKind) -> &'static str {
+    match kind {
+        ResultKind::Complete => "complete",
+        ResultKind::InputRequired => "input_required",
+        ResultKind::Task => "task",
+    }
+}
+
+/// The six methods whose results carry cache hints.
+fn is_cacheable(method: Method) -> bool {
+    method.is_list() || matches!(method, Method::Discover | Method::ResourcesRead)
+}

@@ -1,0 +1,24 @@
+//! 2025-03-26: batches, no version header, no resource links.
+
+use super::{Context, Dialect, Member, downgrade, v2025_06_18, v2025_11_25};
+use crate::mcp::method::Method;
+use crate::mcp::raw::RawJson;
+use crate::vocab::Revision;
+
+pub(super) const DIALECT: Dialect = Dialect {
+    revision: Revision::V2025_03_26,
+    methods: v2025_06_18::METHODS,
+    context: Context::Session,
+    version_header: false,
+    batches: true,
+    member,
+    error: v2025_11_25::session_error,
+};
+
+fn member(method: Method, key: &str, value: &RawJson) -> Member {
+    match (method, key) {
+        (Method::ToolsCall, "content") => downgrade::links_to_text(value),
+        (Method::PromptsGet, "messages") => downgrade::message_links_to_text(value),
+        _ => v2025_11_25::member(method, key, value),
+    }
+}

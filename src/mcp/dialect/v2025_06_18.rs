@@ -1,0 +1,32 @@
+//! 2025-06-18: structured content, resource links, `MCP-Protocol-Version`; no batches any more.
+
+use super::{Context, Dialect, v2025_11_25};
+use crate::mcp::method::Method;
+use crate::vocab::Revision;
+
+pub(super) const DIALECT: Dialect = Dialect {
+    revision: Revision::V2025_06_18,
+    methods: METHODS,
+    context: Context::Session,
+    version_header: true,
+    batches: false,
+    member: v2025_11_25::member,
+    error: v2025_11_25::session_error,
+};
+
+/// The methods of the revisions before tasks.
+pub(super) const METHODS: &[Method] = &[
+    Method::Initialize,
+    Method::Ping,
+    Method::ToolsList,
+    Method::ToolsCall,
+    Method::PromptsList,
+    Method::PromptsGet,
+    Method::ResourcesList,
+    Method::ResourceTemplatesList,
+    Method::ResourcesRead,
+    Method::ResourcesSubscribe,
+    Method::ResourcesUnsubscribe,
+    Method::Complete,
+    Method::SetLevel,
+];
