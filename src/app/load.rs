@@ -1,0 +1,284 @@
+//! From files to what requests are judged by. All or nothing, and nothing is contacted.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jsonwebtoken::Algorithm;
+
+use crate::config::{self, Config};
+use crate::identity::dev::DevIssuer;
+use crate::identity::{
+    Authenticator, IssuerSettings, JwksSource, KeySettings, METADATA_PREFIX, Settings, metadata_path, resource_metadata,
+};
+use crate::net::head::HeadRules;
+use crate::net::{DialPolicy, Fetch};
+use crate::pipeline::{Bounds, Route, World};
+use crate::policy::{self, Facts, PolicySet};
+use crate::upstream::{self, UpstreamLimits, UpstreamSettings};
+use crate::vocab::limits::CONFIG_FILE_BYTES_MAX;
+use crate::vocab::{Clock, Problem, Resource};
+
+/// A config and its compiled policy, both without a mistake.
+pub struct Loaded {
+    /// The config.
+    pub config: Config,
+    /// The policy.
+    pub policy: Arc<PolicySet>,
+}
+
+/// Reads and checks the config at `path` and every policy file it names.
+///
+/// # Errors
+/// Every problem of all files at once.
+pub fn load(path: &Path) -> Result<Loaded, Vec<Problem>> {
+    let config = config::load(path)?;
+    let mut problems = Vec::new();
+    if config.observe_only {
+        problems.push(not_built(path, "danger_observe_only"));
+    }
+    let mut files = Vec::new();
+    for file in &config.policies {
+        match read(file) {
+            Ok(text) => files.push((file.display().to_string(), text)),
+            Err(why) => problems.push(unreadable(file, &why)),
+        }
+    }
+    let upstreams: Vec<String> = config.upstreams.iter().map(|upstream| upstream.name.clone()).collect();
+    let mut issuers: Vec<String> = config.identity.issuers.iter().map(|issuer| issuer.issuer.clone()).collect();
+    if config.identity.dev {
+        issuers.push(crate::identity::dev::DEV_ISSUER.to_owned());
+    }
+    match policy::compile(&files, &Facts { upstreams: &upstreams, issuers: &issuers }) {
+        Ok(policy) if problems.is_empty() => Ok(Loaded { config, policy: Arc::new(policy) }),
+        Ok(_) => Err(problems),
+        Err(more) => {
+            problems.extend(more);
+            Err(problems)
+        }
+    }
+}
+
+fn read(file: &Path) -> Result<String, String> {
+    let size = fs::metadata(file).map_err(|error| error.to_string())?.len();
+    if size > CONFIG_FILE_BYTES_MAX {
+        return Err(format!("larger than {CONFIG_FILE_BYTES_MAX} bytes"));
+    }
+    fs::read_to_string(file).map_err(|error| error.to_string())
+}
+
+fn unreadable(file: &Path, why: &str) -> Problem {
+    Problem {
+        file: file.display().to_string(),
+        line: 0,
+        column: 0,
+        path: String::new(),
+        value: String::new(),
+        message: format!("cannot be read: {why}"),
+        hint: "policies names files, or directories of *.yaml files".to_owned(),
+    }
+}
+
+fn not_built(file: &Path, key: &str) -> Problem {
+    Problem {
+        file: file.display().to_string(),
+        line: 0,
+        column: 0,
+        path: key.to_owned(),
+        value: String::new(),
+        message: format!("not built yet: {key}"),
+        hint: "leave it out".to_owned(),
+    }
+}
+
+/// Settings of the config that the pipeline judges by. `origin` is `scheme://host:port` as clients see it.
+///
+/// # Errors
+/// A sentence for the operator.
+pub fn world(
+    loaded: &Loaded,
+    origin: &str,
+    clock: &Clock,
+    fetch: &Fetch,
+    before: Option<&Authenticator>,
+) -> Result<World, String> {
+    let config = &loaded.config;
+    let identity = Authenticator::new(identity_settings(config)?, clock.clone(), fetch.clone()).map_err(|e| e.to_string())?;
+    // Keys that are already known are kept, so that a reload cannot fail for an issuer that happens to be away.
+    let identity = match before {
+        Some(before) => identity.with_keys_of(before),
+        None => identity,
+    };
+    let routes = routes(config, origin);
+    let metadata = metadata(&routes, &identity);
+    Ok(World {
+        policy: loaded.policy.clone(),
+        identity: Arc::new(identity),
+        metadata,
+        routes: routes.into_iter().map(|route| (Box::from(&*route.path), Arc::new(route))).collect(),
+        head: head_rules(config, origin)?,
+        bounds: Bounds {
+            body_bytes: config.limits.body_bytes,
+            depth: config.limits.depth,
+            body_timeout: BODY_TIMEOUT,
+            call_timeout: config.limits.call_timeout,
+            in_flight: config.limits.in_flight,
+        },
+        record_arguments: config.audit.record_arguments.clone(),
+    })
+}
+
+/// Time for a request body to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(20);
+
+fn routes(config: &Config, origin: &str) -> Vec<Route> {
+    let route = |route: &config::Route| Route {
+        path: Arc::from(route.path.as_str()),
+        resource: Resource {
+            url: format!("{origin}{}", route.path),
+            metadata_url: format!("{origin}{}", metadata_path(&route.path)),
+            scopes: route.scopes.clone(),
+        },
+        upstreams: route.upstreams.iter().map(|name| Arc::from(name.as_str())).collect(),
+        bare: route.bare,
+        floor: route.min_version,
+    };
+    config.routes.iter().map(route).collect()
+}
+
+/// One document per route; the root document only where it cannot mislead, which is with a single route.
+fn metadata(routes: &[Route], identity: &Authenticator) -> HashMap<Box<str>, Bytes> {
+    let issuers: Vec<&str> = identity.issuers().collect();
+    let mut documents: HashMap<Box<str>, Bytes> = HashMap::new();
+    for route in routes {
+        documents.insert(metadata_path(&route.path).into(), resource_metadata(&route.resource, &issuers));
+    }
+    if let [only] = routes {
+        documents.insert(METADATA_PREFIX.into(), resource_metadata(&only.resource, &issuers));
+    }
+    documents
+}
+
+fn head_rules(config: &Config, origin: &str) -> Result<HeadRules, String> {
+    let mut hosts = config.allowed_hosts.clone();
+    if hosts.is_empty() {
+        let host = origin.split_once("://").map_or(origin, |(_, host)| host);
+        hosts.push(without_port(host).to_owned());
+    }
+    let rules = HeadRules::new(&hosts, &config.allowed_origins)?;
+    Ok(if config.listen.ip().is_loopback() { rules.with_loopback() } else { rules })
+}
+
+fn without_port(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
+        _ => authority,
+    }
+}
+
+fn identity_settings(config: &Config) -> Result<Settings, String> {
+    let mut issuers: Vec<IssuerSettings> = config.identity.issuers.iter().map(issuer).collect();
+    if config.identity.dev {
+        let dev = DevIssuer::open_or_create(&config.data_dir).map_err(|error| error.to_string())?;
+        issuers.push(dev.settings());
+    }
+    let key = |key: &config::ApiKey| KeySettings {
+        id: key.id.clone(),
+        name: key.name.clone(),
+        sha256: key.sha256,
+        groups: key.groups.clone(),
+        scopes: key.scopes.clone(),
+        expires_unix_s: key.expires_unix_s,
+    };
+    let api_keys = config.identity.api_keys.iter().map(key).collect();
+    Ok(Settings { anonymous: config.identity.anonymous, issuers, api_keys })
+}
+
+fn issuer(issuer: &config::Issuer) -> IssuerSettings {
+    IssuerSettings {
+        issuer: issuer.issuer.clone(),
+        audience: issuer.audience.clone(),
+        jwks: match &issuer.jwks {
+            config::Jwks::File(path) => JwksSource::File(path.clone()),
+            config::Jwks::Url(url) => JwksSource::Url(url.clone()),
+        },
+        algorithms: issuer.algorithms.iter().map(|algorithm| algorithm_of(*algorithm)).collect(),
+        claims: issuer.claims.clone(),
+        allow_private_addresses: issuer.allow_private_addresses,
+    }
+}
+
+fn algorithm_of(algorithm: config::Algorithm) -> Algorithm {
+    match algorithm {
+        config::Algorithm::RS256 => Algorithm::RS256,
+        config::Algorithm::RS384 => Algorithm::RS384,
+        config::Algorithm::RS512 => Algorithm::RS512,
+        config::Algorithm::PS256 => Algorithm::PS256,
+        config::Algorithm::PS384 => Algorithm::PS384,
+        config::Algorithm::PS512 => Algorithm::PS512,
+        config::Algorithm::ES256 => Algorithm::ES256,
+        config::Algorithm::ES384 => Algorithm::ES384,
+        config::Algorithm::EdDSA => Algorithm::EdDSA,
+    }
+}
+
+/// The upstreams of the config, as the registry takes them.
+///
+/// # Errors
+/// A sentence for the operator.
+pub fn upstreams(config: &Config) -> Result<Vec<UpstreamSettings>, String> {
+    config.upstreams.iter().map(|upstream| upstream_settings(config, upstream)).collect()
+}
+
+fn upstream_settings(config: &Config, upstream: &config::Upstream) -> Result<UpstreamSettings, String> {
+    let transport = match &upstream.transport {
+        config::Transport::Http { url, dialect, .. } => upstream::Transport::Http { url: url.clone(), dialect: *dialect },
+        config::Transport::Stdio { command, args, env, cwd } => upstream::Transport::Stdio {
+            command: command.to_string_lossy().into_owned(),
+            args: args.clone(),
+            env: env.clone(),
+            cwd: cwd.clone(),
+        },
+    };
+    let credential = match &upstream.credential {
+        config::Credential::None => upstream::Credential::None,
+        config::Credential::Bearer(secret) => upstream::Credential::Bearer(secret.clone()),
+        config::Credential::Header { name, value } => {
+            let name = http::HeaderName::try_from(name).map_err(|_| format!("upstream {}: not a header name", upstream.name))?;
+            upstream::Credential::Header { name, value: value.clone() }
+        }
+    };
+    let limits = &config.limits;
+    Ok(UpstreamSettings {
+        name: Arc::from(upstream.name.as_str()),
+        dial: DialPolicy { allow_private: upstream.allow_private_addresses, allow_loopback: names_loopback(upstream) },
+        transport,
+        credential,
+        timeout: upstream.timeout,
+        shared: upstream.shared,
+        limits: UpstreamLimits {
+            response_bytes: limits.response_bytes,
+            depth: limits.depth,
+            sessions_max: limits.upstream_sessions,
+            processes_max: limits.processes,
+            stream_idle: limits.stream_idle,
+            work_dir: work_dir(config),
+        },
+    })
+}
+
+/// Where child processes run that have no directory of their own.
+fn work_dir(config: &Config) -> PathBuf {
+    config.data_dir.join("work")
+}
+
+/// A loopback address written in the config is its own consent.
+fn names_loopback(upstream: &config::Upstream) -> bool {
+    match &upstream.transport {
+        config::Transport::Http { url, .. } => crate::net::Origin::of(url).is_some_and(|origin| origin.names_loopback()),
+        config::Transport::Stdio { .. } => false,
+    }
+}

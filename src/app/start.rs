@@ -1,0 +1,308 @@
+//! Starting and stopping: what is opened in which order, and closed in the reverse one.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::load::{self, Loaded};
+use super::reload::Reloader;
+use crate::admin::{self, AdminState};
+use crate::audit::{self, Audit};
+use crate::catalog::{Catalog, Part};
+use crate::config::{Config, Durability, Tls};
+use crate::limit::{Limiter, Monotonic};
+use crate::mcp::dialect::ServerInfo;
+use crate::net::drain::Drain;
+use crate::net::head::HeadRules;
+use crate::net::{Fetch, client_config};
+use crate::pipeline::{Gateway, ReplyBody, Sessions};
+use crate::seal::Sealer;
+use crate::server::tls::{TlsFiles, self_signed};
+use crate::server::{self, DoorSettings, DoorStats, TlsHandle};
+use crate::telemetry::metrics::Metrics;
+use crate::upstream::Registry;
+use crate::vocab::limits::{AUDIT_QUEUE_RECORDS_MAX, DRAIN_MS_MAX};
+use crate::vocab::{Clock, Deadline, Problem};
+
+/// Why the gateway does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The config or a policy is wrong.
+    #[error("the configuration is wrong")]
+    Config(Vec<Problem>),
+    /// The system refused something.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// Anything else, as a sentence for the operator.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// A gateway that serves.
+pub struct Running {
+    mcp: String,
+    admin: Option<String>,
+    ca: Option<PathBuf>,
+    gateway: Arc<Gateway>,
+    registry: Arc<Registry>,
+    reloader: Arc<Reloader>,
+    stopping: CancellationToken,
+    doors: Vec<JoinHandle<()>>,
+    background: TaskTracker,
+}
+
+/// Opens everything and serves in the background.
+///
+/// # Errors
+/// [`StartError`]; nothing is left running.
+pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
+    crate::identity::install_crypto();
+    let config = &loaded.config;
+    std::fs::create_dir_all(&config.data_dir)?;
+    let clock = Clock::system();
+    let tls_client = client_config(None).map_err(|error| StartError::Other(error.to_string()))?;
+    let fetch = Fetch::new(tls_client.clone());
+    let listener = server::listen(config.listen)?;
+    let bound = listener.local_addr()?;
+    let origin = origin(config, bound);
+    let world = load::world(&loaded, &origin, &clock, &fetch, None).map_err(StartError::Other)?;
+    let tls = tls(config, &clock)?;
+
+    let metrics = Arc::new(Metrics::new());
+    let tasks = TaskTracker::new();
+    let hook = Arc::new(Hook::default());
+    let registry = Registry::new(tls_client, hook.listener());
+    registry.apply(&load::upstreams(config).map_err(StartError::Other)?).map_err(|error| StartError::Other(error.to_string()))?;
+    let catalog = Arc::new(Catalog::new(registry.clone(), metrics.clone(), tasks.clone()));
+    hook.attach(&catalog);
+    let drain = Drain::new(Duration::from_millis(DRAIN_MS_MAX));
+    let gateway = Arc::new(Gateway {
+        world: ArcSwap::from_pointee(world),
+        audit: Arc::new(open_audit(config, &clock)?),
+        limiter: Limiter::new(Monotonic::start()),
+        catalog,
+        sessions: Sessions::new(),
+        sealer: Sealer::open(&config.data_dir.join("keys/seal"))?,
+        metrics,
+        clock: clock.clone(),
+        tasks,
+        drain: drain.clone(),
+        server: ServerInfo::ours(),
+        cancels: Default::default(),
+        in_flight: Default::default(),
+    });
+    let stats = Arc::new(DoorStats::default());
+    let door = DoorSettings {
+        header_timeout: config.limits.header_timeout,
+        connections: config.limits.connections,
+        per_ip: config.limits.connections,
+        idle_timeout: CONNECTION_IDLE,
+        stats: stats.clone(),
+        ..DoorSettings::default()
+    };
+    let admin_listener = config.admin.as_ref().map(|admin| server::listen(admin.listen)).transpose()?;
+    let admin_addr = admin_listener.as_ref().map(|listener| listener.local_addr()).transpose()?;
+    let ca = matches!(config.tls, Tls::SelfSigned).then(|| config.data_dir.join("tls/ca.pem"));
+    remember_address(config, bound)?;
+
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let mut doors = vec![tokio::task::spawn(serve_agents(gateway.clone(), listener, tls.clone(), door.clone(), drain.clone()))];
+    if let (Some(listener), Some(admin)) = (admin_listener, &config.admin) {
+        let rules = HeadRules::new(&admin.allowed_hosts, &[]).map_err(StartError::Other)?.with_loopback();
+        let state = admin_state(&gateway, &registry, &stats, rules);
+        doors.push(tokio::task::spawn(serve_admin(listener, state, drain.clone())));
+    }
+    let background = TaskTracker::new();
+    let stopping = CancellationToken::new();
+    let reloader = Arc::new(Reloader::new(loaded, gateway.clone(), registry.clone(), tls, origin, fetch, stopping.clone()));
+    drop(background.spawn(reloader.clone().run()));
+    Ok(Running {
+        mcp: format!("{scheme}://{bound}"),
+        admin: admin_addr.map(|addr| format!("http://{addr}")),
+        ca,
+        gateway,
+        registry,
+        reloader,
+        stopping,
+        doors,
+        background,
+    })
+}
+
+/// Time the last records may take to be written.
+const AUDIT_CLOSE: Duration = Duration::from_secs(5);
+/// Time a connection may rest between two requests.
+const CONNECTION_IDLE: Duration = Duration::from_secs(120);
+
+impl Running {
+    /// `scheme://host:port` of the listener for agents.
+    pub fn mcp_url(&self) -> String {
+        self.mcp.clone()
+    }
+
+    /// `scheme://host:port` of the listener for operators, if there is one.
+    pub fn admin_url(&self) -> Option<String> {
+        self.admin.clone()
+    }
+
+    /// The CA that development clients must trust.
+    pub fn ca_path(&self) -> Option<PathBuf> {
+        self.ca.clone()
+    }
+
+    /// Reloads config and policy at once.
+    pub fn reload_now(&self) {
+        self.reloader.ask();
+    }
+
+    /// Stops: refuses new work, finishes what is under way, ends the upstreams, writes the last record.
+    pub async fn stop(self) {
+        let deadline = Deadline::after(Duration::from_millis(DRAIN_MS_MAX));
+        self.gateway.drain.begin();
+        for door in self.doors {
+            if door.await.is_err() {
+                tracing::error!("a listener ended badly");
+            }
+        }
+        self.gateway.tasks.close();
+        let unfinished = tokio::time::timeout_at(deadline.instant().into(), self.gateway.tasks.wait());
+        self.stopping.cancel();
+        self.registry.shutdown(deadline).await;
+        if unfinished.await.is_err() {
+            tracing::warn!("calls were cut: they did not end within the drain");
+        }
+        self.background.close();
+        self.background.wait().await;
+        let audit = self.gateway.audit.clone();
+        let closed = tokio::task::spawn_blocking(move || audit.close(AUDIT_CLOSE)).await;
+        if !matches!(closed, Ok(Ok(()))) {
+            tracing::error!("some audit records could not be written");
+        }
+    }
+}
+
+async fn serve_agents(
+    gateway: Arc<Gateway>,
+    listener: tokio::net::TcpListener,
+    tls: Option<TlsHandle>,
+    door: DoorSettings,
+    drain: Drain,
+) {
+    let make = move |_| {
+        let gateway = gateway.clone();
+        service_fn(move |request: Request<Incoming>| {
+            let gateway = gateway.clone();
+            async move { Ok::<Response<ReplyBody>, Infallible>(gateway.handle(request).await) }
+        })
+    };
+    server::serve(listener, tls, door, make, drain).await;
+}
+
+async fn serve_admin(listener: tokio::net::TcpListener, state: AdminState, drain: Drain) {
+    let make = move |peer: server::Peer| admin::service(&state, peer.local);
+    server::serve(listener, None, DoorSettings { connections: ADMIN_CONNECTIONS_MAX, ..DoorSettings::default() }, make, drain).await;
+}
+
+/// Connections of the admin listener.
+const ADMIN_CONNECTIONS_MAX: usize = 256;
+
+fn admin_state(gateway: &Arc<Gateway>, registry: &Arc<Registry>, stats: &Arc<DoorStats>, rules: HeadRules) -> AdminState {
+    let (ready, metered, registry, stats) = (gateway.clone(), gateway.clone(), registry.clone(), stats.clone());
+    AdminState {
+        ready: Arc::new(move || !ready.drain.begun() && ready.audit.healthy()),
+        metrics: Arc::new(move || {
+            metered.metrics.set_audit_queue_depth(metered.audit.queue_depth());
+            for (name, up) in registry.health() {
+                metered.metrics.set_upstream_up(&name, up);
+            }
+            metered.metrics.encode()
+        }),
+        metrics_open: true,
+        rules,
+    }
+}
+
+/// What clients type: the config's `public_url`, or what was bound.
+fn origin(config: &Config, bound: SocketAddr) -> String {
+    match &config.public_url {
+        Some(url) => url.origin(),
+        None => {
+            let scheme = if matches!(config.tls, Tls::None) { "http" } else { "https" };
+            format!("{scheme}://{bound}")
+        }
+    }
+}
+
+fn tls(config: &Config, clock: &Clock) -> Result<Option<TlsHandle>, StartError> {
+    let files = tls_files(config, clock)?;
+    let handle = files.map(|files| TlsHandle::load(&files, clock)).transpose();
+    handle.map_err(|error| StartError::Other(error.to_string()))
+}
+
+/// The files of the agents' listener; made when self-signed.
+pub(super) fn tls_files(config: &Config, clock: &Clock) -> Result<Option<TlsFiles>, StartError> {
+    match &config.tls {
+        Tls::None => Ok(None),
+        Tls::Files { cert, key, client_ca } => {
+            Ok(Some(TlsFiles { cert: cert.clone(), key: key.clone(), client_ca: client_ca.clone() }))
+        }
+        Tls::SelfSigned => {
+            self_signed(&config.data_dir, clock).map(Some).map_err(|error| StartError::Other(error.to_string()))
+        }
+    }
+}
+
+fn open_audit(config: &Config, clock: &Clock) -> io::Result<Audit> {
+    let durability = match config.audit.durability {
+        Durability::Write => audit::Durability::Write,
+        Durability::DangerNone => audit::Durability::DangerNone,
+    };
+    let settings = audit::Settings {
+        path: config.audit.file.clone(),
+        digest_key: config.data_dir.join("keys/audit-digest"),
+        durability,
+        queue_max: AUDIT_QUEUE_RECORDS_MAX.saturating_add(config.limits.in_flight),
+    };
+    Audit::open(&settings, clock.clone())
+}
+
+/// Lets `portcullis token` find the audience of a listener whose port the system chose.
+fn remember_address(config: &Config, bound: SocketAddr) -> io::Result<()> {
+    let dir = config.data_dir.join("run");
+    std::fs::create_dir_all(&dir)?;
+    std::fs::write(dir.join("mcp.addr"), bound.to_string())
+}
+
+/// Ties list changes to a catalog that is made after the registry.
+#[derive(Default)]
+struct Hook {
+    catalog: std::sync::OnceLock<std::sync::Weak<Catalog>>,
+}
+
+impl Hook {
+    fn attach(&self, catalog: &Arc<Catalog>) {
+        // Set once; a second catalog would be a bug that changes nothing here.
+        let _ = self.catalog.set(Arc::downgrade(catalog));
+    }
+
+    fn listener(self: &Arc<Self>) -> crate::upstream::ListHook {
+        let hook = self.clone();
+        Arc::new(move |upstream, who, listing| {
+            let Some(catalog) = hook.catalog.get().and_then(std::sync::Weak::upgrade) else { return };
+            for part in Part::changed(listing) {
+                catalog.changed(upstream, who, *part);
+            }
+        })
+    }
+}

@@ -1,0 +1,95 @@
+//! One tool, prompt, resource or template.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+
+use super::listing::Part;
+use crate::mcp::list::{Item, renamed};
+use crate::mcp::mirror::{self, Mirror};
+use crate::mcp::{RawJson, names};
+use crate::policy::Hints;
+use crate::vocab::limits::NAME_BYTES_MAX;
+
+/// An item of a list: the upstream's bytes, and what the gateway reads out of them.
+#[derive(Debug)]
+pub struct Entry {
+    /// The upstream's own name, URI or URI template.
+    pub name: Arc<str>,
+    /// `upstream__name`, as policies and records say it.
+    pub full: Arc<str>,
+    /// What clients of a prefixing route call it.
+    pub public: Arc<str>,
+    /// As the upstream gave it.
+    pub raw: RawJson,
+    /// The same with the public name in it.
+    pub published: RawJson,
+    /// The upstream's own claims about the tool; they can only raise its class.
+    pub hints: Hints,
+    /// Arguments that a client mirrors into headers.
+    pub mirrors: Vec<Mirror>,
+    /// SHA-256 over the definition's bytes, `sha256:` and hex.
+    pub definition: Arc<str>,
+}
+
+/// Why an item of an upstream is not shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    /// Not 1 to 256 characters of `A-Z a-z 0-9 _ - .`
+    #[error("its name has characters that can deceive people or clients")]
+    Name,
+    /// A URI that could be read in two ways.
+    #[error("its URI has dot segments, encoded separators, or credentials")]
+    Uri,
+    /// Every conforming client drops a tool with an invalid `x-mcp-header`.
+    #[error("its x-mcp-header annotations are invalid")]
+    Mirror,
+}
+
+impl Entry {
+    /// Reads an item of `part` that `upstream` lists.
+    ///
+    /// # Errors
+    /// [`Unfit`] when it must not be shown to anybody.
+    pub fn read(upstream: &str, part: Part, item: &Item) -> Result<Self, Unfit> {
+        let (public, mirrors) = match part {
+            Part::Tools | Part::Prompts => {
+                check_name(&item.key)?;
+                let schema = item.input_schema.as_ref().filter(|_| part == Part::Tools);
+                let mirrors = schema.map(mirror::annotations).transpose().map_err(|_| Unfit::Mirror)?;
+                (names::public_name(upstream, &item.key), mirrors.unwrap_or_default())
+            }
+            Part::Resources => {
+                names::check_uri(&item.key).map_err(|_| Unfit::Uri)?;
+                (names::public_uri(upstream, &item.key), Vec::new())
+            }
+            Part::Templates => (names::public_uri(upstream, &item.key), Vec::new()),
+        };
+        Ok(Self {
+            published: renamed(item, &public),
+            name: Arc::from(item.key.as_str()),
+            full: Arc::from(names::full_name(upstream, &item.key)),
+            public: Arc::from(public),
+            raw: item.raw.clone(),
+            hints: Hints { read_only: item.annotations.read_only, destructive: item.annotations.destructive },
+            mirrors,
+            definition: Arc::from(fingerprint(&item.raw)),
+        })
+    }
+}
+
+fn check_name(name: &str) -> Result<(), Unfit> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+    let fits = !name.is_empty() && name.len() <= NAME_BYTES_MAX && name.bytes().all(plain);
+    if fits { Ok(()) } else { Err(Unfit::Name) }
+}
+
+fn fingerprint(raw: &RawJson) -> String {
+    let mut out = String::from("sha256:");
+    for byte in digest(&SHA256, raw.as_bytes()).as_ref() {
+        // Writing to a string cannot fail.
+        let _ = write!(out, "{byte:02x}");
+    }
+    out
+}

@@ -1,0 +1,119 @@
+//! One list of one upstream, read whole.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::entry::Entry;
+use crate::mcp::Method;
+use crate::mcp::names;
+use crate::mcp::reply::Listing as Changed;
+
+/// Which list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each variant is the list of that name")]
+pub enum Part {
+    Tools,
+    Prompts,
+    Resources,
+    Templates,
+}
+
+impl Part {
+    /// The method that reads it.
+    pub fn method(self) -> Method {
+        match self {
+            Self::Tools => Method::ToolsList,
+            Self::Prompts => Method::PromptsList,
+            Self::Resources => Method::ResourcesList,
+            Self::Templates => Method::ResourceTemplatesList,
+        }
+    }
+
+    /// The list a method reads, if it reads one.
+    pub fn of(method: Method) -> Option<Self> {
+        [Self::Tools, Self::Prompts, Self::Resources, Self::Templates].into_iter().find(|part| part.method() == method)
+    }
+
+    /// The parts a change notification is about.
+    pub fn changed(listing: Changed) -> &'static [Self] {
+        match listing {
+            Changed::Tools => &[Self::Tools],
+            Changed::Prompts => &[Self::Prompts],
+            Changed::Resources => &[Self::Resources, Self::Templates],
+        }
+    }
+}
+
+/// A list as an upstream gave it, in its order.
+#[derive(Clone, Debug)]
+pub struct Listing {
+    entries: Vec<Arc<Entry>>,
+    by_name: HashMap<Arc<str>, usize>,
+    /// Public names that had to be shortened.
+    by_short: HashMap<Box<str>, usize>,
+    read_at: Instant,
+    fresh_for: Duration,
+    expired: bool,
+}
+
+impl Listing {
+    /// A list read just now that stays fresh for `fresh_for`. A name that occurs twice is in it once, as first given.
+    pub fn new(entries: Vec<Arc<Entry>>, fresh_for: Duration) -> Self {
+        let mut by_name = HashMap::with_capacity(entries.len());
+        let mut by_short = HashMap::new();
+        let mut kept: Vec<Arc<Entry>> = Vec::with_capacity(entries.len());
+        for entry in entries {
+            if by_name.contains_key(&entry.name) {
+                tracing::warn!(name = %entry.full, "an upstream lists a name twice: the second is dropped");
+                continue;
+            }
+            if *entry.public != *entry.full && by_short.insert(Box::from(&*entry.public), kept.len()).is_some() {
+                tracing::warn!(name = %entry.full, "two names shorten to the same public name: the second is dropped");
+                continue;
+            }
+            by_name.insert(entry.name.clone(), kept.len());
+            kept.push(entry);
+        }
+        Self { entries: kept, by_name, by_short, read_at: Instant::now(), fresh_for, expired: false }
+    }
+
+    /// The entries in the upstream's order.
+    pub fn entries(&self) -> &[Arc<Entry>] {
+        &self.entries
+    }
+
+    /// The entry of the upstream's own `name`.
+    pub fn named(&self, name: &str) -> Option<&Arc<Entry>> {
+        self.by_name.get(name).and_then(|at| self.entries.get(*at))
+    }
+
+    /// The entry a public name of `upstream` means, shortened or not.
+    pub fn published(&self, upstream: &str, public: &str) -> Option<&Arc<Entry>> {
+        if let Some(at) = self.by_short.get(public) {
+            return self.entries.get(*at);
+        }
+        let (prefix, name) = names::split(public)?;
+        self.named(name).filter(|entry| prefix == upstream && *entry.public == *public)
+    }
+
+    /// Time since it was read.
+    pub fn age(&self) -> Duration {
+        self.read_at.elapsed()
+    }
+
+    /// True while the upstream's own hint says that nothing changed.
+    pub fn is_fresh(&self) -> bool {
+        !self.expired && self.age() < self.fresh_for
+    }
+
+    /// True once the upstream said that it changed.
+    pub fn is_expired(&self) -> bool {
+        self.expired
+    }
+
+    /// The same list, known to be out of date.
+    pub(super) fn expired(&self) -> Self {
+        Self { expired: true, ..self.clone() }
+    }
+}

@@ -1,0 +1,90 @@
+//! The head of a request: host, origin, path, method, media types. The body is not touched.
+
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+
+use super::ctx::Ctx;
+use super::refusal::Refusal;
+use super::reply::Answered;
+use super::world::Route;
+use crate::net::head;
+use crate::vocab::Reason;
+
+/// What the head asks for.
+pub enum Admitted {
+    /// A message on a route.
+    Message(Arc<Route>),
+    /// The end of a legacy session on a route.
+    End(Arc<Route>),
+    /// Answered by the head alone.
+    Answered(Answered),
+}
+
+/// Judges the head.
+///
+/// # Errors
+/// 400, 403 and 431 by the head rules; 404 for a path that is no route; 405, 406 and 415.
+pub fn admit(ctx: &Ctx, parts: &Parts) -> Result<Admitted, Refusal> {
+    head::check(parts.version, &parts.method, &parts.uri, &parts.headers, &ctx.world.head)?;
+    let path = parts.uri.path();
+    if let Some(document) = ctx.world.metadata.get(path) {
+        return match parts.method {
+            Method::GET | Method::HEAD => Ok(Admitted::Answered(Answered::document(document.clone()))),
+            Method::OPTIONS => preflight(&parts.headers),
+            _ => Err(refused(StatusCode::METHOD_NOT_ALLOWED, "this document is only read")),
+        };
+    }
+    let not_found = || Refusal::Http(StatusCode::NOT_FOUND, Reason::NotFound, "there is nothing at this path");
+    let route = ctx.world.routes.get(path).ok_or_else(not_found)?;
+    match parts.method {
+        Method::POST => message(parts, route),
+        Method::DELETE => Ok(Admitted::End(route.clone())),
+        Method::OPTIONS => preflight(&parts.headers),
+        _ => Err(refused(StatusCode::METHOD_NOT_ALLOWED, "send messages by POST; streams by GET are not offered")),
+    }
+}
+
+fn message(parts: &Parts, route: &Arc<Route>) -> Result<Admitted, Refusal> {
+    if parts.uri.query().is_some() {
+        return Err(refused(StatusCode::BAD_REQUEST, "a route takes no query"));
+    }
+    if !is_json(&parts.headers) {
+        return Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json, in UTF-8, without content coding"));
+    }
+    Ok(Admitted::Message(route.clone()))
+}
+
+/// `application/json`, with no charset but UTF-8, and no content coding.
+fn is_json(headers: &HeaderMap) -> bool {
+    let coded = headers.get(header::CONTENT_ENCODING).is_some_and(|v| !v.as_bytes().eq_ignore_ascii_case(b"identity"));
+    let text = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let mut parts = text.split(';').map(str::trim);
+    let media = parts.next().is_some_and(|media| media.eq_ignore_ascii_case("application/json"));
+    let plain = parts.all(|parameter| match parameter.split_once('=') {
+        Some((name, value)) if name.eq_ignore_ascii_case("charset") => value.trim_matches('"').eq_ignore_ascii_case("utf-8"),
+        _ => true,
+    });
+    media && plain && !coded
+}
+
+/// Only an origin that the operator listed gets this far; anything else was refused by the head rules.
+fn preflight(headers: &HeaderMap) -> Result<Admitted, Refusal> {
+    let asks = headers.contains_key(header::ORIGIN) && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    if asks { Ok(Admitted::Answered(Answered::preflight())) } else { Err(refused(StatusCode::METHOD_NOT_ALLOWED, "not a preflight")) }
+}
+
+fn refused(status: StatusCode, why: &'static str) -> Refusal {
+    Refusal::Http(status, Reason::BadRequest, why)
+}
+
+/// What a browser at a listed origin may see of an answer.
+pub fn cors(headers: &mut HeaderMap, origin: HeaderValue) {
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.insert(header::VARY, HeaderValue::from_static("Origin"));
+    headers.insert(
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static("WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After"),
+    );
+}

@@ -1,0 +1,58 @@
+//! Response bodies. The audit record rides in them: it is sent when the body was taken, failed or was dropped.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use tokio::sync::mpsc;
+
+use crate::audit::AuditHandle;
+
+/// A response body of the gateway.
+pub struct ReplyBody {
+    content: Content,
+    /// Dropped with the body; only that sends the record.
+    _audit: Option<AuditHandle>,
+}
+
+enum Content {
+    Whole(Option<Bytes>),
+    Events(mpsc::Receiver<Bytes>),
+}
+
+impl ReplyBody {
+    /// A body known in full.
+    pub(super) fn whole(bytes: Bytes, audit: Option<AuditHandle>) -> Self {
+        Self { content: Content::Whole(Some(bytes).filter(|b| !b.is_empty())), _audit: audit }
+    }
+
+    /// A body that a task writes. The task keeps the record.
+    pub(super) fn events(events: mpsc::Receiver<Bytes>) -> Self {
+        Self { content: Content::Events(events), _audit: None }
+    }
+}
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match &mut self.content {
+            Content::Whole(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
+            Content::Events(events) => events.poll_recv(cx).map(|event| event.map(|b| Ok(Frame::data(b)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.content, Content::Whole(None))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
+            Content::Events(_) => SizeHint::default(),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Who is under way, who may be cancelled, and what a vanished client means.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use dashmap::DashMap;
+use http::StatusCode;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::ctx::Ctx;
+use super::refusal::Refusal;
+use super::session::Session;
+use crate::mcp::RawId;
+use crate::telemetry::metrics::Held;
+use crate::vocab::Reason;
+
+/// Legacy calls under way by session and request id. Bounded by the number of requests in flight.
+#[derive(Default)]
+pub struct Cancels {
+    calls: Arc<DashMap<(u128, Box<str>), CancellationToken>>,
+}
+
+/// Takes a call out of [`Cancels`] when it is over.
+pub struct Registered {
+    calls: Arc<DashMap<(u128, Box<str>), CancellationToken>>,
+    key: (u128, Box<str>),
+    /// Set by `notifications/cancelled`.
+    pub token: CancellationToken,
+}
+
+impl Cancels {
+    /// Registers the call `id` of `session`.
+    pub fn register(&self, session: Session, id: &RawId) -> Registered {
+        let key = (session.id, Box::from(id.as_str()));
+        let token = CancellationToken::new();
+        self.calls.insert(key.clone(), token.clone());
+        Registered { calls: self.calls.clone(), key, token }
+    }
+
+    /// Cancels the call `id` of `session`, if it is under way.
+    pub fn cancel(&self, session: Session, id: &RawId) {
+        if let Some((_, token)) = self.calls.remove(&(session.id, Box::from(id.as_str()))) {
+            token.cancel();
+        }
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.calls.remove(&self.key);
+    }
+}
+
+/// One place among the requests under way.
+pub struct InFlight {
+    count: Arc<AtomicUsize>,
+    _gauge: Held,
+}
+
+impl InFlight {
+    /// Takes a place.
+    ///
+    /// # Errors
+    /// 503 while stopping or when all places are taken.
+    pub fn enter(ctx: &Ctx) -> Result<Self, Refusal> {
+        let gateway = &ctx.gateway;
+        let busy = |reason, why| {
+            gateway.metrics.shed(why);
+            Refusal::Http(StatusCode::SERVICE_UNAVAILABLE, reason, why)
+        };
+        if gateway.drain.begun() {
+            return Err(busy(Reason::Overloaded, "shutting_down"));
+        }
+        let place = Self { count: gateway.in_flight.clone(), _gauge: gateway.metrics.hold_in_flight() };
+        if place.count.fetch_add(1, Ordering::Relaxed) >= ctx.world.bounds.in_flight {
+            return Err(busy(Reason::Overloaded, "too_many_in_flight"));
+        }
+        Ok(place)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Runs `work` in place. If whoever waits for it goes away first, it moves to `tasks` and runs to its end there.
+pub fn detached<F>(tasks: TaskTracker, work: F) -> Detached<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    Detached { tasks, work: Some(Box::pin(work)) }
+}
+
+/// See [`detached`].
+pub struct Detached<T: Send + 'static> {
+    tasks: TaskTracker,
+    work: Option<Pin<Box<dyn Future<Output = T> + Send>>>,
+}
+
+impl<T: Send + 'static> Future for Detached<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let Some(work) = self.work.as_mut() else { return Poll::Pending };
+        let polled = work.as_mut().poll(cx);
+        if polled.is_ready() {
+            self.work = None;
+        }
+        polled
+    }
+}
+
+impl<T: Send + 'static> Drop for Detached<T> {
+    fn drop(&mut self) {
+        // While a panic unwinds the work is what panicked: it ends with it.
+        if let Some(work) = self.work.take().filter(|_| !std::thread::panicking()) {
+            drop(self.tasks.spawn(work));
+        }
+    }
+}

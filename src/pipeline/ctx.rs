@@ -1,0 +1,153 @@
+//! What the stages of one request share.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::HeaderMap;
+
+use super::Gateway;
+use super::refusal::Refusal;
+use super::session::Session;
+use super::world::{Route, World};
+use crate::audit::{AuditHandle, Draft, Kind, OutcomeNote, Status};
+use crate::catalog::Access;
+use crate::mcp::{Method, RawId};
+use crate::telemetry::trace::TraceContext;
+use crate::vocab::{Deadline, Fault, FaultKind, Principal, Reason, RecordId, Revision};
+
+/// One message on its way. Made before anything can fail; its audit handle sends the record on every exit.
+pub struct Ctx {
+    /// Everything that outlives a request.
+    pub gateway: Arc<Gateway>,
+    /// What this request is judged by, from its first byte to its last.
+    pub world: Arc<World>,
+    /// The record's id.
+    pub id: RecordId,
+    /// When it started.
+    pub started: Instant,
+    /// When its answer is no longer wanted.
+    pub deadline: Deadline,
+    /// The record being made.
+    pub audit: AuditHandle,
+    /// Its place in a trace.
+    pub trace: TraceContext,
+    /// Known once the path was recognised.
+    pub route: Option<Arc<Route>>,
+    /// Known once the credential was verified.
+    pub principal: Option<Arc<Principal>>,
+    /// Known once the message was read.
+    pub asked: Asked,
+    /// The client takes an event stream as an answer.
+    pub streams: bool,
+}
+
+/// What is known of the message; decides the shape of refusals.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    /// The JSON-RPC id to answer to.
+    pub id: Option<RawId>,
+    /// The method.
+    pub method: Option<Method>,
+    /// The revision spoken.
+    pub revision: Option<Revision>,
+    /// The legacy session.
+    pub session: Option<Session>,
+    /// Full name of a tool that the catalog has, for metrics.
+    pub tool: Option<Arc<str>>,
+    /// The URI of a resource, for errors that name it.
+    pub uri: Option<String>,
+}
+
+impl Ctx {
+    /// Starts a request with the record `audit`.
+    pub fn start(gateway: Arc<Gateway>, audit: AuditHandle, headers: &HeaderMap) -> Self {
+        let world = gateway.world.load_full();
+        let trace = TraceContext::from_headers(headers);
+        let deadline = Deadline::after(world.bounds.call_timeout);
+        let id = audit.with(|draft| {
+            draft.trace_id = Some(trace.trace_id);
+            draft.id()
+        });
+        let id = id.unwrap_or_else(|| RecordId::mint(gateway.clock.unix_ms()));
+        Self {
+            gateway,
+            world,
+            id,
+            started: Instant::now(),
+            deadline,
+            audit,
+            trace,
+            route: None,
+            principal: None,
+            asked: Asked::default(),
+            streams: false,
+        }
+    }
+
+    /// The same request with another record: one entry of a batch.
+    pub fn entry(&self, audit: AuditHandle) -> Self {
+        let id = audit.with(|draft| {
+            draft.trace_id = Some(self.trace.trace_id);
+            draft.principal.clone_from(&self.principal);
+            draft.route = self.route.as_ref().map(|route| route.path.clone());
+            draft.id()
+        });
+        Self {
+            gateway: self.gateway.clone(),
+            world: self.world.clone(),
+            id: id.unwrap_or(self.id),
+            started: Instant::now(),
+            deadline: self.deadline,
+            audit,
+            trace: self.trace.clone(),
+            route: self.route.clone(),
+            principal: self.principal.clone(),
+            asked: Asked { session: self.asked.session, ..Asked::default() },
+            // An entry's answer is one element of an array: nothing can be streamed.
+            streams: false,
+        }
+    }
+
+    /// Changes the record.
+    pub fn note(&self, change: impl FnOnce(&mut Draft)) {
+        self.audit.with(change);
+    }
+
+    /// Records how it ended.
+    pub fn ended(&self, status: Status, reason: Reason) {
+        self.note(|draft| draft.outcome = Some(OutcomeNote::new(status, reason)));
+    }
+
+    /// Records what the message is about.
+    pub fn about(&self, kind: Kind) {
+        self.note(|draft| draft.kind = kind);
+    }
+
+    /// The route.
+    ///
+    /// # Errors
+    /// Our own fault: a stage ran before the one that finds the route.
+    pub fn route(&self) -> Result<&Arc<Route>, Refusal> {
+        self.route.as_ref().ok_or_else(|| out_of_order("no route"))
+    }
+
+    /// The principal.
+    ///
+    /// # Errors
+    /// Our own fault: a stage ran before authentication.
+    pub fn principal(&self) -> Result<&Arc<Principal>, Refusal> {
+        self.principal.as_ref().ok_or_else(|| out_of_order("no principal"))
+    }
+
+    /// The right to read lists on the principal's behalf.
+    ///
+    /// # Errors
+    /// As [`Self::principal`].
+    pub fn access(&self) -> Result<Access, Refusal> {
+        Ok(Access { policy: self.world.policy.clone(), principal: self.principal()?.clone() })
+    }
+}
+
+fn out_of_order(what: &str) -> Refusal {
+    Refusal::Failed(Fault::internal(FaultKind::Internal, format!("stage out of order: {what}")))
+}

@@ -1,0 +1,139 @@
+//! From body bytes to what is asked: bounded read, one strict pass, the era, the session, the dialect.
+
+use http::HeaderMap;
+
+use super::ctx::Ctx;
+use super::refusal::Refusal;
+use super::session::Session;
+use crate::mcp::decode::decode;
+use crate::mcp::dialect::{self, Operation};
+use crate::mcp::era::{self, Era};
+use crate::mcp::error::ProtocolError;
+use crate::mcp::headers::{self, McpHeaders};
+use crate::mcp::{Body, Message, Shape};
+use crate::net::body::{BodyError, read_body};
+use crate::vocab::{Deadline, Reason, Revision};
+use http::StatusCode;
+use hyper::body::Incoming;
+
+/// What one POST asks for.
+pub enum Asking {
+    /// A request of a revision.
+    Operation(Box<Operation>),
+    /// The opening of a legacy session.
+    Handshake(Box<Message>),
+    /// A notification.
+    Notification(Box<Message>),
+    /// A client's answer to a question.
+    Response(Box<Message>),
+    /// Several of these (2025-03-26).
+    Batch(Vec<Message>),
+}
+
+/// Reads the body and says what it asks for. Sets revision, session, id and method of `ctx`.
+///
+/// # Errors
+/// 408, 413; every protocol error of the message, its headers and their agreement.
+pub async fn read(ctx: &mut Ctx, headers: &HeaderMap, body: Incoming) -> Result<Asking, Refusal> {
+    let bounds = ctx.world.bounds;
+    let bytes = read_body(body, bounds.body_bytes, Deadline::after(bounds.body_timeout)).await.map_err(|error| match error {
+        BodyError::TooLarge => Refusal::Http(StatusCode::PAYLOAD_TOO_LARGE, Reason::BadRequest, "the message is larger than the limit"),
+        BodyError::Timeout => Refusal::Http(StatusCode::REQUEST_TIMEOUT, Reason::BadRequest, "the message did not arrive in time"),
+        BodyError::Broken => Refusal::Http(StatusCode::BAD_REQUEST, Reason::BadRequest, "the message broke off"),
+    })?;
+    ctx.note(|draft| draft.bytes_in = bytes.len() as u64);
+    let headers = McpHeaders::read(headers)?;
+    ctx.streams = headers.accepts_sse;
+    match decode(&bytes, bounds.depth)? {
+        Body::Single(message) => single(ctx, &headers, message),
+        Body::Batch(messages) => batch(ctx, &headers, messages),
+    }
+}
+
+fn single(ctx: &mut Ctx, headers: &McpHeaders<'_>, message: Box<Message>) -> Result<Asking, Refusal> {
+    identify(ctx, &message);
+    let floor = ctx.route()?.floor;
+    match era::decide(headers, &message, floor)? {
+        Era::Handshake => Ok(Asking::Handshake(message)),
+        Era::Modern => {
+            ctx.asked.revision = Some(Revision::V2026_07_28);
+            headers::agree(headers, &message, Revision::V2026_07_28)?;
+            Ok(match message.shape {
+                Shape::Request => Asking::Operation(Box::new(dialect::lift_request(Revision::V2026_07_28, *message)?)),
+                Shape::Notification | Shape::Response => Asking::Notification(message),
+            })
+        }
+        Era::Session { header } => {
+            let session = session(ctx, headers, header, &message)?;
+            lift(session.revision, message)
+        }
+    }
+}
+
+/// What a message of a legacy session asks for.
+///
+/// # Errors
+/// As the dialect's `lift_request`.
+pub fn lift(revision: Revision, message: Box<Message>) -> Result<Asking, Refusal> {
+    Ok(match message.shape {
+        Shape::Request => Asking::Operation(Box::new(dialect::lift_request(revision, *message)?)),
+        Shape::Notification => Asking::Notification(message),
+        Shape::Response => Asking::Response(message),
+    })
+}
+
+fn batch(ctx: &mut Ctx, headers: &McpHeaders<'_>, messages: Vec<Message>) -> Result<Asking, Refusal> {
+    let first = messages.first().ok_or_else(|| ProtocolError::invalid_request("an empty batch"))?;
+    let floor = ctx.route()?.floor;
+    let Era::Session { header } = era::decide(headers, first, floor)? else {
+        return Err(ProtocolError::invalid_request("this revision has no batches").into());
+    };
+    let session = session(ctx, headers, header, first)?;
+    if session.revision != Revision::V2025_03_26 {
+        return Err(ProtocolError::invalid_request("this revision has no batches").into());
+    }
+    ctx.asked.id = None;
+    Ok(Asking::Batch(messages))
+}
+
+/// The session that the request names. Its revision and the header must agree.
+fn session(ctx: &mut Ctx, headers: &McpHeaders<'_>, header: Option<Revision>, message: &Message) -> Result<Session, Refusal> {
+    let id = message.id.as_ref();
+    let missing = || ProtocolError::invalid_request("the Mcp-Session-Id header is missing: open a session with initialize");
+    let text = headers.session.ok_or_else(|| missing().with_id(id))?;
+    let session = find(ctx, text).map_err(|error| error.with_id(id))?;
+    if header.is_some_and(|header| header != session.revision) {
+        return Err(ProtocolError::invalid_request("MCP-Protocol-Version is not the version of this session").with_id(id).into());
+    }
+    ctx.asked.revision = Some(session.revision);
+    ctx.asked.session = Some(session);
+    Ok(session)
+}
+
+/// Opens a session id.
+///
+/// # Errors
+/// 404, for an unknown, foreign, ended or expired one alike.
+pub fn find(ctx: &Ctx, text: &str) -> Result<Session, ProtocolError> {
+    let unknown = |_| ProtocolError::unknown_session();
+    let (Ok(route), Ok(principal)) = (ctx.route(), ctx.principal()) else { return Err(ProtocolError::unknown_session()) };
+    let gateway = &ctx.gateway;
+    gateway.sessions.find(&gateway.sealer, &principal.key(), &route.path, text, gateway.clock.unix_s()).map_err(unknown)
+}
+
+/// Takes over what refusals and the record need to know of `message`.
+pub fn identify(ctx: &mut Ctx, message: &Message) {
+    ctx.asked.id.clone_from(&message.id);
+    ctx.asked.method = (message.shape == Shape::Request).then_some(message.method);
+    ctx.asked.uri.clone_from(&message.params.uri);
+    ctx.note(|draft| {
+        if let Some(id) = &message.id {
+            draft.set_rpc_id(id.as_str());
+        }
+        match message.shape {
+            Shape::Request => draft.set_method(message.method.as_str()),
+            Shape::Notification => draft.set_method("notification"),
+            Shape::Response => draft.set_method("response"),
+        }
+    });
+}

@@ -1,0 +1,143 @@
+//! The call itself, with a permit in hand: out in the upstream's names, back in ours.
+
+use std::time::Instant;
+
+use super::ctx::Ctx;
+use super::refusal::Refusal;
+use super::reply::{Answered, lower, screen};
+use super::route::{Kind, Target};
+use crate::audit::{OutcomeNote, Status};
+use crate::mcp::dialect::Operation;
+use crate::mcp::error::ProtocolError;
+use crate::mcp::headers::McpHeaders;
+use crate::mcp::reply::ResultKind;
+use crate::mcp::{LogLevel, Method, Outgoing, Reference, Reply, mirror, rewrite};
+use crate::policy::permit::Permit;
+use crate::upstream::{Answer, Event};
+use crate::vocab::{Fault, FaultKind, Reason, Revision};
+
+/// What came of a call.
+pub enum Forwarded {
+    /// The answer.
+    Whole(Answered),
+    /// Something to show before the answer: the rest is a stream.
+    Streaming(Box<Answer>, Event),
+}
+
+/// Headers that mirror arguments must agree with the schema the client was shown (2026-07-28).
+///
+/// # Errors
+/// 400 with -32020.
+pub fn mirrored(ctx: &Ctx, headers: &McpHeaders<'_>, target: &Target, operation: &Operation) -> Result<(), Refusal> {
+    let modern = operation.revision >= Revision::V2026_07_28;
+    match target.entry.as_ref().filter(|entry| modern && !entry.mirrors.is_empty()) {
+        Some(entry) => mirror::check(&entry.mirrors, headers, operation.params.arguments.as_ref())
+            .map_err(|error| error.with_id(ctx.asked.id.as_ref()).into()),
+        None => Ok(()),
+    }
+}
+
+/// Makes the call and waits for its first event.
+///
+/// # Errors
+/// The upstream's fault; an answer that the client has no way to understand.
+pub async fn forward(ctx: &mut Ctx, permit: Permit, target: &Target, operation: &Operation) -> Result<Forwarded, Refusal> {
+    let outgoing = outgoing(ctx, target, operation)?;
+    let who = ctx.principal()?.key();
+    let upstream = target.view.upstream();
+    let called = Instant::now();
+    let answer = upstream.call(permit, &who, outgoing, ctx.deadline).await;
+    let first = match answer {
+        Ok(mut answer) => loop {
+            match answer.next().await {
+                Some(Ok(Event::Reply(reply))) => break Ok(Event::Reply(reply)),
+                Some(Ok(event)) if ctx.streams && shows(ctx, operation, &event) => {
+                    return Ok(Forwarded::Streaming(Box::new(answer), event));
+                }
+                Some(Ok(_)) => {}
+                Some(Err(fault)) => break Err(fault),
+                None => break Err(Fault::upstream(FaultKind::Malformed, "the answer never came")),
+            }
+        },
+        Err(fault) => Err(fault),
+    };
+    took(ctx, target, called, first.as_ref().err());
+    match first? {
+        Event::Reply(reply) => Ok(Forwarded::Whole(finish(ctx, target, reply)?)),
+        _ => Err(Fault::internal(FaultKind::Internal, "an event that is no answer").into()),
+    }
+}
+
+/// Records and measures the time an upstream took.
+pub fn took(ctx: &Ctx, target: &Target, called: Instant, fault: Option<&Fault>) {
+    let took = called.elapsed();
+    let method = ctx.asked.method.unwrap_or(Method::Unknown).as_str();
+    let error = fault.map_or("", |fault| fault.kind.as_str());
+    ctx.gateway.metrics.called(target.view.upstream().settings().name, method, ctx.asked.tool.as_ref(), error, took);
+    ctx.note(|draft| draft.upstream_us = u64::try_from(took.as_micros()).ok());
+}
+
+/// The client's answer, from the upstream's.
+///
+/// # Errors
+/// As [`screen`]; a question or task that was never agreed to.
+pub fn finish(ctx: &Ctx, target: &Target, reply: Reply) -> Result<Answered, Refusal> {
+    let mut reply = screen(ctx, reply)?;
+    if let Reply::Result(body) = &mut reply {
+        if body.kind != ResultKind::Complete {
+            return Err(Fault::upstream(FaultKind::Malformed, "the upstream asks back although it may not").into());
+        }
+        if !ctx.route()?.bare {
+            let method = ctx.asked.method.unwrap_or(Method::Unknown);
+            rewrite::prefix_uris(method, body, target.view.upstream().settings().name);
+        }
+    }
+    ctx.note(|draft| draft.outcome = Some(OutcomeNote::new(Status::Completed, Reason::Allowed)));
+    Ok(lower(ctx, &reply))
+}
+
+/// Whether the client wants to see an event before the answer.
+pub fn shows(ctx: &Ctx, operation: &Operation, event: &Event) -> bool {
+    match event {
+        Event::Progress { .. } => operation.wants_progress.is_some(),
+        Event::Log { level, .. } => wants_log(ctx, operation, *level),
+        _ => false,
+    }
+}
+
+fn wants_log(ctx: &Ctx, operation: &Operation, level: LogLevel) -> bool {
+    match ctx.asked.session {
+        // A session that set no level leaves the choice to the server.
+        Some(session) => ctx.gateway.sessions.level(session).is_none_or(|least| level >= least),
+        None => operation.log_level.is_some_and(|least| level >= least),
+    }
+}
+
+fn outgoing(ctx: &Ctx, target: &Target, operation: &Operation) -> Result<Outgoing, Refusal> {
+    let params = &operation.params;
+    if params.request_state.is_some() || params.input_responses.is_some() {
+        let error = ProtocolError::invalid_params("Invalid or expired requestState");
+        return Err(error.with_id(ctx.asked.id.as_ref()).into());
+    }
+    let mut out = Outgoing::new(operation.method);
+    match (operation.method, target.kind) {
+        (Method::Complete, Kind::Prompt) => out.reference = Some(Reference::Prompt(target.name.clone())),
+        (Method::Complete, _) => out.reference = Some(Reference::Resource(target.name.clone())),
+        (_, Kind::Resource) => out.uri = Some(target.name.clone()),
+        _ => out.name = Some(target.name.clone()),
+    }
+    out.arguments.clone_from(&params.arguments);
+    out.argument.clone_from(&params.argument);
+    out.context.clone_from(&params.context);
+    out.log_level = match ctx.asked.session {
+        Some(session) => ctx.gateway.sessions.level(session),
+        None => operation.log_level,
+    };
+    out.wants_progress = operation.wants_progress.is_some() && ctx.streams;
+    out.traceparent = Some(ctx.trace.to_string());
+    out.meta_extra.clone_from(&params.meta.extra);
+    if let Some(entry) = &target.entry {
+        out.mirrored = mirror::values(&entry.mirrors, params.arguments.as_ref());
+    }
+    Ok(out)
+}

@@ -1,0 +1,120 @@
+//! What the gateway says of itself: `initialize`, `server/discover`, and the requests it answers alone.
+
+use futures_util::future::join_all;
+use http::{HeaderName, HeaderValue};
+use std::time::Duration;
+
+use super::ctx::Ctx;
+use super::refusal::Refusal;
+use super::reply::{Answered, lower, nothing};
+use crate::audit::Status;
+use crate::mcp::dialect::{self, Operation, ServerCapabilities};
+use crate::mcp::error::{self, ProtocolError};
+use crate::mcp::{LogLevel, Message, Method, Outgoing, RawJson, Reply};
+use crate::vocab::limits::LIST_FIRST_MS_MAX;
+use crate::vocab::{Fault, FaultKind, Reason, Revision};
+
+/// Opens a legacy session: a revision both sides know, and a sealed id.
+///
+/// # Errors
+/// A fault when nothing can be sealed.
+pub async fn initialize(ctx: &mut Ctx, message: &Message) -> Result<Answered, Refusal> {
+    let wanted = message.params.protocol_version.as_deref();
+    let wanted = wanted.ok_or_else(|| ProtocolError::invalid_params("protocolVersion is missing").with_id(message.id.as_ref()))?;
+    let floor = ctx.route()?.floor;
+    let agreed = Revision::parse(wanted).filter(|r| *r >= floor && *r <= Revision::NEWEST_WITH_SESSIONS);
+    let agreed = agreed.unwrap_or(Revision::NEWEST_WITH_SESSIONS);
+    ctx.asked.revision = Some(agreed);
+    let capabilities = capabilities(ctx).await?;
+    let gateway = ctx.gateway.clone();
+    let (principal, route) = (ctx.principal()?.key(), ctx.route()?.path.clone());
+    let session = gateway.sessions.open(&gateway.sealer, &principal, &route, agreed, gateway.clock.unix_s());
+    let session = session.map_err(|_| Fault::internal(FaultKind::Internal, "a session could not be sealed"))?;
+    let session = HeaderValue::try_from(session).map_err(|_| Fault::internal(FaultKind::Internal, "a session id is no header"))?;
+    let reply = Reply::Result(dialect::initialize_result(agreed, &capabilities, &gateway.server, None));
+    ctx.ended(Status::Completed, Reason::Allowed);
+    Ok(lower(ctx, &reply).with(HeaderName::from_static("mcp-session-id"), session))
+}
+
+/// Answers the requests that no upstream sees; `None` for any other.
+///
+/// # Errors
+/// A protocol error for a log level that is none.
+pub async fn local(ctx: &mut Ctx, operation: &Operation) -> Result<Option<Answered>, Refusal> {
+    let reply = match operation.method {
+        Method::Ping => nothing(),
+        Method::Discover => {
+            let supported = error::supported_versions(ctx.route()?.floor);
+            Reply::Result(dialect::discover_result(&supported, &capabilities(ctx).await?, &ctx.gateway.server))
+        }
+        Method::SetLevel => {
+            set_level(ctx, operation).await?;
+            nothing()
+        }
+        _ => return Ok(None),
+    };
+    ctx.ended(Status::Completed, Reason::Allowed);
+    Ok(Some(lower(ctx, &reply)))
+}
+
+/// The level holds for this session here, and is passed to every upstream that logs.
+async fn set_level(ctx: &Ctx, operation: &Operation) -> Result<(), Refusal> {
+    let level = operation.params.level.as_deref().and_then(LogLevel::parse);
+    let unknown = || ProtocolError::invalid_params("level is not one of the eight syslog levels").with_id(ctx.asked.id.as_ref());
+    let level = level.ok_or_else(unknown)?;
+    if let Some(session) = ctx.asked.session {
+        ctx.gateway.sessions.set_level(session, level);
+    }
+    let route = ctx.route()?.clone();
+    let calls = route.upstreams.iter().map(|upstream| async move {
+        let (Ok(access), Ok(principal)) = (ctx.access(), ctx.principal()) else { return };
+        let (Some(upstream), Ok(permit)) = (ctx.gateway.catalog.upstream(upstream), access.permit(upstream)) else { return };
+        let none = RawJson::of_static("{}");
+        let who = principal.key();
+        let facts = upstream.ready(&who, &none, &permit, ctx.deadline).await;
+        if !facts.is_ok_and(|facts| facts.capabilities.logging && facts.revision <= Revision::NEWEST_WITH_SESSIONS) {
+            return;
+        }
+        let mut outgoing = Outgoing::new(Method::SetLevel);
+        outgoing.level = Some(level);
+        if let Ok(mut answer) = upstream.call(permit, &who, outgoing, ctx.deadline).await {
+            while let Some(Ok(event)) = answer.next().await {
+                if matches!(event, crate::upstream::Event::Reply(_)) {
+                    break;
+                }
+            }
+        }
+    });
+    join_all(calls).await;
+    Ok(())
+}
+
+/// What the upstreams of the route offer this principal, together. One that cannot be asked in time is taken to offer lists,
+/// so that nothing stays hidden when it comes back.
+async fn capabilities(ctx: &Ctx) -> Result<ServerCapabilities, Refusal> {
+    let route = ctx.route()?.clone();
+    let access = ctx.access()?;
+    let who = ctx.principal()?.key();
+    let deadline = ctx.deadline.capped(Duration::from_millis(LIST_FIRST_MS_MAX));
+    let facts = join_all(route.upstreams.iter().map(|name| {
+        let (access, who) = (&access, &who);
+        async move {
+            let upstream = ctx.gateway.catalog.upstream(name)?;
+            let permit = access.permit(name).ok()?;
+            let ready = upstream.ready(who, &RawJson::of_static("{}"), &permit, deadline);
+            let ready = tokio::time::timeout_at(deadline.instant().into(), ready).await;
+            Some(ready.ok().and_then(Result::ok).map(|facts| facts.capabilities))
+        }
+    }));
+    let mut all = ServerCapabilities::default();
+    for offered in facts.await.into_iter().flatten() {
+        let offered = offered.unwrap_or(ServerCapabilities { tools: true, prompts: true, resources: true, ..Default::default() });
+        all.tools |= offered.tools;
+        all.prompts |= offered.prompts;
+        all.resources |= offered.resources;
+        all.resources_subscribe |= offered.resources_subscribe;
+        all.completions |= offered.completions;
+        all.logging |= offered.logging;
+    }
+    Ok(all)
+}

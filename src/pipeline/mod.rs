@@ -1,0 +1,182 @@
+//! A request's life, in order. This file is the order; each stage has a file of its own.
+
+mod admit;
+mod authorize;
+mod body;
+mod cancel;
+mod ctx;
+mod decode;
+mod forward;
+mod handshake;
+mod lists;
+mod operate;
+mod refusal;
+mod reply;
+mod rescue;
+mod route;
+mod session;
+mod stream;
+mod world;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use arc_swap::ArcSwap;
+use futures_util::FutureExt as _;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use tokio_util::task::TaskTracker;
+
+pub use body::ReplyBody;
+pub use session::Sessions;
+pub use world::{Bounds, Route, World};
+
+use crate::audit::{Audit, AuditHandle};
+use crate::catalog::Catalog;
+use crate::limit::Limiter;
+use crate::mcp::dialect::ServerInfo;
+use crate::mcp::headers::McpHeaders;
+use crate::net::drain::Drain;
+use crate::seal::Sealer;
+use crate::telemetry::metrics::Metrics;
+use crate::vocab::{Clock, Fault, FaultKind, Reason};
+use admit::{Admitted, admit};
+use cancel::{Cancels, InFlight};
+use ctx::Ctx;
+use decode::Asking;
+use refusal::Refusal;
+use reply::Answered;
+use rescue::rescue;
+
+/// Everything that outlives a request, shared by all connections.
+pub struct Gateway {
+    /// Config, policy and keys in force.
+    pub world: ArcSwap<World>,
+    /// Where records go.
+    pub audit: Arc<Audit>,
+    /// Rate and concurrency limits.
+    pub limiter: Limiter,
+    /// What upstreams offer.
+    pub catalog: Arc<Catalog>,
+    /// Legacy sessions.
+    pub sessions: Sessions,
+    /// Seals what clients carry.
+    pub sealer: Sealer,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Wall-clock time.
+    pub clock: Clock,
+    /// Work that outlives its connection.
+    pub tasks: TaskTracker,
+    /// Set while stopping.
+    pub drain: Drain,
+    /// The gateway's own name and version.
+    pub server: ServerInfo,
+    /// Legacy calls under way.
+    pub cancels: Cancels,
+    /// Requests under way.
+    pub in_flight: Arc<AtomicUsize>,
+}
+
+impl Gateway {
+    /// Handles one request. Never fails: every exit is an answer and a record.
+    pub async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Response<ReplyBody> {
+        // The recorder is armed before anything can fail; without room for a record there is no request.
+        let Ok(slot) = self.audit.reserve() else { return self.shed() };
+        let audit = slot.into_handle();
+        let (parts, body) = request.into_parts();
+        let origin = parts.headers.get(header::ORIGIN).cloned();
+        let ctx = Ctx::start(self.clone(), audit.clone(), &parts.headers);
+        // A panic is one request's end, not the process's.
+        let response = match AssertUnwindSafe(line(ctx, parts, body)).catch_unwind().await {
+            Ok(response) => response,
+            Err(_) => self.panicked(&audit),
+        };
+        allow_origin(response, origin)
+    }
+
+    /// 503 before anything was read: there is no room for the record.
+    fn shed(&self) -> Response<ReplyBody> {
+        self.metrics.shed("audit_queue_full");
+        let mut response = Response::new(ReplyBody::whole(bytes::Bytes::new(), None));
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        response
+    }
+
+    fn panicked(self: Arc<Self>, audit: &AuditHandle) -> Response<ReplyBody> {
+        tracing::error!("a request handler panicked");
+        let ctx = Ctx::start(self, audit.clone(), &http::HeaderMap::new());
+        let fault = Fault::internal(FaultKind::Internal, "panic");
+        rescue(&ctx, fault.into()).closing().respond(&ctx)
+    }
+}
+
+/// The line. Whatever a stage refuses, `rescue` answers.
+async fn line(mut ctx: Ctx, parts: Parts, body: Incoming) -> Response<ReplyBody> {
+    match front(&mut ctx, &parts, body).await {
+        Ok(Front::Answered(answered)) => answered.respond(&ctx),
+        Ok(Front::Asking(asking, in_flight)) => work(ctx, asking, &parts, in_flight).await,
+        Err(refusal) => rescue(&ctx, refusal).respond(&ctx),
+    }
+}
+
+enum Front {
+    Answered(Answered),
+    Asking(Asking, InFlight),
+}
+
+/// Everything that is decided before it is known what is asked.
+async fn front(ctx: &mut Ctx, parts: &Parts, body: Incoming) -> Result<Front, Refusal> {
+    // Host, origin, path, method, media type: cheap, and before anything is believed.
+    let admitted = admit(ctx, parts)?;
+    let (Admitted::Message(route) | Admitted::End(route)) = &admitted else {
+        let Admitted::Answered(answered) = admitted else { return Err(unreachable_state()) };
+        ctx.ended(crate::audit::Status::Completed, Reason::Allowed);
+        return Ok(Front::Answered(answered));
+    };
+    ctx.route = Some(route.clone());
+    ctx.note(|draft| draft.route = Some(route.path.clone()));
+    // New work is turned away while stopping and when too much is under way; old work goes on.
+    let in_flight = InFlight::enter(ctx)?;
+    // Every request is authenticated, sessions are not authentication.
+    let principal = ctx.world.identity.clone().authenticate(&parts.headers, &route.resource).await?;
+    ctx.note(|draft| draft.principal = Some(principal.clone()));
+    ctx.principal = Some(principal);
+    if let Admitted::End(_) = admitted {
+        return Ok(Front::Answered(operate::end_session(ctx, &parts.headers)?));
+    }
+    // Only now is the body read, within bounds, once, strictly.
+    let asking = decode::read(ctx, &parts.headers, body).await?;
+    Ok(Front::Asking(asking, in_flight))
+}
+
+/// Does what is asked. A legacy client's call goes on when its connection ends; a newer client's ends with it.
+async fn work(ctx: Ctx, asking: Asking, parts: &Parts, in_flight: InFlight) -> Response<ReplyBody> {
+    match asking {
+        Asking::Operation(operation) if ctx.asked.session.is_none() => {
+            let headers = McpHeaders::read(&parts.headers).unwrap_or_default();
+            operate::operate(ctx, operation, &headers, in_flight).await
+        }
+        asking => cancel::detached(ctx.gateway.tasks.clone(), operate::legacy(ctx, asking, in_flight)).await,
+    }
+}
+
+fn unreachable_state() -> Refusal {
+    Refusal::Failed(Fault::internal(FaultKind::Internal, "an admitted request of no kind"))
+}
+
+/// A listed origin may read the answer; others never got here.
+fn allow_origin(mut response: Response<ReplyBody>, origin: Option<HeaderValue>) -> Response<ReplyBody> {
+    let refused = response.status() == StatusCode::FORBIDDEN;
+    if let Some(origin) = origin.filter(|_| !refused) {
+        admit::cors(response.headers_mut(), origin);
+    }
+    response
+}
+
+/// Header of a session id.
+pub(crate) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");

@@ -1,0 +1,205 @@
+//! Doing what is asked: one straight line for every operation.
+
+use futures_util::FutureExt as _;
+use futures_util::future::join_all;
+use http::{HeaderMap, Response, StatusCode};
+use std::panic::AssertUnwindSafe;
+
+use super::authorize::{authorize, discharge};
+use super::body::ReplyBody;
+use super::cancel::InFlight;
+use super::ctx::Ctx;
+use super::decode::{self, Asking};
+use super::forward::{Forwarded, forward, mirrored};
+use super::refusal::Refusal;
+use super::reply::{Answered, Content};
+use super::rescue::rescue;
+use super::route::{Target, resolve};
+use super::{SESSION_ID, handshake, lists, stream};
+use crate::audit::Status;
+use crate::catalog::Part;
+use crate::mcp::dialect::Operation;
+use crate::mcp::error::ProtocolError;
+use crate::mcp::headers::McpHeaders;
+use crate::mcp::{Message, Method, Shape};
+use crate::upstream::{Answer, Event};
+use crate::vocab::{Fault, FaultKind, Reason, Revision};
+
+/// What an operation came to.
+enum Done {
+    Answered(Answered),
+    Streaming(Box<(Target, Answer, Event)>),
+}
+
+/// Serves one operation.
+pub async fn operate(mut ctx: Ctx, operation: Box<Operation>, headers: &McpHeaders<'_>, in_flight: InFlight) -> Response<ReplyBody> {
+    let done = run(&mut ctx, &operation, headers).await;
+    measure(&ctx, &done);
+    match done {
+        Ok(Done::Answered(answered)) => answered.respond(&ctx),
+        Ok(Done::Streaming(parts)) => stream::relay(ctx, operation, parts.0, parts.1, parts.2, in_flight),
+        Err(refusal) => rescue(&ctx, refusal).respond(&ctx),
+    }
+}
+
+/// The line below the message: target, decision, obligations, call. Only `?`.
+async fn run(ctx: &mut Ctx, operation: &Operation, headers: &McpHeaders<'_>) -> Result<Done, Refusal> {
+    // Lists ask every upstream; the same decision filters what they show.
+    if let Some(part) = Part::of(operation.method) {
+        return lists::answer(ctx, operation, part).await.map(Done::Answered);
+    }
+    // What the gateway answers for itself reaches no upstream's tools, prompts or resources.
+    if let Some(answered) = handshake::local(ctx, operation).await? {
+        return Ok(Done::Answered(answered));
+    }
+    // Streams and tasks are not offered, so their methods do not exist here.
+    if !has_target(operation.method) {
+        return Err(ProtocolError::method_not_found(operation.revision).with_id(ctx.asked.id.as_ref()).into());
+    }
+    // The public name becomes an upstream's own name, a class and a definition.
+    let target = resolve(ctx, operation).await?;
+    // The decision is made on the parsed message and recorded whatever it is.
+    let decision = authorize(ctx, &target, operation.params.arguments.as_ref())?;
+    // Headers that repeat arguments must repeat them truly.
+    mirrored(ctx, headers, &target, operation)?;
+    // An allowed call of an upstream whose list cannot be read stops here: its definition is unknown.
+    if let Some(fault) = target.unread.clone() {
+        return Err(fault.into());
+    }
+    // Limits are taken, the intent is on record: only this makes a permit.
+    let permit = discharge(ctx, decision, &target).await?;
+    // The permit is the only way out.
+    Ok(match forward(ctx, permit, &target, operation).await? {
+        Forwarded::Whole(answered) => Done::Answered(answered),
+        Forwarded::Streaming(answer, first) => Done::Streaming(Box::new((target, *answer, first))),
+    })
+}
+
+fn has_target(method: Method) -> bool {
+    matches!(
+        method,
+        Method::ToolsCall
+            | Method::PromptsGet
+            | Method::ResourcesRead
+            | Method::ResourcesSubscribe
+            | Method::ResourcesUnsubscribe
+            | Method::Complete
+    )
+}
+
+fn measure(ctx: &Ctx, done: &Result<Done, Refusal>) {
+    let method = ctx.asked.method.unwrap_or(Method::Unknown).as_str();
+    let error = match done {
+        Ok(_) => "",
+        Err(Refusal::Denied(denial)) => denial.reason.as_str(),
+        Err(Refusal::Failed(fault)) => fault.kind.as_str(),
+        Err(_) => "protocol",
+    };
+    ctx.gateway.metrics.served(method, ctx.asked.tool.as_ref(), error, ctx.started.elapsed());
+}
+
+/// Serves a message of a legacy session, or the opening of one. Runs to its end whatever becomes of the connection.
+pub async fn legacy(ctx: Ctx, asking: Asking, in_flight: InFlight) -> Response<ReplyBody> {
+    let (gateway, audit) = (ctx.gateway.clone(), ctx.audit.clone());
+    let served = AssertUnwindSafe(legacy_line(ctx, asking, in_flight)).catch_unwind().await;
+    served.unwrap_or_else(|_| gateway.panicked(&audit))
+}
+
+async fn legacy_line(mut ctx: Ctx, asking: Asking, in_flight: InFlight) -> Response<ReplyBody> {
+    let answered = match asking {
+        Asking::Operation(operation) => return cancellable(ctx, operation, in_flight).await,
+        Asking::Handshake(message) => handshake::initialize(&mut ctx, &message).await,
+        Asking::Notification(message) => Ok(notified(&ctx, &message)),
+        Asking::Response(_) => Ok(accepted(&ctx)),
+        Asking::Batch(messages) => Ok(batch(&ctx, messages).await),
+    };
+    answered.unwrap_or_else(|refusal| rescue(&ctx, refusal)).respond(&ctx)
+}
+
+/// A call that `notifications/cancelled` can end. A cancelled request gets no answer, so its stream just ends.
+async fn cancellable(ctx: Ctx, operation: Box<Operation>, in_flight: InFlight) -> Response<ReplyBody> {
+    let Some(session) = ctx.asked.session else { return operate(ctx, operation, &McpHeaders::default(), in_flight).await };
+    let registered = ctx.gateway.cancels.register(session, &operation.id);
+    let (audit, gateway) = (ctx.audit.clone(), ctx.gateway.clone());
+    let cancelled = registered.token.clone();
+    let headers = McpHeaders::default();
+    tokio::select! {
+        response = operate(ctx, operation, &headers, in_flight) => response,
+        () = cancelled.cancelled() => {
+            let ctx = Ctx::start(gateway, audit, &HeaderMap::new());
+            ctx.ended(Status::Cancelled, Reason::Cancelled);
+            let (_, nothing) = tokio::sync::mpsc::channel(1);
+            Answered { content: Content::Events(nothing), ..Answered::empty(StatusCode::OK) }.respond(&ctx)
+        }
+    }
+}
+
+fn notified(ctx: &Ctx, message: &Message) -> Answered {
+    if let (Some(session), Some(id), "notifications/cancelled") =
+        (ctx.asked.session, &message.params.request_id, message.method_name.as_str())
+    {
+        ctx.gateway.cancels.cancel(session, id);
+    }
+    accepted(ctx)
+}
+
+fn accepted(ctx: &Ctx) -> Answered {
+    ctx.ended(Status::Completed, Reason::Allowed);
+    Answered::empty(StatusCode::ACCEPTED)
+}
+
+/// Each entry of a batch is a request of its own: its own decision, its own record. Answers come in one array.
+async fn batch(ctx: &Ctx, messages: Vec<Message>) -> Answered {
+    let entries = join_all(messages.into_iter().map(|message| entry(ctx, message))).await;
+    let mut body = vec![b'['];
+    for answer in entries.into_iter().flatten() {
+        if body.len() > 1 {
+            body.push(b',');
+        }
+        body.extend_from_slice(&answer);
+    }
+    body.push(b']');
+    ctx.ended(Status::Completed, Reason::Allowed);
+    if body.len() == 2 { Answered::empty(StatusCode::ACCEPTED) } else { Answered::json(200, body) }
+}
+
+async fn entry(ctx: &Ctx, message: Message) -> Option<bytes::Bytes> {
+    let Ok(slot) = ctx.gateway.audit.reserve() else { return None };
+    let mut ctx = ctx.entry(slot.into_handle());
+    decode::identify(&mut ctx, &message);
+    let wants_answer = message.shape == Shape::Request;
+    let served = entry_line(&mut ctx, message).await;
+    let answered = served.unwrap_or_else(|refusal| rescue(&ctx, refusal));
+    ctx.note(|draft| draft.http = Some(StatusCode::OK.as_u16()));
+    match answered.content {
+        Content::Json(body) if wants_answer => Some(body),
+        _ => None,
+    }
+}
+
+async fn entry_line(ctx: &mut Ctx, message: Message) -> Result<Answered, Refusal> {
+    ctx.asked.revision = Some(Revision::V2025_03_26);
+    let initialize = message.method == Method::Initialize;
+    match decode::lift(Revision::V2025_03_26, Box::new(message))? {
+        Asking::Operation(_) if initialize => Err(ProtocolError::invalid_request("initialize cannot be part of a batch").into()),
+        Asking::Operation(operation) => match run(ctx, &operation, &McpHeaders::default()).await? {
+            Done::Answered(answered) => Ok(answered),
+            Done::Streaming(_) => Err(Fault::internal(FaultKind::Internal, "a batch entry streamed").into()),
+        },
+        Asking::Notification(message) => Ok(notified(ctx, &message)),
+        _ => Ok(accepted(ctx)),
+    }
+}
+
+/// Ends the legacy session that the headers name.
+///
+/// # Errors
+/// 400 without a session id, 404 for one that is not this principal's.
+pub fn end_session(ctx: &Ctx, headers: &HeaderMap) -> Result<Answered, Refusal> {
+    let text = headers.get(SESSION_ID).and_then(|value| value.to_str().ok());
+    let missing = || ProtocolError::invalid_request("the Mcp-Session-Id header is missing");
+    let session = decode::find(ctx, text.ok_or_else(missing)?)?;
+    ctx.gateway.sessions.end(session);
+    ctx.ended(Status::Completed, Reason::Allowed);
+    Ok(Answered::empty(StatusCode::NO_CONTENT))
+}

@@ -1,0 +1,134 @@
+//! Public name -> upstream, its own name, class and definition. Contacts nobody that policy would not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::ctx::Ctx;
+use super::refusal::Refusal;
+use crate::catalog::{Access, Entry, Freshness, Listing, Part, View};
+use crate::mcp::dialect::Operation;
+use crate::mcp::error::ProtocolError;
+use crate::mcp::{Method, Reference, names};
+use crate::policy::{Hints, Kind as AskedKind};
+use crate::vocab::{Class, Denial, Fault, Reason};
+
+/// What an operation is aimed at.
+pub struct Target {
+    /// The principal's view of the upstream.
+    pub view: Arc<View>,
+    /// Tool, prompt or resource.
+    pub kind: Kind,
+    /// The upstream's own name or URI.
+    pub name: String,
+    /// `upstream__name`, as policies and records say it.
+    pub full: Arc<str>,
+    /// What the operator says it is.
+    pub class: Class,
+    /// Its definition, for a tool that the upstream lists.
+    pub entry: Option<Arc<Entry>>,
+    /// Why the upstream's list could not be read; only matters once policy allowed the call.
+    pub unread: Option<Fault>,
+}
+
+/// The kinds of target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each variant is what it says")]
+pub enum Kind {
+    Tool,
+    Prompt,
+    Resource,
+}
+
+/// A list is asked for again when a name is not on it, but not more often than this.
+const RELIST_GAP: Duration = Duration::from_millis(500);
+
+/// Finds the target of `operation`.
+///
+/// # Errors
+/// A denial that reads like an unknown name when there is none or policy hides all of the upstream;
+/// a protocol error for a URI that could be read in two ways.
+pub async fn resolve(ctx: &Ctx, operation: &Operation) -> Result<Target, Refusal> {
+    let (kind, public) = subject(operation)?;
+    let route = ctx.route()?;
+    let unknown = || Denial::new(Reason::UnknownName);
+    let only = route.upstreams.first().filter(|_| route.bare);
+    let (upstream, rest) = match (kind, only) {
+        (_, Some(only)) => (&**only, public),
+        (Kind::Resource, None) => names::split_uri(public).ok_or_else(unknown)?,
+        _ => names::split(public).ok_or_else(unknown)?,
+    };
+    let upstream = route.upstreams.iter().find(|name| &***name == upstream).ok_or_else(unknown)?;
+    if kind == Kind::Resource && operation.method != Method::Complete {
+        names::check_uri(rest).map_err(|_| ProtocolError::invalid_params("the resource URI is ambiguous").with_id(Some(&operation.id)))?;
+    }
+    let access = ctx.access()?;
+    // Whoever may do nothing at an upstream learns nothing of it, not even through its delay.
+    access.permit(upstream).map_err(|_| Denial::new(Reason::NotVisible))?;
+    let view = ctx.gateway.catalog.view(upstream, &ctx.principal()?.key())?;
+    let published = (!route.bare).then_some(public);
+    let (entry, unread) = match kind {
+        Kind::Tool => find(&view, Part::Tools, &access, upstream, published, rest, ctx).await,
+        // Prompts are asked of the upstream itself; only a shortened name needs its list.
+        Kind::Prompt if published.is_some_and(names::is_short) => {
+            find(&view, Part::Prompts, &access, upstream, published, rest, ctx).await
+        }
+        _ => (None, None),
+    };
+    let name = entry.as_ref().map_or_else(|| rest.to_owned(), |entry| entry.name.to_string());
+    let full = entry.as_ref().map_or_else(|| Arc::from(format!("{upstream}__{rest}")), |entry| entry.full.clone());
+    let hints = entry.as_ref().map_or(Hints::default(), |entry| entry.hints);
+    let class = if kind == Kind::Tool { ctx.world.policy.class_of(&full, hints) } else { Class::Read };
+    Ok(Target { view, kind, name, full, class, entry, unread })
+}
+
+fn subject(operation: &Operation) -> Result<(Kind, &str), Refusal> {
+    let params = &operation.params;
+    let found = match operation.method {
+        Method::ToolsCall => params.name.as_deref().map(|name| (Kind::Tool, name)),
+        Method::PromptsGet => params.name.as_deref().map(|name| (Kind::Prompt, name)),
+        Method::Complete => params.reference.as_ref().map(|reference| match reference {
+            Reference::Prompt(name) => (Kind::Prompt, name.as_str()),
+            Reference::Resource(uri) => (Kind::Resource, uri.as_str()),
+        }),
+        _ => params.uri.as_deref().map(|uri| (Kind::Resource, uri)),
+    };
+    let missing = || ProtocolError::invalid_params("a name or URI is missing").with_id(Some(&operation.id));
+    Ok(found.ok_or_else(missing)?)
+}
+
+async fn find(
+    view: &Arc<View>,
+    part: Part,
+    access: &Access,
+    upstream: &str,
+    published: Option<&str>,
+    own: &str,
+    ctx: &Ctx,
+) -> (Option<Arc<Entry>>, Option<Fault>) {
+    let pick = |listing: &Listing| match published {
+        Some(public) => listing.published(upstream, public).cloned(),
+        None => listing.named(own).cloned(),
+    };
+    let known = view.list(part, access, Freshness::Known, ctx.deadline).await;
+    match known {
+        Err(fault) => (None, Some(fault)),
+        Ok(seen) => match pick(&seen.listing) {
+            None if seen.listing.age() > RELIST_GAP => {
+                let again = view.list(part, access, Freshness::Now, ctx.deadline).await;
+                (again.ok().and_then(|seen| pick(&seen.listing)), None)
+            }
+            found => (found, None),
+        },
+    }
+}
+
+impl Target {
+    /// The target as policy asks about it.
+    pub fn asked(&self) -> AskedKind<'_> {
+        match self.kind {
+            Kind::Tool => AskedKind::Tool { name: &self.full, class: self.class, arguments: None },
+            Kind::Prompt => AskedKind::Prompt { name: &self.full, arguments: None },
+            Kind::Resource => AskedKind::Resource { uri: &self.full },
+        }
+    }
+}

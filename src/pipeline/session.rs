@@ -1,0 +1,109 @@
+//! Legacy sessions (2025-03-26 to 2025-11-25): sealed into their own id, so that any replica can open them and none is stored.
+//!
+//! Only what cannot be sealed lives in a bounded local table: a changed log level, and the ids that were ended.
+
+use std::time::Duration;
+
+use moka::sync::Cache;
+
+use crate::mcp::LogLevel;
+use crate::seal::{Binding, Purpose, Sealer, Unsealed};
+use crate::vocab::limits::{SESSION_S_MAX, SESSION_STATES_MAX};
+use crate::vocab::{PrincipalKey, Revision};
+
+/// What a session id says when it is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Unguessable, unique; the key of the local table.
+    pub id: u128,
+    /// The revision agreed at `initialize`.
+    pub revision: Revision,
+}
+
+/// Mints and opens session ids.
+pub struct Sessions {
+    levels: Cache<u128, LogLevel>,
+    ended: Cache<u128, ()>,
+}
+
+impl Sessions {
+    /// No sessions.
+    pub fn new() -> Self {
+        let life = Duration::from_secs(SESSION_S_MAX);
+        Self {
+            levels: Cache::builder().max_capacity(SESSION_STATES_MAX).time_to_idle(life).build(),
+            ended: Cache::builder().max_capacity(SESSION_STATES_MAX).time_to_live(life).build(),
+        }
+    }
+
+    /// A new session of `principal` on `route`; the text is its id, visible ASCII as the protocol asks.
+    ///
+    /// # Errors
+    /// [`Unsealed`] when the system has no randomness.
+    pub fn open(&self, sealer: &Sealer, principal: &PrincipalKey, route: &str, revision: Revision, now_s: u64) -> Result<String, Unsealed> {
+        let id = uuid::Uuid::now_v7().as_u128();
+        let mut payload = id.to_be_bytes().to_vec();
+        payload.extend_from_slice(revision.as_str().as_bytes());
+        sealer.seal(binding(principal, route), &payload, now_s.saturating_add(SESSION_S_MAX))
+    }
+
+    /// The session `text` names, if it is this principal's, of this route, and not over.
+    ///
+    /// # Errors
+    /// [`Unsealed`], whatever the cause.
+    pub fn find(&self, sealer: &Sealer, principal: &PrincipalKey, route: &str, text: &str, now_s: u64) -> Result<Session, Unsealed> {
+        let payload = sealer.open_text(binding(principal, route), text, now_s)?;
+        let (id, revision) = payload.split_first_chunk::<16>().ok_or(Unsealed)?;
+        let id = u128::from_be_bytes(*id);
+        let revision = std::str::from_utf8(revision).ok().and_then(Revision::parse).ok_or(Unsealed)?;
+        if self.ended.contains_key(&id) {
+            return Err(Unsealed);
+        }
+        Ok(Session { id, revision })
+    }
+
+    /// Ends a session: its id never opens again here.
+    pub fn end(&self, session: Session) {
+        self.levels.invalidate(&session.id);
+        self.ended.insert(session.id, ());
+    }
+
+    /// The log level the session asked for, if it did.
+    pub fn level(&self, session: Session) -> Option<LogLevel> {
+        self.levels.get(&session.id)
+    }
+
+    /// Sets the session's log level.
+    pub fn set_level(&self, session: Session, level: LogLevel) {
+        self.levels.insert(session.id, level);
+    }
+}
+
+fn binding<'a>(principal: &'a PrincipalKey, route: &'a str) -> Binding<'a> {
+    Binding { purpose: Purpose::Session, principal, route, context: b"" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_belongs_to_one_principal_on_one_route_until_it_ends() {
+        let sealer = Sealer::with_key(&[1; 32]).unwrap();
+        let sessions = Sessions::new();
+        let key = |sub: &str| PrincipalKey { iss: "i".into(), sub: sub.into() };
+        let (alice, bob) = (key("alice"), key("bob"));
+        let id = sessions.open(&sealer, &alice, "/mcp", Revision::V2025_06_18, 1_000).unwrap();
+        assert!(id.bytes().all(|b| (0x21..=0x7e).contains(&b)));
+        let session = sessions.find(&sealer, &alice, "/mcp", &id, 1_001).unwrap();
+        assert_eq!(session.revision, Revision::V2025_06_18);
+        assert_eq!(sessions.find(&sealer, &bob, "/mcp", &id, 1_001), Err(Unsealed));
+        assert_eq!(sessions.find(&sealer, &alice, "/other", &id, 1_001), Err(Unsealed));
+        assert_eq!(sessions.find(&sealer, &alice, "/mcp", &id, 1_001 + SESSION_S_MAX), Err(Unsealed));
+        sessions.set_level(session, LogLevel::Error);
+        assert_eq!(sessions.level(session), Some(LogLevel::Error));
+        sessions.end(session);
+        assert_eq!(sessions.find(&sealer, &alice, "/mcp", &id, 1_001), Err(Unsealed));
+        assert_eq!(sessions.level(session), None);
+    }
+}

@@ -1,0 +1,132 @@
+//! Answers that come in pieces: progress and log messages first, the answer last, as server-sent events.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::Response;
+use tokio::sync::mpsc;
+
+use super::body::ReplyBody;
+use super::cancel::InFlight;
+use super::ctx::Ctx;
+use super::forward::{finish, shows, took};
+use super::rescue::rescue;
+use super::reply::{Answered, Content};
+use super::route::Target;
+use crate::audit::Status;
+use crate::mcp::dialect::{self, Operation};
+use crate::mcp::sse;
+use crate::upstream::{Answer, Event};
+use crate::vocab::limits::{REPLY_EVENTS_MAX, STREAM_KEEPALIVE_MS};
+use crate::vocab::{Fault, FaultKind, Reason, Revision};
+
+/// Relays `answer`, whose first event is `first`, from a task that ends with it.
+///
+/// When a client of the newest revision goes away, the task ends and the upstream is told (T-11). An older client's going
+/// away means nothing: the call runs to its end and is recorded.
+pub fn relay(ctx: Ctx, operation: Box<Operation>, target: Target, answer: Answer, first: Event, in_flight: InFlight) -> Response<ReplyBody> {
+    let (events, receiver) = mpsc::channel(REPLY_EVENTS_MAX);
+    let answered = Answered { content: Content::Events(receiver), ..Answered::empty(http::StatusCode::OK) };
+    let response = answered.respond(&ctx);
+    let tasks = ctx.gateway.tasks.clone();
+    let relay = Relay { ctx, operation, target, events, bytes_out: 0, _in_flight: in_flight };
+    drop(tasks.spawn(relay.run(answer, first)));
+    response
+}
+
+struct Relay {
+    ctx: Ctx,
+    operation: Box<Operation>,
+    target: Target,
+    events: mpsc::Sender<Bytes>,
+    bytes_out: u64,
+    _in_flight: InFlight,
+}
+
+/// What the relay waits for.
+enum Next {
+    Event(Option<Result<Event, Fault>>),
+    Silence,
+    Gone,
+}
+
+impl Relay {
+    async fn run(mut self, mut answer: Answer, first: Event) {
+        let called = Instant::now();
+        let mut event = Some(Ok(first));
+        loop {
+            let last = match event {
+                Some(Ok(Event::Reply(reply))) => Some(finish(&self.ctx, &self.target, reply)),
+                Some(Ok(event)) => {
+                    self.show(&event).await;
+                    None
+                }
+                Some(Err(fault)) => Some(Err(fault.into())),
+                None => Some(Err(Fault::upstream(FaultKind::Malformed, "the stream ended without an answer").into())),
+            };
+            if let Some(last) = last {
+                took(&self.ctx, &self.target, called, None);
+                let last = last.unwrap_or_else(|refusal| rescue(&self.ctx, refusal));
+                return self.close(last).await;
+            }
+            event = loop {
+                match self.wait(&mut answer).await {
+                    Next::Event(event) => break event,
+                    Next::Silence => self.send(Bytes::from_static(b":\n\n")).await,
+                    Next::Gone => {
+                        self.ctx.ended(Status::Cancelled, Reason::Cancelled);
+                        return self.measure();
+                    }
+                }
+            };
+        }
+    }
+
+    async fn wait(&self, answer: &mut Answer) -> Next {
+        let modern = self.operation.revision > Revision::NEWEST_WITH_SESSIONS;
+        tokio::select! {
+            event = answer.next() => Next::Event(event),
+            () = self.events.closed(), if modern => Next::Gone,
+            () = tokio::time::sleep(Duration::from_millis(STREAM_KEEPALIVE_MS)) => Next::Silence,
+        }
+    }
+
+    async fn show(&mut self, event: &Event) {
+        if !shows(&self.ctx, &self.operation, event) {
+            return;
+        }
+        let revision = self.operation.revision;
+        let message = match (event, &self.operation.wants_progress) {
+            (Event::Progress { members }, Some(token)) => dialect::lower_progress(revision, token, members),
+            (Event::Log { params, .. }, _) => dialect::lower_log(revision, params),
+            _ => return,
+        };
+        self.send_message(&message).await;
+    }
+
+    async fn close(mut self, last: Answered) {
+        if let Content::Json(body) = &last.content {
+            self.send_message(body).await;
+        }
+        self.measure();
+    }
+
+    fn measure(&self) {
+        self.ctx.note(|draft| draft.bytes_out = self.bytes_out);
+    }
+
+    async fn send_message(&mut self, json: &[u8]) {
+        let mut event = Vec::with_capacity(json.len() + 32);
+        sse::encode(&mut event, json);
+        self.send(event.into()).await;
+    }
+
+    /// Waits for a slow reader; a gone one is no error here.
+    async fn send(&mut self, bytes: Bytes) {
+        let length = bytes.len() as u64;
+        if self.events.send(bytes).await.is_ok() {
+            self.bytes_out += length;
+        }
+    }
+}
+
