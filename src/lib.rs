@@ -5,4 +5,5 @@
 //! A module uses lower layers only. See `docs/ARCHITECTURE.md`.
 
 pub mod mcp;
+pub mod policy;
 pub mod vocab;
