@@ -15,4 +15,5 @@ pub mod policy;
 pub mod seal;
 pub mod server;
 pub mod telemetry;
+pub mod policy;
 pub mod vocab;

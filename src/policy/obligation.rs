@@ -1,44 +1,66 @@
-//! Obligations.
+//! What a rule demands besides its conditions.
+
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a limit is counted by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "stub")]
+/// What a limit is counted by. One counter exists per distinct combination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum By {
+    /// The (issuer, subject) who asks.
     Principal,
+    /// The OAuth client.
     Client,
+    /// The tenant claim.
     Tenant,
+    /// The full name of the tool, prompt or resource.
     Tool,
+    /// The class of the operation.
     Class,
+    /// The server asked.
     Upstream,
+    /// The route the request came by.
     Route,
+    /// The groups of the principal.
     Group,
 }
 
-/// How much.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+impl By {
+    /// Every word a policy may use, with its meaning.
+    pub(super) const WORDS: [(&'static str, Self); 8] = [
+        ("principal", Self::Principal),
+        ("client", Self::Client),
+        ("tenant", Self::Tenant),
+        ("tool", Self::Tool),
+        ("class", Self::Class),
+        ("upstream", Self::Upstream),
+        ("route", Self::Route),
+        ("group", Self::Group),
+    ];
+}
+
+/// How much a limit lets through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Quota {
-    /// Calls in any window of `per`.
+    /// This many calls in any window of this length.
     Calls {
-        /// How many.
+        /// Calls, from 1.
         calls: u32,
-        /// In what time.
+        /// The window, from one millisecond to 31 days.
         per: Duration,
     },
-    /// Calls at one time.
+    /// This many calls at one time, from 1.
     Concurrent(u32),
 }
 
-/// One limit of a rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One limit of one rule.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Limit {
-    /// The rule's id.
+    /// Id of the rule.
     pub rule: Arc<str>,
-    /// Position within the rule.
+    /// Which limit of the rule: its position in canonical order, the same however the file orders them.
     pub index: u16,
     /// How much.
     pub quota: Quota,
-    /// Counted by.
+    /// Counted by these together; empty for one counter for everybody. Sorted.
     pub by: Box<[By]>,
 }
