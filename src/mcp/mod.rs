@@ -14,11 +14,13 @@ mod keys;
 pub mod list;
 pub mod message;
 pub mod method;
+pub mod mirror;
 pub mod names;
 pub mod outgoing;
 pub mod raw;
 pub mod reply;
 pub mod rewrite;
+pub mod sse;
 mod write;
 
 pub use decode::decode;

@@ -24,6 +24,8 @@ pub const CURSOR_BYTES_MAX: usize = 8 * 1024;
 pub const REQUEST_STATE_BYTES_MAX: usize = 1024 * 1024;
 /// Length of a protocol word a client may send: a revision, a log level, a kind of reference.
 pub const WORD_BYTES_MAX: usize = 64;
+/// Arguments of one tool that headers mirror.
+pub const MIRRORED_PARAMS_MAX: usize = 32;
 /// Length of the text of an upstream's error that is kept.
 pub const RPC_MESSAGE_BYTES_MAX: usize = 1024;
 /// Entries of a JSON-RPC batch (2025-03-26 only).
