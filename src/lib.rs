@@ -5,15 +5,18 @@
 //! A module uses lower layers only. See `docs/ARCHITECTURE.md`.
 
 pub mod admin;
+pub mod app;
 pub mod audit;
+pub mod catalog;
 pub mod config;
 pub mod identity;
 pub mod limit;
 pub mod mcp;
 pub mod net;
+pub mod pipeline;
 pub mod policy;
 pub mod seal;
 pub mod server;
 pub mod telemetry;
-pub mod policy;
+pub mod upstream;
 pub mod vocab;

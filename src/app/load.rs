@@ -98,7 +98,7 @@ fn not_built(file: &Path, key: &str) -> Problem {
 ///
 /// # Errors
 /// A sentence for the operator.
-pub fn world(
+pub(super) fn world(
     loaded: &Loaded,
     origin: &str,
     clock: &Clock,
@@ -151,7 +151,7 @@ fn routes(config: &Config, origin: &str) -> Vec<Route> {
 
 /// One document per route; the root document only where it cannot mislead, which is with a single route.
 fn metadata(routes: &[Route], identity: &Authenticator) -> HashMap<Box<str>, Bytes> {
-    let issuers: Vec<&str> = identity.issuers().collect();
+    let issuers: Vec<&str> = identity.issuers();
     let mut documents: HashMap<Box<str>, Bytes> = HashMap::new();
     for route in routes {
         documents.insert(metadata_path(&route.path).into(), resource_metadata(&route.resource, &issuers));
@@ -229,7 +229,7 @@ fn algorithm_of(algorithm: config::Algorithm) -> Algorithm {
 ///
 /// # Errors
 /// A sentence for the operator.
-pub fn upstreams(config: &Config) -> Result<Vec<UpstreamSettings>, String> {
+pub(super) fn upstreams(config: &Config) -> Result<Vec<UpstreamSettings>, String> {
     config.upstreams.iter().map(|upstream| upstream_settings(config, upstream)).collect()
 }
 

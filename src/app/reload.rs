@@ -19,7 +19,7 @@ use crate::upstream::Registry;
 use crate::vocab::Problem;
 
 /// Watches the files of the running config and reloads when asked or when they changed and then rested.
-pub struct Reloader {
+pub(super) struct Reloader {
     file: PathBuf,
     running: Mutex<Config>,
     gateway: Arc<Gateway>,
@@ -52,7 +52,7 @@ impl Reloader {
     }
 
     /// Asks for a reload at once.
-    pub fn ask(&self) {
+    pub(super) fn ask(&self) {
         self.asked.notify_one();
     }
 

@@ -29,7 +29,7 @@ use crate::net::{Fetch, client_config};
 use crate::pipeline::{Gateway, ReplyBody, Sessions};
 use crate::seal::Sealer;
 use crate::server::tls::{TlsFiles, self_signed};
-use crate::server::{self, DoorSettings, DoorStats, TlsHandle};
+use crate::server::{self, DoorSettings, TlsHandle};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::Registry;
 use crate::vocab::limits::{AUDIT_QUEUE_RECORDS_MAX, DRAIN_MS_MAX};
@@ -98,17 +98,15 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
         clock: clock.clone(),
         tasks,
         drain: drain.clone(),
-        server: ServerInfo::ours(),
+        server: ServerInfo::GATEWAY,
         cancels: Default::default(),
         in_flight: Default::default(),
     });
-    let stats = Arc::new(DoorStats::default());
     let door = DoorSettings {
         header_timeout: config.limits.header_timeout,
         connections: config.limits.connections,
         per_ip: config.limits.connections,
         idle_timeout: CONNECTION_IDLE,
-        stats: stats.clone(),
         ..DoorSettings::default()
     };
     let admin_listener = config.admin.as_ref().map(|admin| server::listen(admin.listen)).transpose()?;
@@ -120,7 +118,7 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
     let mut doors = vec![tokio::task::spawn(serve_agents(gateway.clone(), listener, tls.clone(), door.clone(), drain.clone()))];
     if let (Some(listener), Some(admin)) = (admin_listener, &config.admin) {
         let rules = HeadRules::new(&admin.allowed_hosts, &[]).map_err(StartError::Other)?.with_loopback();
-        let state = admin_state(&gateway, &registry, &stats, rules);
+        let state = admin_state(&gateway, &registry, rules);
         doors.push(tokio::task::spawn(serve_admin(listener, state, drain.clone())));
     }
     let background = TaskTracker::new();
@@ -200,10 +198,12 @@ async fn serve_agents(
     drain: Drain,
 ) {
     let make = move |_| {
-        let gateway = gateway.clone();
+        let (gateway, held) = (gateway.clone(), gateway.metrics.hold_connection());
         service_fn(move |request: Request<Incoming>| {
-            let gateway = gateway.clone();
-            async move { Ok::<Response<ReplyBody>, Infallible>(gateway.handle(request).await) }
+            // The gauge counts this connection for as long as its service lives.
+            let _ = &held;
+            let answer = gateway.clone().handle(request);
+            async move { Ok::<Response<ReplyBody>, Infallible>(answer.await) }
         })
     };
     server::serve(listener, tls, door, make, drain).await;
@@ -217,8 +217,8 @@ async fn serve_admin(listener: tokio::net::TcpListener, state: AdminState, drain
 /// Connections of the admin listener.
 const ADMIN_CONNECTIONS_MAX: usize = 256;
 
-fn admin_state(gateway: &Arc<Gateway>, registry: &Arc<Registry>, stats: &Arc<DoorStats>, rules: HeadRules) -> AdminState {
-    let (ready, metered, registry, stats) = (gateway.clone(), gateway.clone(), registry.clone(), stats.clone());
+fn admin_state(gateway: &Arc<Gateway>, registry: &Arc<Registry>, rules: HeadRules) -> AdminState {
+    let (ready, metered, registry) = (gateway.clone(), gateway.clone(), registry.clone());
     AdminState {
         ready: Arc::new(move || !ready.drain.begun() && ready.audit.healthy()),
         metrics: Arc::new(move || {

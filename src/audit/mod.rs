@@ -28,6 +28,7 @@ pub use slot::{AuditHandle, Slot};
 use tokio::sync::oneshot;
 use writer::Writer;
 
+use crate::policy::permit::Receipt;
 use crate::vocab::limits::AUDIT_INTENT_MS_MAX;
 use crate::vocab::{Clock, Deadline, Fault, FaultKind};
 
@@ -105,15 +106,15 @@ impl Audit {
         self.write_intent(draft.clone(), deadline).await
     }
 
-    /// [`Audit::intent`] for a shared draft; the draft keeps the answer itself.
+    /// [`Audit::intent`] for a shared draft, which keeps the intent's number. The receipt is the proof that it is written.
     ///
     /// # Errors
     /// As [`Audit::intent`].
-    pub async fn intent_for(&self, handle: &AuditHandle, deadline: Deadline) -> Result<IntentSeq, Fault> {
+    pub async fn intent_for(&self, handle: &AuditHandle, deadline: Deadline) -> Result<Receipt, Fault> {
         let copy = handle.with(|draft| draft.clone());
         let seq = self.write_intent(copy, deadline).await?;
         handle.with(|draft| draft.intent = Some(seq.clone()));
-        Ok(seq)
+        Ok(Receipt::assertion(seq.get()))
     }
 
     async fn write_intent(&self, mut copy: Draft, deadline: Deadline) -> Result<IntentSeq, Fault> {

@@ -17,6 +17,7 @@ pub mod method;
 pub mod mirror;
 pub mod names;
 pub mod outgoing;
+pub mod pointer;
 pub mod raw;
 pub mod reply;
 pub mod rewrite;

@@ -13,7 +13,7 @@ use crate::net::head;
 use crate::vocab::Reason;
 
 /// What the head asks for.
-pub enum Admitted {
+pub(super) enum Admitted {
     /// A message on a route.
     Message(Arc<Route>),
     /// The end of a legacy session on a route.
@@ -26,7 +26,7 @@ pub enum Admitted {
 ///
 /// # Errors
 /// 400, 403 and 431 by the head rules; 404 for a path that is no route; 405, 406 and 415.
-pub fn admit(ctx: &Ctx, parts: &Parts) -> Result<Admitted, Refusal> {
+pub(super) fn admit(ctx: &Ctx, parts: &Parts) -> Result<Admitted, Refusal> {
     head::check(parts.version, &parts.method, &parts.uri, &parts.headers, &ctx.world.head)?;
     let path = parts.uri.path();
     if let Some(document) = ctx.world.metadata.get(path) {
@@ -80,7 +80,7 @@ fn refused(status: StatusCode, why: &'static str) -> Refusal {
 }
 
 /// What a browser at a listed origin may see of an answer.
-pub fn cors(headers: &mut HeaderMap, origin: HeaderValue) {
+pub(super) fn cors(headers: &mut HeaderMap, origin: HeaderValue) {
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.insert(header::VARY, HeaderValue::from_static("Origin"));
     headers.insert(

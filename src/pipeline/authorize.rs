@@ -12,13 +12,13 @@ use crate::mcp::RawJson;
 use crate::policy::permit::{Evidence, Permit};
 use crate::policy::{Asked, Decision, Effect, Kind as AskedKind, decide};
 use crate::vocab::limits::AUDIT_INTENT_MS_MAX;
-use crate::vocab::{Class, Deadline, Denial, Fault, FaultKind, Reason};
+use crate::vocab::{Class, Denial, Fault, FaultKind, Reason};
 
 /// Decides and records.
 ///
 /// # Errors
 /// The denial.
-pub fn authorize(ctx: &mut Ctx, target: &Target, arguments: Option<&RawJson>) -> Result<Decision, Refusal> {
+pub(super) fn authorize(ctx: &mut Ctx, target: &Target, arguments: Option<&RawJson>) -> Result<Decision, Refusal> {
     let kind = match target.asked() {
         AskedKind::Tool { name, class, .. } => AskedKind::Tool { name, class, arguments },
         AskedKind::Prompt { name, .. } => AskedKind::Prompt { name, arguments },
@@ -70,7 +70,7 @@ fn record_fields(ctx: &Ctx, arguments: Option<&RawJson>) {
 ///
 /// # Errors
 /// A denial by a limit; a fault when the intent could not be recorded.
-pub async fn discharge(ctx: &mut Ctx, decision: Decision, target: &Target) -> Result<Permit, Refusal> {
+pub(super) async fn discharge(ctx: &mut Ctx, decision: Decision, target: &Target) -> Result<Permit, Refusal> {
     let mut evidence = Evidence::default();
     let upstream = target.view.upstream().settings().name.clone();
     if !decision.limits().is_empty() {

@@ -56,7 +56,7 @@ impl Drop for Registered {
 }
 
 /// One place among the requests under way.
-pub struct InFlight {
+pub(super) struct InFlight {
     count: Arc<AtomicUsize>,
     _gauge: Held,
 }
@@ -66,7 +66,7 @@ impl InFlight {
     ///
     /// # Errors
     /// 503 while stopping or when all places are taken.
-    pub fn enter(ctx: &Ctx) -> Result<Self, Refusal> {
+    pub(super) fn enter(ctx: &Ctx) -> Result<Self, Refusal> {
         let gateway = &ctx.gateway;
         let busy = |reason, why| {
             gateway.metrics.shed(why);
@@ -90,7 +90,7 @@ impl Drop for InFlight {
 }
 
 /// Runs `work` in place. If whoever waits for it goes away first, it moves to `tasks` and runs to its end there.
-pub fn detached<F>(tasks: TaskTracker, work: F) -> Detached<F::Output>
+pub(super) fn detached<F>(tasks: TaskTracker, work: F) -> Detached<F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
@@ -99,7 +99,7 @@ where
 }
 
 /// See [`detached`].
-pub struct Detached<T: Send + 'static> {
+pub(super) struct Detached<T: Send + 'static> {
     tasks: TaskTracker,
     work: Option<Pin<Box<dyn Future<Output = T> + Send>>>,
 }

@@ -16,7 +16,7 @@ use crate::telemetry::trace::TraceContext;
 use crate::vocab::{Deadline, Fault, FaultKind, Principal, Reason, RecordId, Revision};
 
 /// One message on its way. Made before anything can fail; its audit handle sends the record on every exit.
-pub struct Ctx {
+pub(super) struct Ctx {
     /// Everything that outlives a request.
     pub gateway: Arc<Gateway>,
     /// What this request is judged by, from its first byte to its last.
@@ -43,7 +43,7 @@ pub struct Ctx {
 
 /// What is known of the message; decides the shape of refusals.
 #[derive(Clone, Debug, Default)]
-pub struct Asked {
+pub(super) struct Asked {
     /// The JSON-RPC id to answer to.
     pub id: Option<RawId>,
     /// The method.
@@ -60,7 +60,7 @@ pub struct Asked {
 
 impl Ctx {
     /// Starts a request with the record `audit`.
-    pub fn start(gateway: Arc<Gateway>, audit: AuditHandle, headers: &HeaderMap) -> Self {
+    pub(super) fn start(gateway: Arc<Gateway>, audit: AuditHandle, headers: &HeaderMap) -> Self {
         let world = gateway.world.load_full();
         let trace = TraceContext::from_headers(headers);
         let deadline = Deadline::after(world.bounds.call_timeout);
@@ -68,7 +68,6 @@ impl Ctx {
             draft.trace_id = Some(trace.trace_id);
             draft.id()
         });
-        let id = id.unwrap_or_else(|| RecordId::mint(gateway.clock.unix_ms()));
         Self {
             gateway,
             world,
@@ -85,7 +84,7 @@ impl Ctx {
     }
 
     /// The same request with another record: one entry of a batch.
-    pub fn entry(&self, audit: AuditHandle) -> Self {
+    pub(super) fn entry(&self, audit: AuditHandle) -> Self {
         let id = audit.with(|draft| {
             draft.trace_id = Some(self.trace.trace_id);
             draft.principal.clone_from(&self.principal);
@@ -95,7 +94,7 @@ impl Ctx {
         Self {
             gateway: self.gateway.clone(),
             world: self.world.clone(),
-            id: id.unwrap_or(self.id),
+            id,
             started: Instant::now(),
             deadline: self.deadline,
             audit,
@@ -109,17 +108,17 @@ impl Ctx {
     }
 
     /// Changes the record.
-    pub fn note(&self, change: impl FnOnce(&mut Draft)) {
+    pub(super) fn note(&self, change: impl FnOnce(&mut Draft)) {
         self.audit.with(change);
     }
 
     /// Records how it ended.
-    pub fn ended(&self, status: Status, reason: Reason) {
+    pub(super) fn ended(&self, status: Status, reason: Reason) {
         self.note(|draft| draft.outcome = Some(OutcomeNote::new(status, reason)));
     }
 
     /// Records what the message is about.
-    pub fn about(&self, kind: Kind) {
+    pub(super) fn about(&self, kind: Kind) {
         self.note(|draft| draft.kind = kind);
     }
 
@@ -127,7 +126,7 @@ impl Ctx {
     ///
     /// # Errors
     /// Our own fault: a stage ran before the one that finds the route.
-    pub fn route(&self) -> Result<&Arc<Route>, Refusal> {
+    pub(super) fn route(&self) -> Result<&Arc<Route>, Refusal> {
         self.route.as_ref().ok_or_else(|| out_of_order("no route"))
     }
 
@@ -135,7 +134,7 @@ impl Ctx {
     ///
     /// # Errors
     /// Our own fault: a stage ran before authentication.
-    pub fn principal(&self) -> Result<&Arc<Principal>, Refusal> {
+    pub(super) fn principal(&self) -> Result<&Arc<Principal>, Refusal> {
         self.principal.as_ref().ok_or_else(|| out_of_order("no principal"))
     }
 
@@ -143,7 +142,7 @@ impl Ctx {
     ///
     /// # Errors
     /// As [`Self::principal`].
-    pub fn access(&self) -> Result<Access, Refusal> {
+    pub(super) fn access(&self) -> Result<Access, Refusal> {
         Ok(Access { policy: self.world.policy.clone(), principal: self.principal()?.clone() })
     }
 }

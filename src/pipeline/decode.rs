@@ -17,7 +17,7 @@ use http::StatusCode;
 use hyper::body::Incoming;
 
 /// What one POST asks for.
-pub enum Asking {
+pub(super) enum Asking {
     /// A request of a revision.
     Operation(Box<Operation>),
     /// The opening of a legacy session.
@@ -25,7 +25,7 @@ pub enum Asking {
     /// A notification.
     Notification(Box<Message>),
     /// A client's answer to a question.
-    Response(Box<Message>),
+    Response,
     /// Several of these (2025-03-26).
     Batch(Vec<Message>),
 }
@@ -34,7 +34,7 @@ pub enum Asking {
 ///
 /// # Errors
 /// 408, 413; every protocol error of the message, its headers and their agreement.
-pub async fn read(ctx: &mut Ctx, headers: &HeaderMap, body: Incoming) -> Result<Asking, Refusal> {
+pub(super) async fn read(ctx: &mut Ctx, headers: &HeaderMap, body: Incoming) -> Result<Asking, Refusal> {
     let bounds = ctx.world.bounds;
     let bytes = read_body(body, bounds.body_bytes, Deadline::after(bounds.body_timeout)).await.map_err(|error| match error {
         BodyError::TooLarge => Refusal::Http(StatusCode::PAYLOAD_TOO_LARGE, Reason::BadRequest, "the message is larger than the limit"),
@@ -74,11 +74,11 @@ fn single(ctx: &mut Ctx, headers: &McpHeaders<'_>, message: Box<Message>) -> Res
 ///
 /// # Errors
 /// As the dialect's `lift_request`.
-pub fn lift(revision: Revision, message: Box<Message>) -> Result<Asking, Refusal> {
+pub(super) fn lift(revision: Revision, message: Box<Message>) -> Result<Asking, Refusal> {
     Ok(match message.shape {
         Shape::Request => Asking::Operation(Box::new(dialect::lift_request(revision, *message)?)),
         Shape::Notification => Asking::Notification(message),
-        Shape::Response => Asking::Response(message),
+        Shape::Response => Asking::Response,
     })
 }
 
@@ -114,7 +114,7 @@ fn session(ctx: &mut Ctx, headers: &McpHeaders<'_>, header: Option<Revision>, me
 ///
 /// # Errors
 /// 404, for an unknown, foreign, ended or expired one alike.
-pub fn find(ctx: &Ctx, text: &str) -> Result<Session, ProtocolError> {
+pub(super) fn find(ctx: &Ctx, text: &str) -> Result<Session, ProtocolError> {
     let unknown = |_| ProtocolError::unknown_session();
     let (Ok(route), Ok(principal)) = (ctx.route(), ctx.principal()) else { return Err(ProtocolError::unknown_session()) };
     let gateway = &ctx.gateway;
@@ -122,7 +122,7 @@ pub fn find(ctx: &Ctx, text: &str) -> Result<Session, ProtocolError> {
 }
 
 /// Takes over what refusals and the record need to know of `message`.
-pub fn identify(ctx: &mut Ctx, message: &Message) {
+pub(super) fn identify(ctx: &mut Ctx, message: &Message) {
     ctx.asked.id.clone_from(&message.id);
     ctx.asked.method = (message.shape == Shape::Request).then_some(message.method);
     ctx.asked.uri.clone_from(&message.params.uri);

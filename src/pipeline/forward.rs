@@ -17,7 +17,7 @@ use crate::upstream::{Answer, Event};
 use crate::vocab::{Fault, FaultKind, Reason, Revision};
 
 /// What came of a call.
-pub enum Forwarded {
+pub(super) enum Forwarded {
     /// The answer.
     Whole(Answered),
     /// Something to show before the answer: the rest is a stream.
@@ -28,7 +28,7 @@ pub enum Forwarded {
 ///
 /// # Errors
 /// 400 with -32020.
-pub fn mirrored(ctx: &Ctx, headers: &McpHeaders<'_>, target: &Target, operation: &Operation) -> Result<(), Refusal> {
+pub(super) fn mirrored(ctx: &Ctx, headers: &McpHeaders<'_>, target: &Target, operation: &Operation) -> Result<(), Refusal> {
     let modern = operation.revision >= Revision::V2026_07_28;
     match target.entry.as_ref().filter(|entry| modern && !entry.mirrors.is_empty()) {
         Some(entry) => mirror::check(&entry.mirrors, headers, operation.params.arguments.as_ref())
@@ -41,7 +41,7 @@ pub fn mirrored(ctx: &Ctx, headers: &McpHeaders<'_>, target: &Target, operation:
 ///
 /// # Errors
 /// The upstream's fault; an answer that the client has no way to understand.
-pub async fn forward(ctx: &mut Ctx, permit: Permit, target: &Target, operation: &Operation) -> Result<Forwarded, Refusal> {
+pub(super) async fn forward(ctx: &mut Ctx, permit: Permit, target: &Target, operation: &Operation) -> Result<Forwarded, Refusal> {
     let outgoing = outgoing(ctx, target, operation)?;
     let who = ctx.principal()?.key();
     let upstream = target.view.upstream();
@@ -69,11 +69,11 @@ pub async fn forward(ctx: &mut Ctx, permit: Permit, target: &Target, operation: 
 }
 
 /// Records and measures the time an upstream took.
-pub fn took(ctx: &Ctx, target: &Target, called: Instant, fault: Option<&Fault>) {
+pub(super) fn took(ctx: &Ctx, target: &Target, called: Instant, fault: Option<&Fault>) {
     let took = called.elapsed();
     let method = ctx.asked.method.unwrap_or(Method::Unknown).as_str();
     let error = fault.map_or("", |fault| fault.kind.as_str());
-    ctx.gateway.metrics.called(target.view.upstream().settings().name, method, ctx.asked.tool.as_ref(), error, took);
+    ctx.gateway.metrics.called(&target.view.upstream().settings().name, method, ctx.asked.tool.as_ref(), error, took);
     ctx.note(|draft| draft.upstream_us = u64::try_from(took.as_micros()).ok());
 }
 
@@ -81,7 +81,7 @@ pub fn took(ctx: &Ctx, target: &Target, called: Instant, fault: Option<&Fault>) 
 ///
 /// # Errors
 /// As [`screen`]; a question or task that was never agreed to.
-pub fn finish(ctx: &Ctx, target: &Target, reply: Reply) -> Result<Answered, Refusal> {
+pub(super) fn finish(ctx: &Ctx, target: &Target, reply: Reply) -> Result<Answered, Refusal> {
     let mut reply = screen(ctx, reply)?;
     if let Reply::Result(body) = &mut reply {
         if body.kind != ResultKind::Complete {
@@ -89,7 +89,7 @@ pub fn finish(ctx: &Ctx, target: &Target, reply: Reply) -> Result<Answered, Refu
         }
         if !ctx.route()?.bare {
             let method = ctx.asked.method.unwrap_or(Method::Unknown);
-            rewrite::prefix_uris(method, body, target.view.upstream().settings().name);
+            rewrite::prefix_uris(method, body, &target.view.upstream().settings().name);
         }
     }
     ctx.note(|draft| draft.outcome = Some(OutcomeNote::new(Status::Completed, Reason::Allowed)));
@@ -97,7 +97,7 @@ pub fn finish(ctx: &Ctx, target: &Target, reply: Reply) -> Result<Answered, Refu
 }
 
 /// Whether the client wants to see an event before the answer.
-pub fn shows(ctx: &Ctx, operation: &Operation, event: &Event) -> bool {
+pub(super) fn shows(ctx: &Ctx, operation: &Operation, event: &Event) -> bool {
     match event {
         Event::Progress { .. } => operation.wants_progress.is_some(),
         Event::Log { level, .. } => wants_log(ctx, operation, *level),

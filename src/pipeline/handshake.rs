@@ -18,7 +18,7 @@ use crate::vocab::{Fault, FaultKind, Reason, Revision};
 ///
 /// # Errors
 /// A fault when nothing can be sealed.
-pub async fn initialize(ctx: &mut Ctx, message: &Message) -> Result<Answered, Refusal> {
+pub(super) async fn initialize(ctx: &mut Ctx, message: &Message) -> Result<Answered, Refusal> {
     let wanted = message.params.protocol_version.as_deref();
     let wanted = wanted.ok_or_else(|| ProtocolError::invalid_params("protocolVersion is missing").with_id(message.id.as_ref()))?;
     let floor = ctx.route()?.floor;
@@ -40,7 +40,7 @@ pub async fn initialize(ctx: &mut Ctx, message: &Message) -> Result<Answered, Re
 ///
 /// # Errors
 /// A protocol error for a log level that is none.
-pub async fn local(ctx: &mut Ctx, operation: &Operation) -> Result<Option<Answered>, Refusal> {
+pub(super) async fn local(ctx: &mut Ctx, operation: &Operation) -> Result<Option<Answered>, Refusal> {
     let reply = match operation.method {
         Method::Ping => nothing(),
         Method::Discover => {
@@ -101,20 +101,17 @@ async fn capabilities(ctx: &Ctx) -> Result<ServerCapabilities, Refusal> {
         async move {
             let upstream = ctx.gateway.catalog.upstream(name)?;
             let permit = access.permit(name).ok()?;
-            let ready = upstream.ready(who, &RawJson::of_static("{}"), &permit, deadline);
+            let none = RawJson::of_static("{}");
+            let ready = upstream.ready(who, &none, &permit, deadline);
             let ready = tokio::time::timeout_at(deadline.instant().into(), ready).await;
             Some(ready.ok().and_then(Result::ok).map(|facts| facts.capabilities))
         }
     }));
-    let mut all = ServerCapabilities::default();
+    // Tools are always offered: an empty list is an answer, a missing capability is a puzzle.
+    let mut all = ServerCapabilities { tools: true, ..Default::default() };
     for offered in facts.await.into_iter().flatten() {
         let offered = offered.unwrap_or(ServerCapabilities { tools: true, prompts: true, resources: true, ..Default::default() });
-        all.tools |= offered.tools;
-        all.prompts |= offered.prompts;
-        all.resources |= offered.resources;
-        all.resources_subscribe |= offered.resources_subscribe;
-        all.completions |= offered.completions;
-        all.logging |= offered.logging;
+        all = all.union(offered);
     }
     Ok(all)
 }

@@ -21,7 +21,7 @@ use crate::vocab::{Fault, Reason};
 ///
 /// # Errors
 /// -32602 for a cursor that is not ours; a fault when no upstream could be asked and nothing is known.
-pub async fn answer(ctx: &mut Ctx, operation: &Operation, part: Part) -> Result<Answered, Refusal> {
+pub(super) async fn answer(ctx: &mut Ctx, operation: &Operation, part: Part) -> Result<Answered, Refusal> {
     ctx.about(Kind::List);
     let skip = match &operation.params.cursor {
         Some(cursor) => open_cursor(ctx, part, cursor)?,

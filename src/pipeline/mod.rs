@@ -18,6 +18,7 @@ mod session;
 mod stream;
 mod world;
 
+use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -82,19 +83,26 @@ pub struct Gateway {
 
 impl Gateway {
     /// Handles one request. Never fails: every exit is an answer and a record.
-    pub async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Response<ReplyBody> {
-        // The recorder is armed before anything can fail; without room for a record there is no request.
-        let Ok(slot) = self.audit.reserve() else { return self.shed() };
-        let audit = slot.into_handle();
-        let (parts, body) = request.into_parts();
-        let origin = parts.headers.get(header::ORIGIN).cloned();
-        let ctx = Ctx::start(self.clone(), audit.clone(), &parts.headers);
-        // A panic is one request's end, not the process's.
-        let response = match AssertUnwindSafe(line(ctx, parts, body)).catch_unwind().await {
-            Ok(response) => response,
-            Err(_) => self.panicked(&audit),
-        };
-        allow_origin(response, origin)
+    ///
+    /// The recorder is armed before anything can fail, and before the future is first polled: a client that is gone by then
+    /// still has its record. Without room for a record there is no request.
+    pub fn handle(self: Arc<Self>, request: Request<Incoming>) -> impl Future<Output = Response<ReplyBody>> + Send {
+        let armed = self.audit.reserve().map(|slot| {
+            let audit = slot.into_handle();
+            let ctx = Ctx::start(self.clone(), audit.clone(), request.headers());
+            (audit, ctx)
+        });
+        async move {
+            let Ok((audit, ctx)) = armed else { return self.shed() };
+            let (parts, body) = request.into_parts();
+            let origin = parts.headers.get(header::ORIGIN).cloned();
+            // A panic is one request's end, not the process's.
+            let response = match AssertUnwindSafe(line(ctx, parts, body)).catch_unwind().await {
+                Ok(response) => response,
+                Err(_) => self.panicked(&audit),
+            };
+            allow_origin(response, origin)
+        }
     }
 
     /// 503 before anything was read: there is no room for the record.

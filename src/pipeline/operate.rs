@@ -32,7 +32,7 @@ enum Done {
 }
 
 /// Serves one operation.
-pub async fn operate(mut ctx: Ctx, operation: Box<Operation>, headers: &McpHeaders<'_>, in_flight: InFlight) -> Response<ReplyBody> {
+pub(super) async fn operate(mut ctx: Ctx, operation: Box<Operation>, headers: &McpHeaders<'_>, in_flight: InFlight) -> Response<ReplyBody> {
     let done = run(&mut ctx, &operation, headers).await;
     measure(&ctx, &done);
     match done {
@@ -99,7 +99,7 @@ fn measure(ctx: &Ctx, done: &Result<Done, Refusal>) {
 }
 
 /// Serves a message of a legacy session, or the opening of one. Runs to its end whatever becomes of the connection.
-pub async fn legacy(ctx: Ctx, asking: Asking, in_flight: InFlight) -> Response<ReplyBody> {
+pub(super) async fn legacy(ctx: Ctx, asking: Asking, in_flight: InFlight) -> Response<ReplyBody> {
     let (gateway, audit) = (ctx.gateway.clone(), ctx.audit.clone());
     let served = AssertUnwindSafe(legacy_line(ctx, asking, in_flight)).catch_unwind().await;
     served.unwrap_or_else(|_| gateway.panicked(&audit))
@@ -110,7 +110,7 @@ async fn legacy_line(mut ctx: Ctx, asking: Asking, in_flight: InFlight) -> Respo
         Asking::Operation(operation) => return cancellable(ctx, operation, in_flight).await,
         Asking::Handshake(message) => handshake::initialize(&mut ctx, &message).await,
         Asking::Notification(message) => Ok(notified(&ctx, &message)),
-        Asking::Response(_) => Ok(accepted(&ctx)),
+        Asking::Response => Ok(accepted(&ctx)),
         Asking::Batch(messages) => Ok(batch(&ctx, messages).await),
     };
     answered.unwrap_or_else(|refusal| rescue(&ctx, refusal)).respond(&ctx)
@@ -195,7 +195,7 @@ async fn entry_line(ctx: &mut Ctx, message: Message) -> Result<Answered, Refusal
 ///
 /// # Errors
 /// 400 without a session id, 404 for one that is not this principal's.
-pub fn end_session(ctx: &Ctx, headers: &HeaderMap) -> Result<Answered, Refusal> {
+pub(super) fn end_session(ctx: &Ctx, headers: &HeaderMap) -> Result<Answered, Refusal> {
     let text = headers.get(SESSION_ID).and_then(|value| value.to_str().ok());
     let missing = || ProtocolError::invalid_request("the Mcp-Session-Id header is missing");
     let session = decode::find(ctx, text.ok_or_else(missing)?)?;

@@ -9,7 +9,7 @@ use crate::vocab::{Denial, Fault, Reason};
 
 /// What a stage answers instead of its value. `rescue` turns it into a response; nothing else does.
 #[derive(Debug)]
-pub enum Refusal {
+pub(super) enum Refusal {
     /// The head of the request is not acceptable. The body is unread.
     Head(HeadRefusal),
     /// No, a bad, or a too narrow credential. The body is unread.

@@ -12,7 +12,7 @@ use crate::mcp::{Method, RawId, RawJson, Reply, ResultBody, RpcError};
 use crate::vocab::{Fault, FaultKind, Revision};
 
 /// An answer before it becomes a response.
-pub struct Answered {
+pub(super) struct Answered {
     /// HTTP status.
     pub status: StatusCode,
     /// The body.
@@ -24,7 +24,7 @@ pub struct Answered {
 }
 
 /// The body of an answer.
-pub enum Content {
+pub(super) enum Content {
     /// None.
     Empty,
     /// One JSON document.
@@ -35,23 +35,23 @@ pub enum Content {
 
 impl Answered {
     /// `status` without a body.
-    pub fn empty(status: StatusCode) -> Self {
+    pub(super) fn empty(status: StatusCode) -> Self {
         Self { status, content: Content::Empty, headers: HeaderMap::new(), close: false }
     }
 
     /// A JSON document with `status`.
-    pub fn json(status: u16, body: impl Into<Bytes>) -> Self {
+    pub(super) fn json(status: u16, body: impl Into<Bytes>) -> Self {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         Self { content: Content::Json(body.into()), ..Self::empty(status) }
     }
 
     /// A public document.
-    pub fn document(body: Bytes) -> Self {
+    pub(super) fn document(body: Bytes) -> Self {
         Self::json(200, body).with(header::CACHE_CONTROL, HeaderValue::from_static("max-age=60"))
     }
 
     /// The answer to a preflight (Fetch standard).
-    pub fn preflight() -> Self {
+    pub(super) fn preflight() -> Self {
         let methods = HeaderValue::from_static("POST, DELETE");
         let headers = HeaderValue::from_static(
             "authorization, content-type, accept, mcp-protocol-version, mcp-session-id, mcp-method, mcp-name, last-event-id",
@@ -63,19 +63,19 @@ impl Answered {
     }
 
     /// Adds a header.
-    pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+    pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
         self
     }
 
     /// Ends the connection after this answer.
-    pub fn closing(mut self) -> Self {
+    pub(super) fn closing(mut self) -> Self {
         self.close = true;
         self
     }
 
     /// The response, with the record riding in its body.
-    pub fn respond(self, ctx: &Ctx) -> Response<ReplyBody> {
+    pub(super) fn respond(self, ctx: &Ctx) -> Response<ReplyBody> {
         let bytes_out = if let Content::Json(body) = &self.content { body.len() as u64 } else { 0 };
         ctx.note(|draft| {
             draft.http = Some(self.status.as_u16());
@@ -107,7 +107,7 @@ impl Answered {
 }
 
 /// The JSON document that answers the message of `ctx` with `reply`.
-pub fn lower(ctx: &Ctx, reply: &Reply) -> Answered {
+pub(super) fn lower(ctx: &Ctx, reply: &Reply) -> Answered {
     let revision = ctx.asked.revision.unwrap_or(Revision::NEWEST_WITH_SESSIONS);
     let method = ctx.asked.method.unwrap_or(Method::Unknown);
     let id = ctx.asked.id.clone().unwrap_or_else(|| RawId::number(0));
@@ -119,7 +119,7 @@ pub fn lower(ctx: &Ctx, reply: &Reply) -> Answered {
 ///
 /// # Errors
 /// A fault for an error that says the upstream is broken, not that the request was wrong.
-pub fn screen(ctx: &Ctx, reply: Reply) -> Result<Reply, Fault> {
+pub(super) fn screen(ctx: &Ctx, reply: Reply) -> Result<Reply, Fault> {
     let Reply::Error(error) = reply else { return Ok(reply) };
     let (code, message) = match error.code {
         codes::INVALID_PARAMS => (codes::INVALID_PARAMS, "The server does not accept these parameters."),
@@ -133,7 +133,7 @@ pub fn screen(ctx: &Ctx, reply: Reply) -> Result<Reply, Fault> {
 }
 
 /// `{"uri": …}` as errors about resources carry it.
-pub fn uri_data(uri: &str) -> RawJson {
+pub(super) fn uri_data(uri: &str) -> RawJson {
     let mut data = b"{\"uri\":".to_vec();
     crate::mcp::json::push_string(&mut data, uri);
     data.push(b'}');
@@ -141,6 +141,6 @@ pub fn uri_data(uri: &str) -> RawJson {
 }
 
 /// `{}` as a result.
-pub fn nothing() -> Reply {
+pub(super) fn nothing() -> Reply {
     Reply::Result(ResultBody::default())
 }

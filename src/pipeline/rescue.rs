@@ -11,10 +11,10 @@ use crate::mcp::codes;
 use crate::mcp::error::ProtocolError;
 use crate::mcp::json::push_string;
 use crate::mcp::{Method, RawJson, Reply, ResultBody, RpcError};
-use crate::vocab::{Denial, Fault, Reason, Revision};
+use crate::vocab::{Denial, Fault, Reason};
 
 /// Turns a refusal into an answer and records it.
-pub fn rescue(ctx: &Ctx, refusal: Refusal) -> Answered {
+pub(super) fn rescue(ctx: &Ctx, refusal: Refusal) -> Answered {
     match refusal {
         Refusal::Head(refusal) => {
             ctx.ended(Status::Refused, refusal.reason);
@@ -169,6 +169,3 @@ fn sentence(reason: Reason) -> &'static str {
         _ => "The gateway could not complete this call.",
     }
 }
-
-/// The revision an answer is lowered to while none was agreed.
-pub const FALLBACK: Revision = Revision::NEWEST_WITH_SESSIONS;

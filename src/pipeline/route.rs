@@ -1,4 +1,7 @@
-//! Public name -> upstream, its own name, class and definition. Contacts nobody that policy would not.
+//! Public name -> upstream, its own name, class and definition.
+//!
+//! The only upstream traffic here is reading a list, for which every page needs a permit of its own: whoever may do nothing at
+//! an upstream causes no traffic to it, and learns nothing of it, not even through its delay.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +13,11 @@ use crate::mcp::dialect::Operation;
 use crate::mcp::error::ProtocolError;
 use crate::mcp::{Method, Reference, names};
 use crate::policy::{Hints, Kind as AskedKind};
+use crate::vocab::limits::PUBLIC_NAME_BYTES_MAX;
 use crate::vocab::{Class, Denial, Fault, Reason};
 
 /// What an operation is aimed at.
-pub struct Target {
+pub(super) struct Target {
     /// The principal's view of the upstream.
     pub view: Arc<View>,
     /// Tool, prompt or resource.
@@ -32,8 +36,7 @@ pub struct Target {
 
 /// The kinds of target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each variant is what it says")]
-pub enum Kind {
+pub(super) enum Kind {
     Tool,
     Prompt,
     Resource,
@@ -47,7 +50,7 @@ const RELIST_GAP: Duration = Duration::from_millis(500);
 /// # Errors
 /// A denial that reads like an unknown name when there is none or policy hides all of the upstream;
 /// a protocol error for a URI that could be read in two ways.
-pub async fn resolve(ctx: &Ctx, operation: &Operation) -> Result<Target, Refusal> {
+pub(super) async fn resolve(ctx: &Ctx, operation: &Operation) -> Result<Target, Refusal> {
     let (kind, public) = subject(operation)?;
     let route = ctx.route()?;
     let unknown = || Denial::new(Reason::UnknownName);
@@ -62,14 +65,12 @@ pub async fn resolve(ctx: &Ctx, operation: &Operation) -> Result<Target, Refusal
         names::check_uri(rest).map_err(|_| ProtocolError::invalid_params("the resource URI is ambiguous").with_id(Some(&operation.id)))?;
     }
     let access = ctx.access()?;
-    // Whoever may do nothing at an upstream learns nothing of it, not even through its delay.
-    access.permit(upstream).map_err(|_| Denial::new(Reason::NotVisible))?;
     let view = ctx.gateway.catalog.view(upstream, &ctx.principal()?.key())?;
     let published = (!route.bare).then_some(public);
     let (entry, unread) = match kind {
         Kind::Tool => find(&view, Part::Tools, &access, upstream, published, rest, ctx).await,
         // Prompts are asked of the upstream itself; only a shortened name needs its list.
-        Kind::Prompt if published.is_some_and(names::is_short) => {
+        Kind::Prompt if published.is_some_and(|public| public.len() == PUBLIC_NAME_BYTES_MAX) => {
             find(&view, Part::Prompts, &access, upstream, published, rest, ctx).await
         }
         _ => (None, None),
@@ -124,7 +125,7 @@ async fn find(
 
 impl Target {
     /// The target as policy asks about it.
-    pub fn asked(&self) -> AskedKind<'_> {
+    pub(super) fn asked(&self) -> AskedKind<'_> {
         match self.kind {
             Kind::Tool => AskedKind::Tool { name: &self.full, class: self.class, arguments: None },
             Kind::Prompt => AskedKind::Prompt { name: &self.full, arguments: None },

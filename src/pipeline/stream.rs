@@ -24,7 +24,7 @@ use crate::vocab::{Fault, FaultKind, Reason, Revision};
 ///
 /// When a client of the newest revision goes away, the task ends and the upstream is told (T-11). An older client's going
 /// away means nothing: the call runs to its end and is recorded.
-pub fn relay(ctx: Ctx, operation: Box<Operation>, target: Target, answer: Answer, first: Event, in_flight: InFlight) -> Response<ReplyBody> {
+pub(super) fn relay(ctx: Ctx, operation: Box<Operation>, target: Target, answer: Answer, first: Event, in_flight: InFlight) -> Response<ReplyBody> {
     let (events, receiver) = mpsc::channel(REPLY_EVENTS_MAX);
     let answered = Answered { content: Content::Events(receiver), ..Answered::empty(http::StatusCode::OK) };
     let response = answered.respond(&ctx);
@@ -53,7 +53,7 @@ enum Next {
 impl Relay {
     async fn run(mut self, mut answer: Answer, first: Event) {
         let called = Instant::now();
-        let mut event = Some(Ok(first));
+        let mut event: Option<Result<Event, Fault>> = Some(Ok(first));
         loop {
             let last = match event {
                 Some(Ok(Event::Reply(reply))) => Some(finish(&self.ctx, &self.target, reply)),

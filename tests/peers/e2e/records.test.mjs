@@ -8,7 +8,7 @@ import { requestRecords, startGateway, startServer } from '../harness.mjs';
 
 const REQUESTS = Number(process.env.RECORDS_REQUESTS ?? '10000');
 const WORKERS = 32;
-const ABORT_AFTER_MS = 40;
+const ABORT_AFTER_MS = 150;
 
 const policies = {
   tools: [
@@ -133,11 +133,15 @@ test(`exactly one record for each of ${REQUESTS} requests`, { timeout: 300_000 }
 
   const all = await gateway.settledRecords(REQUESTS);
   const records = requestRecords(all);
-  assert.equal(records.length, REQUESTS);
+  const missing = Array.from({ length: REQUESTS }, (_, n) => n).filter(n => itemOf(n).outcome !== 'broken' && !records.some(r => r.rpc_id === `"r${n}"` || r.rpc_id === `r${n}`));
+  assert.equal(records.length, REQUESTS, `without a record: ${missing.map(n => `${n} ${JSON.stringify(itemOf(n))} ${JSON.stringify(answers.get(n))}`)}`);
   assert.equal(new Set(records.map(({ id }) => id)).size, REQUESTS, 'no id twice');
   const byRpc = Object.groupBy(records, ({ rpc_id: id }) => id ?? '-');
   for (let n = 0; n < REQUESTS; n += 1) {
-    if (itemOf(n).outcome !== 'broken') assert.equal(byRpc[`r${n}`]?.length, 1, `r${n}`);
+    const { outcome } = itemOf(n);
+    // Whoever hangs up before the body was read has a record too, but one that cannot know the request's id.
+    if (outcome === 'aborted') assert.ok((byRpc[`r${n}`]?.length ?? 0) <= 1, `r${n}`);
+    else if (outcome !== 'broken') assert.equal(byRpc[`r${n}`]?.length, 1, `r${n}`);
   }
   const sequence = all.map(({ seq }) => seq);
   assert.equal(new Set(sequence).size, sequence.length, 'no sequence number twice');
