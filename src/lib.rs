@@ -4,9 +4,13 @@
 //! `identity`, `limit`, `catalog`, `upstream`; `pipeline`; `server`, `admin`; `app`, `cli`.
 //! A module uses lower layers only. See `docs/ARCHITECTURE.md`.
 
-pub mod mcp;
-pub mod identity;
-pub mod net;
+pub mod app;
+pub mod cli;
 pub mod config;
+#[cfg(feature = "demo")]
+pub mod demo;
+pub mod identity;
+pub mod mcp;
+pub mod net;
 pub mod seal;
 pub mod vocab;
