@@ -15,6 +15,14 @@ pub mod mcp;
 pub mod net;
 pub mod pipeline;
 pub mod policy;
+pub mod app;
+pub mod cli;
+pub mod config;
+#[cfg(feature = "demo")]
+pub mod demo;
+pub mod identity;
+pub mod mcp;
+pub mod net;
 pub mod seal;
 pub mod server;
 pub mod telemetry;

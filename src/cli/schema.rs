@@ -1,0 +1,17 @@
+//! `schema`: JSON Schemas for editors and validators.
+
+use super::args::SchemaOf;
+use super::exit::{Exit, Failure};
+use super::out::Out;
+use crate::{app, config};
+
+pub(super) fn run(of: SchemaOf, out: &mut Out) -> Result<Exit, Failure> {
+    let schema = match of {
+        SchemaOf::Config => config::schema(),
+        SchemaOf::Policy => app::policy_schema(),
+        SchemaOf::Cases => return Err(Failure::not_built("schema cases")),
+        SchemaOf::Audit => return Err(Failure::not_built("schema audit")),
+    };
+    out.line(serde_json::to_string_pretty(&schema).map_err(Failure::fault)?);
+    Ok(Exit::Yes)
+}

@@ -1,0 +1,338 @@
+//! The command line as a shell sees it: what is printed where, and the exit code.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+use portcullis::config;
+use portcullis::identity::dev::DevIssuer;
+use portcullis::identity::{Authenticator, KeySettings, Resource, Settings};
+use portcullis::net::{Fetch, client_config};
+use portcullis::vocab::{Clock, Principal};
+
+struct Ran {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+fn portcullis(args: &[&str]) -> Ran {
+    let output = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .args(args)
+        .env_remove("PORTCULLIS_CONFIG")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ran { code: output.status.code().unwrap(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// A config that holds, with `change` applied to its text.
+fn config_file(dir: &Path, change: impl FnOnce(String) -> String) -> PathBuf {
+    let text = "version: 1
+listen: 127.0.0.1:8443
+data_dir: data
+tls: self_signed
+identity: { dev: { enabled: true } }
+routes: [{ path: /mcp, upstreams: [one] }]
+upstreams: [{ name: one, http: { url: \"http://127.0.0.1:9/mcp\" } }]
+policies: [policy.yaml]
+";
+    fs::write(dir.join("policy.yaml"), include_str!("../policies/demo/demo.yaml")).unwrap();
+    let file = dir.join("portcullis.yaml");
+    fs::write(&file, change(text.to_owned())).unwrap();
+    file
+}
+
+#[test]
+fn what_is_not_built_says_so_whatever_its_arguments() {
+    for (args, what) in [
+        (vec!["connect", "https://gateway.example.com/mcp"], "connect"),
+        (vec!["test"], "test"),
+        (vec!["test", "policies/demo", "--json"], "test"),
+        (vec!["explain", "--as", "sub=alice", "--route", "/mcp", "--call", "files__read", "--args", "{}"], "explain"),
+        (vec!["access", "--against", "dir"], "access"),
+        (vec!["replay", "audit", "--policy", "dir"], "replay"),
+        (vec!["init", "--from", "mcp.json"], "init"),
+        (vec!["lock"], "lock"),
+        (vec!["lock", "diff"], "lock"),
+        (vec!["audit", "verify", "dir"], "audit"),
+        (vec!["approvals", "list"], "approvals"),
+        (vec!["completions", "bash"], "completions"),
+        (vec!["man"], "man"),
+        (vec!["schema", "cases"], "schema cases"),
+        (vec!["schema", "audit"], "schema audit"),
+    ] {
+        let ran = portcullis(&args);
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{args:?}");
+        assert_eq!(ran.stderr, format!("not built yet: {what}\n"), "{args:?}");
+    }
+}
+
+#[test]
+fn usage_is_an_answer_when_asked_for_and_an_error_otherwise() {
+    for (args, code, in_stdout, in_stderr) in [
+        (vec!["--help"], 0, "Usage: portcullis", ""),
+        (vec!["help"], 0, "Usage: portcullis", ""),
+        (vec!["help", "serve"], 0, "--config", ""),
+        (vec!["--version"], 0, "portcullis 0.", ""),
+        (vec!["version"], 0, "portcullis 0.", ""),
+        (vec![], 2, "", "Usage: portcullis"),
+        (vec!["frobnicate"], 2, "", "frobnicate"),
+        (vec!["serve", "--nope"], 2, "", "--nope"),
+        (vec!["token"], 2, "", "--sub"),
+        (vec!["token", "--sub", "a", "--expires", "400d"], 2, "", "--expires"),
+        (vec!["key", "new", "--name", "ci", "--expires", "2001-01-01"], 2, "", "in the past"),
+        (vec!["key", "new", "--name", "a b"], 2, "", "--name"),
+        (vec!["schema", "everything"], 2, "", "everything"),
+    ] {
+        let ran = portcullis(&args);
+        assert_eq!(ran.code, code, "{args:?}: {}{}", ran.stdout, ran.stderr);
+        assert!(ran.stdout.contains(in_stdout) && ran.stderr.contains(in_stderr), "{args:?}: {}{}", ran.stdout, ran.stderr);
+        assert_eq!((ran.stdout.is_empty(), ran.stderr.is_empty()), (in_stdout.is_empty(), in_stderr.is_empty()), "{args:?}");
+    }
+}
+
+#[test]
+fn check_reports_every_mistake_with_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let good = config_file(dir.path(), |text| text);
+    let ran = portcullis(&["check", "--config", good.to_str().unwrap()]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{}", ran.stdout);
+    assert!(ran.stdout.starts_with("ok: 1 route, 1 upstream, 1 policy file"), "{}", ran.stdout);
+
+    let broken = |text: String| text.replace("listen: ", "lisen: ").replace("path: /mcp", "path: mcp");
+    let bad = config_file(dir.path(), broken);
+    let bad = bad.to_str().unwrap();
+    let ran = portcullis(&["check", "--config", bad]);
+    assert_eq!(ran.code, 2);
+    for expected in [":2:1: lisen: unknown key", "did you mean `listen`?", ":6:", "(value: mcp)", "2 problems"] {
+        assert!(ran.stdout.contains(expected), "{expected} in {}", ran.stdout);
+    }
+
+    let ran = portcullis(&["check", "--json", "--config", bad]);
+    assert_eq!(ran.code, 2);
+    let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(report.get("ok"), Some(&false.into()));
+    let problems = report.get("problems").unwrap().as_array().unwrap();
+    let lines: Vec<_> =
+        problems.iter().map(|p| (p.get("line").unwrap().as_u64().unwrap(), p.get("path").unwrap().as_str().unwrap())).collect();
+    assert_eq!(lines, [(2, "lisen"), (6, "routes[0].path")]);
+
+    let ran = portcullis(&["check", "--config", dir.path().join("absent.yaml").to_str().unwrap()]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stdout.contains("absent.yaml"), "{}", ran.stdout);
+}
+
+#[test]
+fn the_environment_names_the_config() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = config_file(dir.path(), |text| text);
+    let run = |config: &Path| {
+        Command::new(env!("CARGO_BIN_EXE_portcullis"))
+            .arg("check")
+            .env("PORTCULLIS_CONFIG", config)
+            .output()
+            .unwrap()
+            .status
+            .code()
+    };
+    assert_eq!(run(&file), Some(0));
+    assert_eq!(run(&dir.path().join("absent.yaml")), Some(2));
+}
+
+#[test]
+fn schemas_are_json() {
+    for of in ["config", "policy"] {
+        let ran = portcullis(&["schema", of]);
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let schema: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!(schema.get("type"), Some(&"object".into()), "{of}");
+    }
+}
+
+fn fetch() -> Fetch {
+    Fetch::new(client_config(None).unwrap())
+}
+
+fn who(settings: Settings, credential: &str, url: &str) -> Option<Principal> {
+    let authenticator = Authenticator::new(settings, Clock::system(), fetch()).unwrap();
+    let mut headers = HeaderMap::new();
+    headers.insert(AUTHORIZATION, HeaderValue::try_from(format!("Bearer {credential}")).unwrap());
+    let resource = Resource { url: url.to_owned(), metadata_url: String::new(), scopes: Vec::new() };
+    authenticator.authenticate_now(&headers, &resource).unwrap().ok().map(|principal| (*principal).clone())
+}
+
+#[test]
+fn a_token_is_for_its_route_and_says_what_was_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = config_file(dir.path(), |text| text);
+    let file = file.to_str().unwrap();
+    let args = [
+        "token",
+        "--config",
+        file,
+        "--sub",
+        "alice",
+        "--groups",
+        "eng,sre",
+        "--scope",
+        "mcp:read,mcp:write",
+        "--client-id",
+        "cli",
+    ];
+    let ran = portcullis(&args);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    let token = ran.stdout.strip_suffix('\n').unwrap();
+    assert!(!token.contains(char::is_whitespace));
+
+    let settings = || {
+        let issuer = DevIssuer::open_or_create(&dir.path().join("data")).unwrap();
+        Settings { issuers: vec![issuer.settings()], ..Settings::default() }
+    };
+    let alice = who(settings(), token, "https://127.0.0.1:8443/mcp").unwrap();
+    assert_eq!((&*alice.sub, alice.client_id.as_deref()), ("alice", Some("cli")));
+    assert_eq!(alice.claim_strings("groups").collect::<Vec<_>>(), ["eng", "sre"]);
+    assert!(alice.has_scope("mcp:read") && alice.has_scope("mcp:write"));
+    assert!(who(settings(), token, "https://127.0.0.1:8443/other").is_none(), "another route");
+    assert!(who(settings(), token, "https://127.0.0.1:9999/mcp").is_none(), "another port");
+}
+
+#[test]
+fn the_audience_follows_the_config() {
+    let two = "routes: [{ path: /mcp, upstreams: [one] }, { path: /two, upstreams: [one] }]";
+    let one = "routes: [{ path: /mcp, upstreams: [one] }]";
+    for (from, to, extra, expected) in [
+        ("", "", vec![], Ok("https://127.0.0.1:8443/mcp")),
+        ("listen: 127.0.0.1:8443", "listen: 127.0.0.1:443", vec![], Ok("https://127.0.0.1/mcp")),
+        ("listen: 127.0.0.1:8443", "listen: 127.0.0.1:4430", vec![], Ok("https://127.0.0.1:4430/mcp")),
+        ("listen: 127.0.0.1:8443", "listen: \"[::1]:8443\"", vec![], Ok("https://[::1]:8443/mcp")),
+        ("tls: self_signed", "tls: none", vec![], Ok("http://127.0.0.1:8443/mcp")),
+        ("tls: self_signed", "tls: self_signed\npublic_url: https://localhost:4444", vec![], Ok("https://localhost:4444/mcp")),
+        (one, two, vec!["--route", "/two"], Ok("https://127.0.0.1:8443/two")),
+        (one, two, vec![], Err("configured: /mcp, /two")),
+        (one, two, vec!["--route", "/three"], Err("is no route")),
+        ("listen: 127.0.0.1:8443", "listen: 127.0.0.1:0", vec![], Err("does not say which port")),
+        ("enabled: true", "enabled: false", vec![], Err("identity.dev.enabled")),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let file = config_file(dir.path(), |text| text.replace(from, to));
+        let mut args = vec!["token", "--config", file.to_str().unwrap(), "--sub", "a"];
+        args.extend(&extra);
+        let ran = portcullis(&args);
+        match expected {
+            Ok(audience) => assert_eq!(claim(&ran.stdout, "aud"), audience, "{to} {extra:?}: {}", ran.stderr),
+            Err(why) => {
+                assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{to} {extra:?}");
+                assert!(ran.stderr.contains(why), "{to} {extra:?}: {}", ran.stderr);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_port_that_was_taken_is_read_from_where_the_gateway_wrote_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = config_file(dir.path(), |text| text.replace(":8443", ":0"));
+    fs::create_dir_all(dir.path().join("data/run")).unwrap();
+    fs::write(dir.path().join("data/run/mcp.addr"), "127.0.0.1:45678\n").unwrap();
+    let ran = portcullis(&["token", "--config", file.to_str().unwrap(), "--sub", "a"]);
+    assert_eq!(claim(&ran.stdout, "aud"), "https://127.0.0.1:45678/mcp", "{}", ran.stderr);
+}
+
+fn claim(token: &str, name: &str) -> String {
+    use base64::Engine as _;
+    let claims = token.split('.').nth(1).unwrap_or_default();
+    let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(claims).unwrap();
+    let claims: BTreeMap<String, serde_json::Value> = serde_json::from_slice(&claims).unwrap_or_default();
+    claims.get(name).and_then(|claim| claim.as_str()).unwrap_or_default().to_owned()
+}
+
+/// The entry that `key new` prints goes into a config; the key that it prints is then somebody.
+#[test]
+fn a_new_key_works_with_the_entry_printed_beside_it() {
+    let args = [
+        "key",
+        "new",
+        "--name",
+        "ci.deploy-1",
+        "--groups",
+        "ci,b \"x\" ${env:HOME}",
+        "--scopes",
+        "mcp:read",
+        "--expires",
+        "2999-01-01",
+    ];
+    let ran = portcullis(&args);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    let line = |start: &str| ran.stdout.lines().map(str::trim).find(|line| line.starts_with(start)).unwrap();
+    let (key, entry) = (line("pck_"), line("- { id:"));
+    assert!(!entry.contains(key.rsplit_once('_').unwrap().1), "the entry holds no secret");
+
+    let dir = tempfile::tempdir().unwrap();
+    let file = config_file(dir.path(), |text| text.replace("{ dev: { enabled: true } }", &format!("\n  api_keys:\n  {entry}")));
+    let config = config::load(&file).unwrap();
+    let keys = config.identity.api_keys.into_iter().map(|key| KeySettings {
+        id: key.id,
+        name: key.name,
+        sha256: key.sha256,
+        groups: key.groups,
+        scopes: key.scopes,
+        expires_unix_s: key.expires_unix_s,
+    });
+    let settings = Settings { api_keys: keys.collect(), ..Settings::default() };
+    let ci = who(settings, key, "https://127.0.0.1:8443/mcp").unwrap();
+    assert_eq!(&*ci.sub, "key:ci.deploy-1");
+    assert_eq!(ci.claim_strings("groups").collect::<Vec<_>>(), ["ci", "b \"x\" ${env:HOME}"]);
+    assert!(ci.has_scope("mcp:read"));
+    assert_eq!(ci.expires_at_s, Some(32_472_144_000));
+}
+
+#[test]
+fn a_new_key_as_json() {
+    let ran = portcullis(&["key", "new", "--name", "ci", "--json"]);
+    let made: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let key = made.get("key").unwrap().as_str().unwrap();
+    let id = made.pointer("/entry/id").unwrap().as_str().unwrap();
+    assert!(key.starts_with(&format!("pck_{id}_")), "{key}");
+    assert!(made.pointer("/entry/expires").is_none());
+}
+
+#[test]
+fn health_of_nobody_is_no() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let ran = portcullis(&["health", "--address", &port.to_string()]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (1, ""));
+    assert!(ran.stderr.contains(&port.to_string()));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_answer_that_is_lost_is_no_success() {
+    let run = |stdout: Stdio| {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+            .args(["schema", "config"])
+            .stdout(stdout)
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        child.wait().unwrap().code()
+    };
+    assert_eq!(run(fs::OpenOptions::new().write(true).open("/dev/full").unwrap().into()), Some(70));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    assert_eq!(run(writer.into()), Some(0), "a reader that went away has seen enough");
+}
+
+#[test]
+fn a_demo_stays_out_of_other_peoples_directories() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("thesis.txt"), "mine").unwrap();
+    let ran = portcullis(&["demo", "--once", "--dir", dir.path().to_str().unwrap()]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (2, ""));
+    assert!(ran.stderr.contains("not empty"), "{}", ran.stderr);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
