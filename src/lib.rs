@@ -5,4 +5,6 @@
 //! A module uses lower layers only. See `docs/ARCHITECTURE.md`.
 
 pub mod mcp;
+pub mod identity;
+pub mod net;
 pub mod vocab;

@@ -1,0 +1,34 @@
+//! Reads the one `Authorization` header (RFC 6750 section 2.1). Tokens in a query or a body are never looked at.
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+
+use super::challenge::Refusal;
+use crate::vocab::limits::TOKEN_BYTES_MAX;
+
+/// The token presented, if any.
+///
+/// # Errors
+/// [`Refusal::Malformed`] for several headers, a broken or an oversized one; [`Refusal::Invalid`] for another scheme.
+pub(super) fn token(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
+    let mut values = headers.get_all(AUTHORIZATION).into_iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Refusal::Malformed);
+    }
+    let (scheme, token) = value.to_str().map_err(|_| Refusal::Malformed)?.split_once(' ').ok_or(Refusal::Malformed)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(Refusal::Invalid { private: "the Authorization scheme is not Bearer" });
+    }
+    if token.len() > TOKEN_BYTES_MAX || !is_token68(token) {
+        return Err(Refusal::Malformed);
+    }
+    Ok(Some(token))
+}
+
+/// `b64token` of RFC 6750: one or more token characters, then padding.
+fn is_token68(token: &str) -> bool {
+    let unpadded = token.trim_end_matches('=');
+    !unpadded.is_empty()
+        && unpadded.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'+' | b'/'))
+}

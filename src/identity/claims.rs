@@ -1,0 +1,88 @@
+//! Verified claims into a principal.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::challenge::is_scope;
+use crate::vocab::Principal;
+
+/// Scopes of one token.
+const SCOPES_MAX: usize = 256;
+/// Length of a client id; client id metadata documents are URLs.
+const CLIENT_ID_BYTES_MAX: usize = 2_048;
+/// Levels of a dotted path.
+const PATH_LEVELS_MAX: usize = 16;
+/// Our names with a default, which is the same name.
+const DEFAULT_NAMES: [&str; 3] = ["groups", "scope", "client_id"];
+
+/// Builds the principal of a verified token. `mapping` is our name -> theirs.
+///
+/// Every claim keeps its own name, except that a mapped name holds what it is mapped to and nothing else: a token cannot
+/// supply `groups` directly where the operator says groups come from elsewhere.
+///
+/// # Errors
+/// Scopes or a client id that cannot be read, for the log. Left out they would loosen a deny rule.
+pub(super) fn principal(
+    mut claims: Map<String, Value>,
+    mapping: &BTreeMap<String, String>,
+    expires_at_s: Option<u64>,
+) -> Result<Principal, &'static str> {
+    let mapped: Vec<(&str, Option<Value>)> = DEFAULT_NAMES
+        .into_iter()
+        .filter(|name| !mapping.contains_key(*name))
+        .map(|name| (name, name))
+        .chain(mapping.iter().map(|(ours, theirs)| (ours.as_str(), theirs.as_str())))
+        .map(|(ours, theirs)| (ours, lookup(&claims, theirs).cloned()))
+        .collect();
+    for (ours, value) in mapped {
+        match value {
+            Some(value) => claims.insert(ours.to_owned(), value),
+            None => claims.remove(ours),
+        };
+    }
+    let text = |name: &str| claims.get(name).and_then(Value::as_str).map(Arc::from);
+    Ok(Principal {
+        iss: text("iss").ok_or("no issuer")?,
+        sub: text("sub").ok_or("no subject")?,
+        client_id: client_id(&claims)?,
+        scopes: scopes(claims.get("scope"))?,
+        expires_at_s,
+        anonymous: false,
+        claims,
+    })
+}
+
+/// The claim named `path`, else what the dotted `path` leads to. Names with dots in them (URLs) are claims in their own right.
+fn lookup<'a>(claims: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
+    if let Some(value) = claims.get(path) {
+        return Some(value);
+    }
+    let mut names = path.split('.').take(PATH_LEVELS_MAX + 1);
+    let first = claims.get(names.next()?)?;
+    names.try_fold(first, |value, name| value.as_object()?.get(name))
+}
+
+fn client_id(claims: &Map<String, Value>) -> Result<Option<Arc<str>>, &'static str> {
+    match claims.get("client_id").or_else(|| claims.get("azp")) {
+        None => Ok(None),
+        Some(Value::String(id)) if (1..=CLIENT_ID_BYTES_MAX).contains(&id.len()) => Ok(Some(Arc::from(id.as_str()))),
+        Some(_) => Err("the client id is not a string of acceptable length"),
+    }
+}
+
+/// Scopes as RFC 8693 section 4.2 writes them, or as an array of strings.
+fn scopes(value: Option<&Value>) -> Result<Vec<Box<str>>, &'static str> {
+    const WRONG: &str = "the scopes are not a string or an array of strings, or too many";
+    let found: Vec<&str> = match value {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::String(all)) => all.split(' ').filter(|s| !s.is_empty()).collect(),
+        Some(Value::Array(all)) => all.iter().map(Value::as_str).collect::<Option<_>>().ok_or(WRONG)?,
+        Some(_) => return Err(WRONG),
+    };
+    if found.len() > SCOPES_MAX || !found.iter().all(|s| is_scope(s)) {
+        return Err(WRONG);
+    }
+    Ok(found.into_iter().map(Box::from).collect())
+}

@@ -1,0 +1,29 @@
+//! Who is asking: bearer tokens and API keys become principals, anything else becomes a challenge.
+//!
+//! Layer 4. Implements the resource server of OAuth 2.1 for MCP: RFC 6750 (bearer), RFC 8725 (JWT best practice), RFC 9068
+//! (access token profile), RFC 8707 (audience) and RFC 9728 (protected-resource metadata).
+
+mod api_key;
+mod authenticator;
+mod bearer;
+mod challenge;
+mod claims;
+mod crypto;
+pub mod dev;
+mod discovery;
+mod jwk;
+mod jwks;
+mod jwt;
+mod metadata;
+mod settings;
+mod strict_json;
+
+pub use api_key::{GeneratedKey, generate_api_key};
+pub use authenticator::{Authenticator, IssuerHealth};
+pub use challenge::{Refusal, Resource};
+pub use crypto::{CryptoError, install_crypto};
+pub use metadata::{METADATA_PREFIX, metadata_path, resource_metadata};
+pub use settings::{DEFAULT_ALGORITHMS, IssuerSettings, JwksSource, KeySettings, Settings, SettingsError};
+
+#[cfg(test)]
+mod tests;
