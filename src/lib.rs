@@ -7,4 +7,5 @@
 pub mod mcp;
 pub mod identity;
 pub mod net;
+pub mod policy;
 pub mod vocab;

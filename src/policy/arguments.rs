@@ -1,0 +1,147 @@
+//! The arguments of a call as a flat list of values, in the order of the text. Built once per decision, and only if a rule asks.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use super::bounds::ARGUMENT_DEPTH_MAX;
+use crate::mcp::json::{JsonError, Kind, Scanner};
+
+/// Every value of one JSON text, parents before children.
+pub(super) struct Tree<'a> {
+    items: Vec<Item<'a>>,
+    /// Two keys of one object differ only by case or folding: readers may disagree about which one counts.
+    collides: bool,
+}
+
+/// One value.
+pub(super) struct Item<'a> {
+    /// The key it stands under, in an object.
+    pub(super) key: Option<Cow<'a, str>>,
+    /// The value as written.
+    pub(super) raw: &'a str,
+    pub(super) kind: Kind,
+    /// One past the last value inside this one.
+    end: usize,
+}
+
+impl<'a> Tree<'a> {
+    /// Reads a text that was validated before; `None` if it is no JSON after all, or nested beyond reason.
+    pub(super) fn read(text: &'a str) -> Option<Self> {
+        let mut tree = Self { items: Vec::new(), collides: false };
+        let mut scan = Scanner::trusted(text, ARGUMENT_DEPTH_MAX);
+        tree.take(&mut scan, None).ok()?;
+        scan.end().ok()?;
+        Some(tree)
+    }
+
+    /// Whether two keys of one object collide.
+    pub(super) fn collides(&self) -> bool {
+        self.collides
+    }
+
+    /// The value at `at`.
+    pub(super) fn item(&self, at: usize) -> Option<&Item<'a>> {
+        self.items.get(at)
+    }
+
+    /// The values directly inside the one at `at`.
+    pub(super) fn children(&self, at: usize) -> impl Iterator<Item = (usize, &Item<'a>)> {
+        let mut next = at + 1;
+        let end = self.end(at);
+        std::iter::from_fn(move || {
+            let here = next;
+            let item = self.items.get(here).filter(|_| here < end)?;
+            next = item.end;
+            Some((here, item))
+        })
+    }
+
+    /// The value at `at` and everything inside it.
+    pub(super) fn within(&self, at: usize) -> impl Iterator<Item = (usize, &Item<'a>)> {
+        let inside = self.items.get(at..self.end(at)).unwrap_or_default();
+        inside.iter().enumerate().map(move |(offset, item)| (at + offset, item))
+    }
+
+    fn end(&self, at: usize) -> usize {
+        self.items.get(at).map_or(at, |item| item.end)
+    }
+
+    fn take(&mut self, scan: &mut Scanner<'a>, key: Option<Cow<'a, str>>) -> Result<(), JsonError> {
+        let at = self.items.len();
+        let kind = scan.peek()?;
+        self.items.push(Item { key, raw: "", kind, end: at + 1 });
+        let raw = match kind {
+            Kind::Object => scan.object(|scan, key| self.take(scan, Some(key.clone())))?,
+            Kind::Array => scan.array(|scan| self.take(scan, None))?,
+            Kind::String | Kind::Number | Kind::Bool | Kind::Null => scan.value()?,
+        };
+        let end = self.items.len();
+        if let Some(item) = self.items.get_mut(at) {
+            item.raw = raw;
+            item.end = end;
+        }
+        if kind == Kind::Object && !self.collides {
+            self.collides = self.keys_collide(at);
+        }
+        Ok(())
+    }
+
+    fn keys_collide(&self, at: usize) -> bool {
+        let keys = || self.children(at).filter_map(|(_, item)| item.key.as_deref());
+        let (count, plain) = keys().fold((0, true), |(n, plain), key| (n + 1, plain && key.is_ascii()));
+        if plain && count <= PAIRWISE_KEYS_MAX {
+            return keys().enumerate().any(|(n, key)| keys().skip(n + 1).any(|other| key.eq_ignore_ascii_case(other)));
+        }
+        let mut seen = HashSet::with_capacity(count);
+        keys().any(|key| !seen.insert(fold(key)))
+    }
+}
+
+/// Objects up to this size compare plain keys pairwise.
+const PAIRWISE_KEYS_MAX: usize = 16;
+
+/// What readers that ignore case make of a key: upper case, then lower, so that `ſ`, `K` and `ß` meet their plain forms; full-width
+/// letters count as plain ones.
+fn fold(key: &str) -> String {
+    let narrow = |c: char| match c {
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c),
+        other => other,
+    };
+    key.chars().map(narrow).flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_differ_by_case_or_folding_collide() {
+        for text in [
+            r#"{"path":1,"Path":2}"#,
+            r#"{"a":[{"K":1,"\u212a":2}]}"#,
+            r#"{"s":1,"ſ":2}"#,
+            r#"{"straße":1,"STRASSE":2}"#,
+            r#"{"path":1,"ｐath":2}"#,
+            r#"{"É":1,"é":2}"#,
+        ] {
+            assert!(Tree::read(text).unwrap().collides(), "{text}");
+        }
+        let many: Vec<String> = (0..40).map(|n| format!("\"k{n}\":{n}")).collect();
+        assert!(!Tree::read(&format!("{{{}}}", many.join(","))).unwrap().collides());
+        assert!(Tree::read(&format!("{{{},\"K7\":0}}", many.join(","))).unwrap().collides());
+        for text in [r#"{"a":{"b":1},"c":{"B":1}}"#, "[]", r#"{"a":1,"b":2,"ä":3}"#] {
+            assert!(!Tree::read(text).unwrap().collides(), "{text}");
+        }
+    }
+
+    #[test]
+    fn values_stand_in_order() {
+        let tree = Tree::read(r#" {"a":[1,{"b":null}],"c":"x"} "#).unwrap();
+        let raws: Vec<&str> = tree.within(0).map(|(_, item)| item.raw).collect();
+        assert_eq!(raws, [r#"{"a":[1,{"b":null}],"c":"x"}"#, r#"[1,{"b":null}]"#, "1", r#"{"b":null}"#, "null", r#""x""#]);
+        let top: Vec<usize> = tree.children(0).map(|(at, _)| at).collect();
+        assert_eq!(top, [1, 5]);
+        assert!(Tree::read("{").is_none());
+        assert!(Tree::read("1 2").is_none());
+    }
+}

@@ -1,0 +1,107 @@
+//! What a principal asks for.
+
+use std::sync::Arc;
+
+use crate::mcp::RawJson;
+use crate::vocab::Class;
+
+/// One operation to decide on. Names are full names, whatever the route calls them.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// What.
+    pub kind: Kind<'a>,
+    /// Whether the catalog has it. What it does not have is refused as unknown before any rule is asked.
+    pub known: bool,
+}
+
+/// The kinds of operations rules can name.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind<'a> {
+    /// `tools/call`.
+    Tool {
+        /// `upstream__name`.
+        name: &'a str,
+        /// As [`super::PolicySet::class_of`] says.
+        class: Class,
+        /// The arguments as they will leave; `None` if there are none.
+        arguments: Option<&'a RawJson>,
+    },
+    /// `resources/read`, subscriptions, and completion of a template. Class read.
+    Resource {
+        /// `upstream__URI`.
+        uri: &'a str,
+    },
+    /// `prompts/get` and completion of a prompt. Class read.
+    Prompt {
+        /// `upstream__name`.
+        name: &'a str,
+        /// The arguments as they will leave; `None` if there are none.
+        arguments: Option<&'a RawJson>,
+    },
+}
+
+impl<'a> Kind<'a> {
+    pub(super) fn family(&self) -> Family {
+        match self {
+            Self::Tool { .. } => Family::Tool,
+            Self::Resource { .. } => Family::Resource,
+            Self::Prompt { .. } => Family::Prompt,
+        }
+    }
+
+    pub(super) fn name(&self) -> &'a str {
+        match self {
+            Self::Tool { name, .. } | Self::Prompt { name, .. } => name,
+            Self::Resource { uri } => uri,
+        }
+    }
+
+    pub(super) fn class(&self) -> Class {
+        match self {
+            Self::Tool { class, .. } => *class,
+            Self::Resource { .. } | Self::Prompt { .. } => Class::Read,
+        }
+    }
+
+    pub(super) fn arguments(&self) -> Option<&'a RawJson> {
+        match self {
+            Self::Tool { arguments, .. } | Self::Prompt { arguments, .. } => *arguments,
+            Self::Resource { .. } => None,
+        }
+    }
+
+    /// Whether this kind of operation can carry arguments at all.
+    pub(super) fn takes_arguments(&self) -> bool {
+        !matches!(self, Self::Resource { .. })
+    }
+}
+
+/// Which list of targets of a rule applies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Family {
+    Tool,
+    Resource,
+    Prompt,
+    /// The lists of one upstream; no rule names it.
+    Lists,
+}
+
+/// What a decision was about, kept for the permit.
+#[derive(Clone, Debug)]
+pub(super) struct Subject {
+    pub(super) family: Family,
+    /// `upstream__name`; for lists the upstream alone.
+    pub(super) name: Arc<str>,
+    pub(super) class: Class,
+}
+
+impl Subject {
+    pub(super) fn upstream(&self) -> &str {
+        upstream_of(&self.name)
+    }
+}
+
+/// The upstream of a full name: what stands before the first `__`, for upstream names hold no `_`.
+pub(super) fn upstream_of(full: &str) -> &str {
+    full.split_once("__").map_or(full, |(upstream, _)| upstream)
+}

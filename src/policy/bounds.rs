@@ -1,0 +1,32 @@
+//! Bounds of policy files and of what they compile to. Units come last in the names.
+
+/// Values of one policy file, aliases expanded.
+pub(super) const YAML_NODES_MAX: usize = 1_000_000;
+/// Nesting of a policy file.
+pub(super) const YAML_DEPTH_MAX: usize = 32;
+/// Anchors, and uses of them, in a policy file.
+pub(super) const YAML_ALIASES_MAX: usize = 1_024;
+/// Problems reported at once.
+pub(super) const PROBLEMS_MAX: usize = 200;
+/// Characters of an offending value that are shown.
+pub(super) const SHOWN_CHARS_MAX: usize = 96;
+/// Rules of a policy set, all files together.
+pub(super) const RULES_MAX: usize = 20_000;
+/// Entries of any one list of a policy.
+pub(super) const LIST_ENTRIES_MAX: usize = 10_000;
+/// Length of a rule id or a group name.
+pub(super) const NAME_BYTES_MAX: usize = 128;
+/// Length of a glob.
+pub(super) const GLOB_BYTES_MAX: usize = 1_024;
+/// Segments of a pointer.
+pub(super) const POINTER_SEGMENTS_MAX: usize = 32;
+/// `**` segments of a pointer; more would make selection costlier than the arguments are long.
+pub(super) const POINTER_DEEP_MAX: usize = 2;
+/// Limits of one rule.
+pub(super) const LIMITS_MAX: usize = 16;
+/// Longest window of a limit, in seconds.
+pub(super) const LIMIT_PER_S_MAX: u64 = 31 * 24 * 3_600;
+/// Nesting of arguments that argument rules look at; the decoder's own limit is lower.
+pub(super) const ARGUMENT_DEPTH_MAX: usize = 512;
+/// Rounds of percent-decoding after which a path counts as hostile.
+pub(super) const DECODE_ROUNDS_MAX: usize = 8;

@@ -1,0 +1,127 @@
+//! The decision. Total: whatever cannot be evaluated refuses.
+
+use std::sync::Arc;
+
+use super::asked::{Asked, Family, Kind, Subject as Operation, upstream_of};
+use super::decision::{Decision, Effect};
+use super::path::hostile_uri;
+use super::rule::{Arguments, Rule};
+use super::set::{PolicySet, Subject};
+use super::tri::Tri;
+use super::visible::{any_visible, visible_to};
+use crate::vocab::{Class, Principal, Reason};
+
+/// Decides whether `who` may do what is `asked`.
+pub fn decide(set: &PolicySet, who: &Principal, asked: &Asked<'_>) -> Decision {
+    evaluate(set, &|_, rule| rule.is_about(who), who, asked)
+}
+
+/// As [`decide`], with the principal's rules worked out before by [`PolicySet::subject`]; a subject of another set is ignored.
+pub fn decide_for(set: &PolicySet, subject: &Subject, who: &Principal, asked: &Asked<'_>) -> Decision {
+    if subject.is_of(set) { evaluate(set, &|at, _| subject.has(at), who, asked) } else { decide(set, who, asked) }
+}
+
+/// Decides whether `who` may have the lists of `upstream` read: only if something there could be allowed.
+pub fn decide_list(set: &PolicySet, who: &Principal, upstream: &str) -> Decision {
+    let operation = Operation { family: Family::Lists, name: upstream.into(), class: Class::Read };
+    let allowed = any_visible(set, &|_, rule| rule.is_about(who), &format!("{upstream}__"));
+    let reason = if allowed { Reason::Allowed } else { Reason::NotVisible };
+    Decision {
+        reason,
+        rules: Vec::new(),
+        limits: Vec::new(),
+        scopes_missing: Vec::new(),
+        policy: set.digest().clone(),
+        operation,
+    }
+}
+
+/// Tells whether the rule at a position is about the principal.
+pub(super) type About<'s> = &'s dyn Fn(usize, &Rule) -> bool;
+
+fn evaluate(set: &PolicySet, about: About<'_>, who: &Principal, asked: &Asked<'_>) -> Decision {
+    let kind = &asked.kind;
+    let hostile = matches!(kind, Kind::Resource { uri } if hostile_uri(bare(uri)));
+    if !asked.known || hostile {
+        return conclude(set, kind, Reason::UnknownName, Vec::new());
+    }
+    let found = Found::by(set, about, kind);
+    if found.is_clear_yes() && found.scopes_missing(who).next().is_none() {
+        let limits = found.allows.iter().flat_map(|rule| rule.limits.iter().cloned()).collect();
+        return Decision { limits, ..conclude(set, kind, Reason::Allowed, found.allows) };
+    }
+    if !visible_to(set, about, kind) {
+        return conclude(set, kind, Reason::NotVisible, found.denies);
+    }
+    let mut scopes_missing: Vec<Arc<str>> = found.scopes_missing(who).cloned().collect();
+    if !scopes_missing.is_empty() {
+        scopes_missing.sort();
+        scopes_missing.dedup();
+        let asking = found.allows.into_iter().filter(|rule| rule.scopes.iter().any(|s| !who.has_scope(s))).collect();
+        return Decision { scopes_missing, ..conclude(set, kind, Reason::ScopeRequired, asking) };
+    }
+    if !found.denies.is_empty() {
+        return conclude(set, kind, Reason::RuleDenied, found.denies);
+    }
+    // Doubt about a deny decides always, doubt about an allow only where no other rule allows.
+    let doubts = if found.deny_doubts.is_empty() { found.allow_doubts } else { found.deny_doubts };
+    let reason = if doubts.is_empty() { Reason::NoRule } else { Reason::Indeterminate };
+    conclude(set, kind, reason, doubts)
+}
+
+/// The rules that speak about one operation, sorted out.
+#[derive(Default)]
+struct Found<'s> {
+    allows: Vec<&'s Rule>,
+    denies: Vec<&'s Rule>,
+    allow_doubts: Vec<&'s Rule>,
+    deny_doubts: Vec<&'s Rule>,
+}
+
+impl<'s> Found<'s> {
+    fn by(set: &'s PolicySet, about: About<'_>, kind: &Kind<'_>) -> Self {
+        let (family, name, class) = (kind.family(), kind.name(), kind.class());
+        let arguments = kind.arguments().map(|raw| Arguments::new(raw.as_str()));
+        let mut found = Self::default();
+        for at in set.index.candidates(family, name) {
+            let Some(rule) = set.rules.get(*at) else { continue };
+            if !about(*at, rule) || !rule.covers(family, name, class) {
+                continue;
+            }
+            let list = match (rule.effect, rule.accepts(arguments.as_ref())) {
+                (Effect::Allow, Tri::True) => &mut found.allows,
+                (Effect::Allow, Tri::Unknown) => &mut found.allow_doubts,
+                (Effect::Deny, Tri::True) => &mut found.denies,
+                (Effect::Deny, Tri::Unknown) => &mut found.deny_doubts,
+                (_, Tri::False) => continue,
+            };
+            list.push(rule);
+        }
+        found
+    }
+
+    fn is_clear_yes(&self) -> bool {
+        !self.allows.is_empty() && self.denies.is_empty() && self.deny_doubts.is_empty()
+    }
+
+    /// Scopes that the matching allow rules want and `who` lacks.
+    fn scopes_missing<'f>(&'f self, who: &'f Principal) -> impl Iterator<Item = &'s Arc<str>> + 'f {
+        self.allows.iter().flat_map(|rule| rule.scopes.iter()).filter(|scope| !who.has_scope(scope))
+    }
+}
+
+fn conclude(set: &PolicySet, kind: &Kind<'_>, reason: Reason, rules: Vec<&Rule>) -> Decision {
+    Decision {
+        reason,
+        rules: rules.into_iter().map(|rule| rule.id.clone()).collect(),
+        limits: Vec::new(),
+        scopes_missing: Vec::new(),
+        policy: set.digest().clone(),
+        operation: Operation { family: kind.family(), name: kind.name().into(), class: kind.class() },
+    }
+}
+
+/// The URI inside `upstream__URI`.
+fn bare(full: &str) -> &str {
+    full.get(upstream_of(full).len()..).map_or(full, |rest| rest.strip_prefix("__").unwrap_or(full))
+}

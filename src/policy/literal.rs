@@ -1,0 +1,114 @@
+//! JSON values a policy names, compared by meaning.
+
+use std::collections::BTreeMap;
+
+use super::arguments::Tree;
+use super::tri::Tri;
+use super::{number, report, yaml};
+use crate::mcp::json::{Kind, push_string, unquote};
+
+/// A value in canonical form: numbers in their one spelling, members sorted.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Literal {
+    Null,
+    Bool(bool),
+    Number(Box<str>),
+    Text(Box<str>),
+    List(Box<[Self]>),
+    Map(BTreeMap<Box<str>, Self>),
+}
+
+impl Literal {
+    /// Reads a value of a policy file; mistakes go to the report.
+    pub(super) fn read(report: &mut report::Report<'_>, node: &yaml::Node, path: &str) -> Option<Self> {
+        Some(match &node.value {
+            yaml::Value::Null => Self::Null,
+            yaml::Value::Bool(value) => Self::Bool(*value),
+            yaml::Value::Text(text) => Self::Text(text.as_str().into()),
+            yaml::Value::Number => {
+                let token = report.token(node);
+                let canonical = number::canonical(token).filter(|_| number::is_json(token));
+                if canonical.is_none() {
+                    report.wrong(node, path, "not a number as JSON writes it", "quote it if it is a text");
+                }
+                Self::Number(canonical?.into())
+            }
+            yaml::Value::List(items) => {
+                let read = |(i, item)| Self::read(report, item, &format!("{path}[{i}]"));
+                Self::List(items.iter().enumerate().map(read).collect::<Option<_>>()?)
+            }
+            yaml::Value::Map(entries) => {
+                let mut map = BTreeMap::new();
+                for entry in entries {
+                    let value = Self::read(report, &entry.node, &report::key_path(path, &entry.key))?;
+                    map.insert(entry.key.as_str().into(), value);
+                }
+                Self::Map(map)
+            }
+        })
+    }
+
+    /// Whether the value at `at` of `tree` means this.
+    pub(super) fn same(&self, tree: &Tree<'_>, at: usize) -> Tri {
+        let Some(item) = tree.item(at) else { return Tri::Unknown };
+        match (self, item.kind) {
+            (Self::Null, Kind::Null) => Tri::True,
+            (Self::Bool(value), Kind::Bool) => Tri::from((item.raw == "true") == *value),
+            (Self::Number(number), Kind::Number) => number::same(number, item.raw),
+            (Self::Text(text), Kind::String) => match unquote(item.raw) {
+                Ok(meaning) => Tri::from(meaning == **text),
+                Err(_) => Tri::Unknown,
+            },
+            (Self::List(values), Kind::Array) => {
+                if values.len() != tree.children(at).count() {
+                    return Tri::False;
+                }
+                Tri::all(values.iter().zip(tree.children(at)).map(|(value, (at, _))| value.same(tree, at)))
+            }
+            (Self::Map(members), Kind::Object) => {
+                if members.len() != tree.children(at).count() {
+                    return Tri::False;
+                }
+                Tri::all(tree.children(at).map(|(at, item)| {
+                    let member = item.key.as_deref().and_then(|key| members.get(key));
+                    member.map_or(Tri::False, |value| value.same(tree, at))
+                }))
+            }
+            _ => Tri::False,
+        }
+    }
+
+    /// The value as JSON, in its one canonical spelling.
+    pub(super) fn to_json(&self) -> String {
+        let mut out = Vec::new();
+        self.write(&mut out);
+        String::from_utf8(out).unwrap_or_default()
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Null => out.extend_from_slice(b"null"),
+            Self::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
+            Self::Number(number) => out.extend_from_slice(number.as_bytes()),
+            Self::Text(text) => push_string(out, text),
+            Self::List(values) => {
+                out.push(b'[');
+                for (n, value) in values.iter().enumerate() {
+                    out.extend_from_slice(if n > 0 { b"," } else { b"" });
+                    value.write(out);
+                }
+                out.push(b']');
+            }
+            Self::Map(members) => {
+                out.push(b'{');
+                for (n, (key, value)) in members.iter().enumerate() {
+                    out.extend_from_slice(if n > 0 { b"," } else { b"" });
+                    push_string(out, key);
+                    out.push(b':');
+                    value.write(out);
+                }
+                out.push(b'}');
+            }
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Policy: files of rules compiled once, decisions in microseconds.
+//!
+//! Layer 2, pure: no I/O, clock or log; texts are handed in. Deny by default, deny overrides, order never matters, and every
+//! evaluation problem is a refusal. [`compile`] makes a [`PolicySet`]; [`decide`] makes a [`Decision`] from it; the only way
+//! from there to an upstream is [`Decision::permit`].
+
+mod arguments;
+mod asked;
+mod bounds;
+pub mod cases;
+mod compile;
+mod decide;
+mod decision;
+mod glob;
+mod index;
+mod literal;
+mod matcher;
+mod number;
+pub mod obligation;
+mod path;
+pub mod permit;
+mod pointer;
+mod read;
+mod read_rule;
+mod read_terms;
+mod report;
+mod rule;
+mod schema;
+mod set;
+mod tri;
+mod visible;
+mod who;
+mod yaml;
+
+pub use asked::{Asked, Kind};
+pub use compile::{Facts, compile};
+pub use decide::{decide, decide_for, decide_list};
+pub use decision::{Decision, Effect};
+pub use obligation::{By, Limit, Quota};
+pub use path::hostile_uri;
+pub use permit::{Evidence, Lease, MissingEvidence, Permit, Receipt};
+pub use schema::schema;
+pub use set::{Capabilities, Hints, PolicySet, Subject};
+pub use visible::{visible, visible_template};
+
+#[cfg(test)]
+mod tests;

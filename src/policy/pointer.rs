@@ -1,0 +1,192 @@
+//! Pointers into arguments: RFC 6901, plus `*` for one level and `**` for any depth.
+
+use super::arguments::{Item, Tree};
+use super::bounds::{POINTER_DEEP_MAX, POINTER_SEGMENTS_MAX};
+use crate::mcp::json::Kind;
+
+/// A compiled pointer.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Pointer {
+    steps: Box<[Step]>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    /// A member of an object, or an element of an array if the text is an index.
+    Name(Box<str>),
+    /// `*`
+    Each,
+    /// `**`
+    Deep,
+}
+
+/// What a pointer selects.
+#[derive(Clone, Copy)]
+pub(super) enum Selected<'t> {
+    /// The value at this place of the tree.
+    Value(usize),
+    /// A key of an object.
+    Key(&'t str),
+}
+
+impl Pointer {
+    /// Reads a pointer: empty for the whole arguments, else starting with `/`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
+        if text.is_empty() {
+            return Ok(Self { steps: Box::default() });
+        }
+        let text = text.strip_prefix('/').ok_or("a pointer starts with `/`")?;
+        let mut steps: Vec<Step> = Vec::new();
+        for segment in text.split('/') {
+            let step = match segment {
+                "*" => Step::Each,
+                "**" => Step::Deep,
+                name => Step::Name(unescape(name)?.into()),
+            };
+            if step != Step::Deep || steps.last() != Some(&Step::Deep) {
+                steps.push(step);
+            }
+        }
+        if steps.len() > POINTER_SEGMENTS_MAX {
+            return Err("the pointer is too long");
+        }
+        if steps.iter().filter(|step| **step == Step::Deep).count() > POINTER_DEEP_MAX {
+            return Err("at most two `**` in a pointer");
+        }
+        Ok(Self { steps: steps.into() })
+    }
+
+    /// Whether it looks at any depth, so that matchers of text read every scalar as text.
+    pub(super) fn searches(&self) -> bool {
+        self.steps.contains(&Step::Deep)
+    }
+
+    /// Calls `found` for everything selected; a value reached on two ways counts twice.
+    pub(super) fn select<'t>(&self, tree: &'t Tree<'_>, found: &mut dyn FnMut(Selected<'t>)) {
+        walk(tree, 0, &self.steps, found);
+    }
+
+    /// The pointer in canonical spelling.
+    pub(super) fn canonical(&self) -> String {
+        let mut out = String::new();
+        for step in &self.steps {
+            out.push('/');
+            match step {
+                Step::Name(name) => out.push_str(&name.replace('~', "~0").replace('/', "~1")),
+                Step::Each => out.push('*'),
+                Step::Deep => out.push_str("**"),
+            }
+        }
+        out
+    }
+}
+
+fn walk<'t>(tree: &'t Tree<'_>, at: usize, steps: &[Step], found: &mut dyn FnMut(Selected<'t>)) {
+    let Some(item) = tree.item(at) else { return };
+    match steps.split_first() {
+        None => found(Selected::Value(at)),
+        Some((Step::Name(name), rest)) => {
+            if let Some(child) = child(tree, at, item, name) {
+                walk(tree, child, rest, found);
+            }
+        }
+        Some((Step::Each, rest)) => tree.children(at).for_each(|(child, _)| walk(tree, child, rest, found)),
+        Some((Step::Deep, [])) => {
+            for (here, item) in tree.within(at) {
+                if let Some(key) = item.key.as_deref().filter(|_| here != at) {
+                    found(Selected::Key(key));
+                }
+                if !matches!(item.kind, Kind::Object | Kind::Array) {
+                    found(Selected::Value(here));
+                }
+            }
+        }
+        Some((Step::Deep, rest)) => tree.within(at).for_each(|(here, _)| walk(tree, here, rest, found)),
+    }
+}
+
+fn child(tree: &Tree<'_>, at: usize, item: &Item<'_>, name: &str) -> Option<usize> {
+    let mut children = tree.children(at);
+    let found = match item.kind {
+        Kind::Object => children.find(|(_, item)| item.key.as_deref() == Some(name)),
+        Kind::Array => children.nth(index(name)?),
+        Kind::String | Kind::Number | Kind::Bool | Kind::Null => None,
+    };
+    found.map(|(at, _)| at)
+}
+
+/// An array index as RFC 6901 section 4 writes it.
+fn index(name: &str) -> Option<usize> {
+    let plain = name == "0" || (!name.starts_with('0') && name.bytes().all(|b| b.is_ascii_digit()));
+    name.parse().ok().filter(|_| plain)
+}
+
+fn unescape(name: &str) -> Result<String, &'static str> {
+    let mut out = String::with_capacity(name.len());
+    let mut chars = name.chars();
+    while let Some(c) = chars.next() {
+        out.push(match c {
+            '~' => match chars.next() {
+                Some('0') => '~',
+                Some('1') => '/',
+                _ => return Err("`~` in a pointer is written `~0`, `/` inside a name `~1`"),
+            },
+            other => other,
+        });
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(pointer: &str, expect: &[&str]) {
+        let text = r#"{"path":"p","a":{"b":[10,{"b":"deep"}],"":0},"x/y":1,"t~":2,"0":[]}"#;
+        let tree = Tree::read(text).unwrap();
+        let mut found = Vec::new();
+        Pointer::parse(pointer).unwrap().select(&tree, &mut |selected| {
+            found.push(match selected {
+                Selected::Value(at) => tree.item(at).unwrap().raw.to_owned(),
+                Selected::Key(key) => format!("key {key}"),
+            });
+        });
+        assert_eq!(found, expect, "{pointer}");
+    }
+
+    #[test]
+    fn selects_as_rfc_6901() {
+        check("/path", &[r#""p""#]);
+        check("/a/b/0", &["10"]);
+        check("/a/b/00", &[]);
+        check("/a/b/-", &[]);
+        check("/a/b/2", &[]);
+        check("/a/", &["0"]);
+        check("/x~1y", &["1"]);
+        check("/t~0", &["2"]);
+        check("/0", &["[]"]);
+        check("/Path", &[]);
+        check("/path/x", &[]);
+    }
+
+    #[test]
+    fn selects_levels_and_depths() {
+        check("/a/*", &[r#"[10,{"b":"deep"}]"#, "0"]);
+        check("/a/b/*/b", &[r#""deep""#]);
+        check("/**/b", &[r#"[10,{"b":"deep"}]"#, r#""deep""#]);
+        check("/a/**", &["key b", "10", "key b", r#""deep""#, "key ", "0"]);
+        check("/path/**", &[r#""p""#]);
+        check("/0/**", &[]);
+    }
+
+    #[test]
+    fn refuses_what_is_no_pointer() {
+        for text in ["path", "/a~2", "/a~", "/**/a/**/b/**", &"/a".repeat(POINTER_SEGMENTS_MAX + 1)] {
+            assert!(Pointer::parse(text).is_err(), "{text}");
+        }
+        assert_eq!(Pointer::parse("/**/**/a").unwrap(), Pointer::parse("/**/a").unwrap());
+    }
+}

@@ -1,0 +1,87 @@
+//! What a principal may know to exist: a name that no arguments could make allowed is hidden.
+
+use super::asked::{Family, Kind};
+use super::decide::About;
+use super::decision::Effect;
+use super::rule::Rule;
+use super::set::PolicySet;
+use crate::vocab::{Class, Principal};
+
+/// Whether `who` may know that this exists; the arguments do not count. `require.scope` hides nothing, for the way to more scope
+/// must be open; a principal `scope:` does.
+pub fn visible(set: &PolicySet, who: &Principal, kind: &Kind<'_>) -> bool {
+    visible_to(set, &|_, rule| rule.is_about(who), kind)
+}
+
+/// Whether `who` may know a resource template (`upstream__` and an RFC 6570 template): some resource it could name is visible.
+pub fn visible_template(set: &PolicySet, who: &Principal, template: &str) -> bool {
+    let literal = template.split('{').next().unwrap_or_default();
+    let about = |_: usize, rule: &Rule| rule.is_about(who);
+    if literal.len() == template.len() {
+        return visible_to(set, &about, &Kind::Resource { uri: template });
+    }
+    family_visible(set, &about, Family::Resource, literal)
+}
+
+pub(super) fn visible_to(set: &PolicySet, about: About<'_>, kind: &Kind<'_>) -> bool {
+    let (family, name, class) = (kind.family(), kind.name(), kind.class());
+    let candidates = set.index.candidates(family, name).iter().filter_map(|at| Some((*at, set.rules.get(*at)?)));
+    let covering = candidates.filter(|(at, rule)| about(*at, rule) && rule.covers(family, name, class));
+    let (allows, denies): (Vec<&Rule>, Vec<&Rule>) =
+        covering.map(|(_, rule)| rule).partition(|rule| rule.effect == Effect::Allow);
+    if denies.iter().any(|rule| rule.arguments.is_empty()) {
+        return false;
+    }
+    allows.into_iter().any(|allow| allow.arguments.is_empty() || (kind.takes_arguments() && satisfiable(allow, &denies)))
+}
+
+/// Whether anything of `upstream` (given as the prefix of its full names) could be allowed.
+pub(super) fn any_visible(set: &PolicySet, about: About<'_>, prefix: &str) -> bool {
+    [Family::Tool, Family::Resource, Family::Prompt].into_iter().any(|family| family_visible(set, about, family, prefix))
+}
+
+/// Whether anything whose full name begins with `prefix` could be allowed.
+fn family_visible(set: &PolicySet, about: About<'_>, family: Family, prefix: &str) -> bool {
+    let candidates = set.index.candidates(family, prefix).iter().filter_map(|at| Some((*at, set.rules.get(*at)?)));
+    let mine: Vec<&Rule> = candidates.filter(|(at, rule)| about(*at, rule)).map(|(_, rule)| rule).collect();
+    let classes: &[Class] = match family {
+        Family::Tool => &[Class::Read, Class::Write, Class::Destructive],
+        Family::Resource | Family::Prompt | Family::Lists => &[Class::Read],
+    };
+    classes.iter().any(|class| {
+        let mut denies = mine.iter().filter(|rule| rule.effect == Effect::Deny && rule.classes.has(*class));
+        let closed = denies.any(|rule| {
+            let all = rule.names_everything() || rule.targets.of(family).iter().any(|glob| glob.covers(prefix));
+            all && rule.arguments.is_empty()
+        });
+        let mut allows = mine.iter().filter(|rule| rule.effect == Effect::Allow && rule.classes.has(*class));
+        !closed
+            && allows.any(|rule| {
+                let possible = rule.arguments.is_empty() || family != Family::Resource;
+                possible && rule.targets.of(family).iter().any(|glob| glob.may_start_with(prefix))
+            })
+    })
+}
+
+/// Whether some arguments meet the criteria of `allow` and trip none of `denies`, as far as the criteria alone can tell. Errs
+/// towards yes only where telling would need to solve patterns against each other.
+fn satisfiable(allow: &Rule, denies: &[&Rule]) -> bool {
+    let tripped = |deny: &&Rule| deny.arguments.iter().all(|d| allow.arguments.iter().any(|a| a.implies(d)));
+    if denies.iter().any(tripped) {
+        return false;
+    }
+    // Of a closed list of values, one must be left that no deny stops by itself.
+    allow.arguments.iter().all(|criterion| {
+        let Some(mut values) = criterion.finite() else { return true };
+        let lone: Vec<_> = denies
+            .iter()
+            .filter_map(|deny| match &*deny.arguments {
+                [one] if one.pointer == criterion.pointer => Some(one),
+                _ => None,
+            })
+            .collect();
+        values.any(|value| {
+            lone.iter().all(|deny| deny.holds_for(value, super::matcher::Quantifier::Some) == super::tri::Tri::False)
+        })
+    })
+}
