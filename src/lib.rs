@@ -4,8 +4,9 @@
 //! `identity`, `limit`, `catalog`, `upstream`; `pipeline`; `server`, `admin`; `app`, `cli`.
 //! A module uses lower layers only. See `docs/ARCHITECTURE.md`.
 
-pub mod mcp;
 pub mod identity;
+pub mod mcp;
 pub mod net;
 pub mod policy;
+pub mod upstream;
 pub mod vocab;

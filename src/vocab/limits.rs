@@ -64,3 +64,43 @@ pub const LIMITER_KEYS_MAX: u64 = 100_000;
 pub const UPSTREAM_IDLE_CONNECTIONS_MAX: usize = 256;
 /// Connections open to one upstream.
 pub const UPSTREAM_CONNECTIONS_MAX: usize = 1_024;
+/// Time to connect to an upstream, TLS included.
+pub const UPSTREAM_CONNECT_MS_MAX: u64 = 3_000;
+/// How long an idle connection to an upstream is kept.
+pub const UPSTREAM_IDLE_MS_MAX: u64 = 30_000;
+/// Bytes read and thrown away after an upstream's answer so that its connection can be used again.
+pub const UPSTREAM_TAIL_BYTES_MAX: usize = 64 * 1024;
+/// How long the end of an answered stream is waited for before its connection is given up.
+pub const UPSTREAM_TAIL_MS_MAX: u64 = 1_000;
+/// Failures in a row after which an upstream is left alone for a while.
+pub const BREAKER_FAILURES_MAX: u32 = 5;
+/// Longest pause before a failing upstream is tried again.
+pub const BREAKER_PAUSE_MS_MAX: u64 = 30_000;
+/// How long the finding that an upstream speaks with or without sessions is trusted.
+pub const ERA_MS_MAX: u64 = 600_000;
+/// How long an unused session with an upstream is kept.
+pub const UPSTREAM_SESSION_IDLE_MS_MAX: u64 = 600_000;
+/// Length of an upstream's session id.
+pub const UPSTREAM_SESSION_ID_BYTES_MAX: usize = 256;
+/// How long an unused process is kept.
+pub const PROCESS_IDLE_MS_MAX: u64 = 900_000;
+/// How long a process may be silent on `server/discover` before it is taken for one that wants `initialize`.
+pub const PROCESS_DISCOVER_MS_MAX: u64 = 3_000;
+/// How long a process may take to end after its input was closed, and again after it was told to.
+pub const PROCESS_STOP_MS_MAX: u64 = 2_000;
+/// Messages waiting to be written to a process.
+pub const PROCESS_QUEUE_MESSAGES_MAX: usize = 64;
+/// Messages of a process waiting to be read by one call.
+pub const CALL_QUEUE_MESSAGES_MAX: usize = 64;
+/// Lines of a process that are no messages, before it is stopped.
+pub const PROCESS_BAD_LINES_MAX: u32 = 100;
+/// Length of a line of a process's error output that is logged.
+pub const PROCESS_STDERR_LINE_BYTES_MAX: usize = 4 * 1024;
+/// Requests an upstream may send us while it answers one call.
+pub const UPSTREAM_QUESTIONS_MAX: u32 = 100;
+/// Cancellations, refusals and farewells under way to all upstreams together.
+pub const UPSTREAM_ERRANDS_MAX: usize = 256;
+/// Time for one of them.
+pub const UPSTREAM_ERRAND_MS_MAX: u64 = 2_000;
+/// Text of client capabilities kept as key of a session; longer ones are hashed.
+pub const CAPABILITIES_KEY_BYTES_MAX: usize = 128;
