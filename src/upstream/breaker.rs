@@ -105,8 +105,6 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use super::*;
 
     fn expire(breaker: &Breaker) {

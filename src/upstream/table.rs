@@ -135,14 +135,67 @@ impl<T: Kept> Table<T> {
         self.slots.lock().drain().filter_map(|(_, slot)| slot.cell.get().cloned()).collect()
     }
 
-    /// Number of entries, those being opened included.
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.slots.lock().len()
-    }
-
     /// True if anything kept is in use.
     pub(super) fn any_busy(&self) -> bool {
         self.slots.lock().values().any(|slot| !slot.is_idle())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mcp::RawJson;
+    use crate::vocab::PrincipalKey;
+
+    #[derive(Debug, Default)]
+    struct Thing {
+        gone: std::sync::atomic::AtomicBool,
+    }
+
+    impl Kept for Thing {
+        fn is_busy(self: &Arc<Self>) -> bool {
+            Arc::strong_count(self) > 1
+        }
+
+        fn is_gone(&self) -> bool {
+            self.gone.load(std::sync::atomic::Ordering::Relaxed)
+        }
+    }
+
+    fn key(sub: &str) -> SessionKey {
+        let who = PrincipalKey { iss: Arc::from("i"), sub: Arc::from(sub) };
+        SessionKey::of(false, &who, &RawJson::of_static("{}"))
+    }
+
+    async fn get(table: &Table<Thing>, sub: &str) -> Result<(Arc<Thing>, bool), Fault> {
+        let mut evicted = false;
+        let thing = table.get(&key(sub), |_| evicted = true, async { Ok(Arc::default()) }).await?;
+        Ok((thing, evicted))
+    }
+
+    #[tokio::test]
+    async fn what_is_used_stays_and_what_is_gone_is_replaced() {
+        let table = Table::new(2);
+        let (a, _) = get(&table, "a").await.unwrap();
+        let (b, _) = get(&table, "b").await.unwrap();
+        assert!(Arc::ptr_eq(&a, &get(&table, "a").await.unwrap().0));
+        assert_eq!(get(&table, "c").await.unwrap_err().kind, FaultKind::Exhausted);
+        assert!(table.sweep(Duration::ZERO).is_empty());
+        drop(b);
+        assert!(get(&table, "c").await.unwrap().1);
+        a.gone.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(!Arc::ptr_eq(&a, &get(&table, "a").await.unwrap().0));
+        assert!(table.sweep(Duration::from_secs(60)).is_empty());
+        assert_eq!(table.sweep(Duration::ZERO).len(), 2);
+        assert!(table.drain().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_failed_opening_leaves_nothing() {
+        let table = Table::<Thing>::new(1);
+        let fail = async { Err(Fault::upstream(FaultKind::Failed, "")) };
+        assert!(table.get(&key("a"), |_| {}, fail).await.is_err());
+        assert!(table.slots.lock().is_empty());
+        get(&table, "b").await.unwrap();
     }
 }

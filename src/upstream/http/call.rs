@@ -7,6 +7,7 @@ use http::{HeaderValue, StatusCode};
 use tokio::time::timeout_at;
 
 use super::Http;
+use super::era::is_evidence;
 use super::exchange::Exchange;
 use super::housekeeping::reply_among;
 use super::post::{Content, Replay};
@@ -131,7 +132,9 @@ impl Http {
                 if status == StatusCode::NOT_FOUND && session_id.is_some() {
                     return Ok(Spoken::SessionGone);
                 }
-                self.era.forget();
+                if is_evidence(status) {
+                    self.era.forget();
+                }
                 Err(Fault::upstream(FaultKind::Failed, format!("answered {}", status.as_u16())))
             }
             Heard::Messages { messages, status, bytes } => {

@@ -91,7 +91,7 @@ impl Http {
         let question = wire::discover(id, capabilities);
         let found = match self.ask(question, id, STATELESS, deadline).await? {
             Asked::Reply { reply, .. } => wire::discovered(&reply)?,
-            Asked::Refused(status) if EVIDENCE.contains(&status) => Discovered::Sessions,
+            Asked::Refused(status) if is_evidence(status) => Discovered::Sessions,
             Asked::Refused(status) => {
                 return Err(Fault::upstream(FaultKind::Failed, format!("answered server/discover with {}", status.as_u16())));
             }
@@ -117,12 +117,16 @@ impl Http {
 
 /// How long a finding is used on after it could not be renewed.
 const STALE_MS: u64 = 60_000;
-/// Statuses with which a server says that it does not understand. Others (too many requests, gone) say nothing about the era.
-const EVIDENCE: [StatusCode; 6] = [
-    StatusCode::BAD_REQUEST,
-    StatusCode::NOT_FOUND,
-    StatusCode::METHOD_NOT_ALLOWED,
-    StatusCode::NOT_ACCEPTABLE,
-    StatusCode::UNSUPPORTED_MEDIA_TYPE,
-    StatusCode::UNPROCESSABLE_ENTITY,
-];
+/// True for a status with which a server says that it does not understand. Others (too many requests, gone) say nothing about
+/// the era.
+pub(super) fn is_evidence(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::BAD_REQUEST
+            | StatusCode::NOT_FOUND
+            | StatusCode::METHOD_NOT_ALLOWED
+            | StatusCode::NOT_ACCEPTABLE
+            | StatusCode::UNSUPPORTED_MEDIA_TYPE
+            | StatusCode::UNPROCESSABLE_ENTITY
+    )
+}

@@ -27,7 +27,7 @@ pub(super) struct Lane {
 /// Why there is no answer.
 pub(super) enum SendFailure {
     /// The connection was dead before a byte of the request was written: it can go over another.
-    Unsent(Request<Full<Bytes>>),
+    Unsent(Box<Request<Full<Bytes>>>),
     /// The request may have arrived.
     Broken(String),
 }
@@ -64,7 +64,7 @@ impl Lane {
             match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
                 Poll::Ready(Err(mut failure)) => Poll::Ready(Err(match failure.take_message() {
-                    Some(request) => SendFailure::Unsent(request),
+                    Some(request) => SendFailure::Unsent(Box::new(request)),
                     None => SendFailure::Broken(failure.into_error().to_string()),
                 })),
                 Poll::Pending if self.ended => Poll::Ready(Err(SendFailure::Broken("connection closed".to_owned()))),

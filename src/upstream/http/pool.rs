@@ -88,12 +88,6 @@ impl Pool {
         drop(all);
     }
 
-    /// Idle connections now.
-    #[cfg(test)]
-    pub(super) fn idle_len(&self) -> usize {
-        self.idle.lock().len()
-    }
-
     async fn wait(&self, deadline: Deadline) -> Result<OwnedSemaphorePermit, Fault> {
         let wait = tokio::time::timeout_at(deadline.instant().into(), Arc::clone(&self.in_use).acquire_owned());
         match wait.await {

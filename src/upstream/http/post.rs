@@ -96,7 +96,7 @@ impl Door {
         let reused = held.reused;
         let request = match self.send(held, request).await {
             Ok(answered) => return answered,
-            Err(SendFailure::Unsent(request)) => request,
+            Err(SendFailure::Unsent(request)) => *request,
             Err(SendFailure::Broken(detail)) => match again.filter(|_| reused) {
                 Some((body, headers)) => self.request(Method::POST, body, headers, session),
                 None => return Err(Fault::upstream(FaultKind::Unreachable, detail)),
@@ -110,7 +110,7 @@ impl Door {
         let request = self.request(Method::DELETE, Bytes::new(), headers, Some(session));
         let Ok(held) = self.pool.take(false, deadline).await else { return };
         let answered = match self.send(held, request).await {
-            Err(SendFailure::Unsent(request)) => self.send_fresh(request, deadline).await,
+            Err(SendFailure::Unsent(request)) => self.send_fresh(*request, deadline).await,
             Ok(answered) => answered,
             Err(SendFailure::Broken(_)) => return,
         };

@@ -13,7 +13,7 @@ use crate::mcp::Incoming;
 use crate::mcp::sse::SseDecoder;
 use crate::upstream::answer::Event;
 use crate::upstream::inbox::{Inbox, Meaning};
-use crate::upstream::wire::{self, malformed};
+use crate::upstream::wire;
 use crate::vocab::limits::SSE_EVENT_BYTES_MAX;
 use crate::vocab::{Deadline, Fault, FaultKind, PrincipalKey, Revision};
 
@@ -110,7 +110,7 @@ impl HttpStream {
             }
             return Err(self.inbox.unanswered());
         };
-        self.decoder.push(&chunk).map_err(|e| malformed(&e.to_string()))
+        self.decoder.push(&chunk).map_err(|e| Fault::upstream(FaultKind::TooLarge, e.to_string()))
     }
 
     fn meaning(&mut self, message: Incoming) -> Result<Option<Event>, Fault> {

@@ -89,12 +89,20 @@ impl Process {
         }
     }
 
-    /// Sends a request and says who waits for its answer.
+    /// Sends a request and says who waits for its answer. `ticket` comes with a user's call; what comes without is part of the
+    /// handshake, which cannot be cancelled (2025-11-25, cancellation).
     pub(super) async fn begin(self: &Arc<Self>, id: u64, message: Lowered, ticket: Option<Ticket>) -> Result<StdioCall, Fault> {
         let (queue, messages) = mpsc::channel(CALL_QUEUE_MESSAGES_MAX);
         self.calls.waiting.lock().insert(id, queue);
-        let call =
-            StdioCall { process: Arc::clone(self), id, messages, inbox: Inbox::new(id), ticket, done: false, bytes_read: 0 };
+        let call = StdioCall {
+            process: Arc::clone(self),
+            id,
+            messages,
+            inbox: Inbox::new(id),
+            cancel: ticket.is_some(),
+            ticket,
+            bytes_read: 0,
+        };
         // Looked at after the insertion: either this sees the end, or the end sees the insertion.
         if self.has_ended() {
             return Err(ended());
@@ -111,7 +119,8 @@ pub(in crate::upstream) struct StdioCall {
     messages: mpsc::Receiver<Delivery>,
     inbox: Inbox,
     ticket: Option<Ticket>,
-    done: bool,
+    /// The process is to be told if nobody waits for the answer any more.
+    cancel: bool,
     bytes_read: usize,
 }
 
@@ -152,7 +161,7 @@ impl StdioCall {
             let process = &self.process;
             match self.inbox.sort(message, &process.upstream, process.owner.as_ref(), &process.shared)? {
                 Meaning::Event(event) => {
-                    self.done = matches!(event, Event::Reply(_));
+                    self.cancel &= !matches!(event, Event::Reply(_));
                     return Ok(event);
                 }
                 Meaning::Question { .. } | Meaning::Nothing => {}
@@ -171,7 +180,7 @@ impl StdioCall {
 impl Drop for StdioCall {
     fn drop(&mut self) {
         self.process.calls.waiting.lock().remove(&self.id);
-        if !self.done && !self.process.has_ended() {
+        if self.cancel && !self.process.has_ended() {
             let revision = self.process.facts().map_or(STATELESS, |facts| facts.revision);
             self.process.send_if_room(wire::cancelled(revision, self.id));
         }

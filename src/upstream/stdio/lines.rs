@@ -93,8 +93,6 @@ const READ_BYTES: usize = 8 * 1024;
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use super::*;
 
     #[tokio::test]

@@ -116,10 +116,22 @@ impl Stdio {
     }
 
     async fn process(&self, key: &SessionKey, caps: &RawJson, deadline: Deadline) -> Result<Arc<Process>, Fault> {
-        let evicted = |process: Arc<Process>| process.stop();
+        let leaving = Mutex::new(None);
+        let evicted = |process: Arc<Process>| {
+            process.stop();
+            *leaving.lock() = Some(process);
+        };
         let none = RawJson::of_static("{}");
         let caps = if key.is_shared() { &none } else { caps };
-        self.processes.get(key, evicted, async { Box::pin(self.open(key.principal(), caps, deadline)).await }).await
+        let open = async {
+            // Its place is free once it has ended, not before.
+            let left = leaving.lock().take();
+            if let Some(process) = left {
+                process.ended().await;
+            }
+            Box::pin(self.open(key.principal(), caps, deadline)).await
+        };
+        self.processes.get(key, evicted, open).await
     }
 
     /// Starts a process, if there is a place for it.
