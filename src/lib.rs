@@ -26,5 +26,8 @@ pub mod net;
 pub mod seal;
 pub mod server;
 pub mod telemetry;
+pub mod mcp;
+pub mod net;
+pub mod policy;
 pub mod upstream;
 pub mod vocab;

@@ -1,0 +1,175 @@
+//! Leaves a dead upstream alone, so that calls to it fail at once and nobody waits in line.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::vocab::limits::{BREAKER_FAILURES_MAX, BREAKER_PAUSE_MS_MAX};
+use crate::vocab::{Fault, FaultKind};
+
+/// Counts failures to connect and timeouts in a row; [`BREAKER_FAILURES_MAX`] of them open it. What an upstream *answers* never
+/// counts. Open, it refuses for 1 s, then lets a single probe through; a failed probe doubles the pause.
+#[derive(Debug, Default)]
+pub(super) struct Breaker {
+    /// Mirrors `State::failures` so that the healthy path takes no lock.
+    failures: AtomicU32,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    failures: u32,
+    pause: Duration,
+    open_until: Option<Instant>,
+    probing: bool,
+}
+
+/// Leave to try once. Dropped without a verdict (the caller went away), it changes nothing.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    breaker: Arc<Breaker>,
+    probe: bool,
+}
+
+impl Breaker {
+    /// Asks for leave.
+    pub(super) fn enter(self: &Arc<Self>) -> Result<Ticket, Fault> {
+        if self.failures.load(Ordering::Acquire) < BREAKER_FAILURES_MAX {
+            return Ok(Ticket { breaker: Arc::clone(self), probe: false });
+        }
+        let mut state = self.state.lock();
+        match state.open_until {
+            None => Ok(Ticket { breaker: Arc::clone(self), probe: false }),
+            Some(until) if until <= Instant::now() && !state.probing => {
+                state.probing = true;
+                Ok(Ticket { breaker: Arc::clone(self), probe: true })
+            }
+            Some(_) => Err(Fault::upstream(FaultKind::Unreachable, "failed too often lately; not tried again yet")),
+        }
+    }
+
+    /// False while it is open.
+    pub(super) fn is_closed(&self) -> bool {
+        self.failures.load(Ordering::Acquire) < BREAKER_FAILURES_MAX
+    }
+}
+
+impl Ticket {
+    /// The upstream answered, whatever it said.
+    pub(super) fn succeeded(self) {
+        if self.breaker.failures.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        let mut state = self.breaker.state.lock();
+        // Only the probe may close an open breaker: an answer to an older call says nothing about now.
+        if state.open_until.is_none() || self.probe {
+            *state = State::default();
+            self.breaker.failures.store(0, Ordering::Release);
+        }
+    }
+
+    /// The upstream could not be reached, or did not answer in time.
+    pub(super) fn failed(self) {
+        let mut state = self.breaker.state.lock();
+        state.failures = state.failures.saturating_add(1);
+        let reopen = self.probe || (state.open_until.is_none() && state.failures >= BREAKER_FAILURES_MAX);
+        if reopen {
+            let longest = Duration::from_millis(BREAKER_PAUSE_MS_MAX);
+            state.pause = if state.pause.is_zero() { FIRST_PAUSE } else { (state.pause * 2).min(longest) };
+            state.open_until = Some(Instant::now() + state.pause);
+        }
+        self.breaker.failures.store(state.failures, Ordering::Release);
+    }
+
+    /// Records `fault`, if it is of a kind that counts.
+    pub(super) fn settle(self, fault: &Fault) {
+        match fault.kind {
+            FaultKind::Unreachable | FaultKind::Timeout => self.failed(),
+            FaultKind::Exhausted | FaultKind::ShuttingDown | FaultKind::Internal | FaultKind::Audit => {}
+            _ => self.succeeded(),
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if self.probe {
+            self.breaker.state.lock().probing = false;
+        }
+    }
+}
+
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expire(breaker: &Breaker) {
+        breaker.state.lock().open_until = Some(Instant::now());
+    }
+
+    fn opened() -> Arc<Breaker> {
+        let breaker = Arc::new(Breaker::default());
+        for _ in 0..BREAKER_FAILURES_MAX {
+            assert!(breaker.is_closed());
+            breaker.enter().unwrap().failed();
+        }
+        breaker
+    }
+
+    #[test]
+    fn opens_after_failures_in_a_row_only() {
+        let breaker = Arc::new(Breaker::default());
+        for _ in 0..BREAKER_FAILURES_MAX * 3 {
+            breaker.enter().unwrap().failed();
+            breaker.enter().unwrap().succeeded();
+        }
+        for kind in [FaultKind::Malformed, FaultKind::Failed, FaultKind::Unauthorized, FaultKind::TooLarge, FaultKind::Exhausted]
+        {
+            for _ in 0..=BREAKER_FAILURES_MAX {
+                breaker.enter().unwrap().settle(&Fault::upstream(kind, ""));
+            }
+        }
+        assert!(breaker.is_closed());
+        let breaker = opened();
+        assert!(!breaker.is_closed());
+        assert_eq!(breaker.enter().unwrap_err().kind, FaultKind::Unreachable);
+    }
+
+    #[test]
+    fn half_open_lets_one_probe_through() {
+        let breaker = opened();
+        expire(&breaker);
+        let probe = breaker.enter().unwrap();
+        assert!(breaker.enter().is_err());
+        drop(probe);
+        let probe = breaker.enter().unwrap();
+        probe.failed();
+        assert!(breaker.enter().is_err());
+        assert_eq!(breaker.state.lock().pause, FIRST_PAUSE * 2);
+        expire(&breaker);
+        breaker.enter().unwrap().succeeded();
+        assert!(breaker.is_closed());
+        breaker.enter().unwrap();
+        breaker.enter().unwrap();
+    }
+
+    #[test]
+    fn the_pause_is_bounded_and_late_answers_do_not_close() {
+        let breaker = Arc::new(Breaker::default());
+        let late = breaker.enter().unwrap();
+        for _ in 0..BREAKER_FAILURES_MAX {
+            breaker.enter().unwrap().failed();
+        }
+        late.succeeded();
+        assert!(!breaker.is_closed());
+        for _ in 0..20 {
+            expire(&breaker);
+            breaker.enter().unwrap().failed();
+        }
+        assert_eq!(breaker.state.lock().pause, Duration::from_millis(BREAKER_PAUSE_MS_MAX));
+    }
+}

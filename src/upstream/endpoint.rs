@@ -1,0 +1,121 @@
+//! One upstream, whatever its transport.
+
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+
+use super::answer::Answer;
+use super::http::Http;
+use super::settings::{Transport, UpstreamSettings};
+use super::shared::Shared;
+use super::stdio::Stdio;
+use super::wire::Facts;
+use crate::mcp::{Method, Outgoing, RawJson};
+use crate::policy::permit::Permit;
+use crate::vocab::{Deadline, Fault, FaultKind, PrincipalKey};
+
+/// An upstream.
+pub struct Upstream {
+    settings: UpstreamSettings,
+    link: Link,
+}
+
+enum Link {
+    Http(Arc<Http>),
+    Stdio(Arc<Stdio>),
+}
+
+impl Upstream {
+    pub(super) fn new(settings: UpstreamSettings, tls: Arc<ClientConfig>, shared: Arc<Shared>) -> Result<Self, &'static str> {
+        let link = match &settings.transport {
+            Transport::Http { url, dialect } => Link::Http(Arc::new(Http::new(settings.clone(), url, *dialect, tls, shared)?)),
+            Transport::Stdio { .. } => Link::Stdio(Stdio::new(settings.clone(), shared)),
+        };
+        Ok(Self { settings, link })
+    }
+
+    /// Its settings.
+    pub fn settings(&self) -> &UpstreamSettings {
+        &self.settings
+    }
+
+    /// The upstream's revision and capabilities as seen by `who`, who has the client capabilities `caps`. Found out, and a session or
+    /// process opened, on first use: once however many ask at the same time, and never with a user's call.
+    ///
+    /// # Errors
+    /// [`Fault`], also when `permit` is for another upstream.
+    pub async fn ready(&self, who: &PrincipalKey, caps: &RawJson, permit: &Permit, deadline: Deadline) -> Result<Facts, Fault> {
+        self.check(permit)?;
+        let deadline = deadline.capped(self.settings.timeout);
+        match &self.link {
+            Link::Http(http) => http.ready(who, caps, deadline).await,
+            Link::Stdio(stdio) => stdio.ready(who, caps, deadline).await,
+        }
+    }
+
+    /// Calls on behalf of `who`. Returns when the answer is here, or is known to come as a stream. The future and the [`Answer`]
+    /// cancel the call when dropped. Everything together takes no longer than `deadline` and the upstream's own timeout.
+    ///
+    /// A call is sent at most once: again only if not a byte of it was written, or if the upstream did not know its session.
+    ///
+    /// # Errors
+    /// [`Fault`], also when `permit` is for another upstream or operation. What the upstream itself says went wrong is a reply, not a fault.
+    pub async fn call(&self, permit: Permit, who: &PrincipalKey, out: Outgoing, deadline: Deadline) -> Result<Answer, Fault> {
+        self.check(&permit)?;
+        if !covers(&permit, &out) {
+            return Err(Fault::internal(FaultKind::Internal, "a permit for another operation"));
+        }
+        let deadline = deadline.capped(self.settings.timeout);
+        match &self.link {
+            Link::Http(http) => http.call(permit, who, out, deadline).await,
+            Link::Stdio(stdio) => stdio.call(permit, who, out, deadline).await,
+        }
+    }
+
+    fn check(&self, permit: &Permit) -> Result<(), Fault> {
+        if permit.upstream() == &*self.settings.name {
+            return Ok(());
+        }
+        Err(Fault::internal(FaultKind::Internal, "a permit for another upstream"))
+    }
+
+    /// False while it is left alone because it failed too often.
+    pub fn is_up(&self) -> bool {
+        match &self.link {
+            Link::Http(http) => http.is_up(),
+            Link::Stdio(stdio) => stdio.is_up(),
+        }
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        match &self.link {
+            Link::Http(http) => http.is_busy(),
+            Link::Stdio(stdio) => stdio.is_busy(),
+        }
+    }
+
+    pub(super) fn sweep(&self) {
+        match &self.link {
+            Link::Http(http) => http.sweep(),
+            Link::Stdio(stdio) => stdio.sweep(),
+        }
+    }
+
+    pub(super) async fn retire(&self, deadline: Deadline) {
+        match &self.link {
+            Link::Http(http) => http.retire(deadline).await,
+            Link::Stdio(stdio) => stdio.retire(deadline).await,
+        }
+    }
+}
+
+/// A permit for one thing does not buy another.
+fn covers(permit: &Permit, out: &Outgoing) -> bool {
+    let own = permit.name().strip_prefix(permit.upstream()).and_then(|rest| rest.strip_prefix("__"));
+    match out.method {
+        Method::ToolsCall => permit.is_for_tool() && out.name.is_some() && out.name.as_deref() == own,
+        Method::PromptsGet => permit.is_for_prompt() && out.name.is_some() && out.name.as_deref() == own,
+        Method::ResourcesRead => permit.is_for_resource() && out.uri.is_some() && out.uri.as_deref() == own,
+        method => permit.is_for_lists() || !method.is_list(),
+    }
+}

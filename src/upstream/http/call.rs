@@ -1,0 +1,265 @@
+//! A call over HTTP.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use http::{HeaderValue, StatusCode};
+use tokio::time::timeout_at;
+
+use super::Http;
+use super::era::is_evidence;
+use super::exchange::Exchange;
+use super::housekeeping::reply_among;
+use super::post::{Content, Replay};
+use super::session::Session;
+use super::stream::{Cancel, HttpStream};
+use crate::mcp::{Incoming, Lowered, Outgoing, RawJson, Reply, codes, dialect};
+use crate::policy::permit::Permit;
+use crate::upstream::answer::{Answer, Event, Source};
+use crate::upstream::inbox::{Inbox, Meaning};
+use crate::upstream::key::SessionKey;
+use crate::upstream::wire::{self, Facts, STATELESS, malformed};
+use crate::vocab::{Deadline, Fault, FaultKind, PrincipalKey, Revision};
+
+/// An answer, as far as it must be read to know what it is.
+pub(super) enum Heard {
+    /// A document.
+    Messages { messages: Vec<Incoming>, status: StatusCode, bytes: usize },
+    /// Events to be read.
+    Stream(Exchange),
+    /// A 4xx, not 401 or 403, without a message of the protocol.
+    Refused(StatusCode),
+}
+
+/// What came of sending a call once.
+enum Spoken {
+    Source(Source, usize),
+    /// The upstream does not know the session (any more): it cannot have started anything.
+    SessionGone,
+}
+
+impl Http {
+    /// What is known of the upstream as `who` sees it.
+    pub(in crate::upstream) async fn ready(
+        self: &Arc<Self>,
+        who: &PrincipalKey,
+        capabilities: &RawJson,
+        deadline: Deadline,
+    ) -> Result<Facts, Fault> {
+        let facts = async {
+            if self.pinned.is_none_or(|r| r == STATELESS)
+                && let Some(facts) = self.stateless_facts(capabilities, deadline).await?
+            {
+                return Ok(facts);
+            }
+            let key = SessionKey::of(self.settings.shared, who, capabilities);
+            self.session(&key, capabilities, deadline).await.map(|session| session.facts.clone())
+        };
+        self.guarded(Box::pin(facts), deadline).await
+    }
+
+    /// Calls. Returns once the answer is complete, or is known to be a stream.
+    pub(in crate::upstream) async fn call(
+        self: &Arc<Self>,
+        permit: Permit,
+        who: &PrincipalKey,
+        out: Outgoing,
+        deadline: Deadline,
+    ) -> Result<Answer, Fault> {
+        let (revision, source, bytes) = self.guarded(self.converse(who, &out, deadline), deadline).await?;
+        Ok(Answer::new(permit, revision, source, deadline, bytes))
+    }
+
+    /// Bounds the time of `work`, asks the breaker before it and tells it after.
+    async fn guarded<T>(&self, work: impl Future<Output = Result<T, Fault>>, deadline: Deadline) -> Result<T, Fault> {
+        let ticket = self.breaker.enter()?;
+        let done = timeout_at(deadline.instant().into(), work).await;
+        let done = done.unwrap_or_else(|_| Err(Fault::upstream(FaultKind::Timeout, "no answer in time")));
+        match &done {
+            Ok(_) => ticket.succeeded(),
+            Err(fault) => ticket.settle(fault),
+        }
+        done
+    }
+
+    async fn converse(
+        self: &Arc<Self>,
+        who: &PrincipalKey,
+        out: &Outgoing,
+        deadline: Deadline,
+    ) -> Result<(Revision, Source, usize), Fault> {
+        if self.is_stateless(&out.client_capabilities, deadline).await? {
+            return match self.speak(STATELESS, None, None, out, deadline).await? {
+                Spoken::Source(source, bytes) => Ok((STATELESS, source, bytes)),
+                Spoken::SessionGone => Err(Fault::upstream(FaultKind::Failed, "answered 404")),
+            };
+        }
+        let key = SessionKey::of(self.settings.shared, who, &out.client_capabilities);
+        for _ in 0..SESSIONS_TRIED_MAX {
+            let session = self.session(&key, &out.client_capabilities, deadline).await?;
+            let revision = session.facts.revision;
+            match self.speak(revision, Some(&session), key.principal(), out, deadline).await? {
+                Spoken::Source(source, bytes) => return Ok((revision, source, bytes)),
+                Spoken::SessionGone => self.sessions.forget(&key, &session),
+            }
+        }
+        Err(Fault::upstream(FaultKind::Failed, "loses its sessions at once"))
+    }
+
+    /// Sends the call once.
+    async fn speak(
+        self: &Arc<Self>,
+        revision: Revision,
+        session: Option<&Arc<Session>>,
+        owner: Option<&PrincipalKey>,
+        out: &Outgoing,
+        deadline: Deadline,
+    ) -> Result<Spoken, Fault> {
+        let id = self.next_id();
+        let message = dialect::lower_request(revision, out, id);
+        let replay = if out.method.is_list() { Replay::Harmless } else { Replay::Never };
+        // Armed before the first byte leaves, so that a caller who goes away while it is sent cancels it too.
+        let cancel = session.map(|session| Cancel::new(self, session, id));
+        let session_id = session.and_then(|session| session.id.as_ref());
+        let (heard, _) = self.hear(message, session_id, replay, revision, deadline).await?;
+        match heard {
+            Heard::Stream(exchange) => {
+                let stream = HttpStream::new(self, cancel, owner.cloned(), exchange, id, revision);
+                Ok(Spoken::Source(Source::Http(Box::new(stream)), 0))
+            }
+            Heard::Refused(status) => {
+                disarm(cancel);
+                if status == StatusCode::NOT_FOUND && session_id.is_some() {
+                    return Ok(Spoken::SessionGone);
+                }
+                if is_evidence(status) {
+                    self.era.forget();
+                }
+                Err(Fault::upstream(FaultKind::Failed, format!("answered {}", status.as_u16())))
+            }
+            Heard::Messages { messages, status, bytes } => {
+                let source = if status.is_success() {
+                    self.document(messages, id, session, owner)?
+                } else {
+                    let reply = reply_among(messages, id, status);
+                    let unknown_method = matches!(&reply, Ok(Reply::Error(e)) if e.code == codes::METHOD_NOT_FOUND);
+                    if status == StatusCode::NOT_FOUND && session_id.is_some() && !unknown_method {
+                        disarm(cancel);
+                        return Ok(Spoken::SessionGone);
+                    }
+                    Source::Reply(reply?)
+                };
+                disarm(cancel);
+                self.doubt_era(&source, session.is_none());
+                Ok(Spoken::Source(source, bytes))
+            }
+        }
+    }
+
+    /// Reads a document: one message, or several from an upstream that has batches. The reply must be among them.
+    fn document(
+        self: &Arc<Self>,
+        mut messages: Vec<Incoming>,
+        id: u64,
+        session: Option<&Arc<Session>>,
+        owner: Option<&PrincipalKey>,
+    ) -> Result<Source, Fault> {
+        let single = messages.len() == 1;
+        match messages.pop() {
+            Some(Incoming::Response { id: of, reply }) if single && of.as_u64() == Some(id) => return Ok(Source::Reply(reply)),
+            Some(last) => messages.push(last),
+            None => {}
+        }
+        let mut inbox = Inbox::new(id);
+        let mut events = VecDeque::new();
+        for message in messages {
+            match self.sort(&mut inbox, message, session, owner)? {
+                // The reply is the last event, wherever it stood; a second one is a stranger.
+                Some(Event::Reply(reply)) => {
+                    events.push_back(Event::Reply(reply));
+                    return Ok(Source::Here(events));
+                }
+                Some(event) => events.push_back(event),
+                None => {}
+            }
+        }
+        Err(malformed("the answer holds no reply to the request"))
+    }
+
+    fn sort(
+        self: &Arc<Self>,
+        inbox: &mut Inbox,
+        message: Incoming,
+        session: Option<&Arc<Session>>,
+        owner: Option<&PrincipalKey>,
+    ) -> Result<Option<Event>, Fault> {
+        match inbox.sort(message, self.name(), owner, &self.shared)? {
+            Meaning::Event(event) => Ok(Some(event)),
+            Meaning::Question { id, method } => {
+                match session {
+                    Some(session) => self.reply_to(session, &id, &method),
+                    None => self.shared.count_dropped(),
+                }
+                Ok(None)
+            }
+            Meaning::Nothing => Ok(None),
+        }
+    }
+
+    /// Forgets the era of an upstream that says it does not speak the revision it was found to speak.
+    fn doubt_era(&self, source: &Source, stateless: bool) {
+        if let Source::Reply(Reply::Error(error)) = source
+            && stateless
+            && error.code == codes::UNSUPPORTED_VERSION
+        {
+            self.era.forget();
+        }
+    }
+
+    /// Posts a request and reads until it is known what the answer is.
+    pub(super) async fn hear(
+        &self,
+        message: Lowered,
+        session: Option<&HeaderValue>,
+        replay: Replay,
+        revision: Revision,
+        deadline: Deadline,
+    ) -> Result<(Heard, Option<HeaderValue>), Fault> {
+        let answered = self.door.post(message, session, replay, deadline).await?;
+        let status = answered.status;
+        let heard = match (status, answered.content) {
+            (StatusCode::OK, Content::Stream) => Heard::Stream(answered.exchange),
+            (StatusCode::OK, Content::Json) => {
+                let body = answered.exchange.whole().await?;
+                let messages = wire::parse(&body, revision, self.depth())?;
+                Heard::Messages { messages, status, bytes: body.len() }
+            }
+            (StatusCode::OK, Content::Other) => return Err(malformed("answers neither JSON nor a stream")),
+            (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => {
+                return Err(Fault::upstream(FaultKind::Unauthorized, format!("answered {}", status.as_u16())));
+            }
+            (_, Content::Json) if status.is_client_error() => {
+                let body = answered.exchange.whole().await?;
+                match wire::parse(&body, revision, self.depth()) {
+                    Ok(messages) => Heard::Messages { messages, status, bytes: body.len() },
+                    Err(_) => Heard::Refused(status),
+                }
+            }
+            _ if status.is_client_error() => Heard::Refused(status),
+            _ if status.is_success() || status.is_informational() => {
+                return Err(malformed(&format!("answered a request with {}", status.as_u16())));
+            }
+            _ => return Err(Fault::upstream(FaultKind::Failed, format!("answered {}", status.as_u16()))),
+        };
+        Ok((heard, answered.session))
+    }
+}
+
+fn disarm(cancel: Option<Cancel>) {
+    if let Some(cancel) = cancel {
+        cancel.disarm();
+    }
+}
+
+/// A session that is gone is replaced once.
+const SESSIONS_TRIED_MAX: usize = 2;

@@ -1,0 +1,120 @@
+//! Requests of the gateway's own: they carry nothing of a user and may be sent twice.
+
+use std::sync::Arc;
+
+use http::{HeaderValue, StatusCode};
+
+use super::Http;
+use super::call::Heard;
+use super::post::Replay;
+use super::session::Session;
+use super::stream::HttpStream;
+use crate::mcp::{Incoming, Lowered, RawId, Reply};
+use crate::upstream::answer::Event;
+use crate::upstream::wire;
+use crate::vocab::limits::UPSTREAM_ERRAND_MS_MAX;
+use crate::vocab::{Deadline, Fault, FaultKind, Revision};
+
+/// What came of a request of ours.
+pub(super) enum Asked {
+    Reply {
+        reply: Reply,
+        session: Option<HeaderValue>,
+    },
+    /// A 4xx without a message of the protocol.
+    Refused(StatusCode),
+}
+
+impl Http {
+    /// Asks and reads until the reply, ignoring everything else. The caller bounds the time.
+    pub(super) async fn ask(
+        self: &Arc<Self>,
+        question: Lowered,
+        id: u64,
+        revision: Revision,
+        deadline: Deadline,
+    ) -> Result<Asked, Fault> {
+        let (heard, session) = self.hear(question, None, Replay::Harmless, revision, deadline).await?;
+        let reply = match heard {
+            Heard::Refused(status) => return Ok(Asked::Refused(status)),
+            Heard::Messages { messages, status, .. } => reply_among(messages, id, status)?,
+            Heard::Stream(exchange) => {
+                let mut stream = HttpStream::new(self, None, None, exchange, id, revision);
+                loop {
+                    if let Event::Reply(reply) = stream.next(deadline).await? {
+                        break reply;
+                    }
+                }
+            }
+        };
+        Ok(Asked::Reply { reply, session })
+    }
+
+    /// Sends what wants no answer.
+    pub(super) async fn tell(
+        &self,
+        message: Lowered,
+        session: &Session,
+        replay: Replay,
+        deadline: Deadline,
+    ) -> Result<(), Fault> {
+        let answered = self.door.post(message, session.id.as_ref(), replay, deadline).await?;
+        let status = answered.status;
+        answered.exchange.finish();
+        match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                Err(Fault::upstream(FaultKind::Unauthorized, "refuses the credential"))
+            }
+            _ if status.is_success() => Ok(()),
+            _ => Err(Fault::upstream(FaultKind::Failed, format!("answered a notification with {}", status.as_u16()))),
+        }
+    }
+
+    /// Tells the upstream that nobody waits for `id` any more. Not awaited: whoever waited is gone.
+    pub(super) fn cancel(self: &Arc<Self>, session: Arc<Session>, id: u64) {
+        let this = Arc::clone(self);
+        self.shared.errand(async move {
+            let message = wire::cancelled(session.facts.revision, id);
+            let _ = this.tell(message, &session, Replay::Harmless, errand_deadline()).await;
+        });
+    }
+
+    /// Answers a request of the upstream. Not awaited: the upstream may read it only after it has sent more.
+    pub(super) fn reply_to(self: &Arc<Self>, session: &Arc<Session>, id: &RawId, method: &str) {
+        let (this, session) = (Arc::clone(self), Arc::clone(session));
+        let message = wire::answer(session.facts.revision, id, method);
+        self.shared.errand(async move {
+            let _ = this.tell(message, &session, Replay::Never, errand_deadline()).await;
+        });
+    }
+
+    /// Ends a session nobody uses. Not awaited.
+    pub(super) fn end_session(self: &Arc<Self>, session: Arc<Session>) {
+        let this = Arc::clone(self);
+        self.shared.errand(async move { this.farewell(session, errand_deadline()).await });
+    }
+
+    /// DELETE, if there is an id to delete (2025-03-26 and later, transports).
+    pub(super) async fn farewell(&self, session: Arc<Session>, deadline: Deadline) {
+        if let Some(id) = &session.id {
+            let headers = wire::initialized(session.facts.revision).headers;
+            self.door.delete(headers, id, deadline).await;
+        }
+    }
+}
+
+/// The reply to `id`. In the body of a 4xx an error without an id is it too: the upstream did not get so far as to read the id.
+pub(super) fn reply_among(messages: Vec<Incoming>, id: u64, status: StatusCode) -> Result<Reply, Fault> {
+    for message in messages {
+        match message {
+            Incoming::Response { id: of, reply } if of.as_u64() == Some(id) => return Ok(reply),
+            Incoming::Orphan(error) if status.is_client_error() => return Ok(Reply::Error(error)),
+            _ => {}
+        }
+    }
+    Err(wire::malformed("answered another request than the one asked"))
+}
+
+fn errand_deadline() -> Deadline {
+    Deadline::after(std::time::Duration::from_millis(UPSTREAM_ERRAND_MS_MAX))
+}

@@ -1,0 +1,105 @@
+//! Upstreams that speak Streamable HTTP.
+
+mod call;
+mod era;
+mod exchange;
+mod housekeeping;
+mod lane;
+mod pool;
+mod post;
+mod session;
+mod stream;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use url::Url;
+
+use self::era::Era;
+use self::post::Door;
+use self::session::Session;
+pub(super) use self::stream::HttpStream;
+use super::breaker::Breaker;
+use super::settings::UpstreamSettings;
+use super::shared::Shared;
+use super::table::Table;
+use crate::vocab::limits::UPSTREAM_SESSION_IDLE_MS_MAX;
+use crate::vocab::{Deadline, Revision};
+
+/// One upstream over HTTP: its connections, what is known of it, its sessions.
+pub(super) struct Http {
+    settings: UpstreamSettings,
+    pinned: Option<Revision>,
+    door: Door,
+    era: Era,
+    sessions: Table<Session>,
+    breaker: Arc<Breaker>,
+    /// Ids of requests: one space for all connections, so that an answer on the wrong one is never taken for another's.
+    ids: AtomicU64,
+    shared: Arc<Shared>,
+}
+
+impl Http {
+    pub(super) fn new(
+        settings: UpstreamSettings,
+        url: &Url,
+        pinned: Option<Revision>,
+        tls: Arc<ClientConfig>,
+        shared: Arc<Shared>,
+    ) -> Result<Self, &'static str> {
+        let door = Door::new(url, settings.dial, &settings.credential, tls, settings.limits.response_bytes)?;
+        let sessions = Table::new(settings.limits.sessions_max);
+        Ok(Self {
+            settings,
+            pinned,
+            door,
+            era: Era::default(),
+            sessions,
+            breaker: Arc::default(),
+            ids: AtomicU64::new(1),
+            shared,
+        })
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.breaker.is_closed()
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        self.sessions.any_busy()
+    }
+
+    /// Closes what was idle too long.
+    pub(super) fn sweep(self: &Arc<Self>) {
+        self.door.pool.sweep();
+        for session in self.sessions.sweep(Duration::from_millis(UPSTREAM_SESSION_IDLE_MS_MAX)) {
+            self.end_session(session);
+        }
+    }
+
+    /// Ends every session, within `deadline`.
+    pub(super) async fn retire(self: &Arc<Self>, deadline: Deadline) {
+        let farewells = self.sessions.drain().into_iter().map(|session| self.farewell(session, deadline));
+        let all = futures_util::future::join_all(farewells);
+        let _ = tokio::time::timeout_at(deadline.instant().into(), all).await;
+        self.door.pool.clear();
+    }
+
+    fn next_id(&self) -> u64 {
+        self.ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn name(&self) -> &str {
+        &self.settings.name
+    }
+
+    fn depth(&self) -> usize {
+        self.settings.limits.depth
+    }
+
+    fn response_bytes(&self) -> usize {
+        self.settings.limits.response_bytes
+    }
+}

@@ -1,0 +1,73 @@
+//! Sessions with upstreams that want a handshake (2025-11-25 and older). Never shared between principals, unless the operator
+//! said so.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+
+use super::Http;
+use super::housekeeping::Asked;
+use super::post::Replay;
+use crate::mcp::RawJson;
+use crate::upstream::key::SessionKey;
+use crate::upstream::table::Kept;
+use crate::upstream::wire::{self, Facts};
+use crate::vocab::{Deadline, Fault, FaultKind, Revision};
+
+/// One session. Small: there may be a thousand idle ones.
+pub(super) struct Session {
+    /// The upstream's id of it, a secret; some upstreams give none.
+    pub(super) id: Option<HeaderValue>,
+    /// What was agreed.
+    pub(super) facts: Facts,
+}
+
+impl Kept for Session {
+    /// Calls hold the session they go through; the table holds one handle itself.
+    fn is_busy(self: &Arc<Self>) -> bool {
+        Arc::strong_count(self) > 1
+    }
+
+    fn is_gone(&self) -> bool {
+        false
+    }
+}
+
+impl Http {
+    /// The session of `key`, opened on first use.
+    pub(super) async fn session(
+        self: &Arc<Self>,
+        key: &SessionKey,
+        capabilities: &RawJson,
+        deadline: Deadline,
+    ) -> Result<Arc<Session>, Fault> {
+        let evicted = |session| self.end_session(session);
+        let none = RawJson::of_static("{}");
+        let capabilities = if key.is_shared() { &none } else { capabilities };
+        self.sessions
+            .get(key, evicted, async {
+                // Boxed when it is needed, so that finding an open session costs nothing for it.
+                Box::pin(self.open_session(capabilities, deadline)).await.map(Arc::new)
+            })
+            .await
+    }
+
+    async fn open_session(self: &Arc<Self>, capabilities: &RawJson, deadline: Deadline) -> Result<Session, Fault> {
+        let asked_for = self.pinned.unwrap_or(Revision::NEWEST_WITH_SESSIONS);
+        let id = self.next_id();
+        let question = wire::initialize(asked_for, id, capabilities);
+        let (reply, session_id) = match self.ask(question, id, asked_for, deadline).await? {
+            Asked::Reply { reply, session } => (reply, session),
+            Asked::Refused(status) => {
+                self.era.forget();
+                let detail = format!("answered initialize with {}", status.as_u16());
+                return Err(Fault::upstream(FaultKind::Failed, detail));
+            }
+        };
+        let facts = wire::initialized_as(&reply, asked_for, self.pinned.is_some()).inspect_err(|_| self.era.forget())?;
+        let session = Session { id: session_id, facts };
+        let notice = wire::initialized(session.facts.revision);
+        self.tell(notice, &session, Replay::Harmless, deadline).await?;
+        Ok(session)
+    }
+}

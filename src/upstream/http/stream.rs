@@ -1,0 +1,151 @@
+//! An answer that comes as server-sent events.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::time::timeout_at;
+
+use super::Http;
+use super::exchange::Exchange;
+use super::session::Session;
+use crate::mcp::Incoming;
+use crate::mcp::sse::SseDecoder;
+use crate::upstream::answer::Event;
+use crate::upstream::inbox::{Inbox, Meaning};
+use crate::upstream::wire;
+use crate::vocab::limits::SSE_EVENT_BYTES_MAX;
+use crate::vocab::{Deadline, Fault, FaultKind, PrincipalKey, Revision};
+
+/// The stream of one request. Dropped, it closes the connection; [`Cancel`] says more to upstreams to which that says nothing.
+pub(in crate::upstream) struct HttpStream {
+    http: Arc<Http>,
+    cancel: Option<Cancel>,
+    owner: Option<PrincipalKey>,
+    exchange: Option<Exchange>,
+    decoder: SseDecoder,
+    queue: VecDeque<Incoming>,
+    inbox: Inbox,
+    revision: Revision,
+    bytes_read: usize,
+}
+
+/// Cancels a request in a session when dropped, unless it was answered.
+pub(super) struct Cancel {
+    http: Arc<Http>,
+    session: Arc<Session>,
+    id: Option<u64>,
+}
+
+impl Cancel {
+    pub(super) fn new(http: &Arc<Http>, session: &Arc<Session>, id: u64) -> Self {
+        Self { http: Arc::clone(http), session: Arc::clone(session), id: Some(id) }
+    }
+
+    /// There is nothing left to cancel.
+    pub(super) fn disarm(mut self) {
+        self.id = None;
+    }
+}
+
+impl Drop for Cancel {
+    fn drop(&mut self) {
+        if let Some(id) = self.id.take() {
+            self.http.cancel(Arc::clone(&self.session), id);
+        }
+    }
+}
+
+impl HttpStream {
+    pub(super) fn new(
+        http: &Arc<Http>,
+        cancel: Option<Cancel>,
+        owner: Option<PrincipalKey>,
+        exchange: Exchange,
+        id: u64,
+        revision: Revision,
+    ) -> Self {
+        Self {
+            http: Arc::clone(http),
+            cancel,
+            owner,
+            exchange: Some(exchange),
+            decoder: SseDecoder::new(http.response_bytes().min(SSE_EVENT_BYTES_MAX)),
+            queue: VecDeque::new(),
+            inbox: Inbox::new(id),
+            revision,
+            bytes_read: 0,
+        }
+    }
+
+    pub(in crate::upstream) fn bytes_read(&self) -> usize {
+        self.bytes_read
+    }
+
+    /// The next event; the reply is the last.
+    pub(in crate::upstream) async fn next(&mut self, deadline: Deadline) -> Result<Event, Fault> {
+        loop {
+            while let Some(message) = self.queue.pop_front() {
+                if let Some(event) = self.meaning(message)? {
+                    return Ok(event);
+                }
+            }
+            match self.decoder.next_event() {
+                Some(event) if event.data.is_empty() => {}
+                Some(event) => self.queue.extend(wire::parse(&event.data, self.revision, self.http.depth())?),
+                None => self.read(deadline).await?,
+            }
+        }
+    }
+
+    async fn read(&mut self, deadline: Deadline) -> Result<(), Fault> {
+        let Some(exchange) = &mut self.exchange else { return Err(self.inbox.unanswered()) };
+        let until = deadline.capped(self.http.settings.limits.stream_idle);
+        let chunk = timeout_at(until.instant().into(), exchange.chunk()).await;
+        let chunk = chunk.map_err(|_| Fault::upstream(FaultKind::Timeout, "the stream fell silent or took too long"))??;
+        self.bytes_read = exchange.bytes_read();
+        let Some(chunk) = chunk else {
+            if let Some(exchange) = self.exchange.take() {
+                exchange.finish();
+            }
+            return Err(self.inbox.unanswered());
+        };
+        self.decoder.push(&chunk).map_err(|e| Fault::upstream(FaultKind::TooLarge, e.to_string()))
+    }
+
+    fn meaning(&mut self, message: Incoming) -> Result<Option<Event>, Fault> {
+        let name = self.http.name();
+        match self.inbox.sort(message, name, self.owner.as_ref(), &self.http.shared)? {
+            Meaning::Event(event) => {
+                if matches!(event, Event::Reply(_)) {
+                    self.finish();
+                }
+                Ok(Some(event))
+            }
+            Meaning::Question { id, method } => {
+                // Without a session the upstream may not ask, and there would be nowhere to answer.
+                match &self.cancel {
+                    Some(cancel) => self.http.reply_to(&cancel.session, &id, &method),
+                    None => self.http.shared.count_dropped(),
+                }
+                Ok(None)
+            }
+            Meaning::Nothing => Ok(None),
+        }
+    }
+
+    fn finish(&mut self) {
+        if let Some(cancel) = self.cancel.take() {
+            cancel.disarm();
+        }
+        if let Some(exchange) = self.exchange.take() {
+            exchange.finish();
+        }
+    }
+}
+
+impl fmt::Debug for HttpStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpStream").field("upstream", &self.http.name()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,27 @@
+//! The servers behind the gateway: connections, sessions, processes, and calls over them.
+//!
+//! Everything an upstream sends is hostile: bounded, parsed strictly, and an answer only if it has the id of the request.
+//! Nothing of a client's HTTP request can reach an upstream from here; a call needs a [`crate::policy::permit::Permit`].
+
+mod answer;
+mod breaker;
+mod endpoint;
+mod http;
+mod inbox;
+mod key;
+mod registry;
+mod settings;
+mod shared;
+mod stdio;
+mod table;
+mod wire;
+
+pub use answer::{Answer, Event};
+pub use endpoint::Upstream;
+pub use registry::{Registry, Unusable};
+pub use settings::{Credential, Transport, UpstreamLimits, UpstreamSettings};
+pub use shared::ListHook;
+pub use wire::Facts;
+
+#[cfg(test)]
+mod tests;

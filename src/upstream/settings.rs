@@ -1,0 +1,128 @@
+//! What an operator says about one upstream, checked.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderName;
+use secrecy::{ExposeSecret, SecretString};
+use subtle::ConstantTimeEq;
+use url::Url;
+
+use crate::net::DialPolicy;
+use crate::vocab::Revision;
+
+/// One upstream. Two equal settings mean the same upstream: its connections, sessions and processes outlive a reload.
+#[derive(Clone, Debug)]
+pub struct UpstreamSettings {
+    /// Its name, unique.
+    pub name: Arc<str>,
+    /// How it is reached.
+    pub transport: Transport,
+    /// What it is shown. Never anything of the client's.
+    pub credential: Credential,
+    /// Addresses that may be dialled.
+    pub dial: DialPolicy,
+    /// The longest a call may take, whatever the caller's deadline.
+    pub timeout: Duration,
+    /// One session or process for all principals, opened without client capabilities.
+    pub shared: bool,
+    /// Its bounds.
+    pub limits: UpstreamLimits,
+}
+
+/// How an upstream is reached.
+#[derive(Clone, Debug)]
+pub enum Transport {
+    /// Streamable HTTP.
+    Http {
+        /// The endpoint, http or https.
+        url: Url,
+        /// The revision to speak; `None` finds out.
+        dialect: Option<Revision>,
+    },
+    /// A child process that speaks over its standard input and output.
+    Stdio {
+        /// The program: a path, or a name looked up in `PATH`.
+        command: String,
+        /// Its arguments, never touched by a shell.
+        args: Vec<String>,
+        /// Its environment beside `PATH`, `HOME` and `LANG`.
+        env: Vec<(String, SecretString)>,
+        /// Where it runs; `None` is a new, empty directory.
+        cwd: Option<PathBuf>,
+    },
+}
+
+/// What an HTTP upstream is shown.
+#[derive(Clone, Debug)]
+pub enum Credential {
+    /// Nothing.
+    None,
+    /// `Authorization: Bearer …`
+    Bearer(SecretString),
+    /// A header of the operator's choice.
+    Header {
+        /// Its name.
+        name: HeaderName,
+        /// Its value.
+        value: SecretString,
+    },
+}
+
+/// Bounds of one upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamLimits {
+    /// Bytes of one answer, all its events together; also of one line of a process.
+    pub response_bytes: usize,
+    /// Nesting of one message.
+    pub depth: usize,
+    /// Sessions with this upstream, all principals together.
+    pub sessions_max: usize,
+    /// Processes of all upstreams together.
+    pub processes_max: usize,
+    /// Silence on a stream before it is given up.
+    pub stream_idle: Duration,
+    /// Where the empty directories of processes are made.
+    pub work_dir: PathBuf,
+}
+
+impl UpstreamSettings {
+    /// True if nothing differs. Secrets are compared in constant time.
+    pub fn same_as(&self, other: &Self) -> bool {
+        self.name == other.name
+            && self.transport.same_as(&other.transport)
+            && self.credential.same_as(&other.credential)
+            && (self.dial, self.timeout, self.shared) == (other.dial, other.timeout, other.shared)
+            && self.limits == other.limits
+    }
+}
+
+impl Transport {
+    fn same_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Http { url, dialect }, Self::Http { url: u, dialect: d }) => (url, dialect) == (u, d),
+            (Self::Stdio { command, args, env, cwd }, Self::Stdio { command: c, args: a, env: e, cwd: w }) => {
+                (command, args, cwd) == (c, a, w)
+                    && env.len() == e.len()
+                    && env.iter().zip(e).all(|(x, y)| x.0 == y.0 && same_secret(&x.1, &y.1))
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Credential {
+    fn same_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::None, Self::None) => true,
+            (Self::Bearer(a), Self::Bearer(b)) => same_secret(a, b),
+            (Self::Header { name, value }, Self::Header { name: n, value: v }) => name == n && same_secret(value, v),
+            _ => false,
+        }
+    }
+}
+
+fn same_secret(a: &SecretString, b: &SecretString) -> bool {
+    a.expose_secret().as_bytes().ct_eq(b.expose_secret().as_bytes()).into()
+}

@@ -1,0 +1,216 @@
+//! Upstreams that are child processes: small scripts that speak, and misspeak, the protocol.
+
+use super::*;
+use crate::vocab::FaultKind;
+
+/// What every script starts with. `handle` is given each request that is not the handshake.
+const SERVER: &str = r#"
+import sys, json, os, time
+def send(m):
+    sys.stdout.write((m if isinstance(m, str) else json.dumps(m)) + "\n"); sys.stdout.flush()
+def reply(m, **r): send({"jsonrpc": "2.0", "id": m["id"], "result": r})
+def serve(handle, era="legacy", log=None):
+    for line in sys.stdin:
+        if log: open(log, "a").write(line)
+        m = json.loads(line)
+        method = m.get("method")
+        if method == "server/discover":
+            if era == "modern": reply(m, resultType="complete", supportedVersions=["2026-07-28"], capabilities={"tools": {}})
+            elif era == "exits": sys.exit(1)
+            elif era == "legacy": send({"jsonrpc": "2.0", "id": m["id"], "error": {"code": -32601, "message": "no"}})
+        elif method == "initialize":
+            reply(m, protocolVersion="2025-11-25", capabilities={"tools": {}}, serverInfo={"name": "x", "version": "1"})
+        elif method == "tools/call":
+            handle(m, m["params"]["name"])
+"#;
+
+const PLAIN: &str = r#"
+def handle(m, name):
+    if name == "pid": reply(m, pid=os.getpid())
+    elif name == "env": reply(m, env=sorted(os.environ), cwd=os.listdir("."), home=os.environ["HOME"] == os.getcwd())
+    elif name == "die": sys.exit(3)
+    elif name == "hang": pass
+    elif name == "junk":
+        send("hello, I am a banner"); send('{"jsonrpc":"2.0","id":9999,"result":{}}'); reply(m, ok=1)
+    elif name == "long": send("x" * 1000000)
+    elif name == "flood":
+        for i in range(2000): send({"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": m["id"], "progress": i}})
+        reply(m, ok=1)
+    elif name == "list":
+        send({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}); reply(m, ok=1)
+    elif name == "ask":
+        send({"jsonrpc": "2.0", "id": "q", "method": "roots/list"})
+        a = json.loads(sys.stdin.readline()); reply(m, code=a["error"]["code"], id=a["id"])
+    elif name == "count": reply(m, arguments=m["params"].get("arguments"))
+"#;
+
+fn script(era: &str, log: Option<&std::path::Path>) -> UpstreamSettings {
+    let log = log.map_or("None".to_owned(), |path| format!("{path:?}"));
+    let text = format!("{SERVER}{PLAIN}\nserve(handle, era={era:?}, log={log})\n");
+    let env = vec![("TOKEN".to_owned(), "s3cret".to_owned().into())];
+    settings(Transport::Stdio { command: python(), args: vec!["-c".to_owned(), text], env, cwd: None })
+}
+
+/// The interpreter itself: what is in `PATH` may be a wrapper with an environment of its own.
+fn python() -> String {
+    static PATH: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+        let out = std::process::Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output().unwrap();
+        String::from_utf8(out.stdout).unwrap().trim().to_owned()
+    });
+    PATH.clone()
+}
+
+#[tokio::test]
+async fn each_owner_has_a_process_of_each_era() {
+    for (era, revision) in
+        [("modern", Revision::V2026_07_28), ("legacy", Revision::V2025_11_25), ("exits", Revision::V2025_11_25)]
+    {
+        let (registry, upstream, _) = registry(script(era, None));
+        let facts = upstream.ready(&who("a"), &RawJson::of_static("{}"), &list_permit(), soon()).await.unwrap();
+        assert_eq!((facts.revision, facts.capabilities.tools), (revision, true), "{era}");
+        let (a, b) = tokio::join!(call(&upstream, "a", "pid"), call(&upstream, "b", "pid"));
+        assert_ne!(a.as_ref().unwrap(), &b.unwrap());
+        assert_eq!(a.unwrap(), call(&upstream, "a", "pid").await.unwrap(), "{era}");
+        registry.shutdown(soon()).await;
+    }
+}
+
+#[tokio::test]
+async fn silence_on_discovery_leads_to_initialize() {
+    let mut settings = script("silent", None);
+    settings.timeout = Duration::from_secs(3);
+    let (registry, upstream, _) = registry(settings);
+    let facts = upstream.ready(&who("a"), &RawJson::of_static("{}"), &list_permit(), soon()).await.unwrap();
+    assert_eq!(facts.revision, Revision::V2025_11_25);
+    registry.shutdown(soon()).await;
+}
+
+#[tokio::test]
+async fn a_process_sees_nothing_of_our_environment() {
+    let (registry, upstream, _) = registry(script("modern", None));
+    let got = call(&upstream, "a", "env").await.unwrap();
+    assert_eq!(got, r#""env":["HOME", "LANG", "PATH", "TOKEN"],"cwd":[],"home":true"#);
+    registry.shutdown(soon()).await;
+}
+
+#[tokio::test]
+async fn a_shared_process_is_one() {
+    let mut settings = script("legacy", None);
+    settings.shared = true;
+    let (registry, upstream, lists) = registry(settings);
+    assert_eq!(call(&upstream, "a", "pid").await.unwrap(), call(&upstream, "b", "pid").await.unwrap());
+    call(&upstream, "a", "list").await.unwrap();
+    assert_eq!(*lists.lock(), ["u None Tools"]);
+    registry.shutdown(soon()).await;
+}
+
+#[tokio::test]
+async fn misbehaviour_is_a_fault_and_the_next_call_has_a_new_process() {
+    let (registry, upstream, lists) = registry(script("modern", None));
+    assert_eq!(call(&upstream, "a", "junk").await.unwrap(), r#""ok":1"#);
+    assert_eq!(call(&upstream, "a", "list").await.unwrap(), r#""ok":1"#);
+    assert_eq!(*lists.lock(), [r#"u Some("a") Tools"#]);
+    let before = call(&upstream, "a", "pid").await.unwrap();
+    let hanging = upstream.call(permit("hang"), &who("a"), tool("hang"), soon()).await.unwrap();
+    for (name, kind) in [("die", FaultKind::Unreachable), ("long", FaultKind::TooLarge)] {
+        assert_eq!(call(&upstream, "a", name).await.unwrap_err().kind, kind, "{name}");
+    }
+    let mut hanging = hanging;
+    assert_eq!(finish(&mut hanging).await.unwrap_err().kind, FaultKind::Unreachable);
+    let after = call(&upstream, "a", "pid").await.unwrap();
+    assert_ne!(before, after);
+    // Nobody reads while 2000 events come: that call is lost, the process and the other calls are not.
+    let mut slow = upstream.call(permit("flood"), &who("a"), tool("flood"), soon()).await.unwrap();
+    assert_eq!(call(&upstream, "a", "pid").await.unwrap(), after);
+    assert_eq!(finish(&mut slow).await.unwrap_err().kind, FaultKind::Exhausted);
+    registry.shutdown(soon()).await;
+}
+
+#[tokio::test]
+async fn a_question_is_refused_and_the_call_goes_on() {
+    let (registry, upstream, _) = registry(script("legacy", None));
+    assert_eq!(call(&upstream, "a", "ask").await.unwrap(), r#""code":-32601,"id":"q""#);
+    registry.shutdown(soon()).await;
+}
+
+#[tokio::test]
+async fn dropping_an_answer_cancels_by_notification() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let (registry, upstream, _) = registry(script("modern", Some(&log)));
+    let answer = upstream.call(permit("hang"), &who("a"), tool("hang"), soon()).await.unwrap();
+    drop(answer);
+    let text = || std::fs::read_to_string(&log).unwrap_or_default();
+    assert!(within_2s(|| text().contains("notifications/cancelled")).await, "{}", text());
+    let id = text().lines().find(|l| l.contains("tools/call")).unwrap().split_once("\"id\":").unwrap().1.chars().next().unwrap();
+    assert!(text().contains(&format!("\"requestId\":{id}")));
+    registry.shutdown(soon()).await;
+}
+
+#[tokio::test]
+async fn arguments_cannot_smuggle_a_second_message() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let (registry, upstream, _) = registry(script("modern", Some(&log)));
+    let inner = r#"{"jsonrpc":"2.0","id":77,"method":"tools/call","params":{"name":"die"}}"#;
+    for end in ["\n", "\r\n", "\r"] {
+        let text = format!("{{\"x\":[{end}{inner}{end}]}}");
+        let mut out = tool("count");
+        out.arguments = Some(RawJson::parse(text.into(), 32).unwrap());
+        let mut answer = upstream.call(permit("count"), &who("a"), out, soon()).await.unwrap();
+        assert!(finish(&mut answer).await.unwrap().contains("\"die\""));
+    }
+    let text = std::fs::read_to_string(&log).unwrap();
+    // Discovery and three calls, each a line of its own and nothing else.
+    assert_eq!(text.lines().count(), 4, "{text}");
+    registry.shutdown(soon()).await;
+}
+
+#[tokio::test]
+async fn processes_are_bounded_and_idle_ones_make_room() {
+    let mut settings = script("modern", None);
+    settings.limits.processes_max = 1;
+    let (registry, upstream, _) = registry(settings);
+    let a = call(&upstream, "a", "pid").await.unwrap();
+    let b = call(&upstream, "b", "pid").await.unwrap();
+    assert_ne!(a, b);
+    let busy = upstream.call(permit("hang"), &who("b"), tool("hang"), soon()).await.unwrap();
+    assert_eq!(call(&upstream, "c", "pid").await.unwrap_err().kind, FaultKind::Exhausted);
+    drop(busy);
+    assert_ne!(call(&upstream, "c", "pid").await.unwrap(), b);
+    registry.shutdown(soon()).await;
+}
+
+#[tokio::test]
+async fn shutdown_ends_the_whole_group_and_removes_its_directory() {
+    // Ignores the closed input and SIGTERM, and has a child of its own.
+    let text = format!(
+        "{SERVER}\nimport signal, subprocess\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n\
+         child = subprocess.Popen(['sleep', '600'])\n\
+         def handle(m, name): reply(m, pid=os.getpid(), child=child.pid, dir=os.getcwd())\n\
+         serve(handle, era='modern')\ntime.sleep(600)\n"
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let transport = Transport::Stdio { command: python(), args: vec!["-c".to_owned(), text], env: Vec::new(), cwd: None };
+    let mut settings = settings(transport);
+    settings.limits.work_dir = dir.path().join("work");
+    let (registry, upstream, _) = registry(settings);
+    let got = call(&upstream, "a", "t").await.unwrap();
+    let number = |key: &str| got.split_once(key).unwrap().1.split(',').next().unwrap().to_owned();
+    let alive = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|s| !s.contains(") Z "));
+    let (pid, child) = (number("\"pid\":"), number("\"child\":"));
+    assert!(alive(&pid) && alive(&child));
+    registry.shutdown(Deadline::after(Duration::from_secs(8))).await;
+    assert!(within_2s(|| !alive(&pid) && !alive(&child)).await);
+    assert_eq!(std::fs::read_dir(dir.path().join("work")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_program_that_cannot_start_or_speak_is_unreachable() {
+    for (command, args) in [("/does/not/exist", vec![]), ("false", vec![]), ("sh", vec!["-c".to_owned(), "exit 3".to_owned()])] {
+        let transport = Transport::Stdio { command: command.to_owned(), args, env: Vec::new(), cwd: None };
+        let (registry, upstream, _) = registry(settings(transport));
+        assert_eq!(call(&upstream, "a", "t").await.unwrap_err().kind, FaultKind::Unreachable, "{command}");
+        registry.shutdown(soon()).await;
+    }
+}

@@ -1,0 +1,114 @@
+//! The few messages an upstream client needs, and what their answers mean. The only place here that names dialects.
+
+use bytes::Bytes;
+
+use crate::mcp::dialect::{self, Answer, ClientNotification, incoming};
+use crate::mcp::{Incoming, Lowered, Method, Outgoing, RawId, RawJson, Reply, ResultBody, ServerCapabilities, codes};
+use crate::vocab::{Fault, FaultKind, Revision};
+
+/// What is known of an upstream (or of one session with it).
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The revision it is spoken to in.
+    pub revision: Revision,
+    /// What it says it can do.
+    pub capabilities: ServerCapabilities,
+}
+
+/// The newest revision, which has no handshake.
+pub(super) const STATELESS: Revision = Revision::V2026_07_28;
+
+/// Error codes only revisions without a handshake have.
+const STATELESS_CODES: [i64; 3] = [codes::HEADER_MISMATCH, codes::MISSING_CAPABILITY, codes::UNSUPPORTED_VERSION];
+
+pub(super) fn discover(id: u64, capabilities: &RawJson) -> Lowered {
+    let out = Outgoing { client_capabilities: capabilities.clone(), ..Outgoing::new(Method::Discover) };
+    dialect::lower_request(STATELESS, &out, id)
+}
+
+pub(super) fn initialize(revision: Revision, id: u64, capabilities: &RawJson) -> Lowered {
+    dialect::lower_initialize(revision, id, capabilities)
+}
+
+pub(super) fn initialized(revision: Revision) -> Lowered {
+    dialect::lower_notification(revision, ClientNotification::Initialized)
+}
+
+pub(super) fn cancelled(revision: Revision, id: u64) -> Lowered {
+    dialect::lower_notification(revision, ClientNotification::Cancelled { request_id: id })
+}
+
+pub(super) fn parse(bytes: &Bytes, revision: Revision, depth_max: usize) -> Result<Vec<Incoming>, Fault> {
+    incoming::parse(bytes, revision, depth_max).map_err(|e| Fault::upstream(FaultKind::Malformed, e.to_string()))
+}
+
+/// Our answer to a request of an upstream. A ping is answered, everything else refused, so that no upstream waits for ever.
+/// The only place that decides what an upstream may ask.
+pub(super) fn answer(revision: Revision, id: &RawId, method: &str) -> Lowered {
+    let answer = if method == "ping" { Answer::Empty } else { Answer::MethodNotFound };
+    dialect::lower_answer(revision, id, &answer)
+}
+
+/// What a reply to `server/discover` says.
+#[derive(Debug)]
+pub(super) enum Discovered {
+    /// No handshake wanted.
+    Stateless(Facts),
+    /// A handshake wanted.
+    Sessions,
+}
+
+/// Reads a reply to `server/discover`. Any error that only newer revisions know is the upstream's own refusal; every other
+/// error is what a server that never heard of the method says.
+pub(super) fn discovered(reply: &Reply) -> Result<Discovered, Fault> {
+    match reply {
+        Reply::Result(body) => read_discovered(body),
+        Reply::Error(error) if STATELESS_CODES.contains(&error.code) => {
+            let older = error.data.as_ref().is_some_and(names_older);
+            if older {
+                Ok(Discovered::Sessions)
+            } else {
+                Err(malformed("refuses server/discover, and every revision known here"))
+            }
+        }
+        Reply::Error(_) => Ok(Discovered::Sessions),
+    }
+}
+
+fn read_discovered(body: &ResultBody) -> Result<Discovered, Fault> {
+    let (versions, capabilities) = dialect::parse_discover_result(body);
+    let known: Vec<Revision> = versions.iter().filter_map(|v| Revision::parse(v)).collect();
+    if known.contains(&STATELESS) {
+        return Ok(Discovered::Stateless(Facts { revision: STATELESS, capabilities }));
+    }
+    if known.is_empty() { Err(malformed("speaks no revision known here")) } else { Ok(Discovered::Sessions) }
+}
+
+/// True if `data.supported` of a -32022 names a revision with sessions.
+fn names_older(data: &RawJson) -> bool {
+    let mut older = false;
+    let read = data.scanner().object(|scan, key| {
+        if key != "supported" {
+            return scan.value().map(|_| ());
+        }
+        scan.array(|scan| scan.string().map(|v| older |= Revision::parse(&v).is_some_and(|r| r < STATELESS))).map(|_| ())
+    });
+    read.is_ok() && older
+}
+
+/// Reads a reply to `initialize`. The upstream may offer another revision than `asked`, if it is one with sessions; a pinned
+/// one must be kept to.
+pub(super) fn initialized_as(reply: &Reply, asked: Revision, pinned: bool) -> Result<Facts, Fault> {
+    let Reply::Result(body) = reply else {
+        return Err(Fault::upstream(FaultKind::Failed, "refuses initialize"));
+    };
+    let (offered, capabilities) = dialect::parse_initialize_result(body);
+    let offered = offered.filter(|r| if pinned { *r == asked } else { *r <= Revision::NEWEST_WITH_SESSIONS });
+    let revision = offered.ok_or_else(|| malformed("offers a revision that is not spoken here"))?;
+    Ok(Facts { revision, capabilities })
+}
+
+/// The upstream broke the protocol.
+pub(super) fn malformed(detail: &str) -> Fault {
+    Fault::upstream(FaultKind::Malformed, detail)
+}
