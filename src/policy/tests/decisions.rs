@@ -71,6 +71,30 @@ fn a_path_that_leaves_its_directory_is_simply_not_allowed() {
 }
 
 #[test]
+fn numbers_of_a_policy_keep_every_digit() {
+    for (value, argument, expect) in [
+        ("9007199254740993", "9007199254740993", Allowed),
+        ("9007199254740993", "9007199254740992", NoRule),
+        ("12345678901234567890123", "12345678901234567890123.0", Allowed),
+        ("12345678901234567890123", "12345678901234567890124", NoRule),
+        ("-0.10", "-1e-1", Allowed),
+        ("0.1", "0.1000000000000000055", NoRule),
+        ("'1'", "1", NoRule),
+        ("no", "\"no\"", Allowed),
+        ("false", "false", Allowed),
+        ("null", "null", Allowed),
+        ("[1, { a: 2 }]", "[1.0, {\"a\": 2}]", Allowed),
+    ] {
+        let set = set(&format!(
+            "version: 1\nrules:\n- id: r\n  effect: allow\n  principals: [any]\n  tools: [x__y]\n  classes: [destructive]\n  \
+             arguments: {{ /n: {{ equals: {value} }} }}\n"
+        ));
+        let got = call(&set, &alice(&[]), "x__y", &format!("{{\"n\": {argument}}}"));
+        assert_eq!(got.reason(), expect, "{value} {argument}");
+    }
+}
+
+#[test]
 fn denies_win_and_doubt_counts_as_deny() {
     check(&["eng"], "files__read_file", r#"{"path":"/etc/passwd"}"#, RuleDenied, &["never-etc"]);
     check(&["eng"], "files__read_file", r#"{"path":"//etc/passwd"}"#, Indeterminate, &["never-etc"]);

@@ -70,3 +70,13 @@ fn reading_lists_needs_no_evidence() {
     assert_eq!((permit.upstream(), permit.name(), permit.is_for_lists()), ("x", "x", true));
     assert!(decide_list(&set, &alice(&[]), "y").permit(Evidence::default()).is_err());
 }
+
+#[test]
+fn everything_may_cross_threads() {
+    fn crosses<T: Send + Sync + 'static>() {}
+    crosses::<PolicySet>();
+    crosses::<Subject>();
+    crosses::<Decision>();
+    crosses::<Permit>();
+    crosses::<Evidence>();
+}

@@ -127,6 +127,7 @@ fn arguments_and_requirements() {
     check(&limit("calls: 1, per: 2y, by: []"), "rules[0].require.limit[0].per", "length of time");
     check(&limit("concurrent: 1"), "rules[0].require.limit[0].by", "required");
     check(&limit("concurrent: 1, by: [person]"), "rules[0].require.limit[0].by[0]", "no such word");
+    check(&with("require: {}"), "rules[0].require", "no requirement");
     check(&with("require: { scope: 'a b' }"), "rules[0].require.scope", "not a scope");
     check(&with("capabilities: ['x:sampling'], classes: [read]"), "rules[0].classes", "of their own");
     check(
