@@ -62,6 +62,26 @@ pub fn load(path: &Path) -> Result<Loaded, Vec<Problem>> {
     }
 }
 
+/// A config and its policies, found good.
+#[derive(Debug)]
+pub struct Checked {
+    /// The config.
+    pub config: Config,
+    /// Digest of the compiled policy set.
+    pub policy: String,
+    /// What is allowed but worth a second look.
+    pub warnings: Vec<Problem>,
+}
+
+/// [`load`], and what an operator wants to know about the result.
+///
+/// # Errors
+/// As [`load`].
+pub fn check(path: &Path) -> Result<Checked, Vec<Problem>> {
+    let Loaded { config, policy } = load(path)?;
+    Ok(Checked { config, policy: policy.digest().to_string(), warnings: policy.warnings().to_vec() })
+}
+
 fn read(file: &Path) -> Result<String, String> {
     let size = fs::metadata(file).map_err(|error| error.to_string())?.len();
     if size > CONFIG_FILE_BYTES_MAX {

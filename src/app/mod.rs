@@ -4,7 +4,7 @@ mod load;
 mod reload;
 mod start;
 
-pub use load::{Loaded, load};
+pub use load::{Checked, Loaded, check, load};
 pub use start::{Running, StartError, start};
 
 use std::io::Write as _;

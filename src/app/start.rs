@@ -49,6 +49,21 @@ pub enum StartError {
     Other(String),
 }
 
+impl StartError {
+    /// The mistakes in config or policies, if that was it.
+    pub fn problems(&self) -> &[Problem] {
+        match self {
+            Self::Config(problems) => problems,
+            _ => &[],
+        }
+    }
+
+    /// Whether the operator can mend it: files, addresses, permissions.
+    pub fn is_input(&self) -> bool {
+        matches!(self, Self::Config(_) | Self::Io(_) | Self::Other(_))
+    }
+}
+
 /// A gateway that serves.
 pub struct Running {
     mcp: String,

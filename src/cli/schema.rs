@@ -3,12 +3,12 @@
 use super::args::SchemaOf;
 use super::exit::{Exit, Failure};
 use super::out::Out;
-use crate::{app, config};
+use crate::config;
 
 pub(super) fn run(of: SchemaOf, out: &mut Out) -> Result<Exit, Failure> {
     let schema = match of {
         SchemaOf::Config => config::schema(),
-        SchemaOf::Policy => app::policy_schema(),
+        SchemaOf::Policy => crate::policy::schema(),
         SchemaOf::Cases => return Err(Failure::not_built("schema cases")),
         SchemaOf::Audit => return Err(Failure::not_built("schema audit")),
     };

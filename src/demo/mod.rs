@@ -16,7 +16,6 @@ use std::path::PathBuf;
 pub use server::{NotesServer, serve_notes};
 
 use crate::app::{self, StartError};
-use crate::config;
 use crate::identity::dev::DevIssuer;
 use crate::vocab::Problem;
 use place::Place;
@@ -97,10 +96,11 @@ pub fn run(options: &Options, out: &mut dyn Write) -> Result<(), DemoError> {
 
 async fn gateway(options: &Options, place: &Place, screen: &mut Screen<'_>) -> Result<(), DemoError> {
     let stop = Stop::listen()?;
-    let config = config::load(&place.config()).map_err(DemoError::Problems)?;
+    let loaded = app::load(&place.config()).map_err(DemoError::Problems)?;
+    let config = &loaded.config;
     let audit = config.audit.file.clone();
     let issuer = DevIssuer::open_or_create(&config.data_dir).map_err(|error| DemoError::fault("the issuer", error))?;
-    let running = app::start(config).await?;
+    let running = app::start(loaded).await?;
     let walk = async {
         let ca = running.ca_path().ok_or_else(|| DemoError::fault("the gateway", "has no CA of its own"))?;
         let origin = running.mcp_url();
