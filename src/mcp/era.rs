@@ -43,6 +43,24 @@ pub fn decide(headers: &McpHeaders<'_>, message: &Message, floor: Revision) -> R
     era.map_err(|error| error.with_id(message.id.as_ref()))
 }
 
+/// Decides the era of an array of messages, which exists inside sessions of 2025-03-26 only and never holds a handshake.
+/// Whether the session is of that revision is the caller's to check where no header says so.
+///
+/// # Errors
+/// As [`decide`] for any of its messages, without an id; -32600 where there are no arrays.
+pub fn decide_batch(headers: &McpHeaders<'_>, messages: &[Message], floor: Revision) -> Result<Era, ProtocolError> {
+    for message in messages {
+        match decide(headers, message, floor).map_err(|error| ProtocolError { id: None, ..error })? {
+            Era::Session { header: None | Some(Revision::V2025_03_26) } => {}
+            _ => return Err(ProtocolError::invalid_request("Batches do not exist here")),
+        }
+    }
+    if floor > Revision::V2025_03_26 || messages.is_empty() {
+        return Err(ProtocolError::invalid_request("Batches do not exist here"));
+    }
+    Ok(Era::Session { header: headers.version.and_then(Revision::parse) })
+}
+
 /// The revision a handshake settles on: the one asked for where it is served, else the newest that has sessions.
 pub fn negotiate(requested: &str, floor: Revision) -> Revision {
     let served = |r: &Revision| (floor..=Revision::NEWEST_WITH_SESSIONS).contains(r);
@@ -177,6 +195,29 @@ mod tests {
         assert_eq!(negotiate("2025-03-26", Revision::V2025_03_26), Revision::V2025_03_26);
         assert_eq!(negotiate("2025-03-26", Revision::V2025_06_18), Revision::V2025_11_25);
         assert_eq!(negotiate("x", Revision::V2025_03_26), Revision::V2025_11_25);
+    }
+
+    #[test]
+    fn batches_exist_in_one_revision() {
+        let low = Revision::V2025_03_26;
+        let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+        let initialize = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-03-26"}}"#;
+        let modern = request("tools/list", META);
+        for (version, session, floor, body, expect) in [
+            (None, Some("s"), low, ping, Ok(Era::Session { header: None })),
+            (Some("2025-03-26"), Some("s"), low, ping, Ok(Era::Session { header: Some(low) })),
+            (Some("2025-06-18"), Some("s"), low, ping, Err(-32600)),
+            (None, Some("s"), Revision::V2025_06_18, ping, Err(-32600)),
+            (None, None, low, ping, Err(-32020)),
+            (None, Some("s"), low, initialize, Err(-32600)),
+            (Some("2026-07-28"), None, low, modern.as_str(), Err(-32600)),
+        ] {
+            let Body::Batch(messages) = decode(&Bytes::from(format!("[{ping},{body}]")), 16).unwrap() else { panic!() };
+            let headers = McpHeaders { version, session, ..McpHeaders::default() };
+            let got = decide_batch(&headers, &messages[1..], floor);
+            assert_eq!(got.as_ref().map_err(|e| e.code).copied(), expect, "{version:?} {session:?} {floor} {body}");
+            assert_eq!(got.err().and_then(|e| e.id), None);
+        }
     }
 
     #[test]

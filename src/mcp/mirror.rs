@@ -88,7 +88,10 @@ pub fn values(mirrors: &[Mirror], arguments: Option<&RawJson>) -> Vec<(HeaderNam
         let Some(value) = arguments.and_then(|a| at(a, &mirror.path)) else { continue };
         let name = HeaderName::try_from(format!("{PARAM_PREFIX}{}", mirror.header_suffix));
         if let (Ok(name), Some(text)) = (name, text_of(&value)) {
-            headers.push((name, encode_value(&text)));
+            let mut value = encode_value(&text);
+            // An argument: kept out of debug output and compression tables.
+            value.set_sensitive(true);
+            headers.push((name, value));
         }
     }
     headers

@@ -95,6 +95,7 @@ fn finish(draft: Draft, dialect: &Dialect) -> Result<Incoming, JsonError> {
 fn result(scan: &mut Scanner<'_>, buffer: &Bytes, dialect: &Dialect) -> Result<ResultBody, JsonError> {
     let modern = dialect.context == Context::Request;
     let mut body = ResultBody::default();
+    let mut ttl = None;
     scan.object(|scan, key| {
         match key.as_ref() {
             "_meta" => meta(scan, buffer, &mut body)?,
@@ -102,7 +103,7 @@ fn result(scan: &mut Scanner<'_>, buffer: &Bytes, dialect: &Dialect) -> Result<R
                 scan.value()?;
             }
             "resultType" => body.kind = kind(scan)?,
-            "ttlMs" => body.ttl_ms = scan.value()?.parse().ok(),
+            "ttlMs" => ttl = Some((RawJson::of_key(buffer, key), RawJson::of_span(buffer, scan.value()?))),
             "cacheScope" => body.public = scan.value()? == "\"public\"",
             _ => {
                 let token = RawJson::of_key(buffer, key);
@@ -111,6 +112,12 @@ fn result(scan: &mut Scanner<'_>, buffer: &Bytes, dialect: &Dialect) -> Result<R
         }
         Ok(())
     })?;
+    // A task has a `ttlMs` too, and there it is the task's own.
+    if body.member("taskId").is_some() {
+        body.members.extend(ttl);
+    } else {
+        body.ttl_ms = ttl.and_then(|(_, value)| value.as_str().parse().ok());
+    }
     let empty = body.member("inputRequests").is_none() && body.member("requestState").is_none();
     if body.kind == ResultKind::InputRequired && empty {
         return Err(JsonError::Shape("input is required but nothing is asked"));

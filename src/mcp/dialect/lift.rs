@@ -54,12 +54,11 @@ pub fn lift_request(revision: Revision, message: Message) -> Result<Operation, P
         params: Params::default(),
     };
     match dialect.context {
-        Context::Session => {
-            (params.input_responses, params.request_state) = (None, None);
-        }
+        Context::Session => (params.input_responses, params.request_state) = (None, None),
         Context::Request => {
-            if !asks_back(method) && (params.input_responses.is_some() || params.request_state.is_some()) {
-                return Err(refuse(ProtocolError::invalid_params("This method takes no input responses")));
+            if !asks_back(method) {
+                params.request_state = None;
+                params.input_responses.take_if(|_| method != Method::TasksUpdate);
             }
             operation.client_capabilities = params.meta.client_capabilities.clone();
             operation.log_level = match params.meta.log_level.as_deref() {
@@ -74,7 +73,7 @@ pub fn lift_request(revision: Revision, message: Message) -> Result<Operation, P
 
 const BAD_LEVEL: ProtocolError = ProtocolError::invalid_params("Unknown log level");
 
-/// Methods whose results may ask for input.
+/// Methods whose results may ask for input, so that a retry may bring it.
 fn asks_back(method: Method) -> bool {
     matches!(method, Method::ToolsCall | Method::PromptsGet | Method::ResourcesRead)
 }

@@ -79,3 +79,8 @@ pub fn of(revision: Revision) -> &'static Dialect {
         Revision::V2026_07_28 => &v2026_07_28::DIALECT,
     }
 }
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod transcripts;

@@ -27,7 +27,11 @@ pub enum Kind {
 impl Kind {
     /// The kind of a value that was already validated.
     pub fn of(raw: &str) -> Option<Self> {
-        Some(match raw.as_bytes().first()? {
+        raw.bytes().next().and_then(Self::of_byte)
+    }
+
+    fn of_byte(first: u8) -> Option<Self> {
+        Some(match first {
             b'{' => Self::Object,
             b'[' => Self::Array,
             b'"' => Self::String,
@@ -75,7 +79,7 @@ impl<'a> Scanner<'a> {
     /// [`JsonError::Syntax`] at the end or on a byte that starts no value.
     pub fn peek(&mut self) -> Result<Kind, JsonError> {
         self.space();
-        self.text.get(self.at..).and_then(Kind::of).ok_or_else(|| self.syntax())
+        self.byte().and_then(Kind::of_byte).ok_or_else(|| self.syntax())
     }
 
     /// Reads an object. `member` gets each key, unescaped, and must consume the value. Returns the whole span.
@@ -197,6 +201,9 @@ impl<'a> Scanner<'a> {
             set.insert(key);
             *seen = Some(set);
         } else {
+            if self.keys.capacity() == 0 {
+                self.keys.reserve(2 * PAIRWISE_KEYS_MAX);
+            }
             self.keys.push(key);
         }
         Ok(())

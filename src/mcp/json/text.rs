@@ -8,12 +8,18 @@ use super::JsonError;
 pub(super) fn scan_string(bytes: &[u8], mut at: usize) -> Result<usize, JsonError> {
     loop {
         let rest = bytes.get(at..).unwrap_or_default();
-        let stop = rest.iter().position(|b| matches!(b, b'"' | b'\\' | 0..=0x1f));
-        at += stop.ok_or(JsonError::Syntax { at: bytes.len() })?;
+        let stop = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+        let run = rest.get(..stop).unwrap_or_default();
+        // Without an early exit this is done many bytes at a time.
+        if run.iter().fold(false, |found, b| found | (*b < 0x20)) {
+            let control = run.iter().position(|b| *b < 0x20).unwrap_or(0);
+            return Err(JsonError::Syntax { at: at + control });
+        }
+        at += stop;
         match bytes.get(at) {
             Some(b'"') => return Ok(at + 1),
-            Some(b'\\') => at = scan_escape(bytes, at)?,
-            _ => return Err(JsonError::Syntax { at }),
+            Some(_) => at = scan_escape(bytes, at)?,
+            None => return Err(JsonError::Syntax { at }),
         }
     }
 }
