@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::path::hostile_uri;
 use crate::mcp::RawJson;
 use crate::vocab::Class;
 
@@ -67,6 +68,14 @@ impl<'a> Kind<'a> {
         match self {
             Self::Tool { arguments, .. } | Self::Prompt { arguments, .. } => *arguments,
             Self::Resource { .. } => None,
+        }
+    }
+
+    /// A resource whose URI readers could disagree about. It is refused before any rule is asked, and hidden from lists.
+    pub(super) fn is_hostile(&self) -> bool {
+        match self {
+            Self::Resource { uri } => hostile_uri(uri.split_once("__").map_or(uri, |(_, uri)| uri)),
+            Self::Tool { .. } | Self::Prompt { .. } => false,
         }
     }
 

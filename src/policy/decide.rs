@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use super::asked::{Asked, Family, Kind, Subject as Operation, upstream_of};
+use super::asked::{Asked, Family, Kind, Subject as Operation};
 use super::decision::{Decision, Effect};
-use super::path::hostile_uri;
 use super::rule::{Arguments, Rule};
 use super::set::{PolicySet, Subject};
 use super::tri::Tri;
@@ -41,8 +40,7 @@ pub(super) type About<'s> = &'s dyn Fn(usize, &Rule) -> bool;
 
 fn evaluate(set: &PolicySet, about: About<'_>, who: &Principal, asked: &Asked<'_>) -> Decision {
     let kind = &asked.kind;
-    let hostile = matches!(kind, Kind::Resource { uri } if hostile_uri(bare(uri)));
-    if !asked.known || hostile {
+    if !asked.known || kind.is_hostile() {
         return conclude(set, kind, Reason::UnknownName, Vec::new());
     }
     let found = Found::by(set, about, kind);
@@ -119,9 +117,4 @@ fn conclude(set: &PolicySet, kind: &Kind<'_>, reason: Reason, rules: Vec<&Rule>)
         policy: set.digest().clone(),
         operation: Operation { family: kind.family(), name: kind.name().into(), class: kind.class() },
     }
-}
-
-/// The URI inside `upstream__URI`.
-fn bare(full: &str) -> &str {
-    full.get(upstream_of(full).len()..).map_or(full, |rest| rest.strip_prefix("__").unwrap_or(full))
 }

@@ -78,6 +78,21 @@ impl Literal {
         }
     }
 
+    /// This map with `value` added where `names` lead; `None` if something else stands in the way.
+    pub(super) fn with(&self, names: &[&str], value: &Self) -> Option<Self> {
+        let Self::Map(members) = self else { return None };
+        let (name, deeper) = names.split_first()?;
+        let mut members = members.clone();
+        let child = match (members.get(*name), deeper) {
+            (None, []) => value.clone(),
+            (None, deeper) => Self::Map(BTreeMap::new()).with(deeper, value)?,
+            (Some(_), []) => return None,
+            (Some(child), deeper) => child.with(deeper, value)?,
+        };
+        members.insert((*name).into(), child);
+        Some(Self::Map(members))
+    }
+
     /// The value as JSON, in its one canonical spelling.
     pub(super) fn to_json(&self) -> String {
         let mut out = Vec::new();

@@ -64,6 +64,18 @@ impl Pointer {
         self.steps.contains(&Step::Deep)
     }
 
+    /// The names on the way, if it leads through objects only, to one place.
+    pub(super) fn names(&self) -> Option<Vec<&str>> {
+        let mut names = Vec::with_capacity(self.steps.len());
+        for step in &self.steps {
+            match step {
+                Step::Name(name) if index(name).is_none() => names.push(&**name),
+                Step::Name(_) | Step::Each | Step::Deep => return None,
+            }
+        }
+        Some(names).filter(|names| !names.is_empty())
+    }
+
     /// Calls `found` for everything selected; a value reached on two ways counts twice.
     pub(super) fn select<'t>(&self, tree: &'t Tree<'_>, found: &mut dyn FnMut(Selected<'t>)) {
         walk(tree, 0, &self.steps, found);

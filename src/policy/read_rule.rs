@@ -12,7 +12,7 @@ use super::read_terms::{read_arguments, read_limits, read_scopes};
 use super::report::{Fields, Report, key_path};
 use super::rule::{Capability, Classes, Targets};
 use super::who::{ANONYMOUS, KEY_PREFIX, Who};
-use super::yaml::{Node, Place};
+use super::yaml::{Node, Place, Value};
 use crate::vocab::Class;
 
 /// A rule whose groups are not looked up yet.
@@ -189,6 +189,9 @@ fn read_require(report: &mut Report<'_>, fields: &Fields<'_>, path: &str) -> Req
     let path = key_path(path, "require");
     let Some(node) = fields.get("require") else { return Requirements::default() };
     let Some(fields) = report.fields(node, &path, REQUIRE_KEYS, REQUIRE_KEYS_LATER) else { return Requirements::default() };
+    if matches!(&node.value, Value::Map(entries) if entries.is_empty()) {
+        report.wrong(node, &path, "no requirement", format!("one of: {}", REQUIRE_KEYS.join(", ")));
+    }
     let scopes = fields.get("scope").map(|node| read_scopes(report, node, &key_path(&path, "scope")));
     let limits = fields.get("limit").map(|node| read_limits(report, node, &key_path(&path, "limit")));
     (scopes.unwrap_or_default(), limits.unwrap_or_default())

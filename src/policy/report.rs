@@ -183,11 +183,11 @@ pub(super) fn key_path(path: &str, key: &str) -> String {
     }
 }
 
-/// The known word a person most likely meant: at most a third of it wrong.
+/// The known word a person most likely meant: about a third of it wrong at most.
 pub(super) fn nearest<'w>(word: &str, known: &[&'w str]) -> Option<&'w str> {
     let word: Vec<char> = word.chars().take(SHOWN_CHARS_MAX).collect();
     let rated = known.iter().map(|candidate| (distance(&word, candidate), *candidate));
-    rated.filter(|(off, candidate)| *off <= candidate.len().max(3) / 3).min().map(|(_, candidate)| candidate)
+    rated.filter(|(off, candidate)| *off <= candidate.len() / 3 + 1).min().map(|(_, candidate)| candidate)
 }
 
 /// Insertions, deletions and replacements between two words.

@@ -108,7 +108,9 @@ impl PolicySet {
         let may = |wanted: Capability| {
             let about = |rule: &&Rule| {
                 let named = rule.targets.capabilities.iter().any(|(glob, c)| *c == wanted && glob.matches(upstream));
-                (named || rule.names_everything()) && rule.arguments.is_empty() && rule.is_about(who)
+                // Like resources and prompts, a question of an upstream counts as reading.
+                let covers = (named || rule.names_everything()) && rule.classes.has(Class::Read);
+                covers && rule.arguments.is_empty() && rule.is_about(who)
             };
             let mut rules = self.capable.iter().filter_map(|at| self.rules.get(*at)).filter(about).peekable();
             rules.peek().is_some() && rules.all(|rule| rule.effect == Effect::Allow)

@@ -1,26 +1,29 @@
 //! What a principal may know to exist: a name that no arguments could make allowed is hidden.
 
+use std::collections::BTreeMap;
+
 use super::asked::{Family, Kind};
 use super::decide::About;
 use super::decision::Effect;
-use super::rule::Rule;
+use super::literal::Literal;
+use super::rule::{Arguments, Rule};
 use super::set::PolicySet;
+use super::tri::Tri;
 use crate::vocab::{Class, Principal};
 
 /// Whether `who` may know that this exists; the arguments do not count. `require.scope` hides nothing, for the way to more scope
 /// must be open; a principal `scope:` does.
 pub fn visible(set: &PolicySet, who: &Principal, kind: &Kind<'_>) -> bool {
-    visible_to(set, &|_, rule| rule.is_about(who), kind)
+    !kind.is_hostile() && visible_to(set, &|_, rule| rule.is_about(who), kind)
 }
 
 /// Whether `who` may know a resource template (`upstream__` and an RFC 6570 template): some resource it could name is visible.
 pub fn visible_template(set: &PolicySet, who: &Principal, template: &str) -> bool {
     let literal = template.split('{').next().unwrap_or_default();
-    let about = |_: usize, rule: &Rule| rule.is_about(who);
     if literal.len() == template.len() {
-        return visible_to(set, &about, &Kind::Resource { uri: template });
+        return visible(set, who, &Kind::Resource { uri: template });
     }
-    family_visible(set, &about, Family::Resource, literal)
+    family_visible(set, &|_, rule| rule.is_about(who), Family::Resource, literal)
 }
 
 pub(super) fn visible_to(set: &PolicySet, about: About<'_>, kind: &Kind<'_>) -> bool {
@@ -63,25 +66,41 @@ fn family_visible(set: &PolicySet, about: About<'_>, family: Family, prefix: &st
     })
 }
 
-/// Whether some arguments meet the criteria of `allow` and trip none of `denies`, as far as the criteria alone can tell. Errs
-/// towards yes only where telling would need to solve patterns against each other.
+/// Whether some arguments meet the criteria of `allow` and trip none of `denies`. Exact where the values that would do can be
+/// listed; errs towards yes where telling would need to solve patterns against each other.
 fn satisfiable(allow: &Rule, denies: &[&Rule]) -> bool {
     let tripped = |deny: &&Rule| deny.arguments.iter().all(|d| allow.arguments.iter().any(|a| a.implies(d)));
     if denies.iter().any(tripped) {
         return false;
     }
-    // Of a closed list of values, one must be left that no deny stops by itself.
-    allow.arguments.iter().all(|criterion| {
-        let Some(mut values) = criterion.finite() else { return true };
-        let lone: Vec<_> = denies
-            .iter()
-            .filter_map(|deny| match &*deny.arguments {
-                [one] if one.pointer == criterion.pointer => Some(one),
-                _ => None,
-            })
-            .collect();
-        values.any(|value| {
-            lone.iter().all(|deny| deny.holds_for(value, super::matcher::Quantifier::Some) == super::tri::Tri::False)
-        })
-    })
+    let Some(witnesses) = witnesses(allow) else { return true };
+    let passes = |witness: &Literal| {
+        let text = witness.to_json();
+        let arguments = Arguments::new(&text);
+        denies.iter().all(|deny| deny.accepts(Some(&arguments)) == Tri::False)
+    };
+    witnesses.iter().any(passes)
 }
+
+/// The least arguments that meet the listable criteria of `allow`: whatever meets the rule holds all of one of these. As more
+/// arguments can only trip more deny rules, it is enough to ask about these. `None` if they cannot be listed.
+fn witnesses(allow: &Rule) -> Option<Vec<Literal>> {
+    let mut witnesses = vec![Literal::Map(BTreeMap::new())];
+    for criterion in &allow.arguments {
+        let Some(values) = criterion.finite() else { continue };
+        let values: Vec<&Literal> = values.collect();
+        if values.is_empty() {
+            return Some(Vec::new());
+        }
+        let Some(names) = criterion.pointer.names() else { continue };
+        if witnesses.len().saturating_mul(values.len()) > WITNESSES_MAX {
+            return None;
+        }
+        let with = |witness: &Literal| values.iter().map(|value| witness.with(&names, value)).collect::<Vec<_>>();
+        witnesses = witnesses.iter().flat_map(with).collect::<Option<_>>()?;
+    }
+    Some(witnesses)
+}
+
+/// Combinations of values tried before a name is taken to be visible.
+const WITNESSES_MAX: usize = 256;

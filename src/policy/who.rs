@@ -12,11 +12,14 @@ pub(super) struct Group {
     pub(super) name: Box<str>,
     /// Only principals of these issuers; empty for any. Sorted.
     pub(super) issuers: Box<[Box<str>]>,
-    /// A claim and the values of which it must hold one. Sorted.
-    pub(super) claim: Option<(Box<str>, Box<[Box<str>]>)>,
+    /// What a claim must hold.
+    pub(super) claim: Option<Claim>,
     /// The OAuth client; empty for any. Sorted.
     pub(super) clients: Box<[Glob]>,
 }
+
+/// A claim that must hold one of some values. Sorted.
+pub(super) type Claim = (Box<str>, Box<[Box<str>]>);
 
 /// One entry of `principals`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
