@@ -6,7 +6,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, USER_AGENT};
+use http::header::{
+    ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE, USER_AGENT,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -185,6 +188,10 @@ fn header_of(credential: &Credential) -> Result<Option<(HeaderName, HeaderValue)
         Credential::Bearer(token) => (AUTHORIZATION, HeaderValue::try_from(format!("Bearer {}", token.expose_secret()))),
         Credential::Header { name, value } => (name.clone(), HeaderValue::try_from(value.expose_secret())),
     };
+    let ours = [HOST, CONTENT_TYPE, ACCEPT, CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION, UPGRADE, TE, TRAILER, EXPECT];
+    if ours.contains(&name) || name.as_str().starts_with("mcp-") {
+        return Err("the credential's header is one the protocol itself uses");
+    }
     let mut value = value.map_err(|_| "the credential cannot stand in a header")?;
     value.set_sensitive(true);
     Ok(Some((name, value)))

@@ -222,8 +222,12 @@ async fn an_unchanged_upstream_keeps_its_connections_over_a_reload() {
     call(&new, "a", "t").await.unwrap();
     assert_eq!(peer.seen.lock().last().unwrap().header("authorization"), Some("Bearer new"));
     settings.credential = Credential::Bearer("bad\nvalue".to_owned().into());
-    let refused = registry.apply(&[settings]).unwrap_err();
+    let refused = registry.apply(std::slice::from_ref(&settings)).unwrap_err();
     assert!(!refused.to_string().contains("bad"));
+    for name in ["host", "mcp-session-id", "transfer-encoding"] {
+        settings.credential = Credential::Header { name: name.parse().unwrap(), value: "x".to_owned().into() };
+        assert!(registry.apply(std::slice::from_ref(&settings)).is_err(), "{name}");
+    }
     assert!(Arc::ptr_eq(&new, &registry.get("u").unwrap()));
     assert_eq!(registry.health(), [(Arc::from("u"), true)]);
     registry.shutdown(soon()).await;
