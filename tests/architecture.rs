@@ -150,7 +150,10 @@ fn functions(text: &str) -> Vec<(String, usize)> {
     for (at, line) in lines.iter().enumerate() {
         let trimmed = line.trim_start();
         let words = trimmed.split("fn ").next().unwrap_or_default();
-        let opens = trimmed.contains("fn ") && words.split_whitespace().all(|w| w.starts_with("pub") || ["async", "const", "unsafe", "in", "super)"].contains(&w));
+        let opens = trimmed.contains("fn ")
+            && words
+                .split_whitespace()
+                .all(|w| w.starts_with("pub") || ["async", "const", "unsafe", "in", "super)"].contains(&w));
         if !opens {
             continue;
         }
@@ -190,10 +193,8 @@ fn lints_are_expected_never_allowed() {
 #[test]
 fn dependencies_are_above_their_advisories() {
     let lock = fs::read_to_string(root().join("Cargo.lock")).unwrap();
-    let packages: Vec<(&str, &str)> = lock
-        .split("[[package]]")
-        .filter_map(|part| Some((field(part, "name")?, field(part, "version")?)))
-        .collect();
+    let packages: Vec<(&str, &str)> =
+        lock.split("[[package]]").filter_map(|part| Some((field(part, "name")?, field(part, "version")?))).collect();
     assert!(packages.len() > 100);
     for (name, floor) in FLOORS {
         for (_, version) in packages.iter().filter(|(n, _)| n == name) {

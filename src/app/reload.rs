@@ -117,7 +117,10 @@ impl Reloader {
         let mut running = self.running.lock();
         let fixed = fixed_changes(&running, &loaded.config);
         if !fixed.is_empty() {
-            return Err(fixed.into_iter().map(|key| problem(&self.file, &format!("{key} cannot change while running: restart"))).collect());
+            return Err(fixed
+                .into_iter()
+                .map(|key| problem(&self.file, &format!("{key} cannot change while running: restart")))
+                .collect());
         }
         let failed = |why: String| vec![problem(&self.file, &why)];
         let clock = &self.gateway.clock;

@@ -226,7 +226,8 @@ async fn serve_agents(
 
 async fn serve_admin(listener: tokio::net::TcpListener, state: AdminState, drain: Drain) {
     let make = move |peer: server::Peer| admin::service(&state, peer.local);
-    server::serve(listener, None, DoorSettings { connections: ADMIN_CONNECTIONS_MAX, ..DoorSettings::default() }, make, drain).await;
+    server::serve(listener, None, DoorSettings { connections: ADMIN_CONNECTIONS_MAX, ..DoorSettings::default() }, make, drain)
+        .await;
 }
 
 /// Connections of the admin listener.
@@ -272,9 +273,7 @@ pub(super) fn tls_files(config: &Config, clock: &Clock) -> Result<Option<TlsFile
         Tls::Files { cert, key, client_ca } => {
             Ok(Some(TlsFiles { cert: cert.clone(), key: key.clone(), client_ca: client_ca.clone() }))
         }
-        Tls::SelfSigned => {
-            self_signed(&config.data_dir, clock).map(Some).map_err(|error| StartError::Other(error.to_string()))
-        }
+        Tls::SelfSigned => self_signed(&config.data_dir, clock).map(Some).map_err(|error| StartError::Other(error.to_string())),
     }
 }
 

@@ -22,7 +22,7 @@ pub use view::{Freshness, View};
 use crate::policy::{PolicySet, permit::Permit};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{Registry, Upstream};
-use crate::vocab::limits::{VIEWS_MAX, VIEW_IDLE_S_MAX};
+use crate::vocab::limits::{VIEW_IDLE_S_MAX, VIEWS_MAX};
 use crate::vocab::{Denial, Principal, PrincipalKey, Reason};
 
 /// All views. Live state: it outlives reloads of config and policy.

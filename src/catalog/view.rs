@@ -78,7 +78,13 @@ impl View {
     ///
     /// # Errors
     /// The upstream's fault when nothing is known of the list.
-    pub async fn list(self: &Arc<Self>, part: Part, access: &Access, wanted: Freshness, deadline: Deadline) -> Result<Seen, Fault> {
+    pub async fn list(
+        self: &Arc<Self>,
+        part: Part,
+        access: &Access,
+        wanted: Freshness,
+        deadline: Deadline,
+    ) -> Result<Seen, Fault> {
         let known = self.known(part);
         if let Some(listing) = &known {
             let young = !listing.is_expired() && listing.age() < Duration::from_secs(LIST_KNOWN_S_MAX);

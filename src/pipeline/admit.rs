@@ -72,7 +72,11 @@ fn is_json(headers: &HeaderMap) -> bool {
 /// Only an origin that the operator listed gets this far; anything else was refused by the head rules.
 fn preflight(headers: &HeaderMap) -> Result<Admitted, Refusal> {
     let asks = headers.contains_key(header::ORIGIN) && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    if asks { Ok(Admitted::Answered(Answered::preflight())) } else { Err(refused(StatusCode::METHOD_NOT_ALLOWED, "not a preflight")) }
+    if asks {
+        Ok(Admitted::Answered(Answered::preflight()))
+    } else {
+        Err(refused(StatusCode::METHOD_NOT_ALLOWED, "not a preflight"))
+    }
 }
 
 fn refused(status: StatusCode, why: &'static str) -> Refusal {

@@ -9,7 +9,7 @@ use super::Gateway;
 use super::refusal::Refusal;
 use super::session::Session;
 use super::world::{Route, World};
-use crate::audit::{AuditHandle, Draft, Kind, OutcomeNote, Status};
+use crate::audit::{AuditHandle, DecisionNote, Draft, Kind, OutcomeNote, Status};
 use crate::catalog::Access;
 use crate::mcp::{Method, RawId};
 use crate::telemetry::trace::TraceContext;
@@ -115,6 +115,19 @@ impl Ctx {
     /// Records how it ended.
     pub(super) fn ended(&self, status: Status, reason: Reason) {
         self.note(|draft| draft.outcome = Some(OutcomeNote::new(status, reason)));
+    }
+
+    /// Records that it was done. What the gateway answers for itself needs no rule; that it may is the decision on record.
+    pub(super) fn completed(&self) {
+        let policy = self.principal.is_some().then(|| self.world.policy.digest().clone());
+        self.note(|draft| {
+            draft.outcome = Some(OutcomeNote::new(Status::Completed, Reason::Allowed));
+            if let (None, Some(policy)) = (&draft.decision, policy) {
+                let (rules, obligations) = (Vec::new(), Vec::new());
+                draft.decision =
+                    Some(DecisionNote { allowed: true, observed: false, reason: Reason::Allowed, rules, obligations, policy });
+            }
+        });
     }
 
     /// Records what the message is about.

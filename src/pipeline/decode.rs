@@ -37,8 +37,12 @@ pub(super) enum Asking {
 pub(super) async fn read(ctx: &mut Ctx, headers: &HeaderMap, body: Incoming) -> Result<Asking, Refusal> {
     let bounds = ctx.world.bounds;
     let bytes = read_body(body, bounds.body_bytes, Deadline::after(bounds.body_timeout)).await.map_err(|error| match error {
-        BodyError::TooLarge => Refusal::Http(StatusCode::PAYLOAD_TOO_LARGE, Reason::BadRequest, "the message is larger than the limit"),
-        BodyError::Timeout => Refusal::Http(StatusCode::REQUEST_TIMEOUT, Reason::BadRequest, "the message did not arrive in time"),
+        BodyError::TooLarge => {
+            Refusal::Http(StatusCode::PAYLOAD_TOO_LARGE, Reason::BadRequest, "the message is larger than the limit")
+        }
+        BodyError::Timeout => {
+            Refusal::Http(StatusCode::REQUEST_TIMEOUT, Reason::BadRequest, "the message did not arrive in time")
+        }
         BodyError::Broken => Refusal::Http(StatusCode::BAD_REQUEST, Reason::BadRequest, "the message broke off"),
     })?;
     ctx.note(|draft| draft.bytes_in = bytes.len() as u64);

@@ -6,7 +6,6 @@ use super::ctx::Ctx;
 use super::refusal::Refusal;
 use super::reply::{Answered, lower, screen};
 use super::route::{Kind, Target};
-use crate::audit::{OutcomeNote, Status};
 use crate::mcp::dialect::Operation;
 use crate::mcp::error::ProtocolError;
 use crate::mcp::headers::McpHeaders;
@@ -14,7 +13,7 @@ use crate::mcp::reply::ResultKind;
 use crate::mcp::{LogLevel, Method, Outgoing, Reference, Reply, mirror, rewrite};
 use crate::policy::permit::Permit;
 use crate::upstream::{Answer, Event};
-use crate::vocab::{Fault, FaultKind, Reason, Revision};
+use crate::vocab::{Fault, FaultKind, Revision};
 
 /// What came of a call.
 pub(super) enum Forwarded {
@@ -92,7 +91,7 @@ pub(super) fn finish(ctx: &Ctx, target: &Target, reply: Reply) -> Result<Answere
             rewrite::prefix_uris(method, body, &target.view.upstream().settings().name);
         }
     }
-    ctx.note(|draft| draft.outcome = Some(OutcomeNote::new(Status::Completed, Reason::Allowed)));
+    ctx.completed();
     Ok(lower(ctx, &reply))
 }
 

@@ -7,12 +7,11 @@ use std::time::Duration;
 use super::ctx::Ctx;
 use super::refusal::Refusal;
 use super::reply::{Answered, lower, nothing};
-use crate::audit::Status;
 use crate::mcp::dialect::{self, Operation, ServerCapabilities};
 use crate::mcp::error::{self, ProtocolError};
 use crate::mcp::{LogLevel, Message, Method, Outgoing, RawJson, Reply};
 use crate::vocab::limits::LIST_FIRST_MS_MAX;
-use crate::vocab::{Fault, FaultKind, Reason, Revision};
+use crate::vocab::{Fault, FaultKind, Revision};
 
 /// Opens a legacy session: a revision both sides know, and a sealed id.
 ///
@@ -20,7 +19,8 @@ use crate::vocab::{Fault, FaultKind, Reason, Revision};
 /// A fault when nothing can be sealed.
 pub(super) async fn initialize(ctx: &mut Ctx, message: &Message) -> Result<Answered, Refusal> {
     let wanted = message.params.protocol_version.as_deref();
-    let wanted = wanted.ok_or_else(|| ProtocolError::invalid_params("protocolVersion is missing").with_id(message.id.as_ref()))?;
+    let wanted =
+        wanted.ok_or_else(|| ProtocolError::invalid_params("protocolVersion is missing").with_id(message.id.as_ref()))?;
     let floor = ctx.route()?.floor;
     let agreed = Revision::parse(wanted).filter(|r| *r >= floor && *r <= Revision::NEWEST_WITH_SESSIONS);
     let agreed = agreed.unwrap_or(Revision::NEWEST_WITH_SESSIONS);
@@ -30,9 +30,10 @@ pub(super) async fn initialize(ctx: &mut Ctx, message: &Message) -> Result<Answe
     let (principal, route) = (ctx.principal()?.key(), ctx.route()?.path.clone());
     let session = gateway.sessions.open(&gateway.sealer, &principal, &route, agreed, gateway.clock.unix_s());
     let session = session.map_err(|_| Fault::internal(FaultKind::Internal, "a session could not be sealed"))?;
-    let session = HeaderValue::try_from(session).map_err(|_| Fault::internal(FaultKind::Internal, "a session id is no header"))?;
+    let session =
+        HeaderValue::try_from(session).map_err(|_| Fault::internal(FaultKind::Internal, "a session id is no header"))?;
     let reply = Reply::Result(dialect::initialize_result(agreed, &capabilities, &gateway.server, None));
-    ctx.ended(Status::Completed, Reason::Allowed);
+    ctx.completed();
     Ok(lower(ctx, &reply).with(HeaderName::from_static("mcp-session-id"), session))
 }
 
@@ -53,7 +54,7 @@ pub(super) async fn local(ctx: &mut Ctx, operation: &Operation) -> Result<Option
         }
         _ => return Ok(None),
     };
-    ctx.ended(Status::Completed, Reason::Allowed);
+    ctx.completed();
     Ok(Some(lower(ctx, &reply)))
 }
 

@@ -7,15 +7,15 @@ use futures_util::future::join_all;
 use super::ctx::Ctx;
 use super::refusal::Refusal;
 use super::reply::{Answered, lower};
-use crate::audit::{Kind, Status};
+use crate::audit::Kind;
 use crate::catalog::{Entry, Freshness, Listing, Part};
 use crate::mcp::dialect::Operation;
 use crate::mcp::error::ProtocolError;
 use crate::mcp::{Reply, list};
 use crate::policy::{self, Kind as AskedKind};
 use crate::seal::{Binding, Purpose};
+use crate::vocab::Fault;
 use crate::vocab::limits::{CURSOR_S_MAX, LIST_PAGE_ITEMS_MAX};
-use crate::vocab::{Fault, Reason};
 
 /// Answers one of the four lists.
 ///
@@ -34,7 +34,7 @@ pub(super) async fn answer(ctx: &mut Ctx, operation: &Operation, part: Part) -> 
     let end = skip.saturating_add(LIST_PAGE_ITEMS_MAX);
     let next = if end < shown.len() { Some(seal_cursor(ctx, part, end)?) } else { None };
     let body = list::list_body(operation.method, items, next.as_deref());
-    ctx.ended(Status::Completed, Reason::Allowed);
+    ctx.completed();
     Ok(lower(ctx, &Reply::Result(body)))
 }
 
@@ -86,7 +86,8 @@ fn visible(ctx: &Ctx, part: Part, entry: &Entry) -> bool {
 }
 
 fn open_cursor(ctx: &Ctx, part: Part, cursor: &str) -> Result<usize, Refusal> {
-    let invalid = || ProtocolError::invalid_params("the cursor is not valid: start from the first page").with_id(ctx.asked.id.as_ref());
+    let invalid =
+        || ProtocolError::invalid_params("the cursor is not valid: start from the first page").with_id(ctx.asked.id.as_ref());
     let key = ctx.principal()?.key();
     let binding = binding(ctx, part, &key)?;
     let opened = ctx.gateway.sealer.open_text(binding, cursor, ctx.gateway.clock.unix_s()).map_err(|_| invalid())?;

@@ -42,7 +42,7 @@ use crate::mcp::headers::McpHeaders;
 use crate::net::drain::Drain;
 use crate::seal::Sealer;
 use crate::telemetry::metrics::Metrics;
-use crate::vocab::{Clock, Fault, FaultKind, Reason};
+use crate::vocab::{Clock, Fault, FaultKind};
 use admit::{Admitted, admit};
 use cancel::{Cancels, InFlight};
 use ctx::Ctx;
@@ -143,7 +143,7 @@ async fn front(ctx: &mut Ctx, parts: &Parts, body: Incoming) -> Result<Front, Re
     let admitted = admit(ctx, parts)?;
     let (Admitted::Message(route) | Admitted::End(route)) = &admitted else {
         let Admitted::Answered(answered) = admitted else { return Err(unreachable_state()) };
-        ctx.ended(crate::audit::Status::Completed, Reason::Allowed);
+        ctx.completed();
         return Ok(Front::Answered(answered));
     };
     ctx.route = Some(route.clone());

@@ -32,7 +32,12 @@ enum Done {
 }
 
 /// Serves one operation.
-pub(super) async fn operate(mut ctx: Ctx, operation: Box<Operation>, headers: &McpHeaders<'_>, in_flight: InFlight) -> Response<ReplyBody> {
+pub(super) async fn operate(
+    mut ctx: Ctx,
+    operation: Box<Operation>,
+    headers: &McpHeaders<'_>,
+    in_flight: InFlight,
+) -> Response<ReplyBody> {
     let done = run(&mut ctx, &operation, headers).await;
     measure(&ctx, &done);
     match done {
@@ -144,7 +149,7 @@ fn notified(ctx: &Ctx, message: &Message) -> Answered {
 }
 
 fn accepted(ctx: &Ctx) -> Answered {
-    ctx.ended(Status::Completed, Reason::Allowed);
+    ctx.completed();
     Answered::empty(StatusCode::ACCEPTED)
 }
 
@@ -159,7 +164,7 @@ async fn batch(ctx: &Ctx, messages: Vec<Message>) -> Answered {
         body.extend_from_slice(&answer);
     }
     body.push(b']');
-    ctx.ended(Status::Completed, Reason::Allowed);
+    ctx.completed();
     if body.len() == 2 { Answered::empty(StatusCode::ACCEPTED) } else { Answered::json(200, body) }
 }
 
@@ -200,6 +205,6 @@ pub(super) fn end_session(ctx: &Ctx, headers: &HeaderMap) -> Result<Answered, Re
     let missing = || ProtocolError::invalid_request("the Mcp-Session-Id header is missing");
     let session = decode::find(ctx, text.ok_or_else(missing)?)?;
     ctx.gateway.sessions.end(session);
-    ctx.ended(Status::Completed, Reason::Allowed);
+    ctx.completed();
     Ok(Answered::empty(StatusCode::NO_CONTENT))
 }

@@ -62,7 +62,8 @@ pub(super) async fn resolve(ctx: &Ctx, operation: &Operation) -> Result<Target, 
     };
     let upstream = route.upstreams.iter().find(|name| &***name == upstream).ok_or_else(unknown)?;
     if kind == Kind::Resource && operation.method != Method::Complete {
-        names::check_uri(rest).map_err(|_| ProtocolError::invalid_params("the resource URI is ambiguous").with_id(Some(&operation.id)))?;
+        names::check_uri(rest)
+            .map_err(|_| ProtocolError::invalid_params("the resource URI is ambiguous").with_id(Some(&operation.id)))?;
     }
     let access = ctx.access()?;
     let view = ctx.gateway.catalog.view(upstream, &ctx.principal()?.key())?;

@@ -40,7 +40,14 @@ impl Sessions {
     ///
     /// # Errors
     /// [`Unsealed`] when the system has no randomness.
-    pub fn open(&self, sealer: &Sealer, principal: &PrincipalKey, route: &str, revision: Revision, now_s: u64) -> Result<String, Unsealed> {
+    pub fn open(
+        &self,
+        sealer: &Sealer,
+        principal: &PrincipalKey,
+        route: &str,
+        revision: Revision,
+        now_s: u64,
+    ) -> Result<String, Unsealed> {
         let id = uuid::Uuid::now_v7().as_u128();
         let mut payload = id.to_be_bytes().to_vec();
         payload.extend_from_slice(revision.as_str().as_bytes());
@@ -51,7 +58,14 @@ impl Sessions {
     ///
     /// # Errors
     /// [`Unsealed`], whatever the cause.
-    pub fn find(&self, sealer: &Sealer, principal: &PrincipalKey, route: &str, text: &str, now_s: u64) -> Result<Session, Unsealed> {
+    pub fn find(
+        &self,
+        sealer: &Sealer,
+        principal: &PrincipalKey,
+        route: &str,
+        text: &str,
+        now_s: u64,
+    ) -> Result<Session, Unsealed> {
         let payload = sealer.open_text(binding(principal, route), text, now_s)?;
         let (id, revision) = payload.split_first_chunk::<16>().ok_or(Unsealed)?;
         let id = u128::from_be_bytes(*id);

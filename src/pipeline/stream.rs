@@ -10,8 +10,8 @@ use super::body::ReplyBody;
 use super::cancel::InFlight;
 use super::ctx::Ctx;
 use super::forward::{finish, shows, took};
-use super::rescue::rescue;
 use super::reply::{Answered, Content};
+use super::rescue::rescue;
 use super::route::Target;
 use crate::audit::Status;
 use crate::mcp::dialect::{self, Operation};
@@ -24,7 +24,14 @@ use crate::vocab::{Fault, FaultKind, Reason, Revision};
 ///
 /// When a client of the newest revision goes away, the task ends and the upstream is told (T-11). An older client's going
 /// away means nothing: the call runs to its end and is recorded.
-pub(super) fn relay(ctx: Ctx, operation: Box<Operation>, target: Target, answer: Answer, first: Event, in_flight: InFlight) -> Response<ReplyBody> {
+pub(super) fn relay(
+    ctx: Ctx,
+    operation: Box<Operation>,
+    target: Target,
+    answer: Answer,
+    first: Event,
+    in_flight: InFlight,
+) -> Response<ReplyBody> {
     let (events, receiver) = mpsc::channel(REPLY_EVENTS_MAX);
     let answered = Answered { content: Content::Events(receiver), ..Answered::empty(http::StatusCode::OK) };
     let response = answered.respond(&ctx);
@@ -129,4 +136,3 @@ impl Relay {
         }
     }
 }
-
