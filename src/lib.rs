@@ -1,7 +1,7 @@
 //! Portcullis: a security-hardened gateway for the Model Context Protocol.
 //!
 //! Layers, bottom up: `vocab`; `mcp`; `config`, `policy`, `net`, `seal`, `telemetry`; `audit`; `identity`, `limit`, `upstream`;
-//! `catalog`; `pipeline`; `server`, `admin`; `app`, `cli`, `demo`.
+//! `catalog`; `pipeline`; `server`, `admin`; `app`; `demo`; `cli`.
 //! A module uses lower layers only. See `docs/ARCHITECTURE.md`.
 
 pub mod admin;

@@ -1,5 +1,7 @@
 //! The house rules that a compiler does not check: layers, budgets, proofs, advisories.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::string_slice, reason = "tests")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +17,8 @@ const LAYERS: &[&[&str]] = &[
     &["pipeline"],
     &["server", "admin"],
     &["app"],
-    &["cli", "demo"],
+    &["demo"],
+    &["cli"],
 ];
 
 /// Modules without I/O: what they may not name.
@@ -23,7 +26,7 @@ const PURE: &[&str] = &["mcp", "policy"];
 const IMPURE: &[&str] = &["tokio", "hyper", "tracing", "std::fs", "std::net", "std::time::Instant", "std::time::SystemTime"];
 
 /// Files over the usual length, with what they may have at most. This list only shrinks.
-const LONG_FILES: &[(&str, usize)] = &[("src/config/checked.rs", 390), ("src/config/raw.rs", 430)];
+const LONG_FILES: &[(&str, usize)] = &[("src/config/checked.rs", 390)];
 const FILE_LINES_MAX: usize = 350;
 const FILE_LINES_NEVER: usize = 600;
 const FUNCTION_LINES_MAX: usize = 70;
@@ -44,7 +47,7 @@ const FLOORS: &[(&str, &str)] = &[
     ("rmcp", "3.9.0"),
     ("tower-http", "0.7.1"),
 ];
-const BANNED: &[&str] = &["ring", "openssl", "openssl-sys", "rsa", "serde_yaml", "serde_yml", "yaml-rust"];
+const BANNED: &[&str] = &["openssl", "openssl-sys", "rsa", "serde_yaml", "serde_yml", "yaml-rust"];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -130,7 +133,7 @@ fn files_and_functions_stay_short() {
         if (!is_test(&file) && lines > allowed) || lines > FILE_LINES_NEVER {
             wrong.push(format!("{file}: {lines} lines"));
         }
-        for (name, lines) in functions(&text).into_iter().filter(|(_, lines)| *lines > FUNCTION_LINES_MAX) {
+        for (name, lines) in functions(&text).into_iter().filter(|(_, lines)| *lines > FUNCTION_LINES_MAX && !is_test(&file)) {
             wrong.push(format!("{file}: fn {name}: {lines} lines"));
         }
     }
@@ -154,7 +157,7 @@ fn functions(text: &str) -> Vec<(String, usize)> {
             && words
                 .split_whitespace()
                 .all(|w| w.starts_with("pub") || ["async", "const", "unsafe", "in", "super)"].contains(&w));
-        if !opens {
+        if !opens || line.ends_with('}') {
             continue;
         }
         let indent = &line[..line.len() - trimmed.len()];

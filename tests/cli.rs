@@ -9,8 +9,9 @@ use std::process::{Command, Stdio};
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 use portcullis::config;
 use portcullis::identity::dev::DevIssuer;
-use portcullis::identity::{Authenticator, KeySettings, Resource, Settings};
+use portcullis::identity::{Authenticator, KeySettings, Settings};
 use portcullis::net::{Fetch, client_config};
+use portcullis::vocab::Resource;
 use portcullis::vocab::{Clock, Principal};
 
 struct Ran {

@@ -291,7 +291,7 @@ fn upstream_settings(config: &Config, upstream: &config::Upstream) -> Result<Ups
 }
 
 /// Where child processes run that have no directory of their own.
-fn work_dir(config: &Config) -> PathBuf {
+pub(super) fn work_dir(config: &Config) -> PathBuf {
     config.data_dir.join("work")
 }
 

@@ -11,7 +11,6 @@ use arc_swap::ArcSwap;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -26,7 +25,7 @@ use crate::mcp::dialect::ServerInfo;
 use crate::net::drain::Drain;
 use crate::net::head::HeadRules;
 use crate::net::{Fetch, client_config};
-use crate::pipeline::{Gateway, ReplyBody, Sessions};
+use crate::pipeline::{Gateway, ReplyBody, Sessions, World};
 use crate::seal::Sealer;
 use crate::server::tls::{TlsFiles, self_signed};
 use crate::server::{self, DoorSettings, TlsHandle};
@@ -73,7 +72,7 @@ pub struct Running {
     registry: Arc<Registry>,
     reloader: Arc<Reloader>,
     stopping: CancellationToken,
-    doors: Vec<JoinHandle<()>>,
+    doors: TaskTracker,
     background: TaskTracker,
 }
 
@@ -94,29 +93,8 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
     let world = load::world(&loaded, &origin, &clock, &fetch, None).map_err(StartError::Other)?;
     let tls = tls(config, &clock)?;
 
-    let metrics = Arc::new(Metrics::new());
-    let tasks = TaskTracker::new();
-    let hook = Arc::new(Hook::default());
-    let registry = Registry::new(tls_client, hook.listener());
-    registry.apply(&load::upstreams(config).map_err(StartError::Other)?).map_err(|error| StartError::Other(error.to_string()))?;
-    let catalog = Arc::new(Catalog::new(registry.clone(), metrics.clone(), tasks.clone()));
-    hook.attach(&catalog);
     let drain = Drain::new(Duration::from_millis(DRAIN_MS_MAX));
-    let gateway = Arc::new(Gateway {
-        world: ArcSwap::from_pointee(world),
-        audit: Arc::new(open_audit(config, &clock)?),
-        limiter: Limiter::new(Monotonic::start()),
-        catalog,
-        sessions: Sessions::new(),
-        sealer: Sealer::open(&config.data_dir.join("keys/seal"))?,
-        metrics,
-        clock: clock.clone(),
-        tasks,
-        drain: drain.clone(),
-        server: ServerInfo::GATEWAY,
-        cancels: Default::default(),
-        in_flight: Default::default(),
-    });
+    let (gateway, registry) = gateway(config, world, tls_client, &clock, &drain)?;
     let door = DoorSettings {
         header_timeout: config.limits.header_timeout,
         connections: config.limits.connections,
@@ -130,11 +108,12 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
     remember_address(config, bound)?;
 
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let mut doors = vec![tokio::task::spawn(serve_agents(gateway.clone(), listener, tls.clone(), door.clone(), drain.clone()))];
+    let doors = TaskTracker::new();
+    drop(doors.spawn(serve_agents(gateway.clone(), listener, tls.clone(), door, drain.clone())));
     if let (Some(listener), Some(admin)) = (admin_listener, &config.admin) {
         let rules = HeadRules::new(&admin.allowed_hosts, &[]).map_err(StartError::Other)?.with_loopback();
         let state = admin_state(&gateway, &registry, rules);
-        doors.push(tokio::task::spawn(serve_admin(listener, state, drain.clone())));
+        drop(doors.spawn(serve_admin(listener, state, drain.clone())));
     }
     let background = TaskTracker::new();
     let stopping = CancellationToken::new();
@@ -151,6 +130,51 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
         doors,
         background,
     })
+}
+
+/// The pipeline and what it stands on, in the order in which failing is cheapest.
+fn gateway(
+    config: &Config,
+    world: World,
+    tls: Arc<rustls::ClientConfig>,
+    clock: &Clock,
+    drain: &Drain,
+) -> Result<(Arc<Gateway>, Arc<Registry>), StartError> {
+    // The audit file is locked by whoever writes it, so that from here on nobody else uses this data directory.
+    let audit = Arc::new(open_audit(config, clock)?);
+    clear_work_dir(config);
+    let metrics = Arc::new(Metrics::new());
+    let tasks = TaskTracker::new();
+    let hook = Arc::new(Hook::default());
+    let registry = Registry::new(tls, hook.listener());
+    let upstreams = load::upstreams(config).map_err(StartError::Other)?;
+    registry.apply(&upstreams).map_err(|error| StartError::Other(error.to_string()))?;
+    let catalog = Arc::new(Catalog::new(registry.clone(), metrics.clone(), tasks.clone()));
+    hook.attach(&catalog);
+    let gateway = Gateway {
+        world: ArcSwap::from_pointee(world),
+        audit,
+        limiter: Limiter::new(Monotonic::start()),
+        catalog,
+        sessions: Sessions::new(),
+        sealer: Sealer::open(&config.data_dir.join("keys/seal"))?,
+        metrics,
+        clock: clock.clone(),
+        tasks,
+        drain: drain.clone(),
+        server: ServerInfo::GATEWAY,
+        cancels: Default::default(),
+        in_flight: Default::default(),
+    };
+    Ok((Arc::new(gateway), registry))
+}
+
+/// Directories of processes that a killed gateway left behind.
+fn clear_work_dir(config: &Config) {
+    match std::fs::remove_dir_all(load::work_dir(config)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => tracing::warn!(%error, "old working directories stay"),
+        _ => {}
+    }
 }
 
 /// Time the last records may take to be written.
@@ -183,11 +207,8 @@ impl Running {
     pub async fn stop(self) {
         let deadline = Deadline::after(Duration::from_millis(DRAIN_MS_MAX));
         self.gateway.drain.begin();
-        for door in self.doors {
-            if door.await.is_err() {
-                tracing::error!("a listener ended badly");
-            }
-        }
+        self.doors.close();
+        self.doors.wait().await;
         self.gateway.tasks.close();
         let unfinished = tokio::time::timeout_at(deadline.instant().into(), self.gateway.tasks.wait());
         self.stopping.cancel();

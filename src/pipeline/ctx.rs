@@ -98,7 +98,7 @@ impl Ctx {
             started: Instant::now(),
             deadline: self.deadline,
             audit,
-            trace: self.trace.clone(),
+            trace: self.trace,
             route: self.route.clone(),
             principal: self.principal.clone(),
             asked: Asked { session: self.asked.session, ..Asked::default() },

@@ -28,6 +28,7 @@ pub struct Sessions {
 
 impl Sessions {
     /// No sessions.
+    #[expect(clippy::new_without_default, reason = "a table is no neutral value")]
     pub fn new() -> Self {
         let life = Duration::from_secs(SESSION_S_MAX);
         Self {

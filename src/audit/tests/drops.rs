@@ -132,7 +132,7 @@ fn without_durability_nobody_waits_and_the_final_record_still_points_back() {
     bed.settings.durability = Durability::DangerNone;
     let audit = bed.open();
     let handle = audit.reserve().unwrap().into_handle();
-    wait(audit.intent_for(&handle, soon())).unwrap();
+    let _receipt = wait(audit.intent_for(&handle, soon())).unwrap();
     drop(handle);
     audit.close(PATIENCE).unwrap();
     let records = bed.records();
