@@ -32,6 +32,14 @@ impl ResultBody {
         let unquoted = |k: &RawJson| super::json::unquote(k.as_str()).is_ok_and(|k| k == key);
         self.members.iter().find(|(k, _)| unquoted(k)).map(|(_, v)| v)
     }
+
+    /// Gives the member called `key`, which is there, another value.
+    pub(crate) fn replace(&mut self, key: &str, value: RawJson) {
+        let unquoted = |k: &RawJson| super::json::unquote(k.as_str()).is_ok_and(|k| k == key);
+        if let Some((_, old)) = self.members.iter_mut().find(|(k, _)| unquoted(k)) {
+            *old = value;
+        }
+    }
 }
 
 /// `resultType` of a result.

@@ -11,6 +11,7 @@ use super::session::Session;
 use super::world::{Route, World};
 use crate::audit::{AuditHandle, DecisionNote, Draft, Kind, OutcomeNote, Status};
 use crate::catalog::Access;
+use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::{Method, RawId};
 use crate::telemetry::trace::TraceContext;
 use crate::vocab::{Deadline, Fault, FaultKind, Principal, Reason, RecordId, Revision};
@@ -54,6 +55,8 @@ pub(super) struct Asked {
     pub session: Option<Session>,
     /// Full name of a tool that the catalog has, for metrics.
     pub tool: Option<Arc<str>>,
+    /// What the upstream may ask the client.
+    pub(super) granted: ClientCaps,
     /// The URI of a resource, for errors that name it.
     pub uri: Option<String>,
 }

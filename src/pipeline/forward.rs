@@ -3,11 +3,11 @@
 use std::time::Instant;
 
 use super::ctx::Ctx;
+use super::question;
 use super::refusal::Refusal;
 use super::reply::{Answered, lower, screen};
 use super::route::{Kind, Target};
 use crate::mcp::dialect::Operation;
-use crate::mcp::error::ProtocolError;
 use crate::mcp::headers::McpHeaders;
 use crate::mcp::reply::ResultKind;
 use crate::mcp::{LogLevel, Method, Outgoing, Reference, Reply, mirror, rewrite};
@@ -41,6 +41,8 @@ pub(super) fn mirrored(ctx: &Ctx, headers: &McpHeaders<'_>, target: &Target, ope
 /// # Errors
 /// The upstream's fault; an answer that the client has no way to understand.
 pub(super) async fn forward(ctx: &mut Ctx, permit: Permit, target: &Target, operation: &Operation) -> Result<Forwarded, Refusal> {
+    let granted = question::granted(ctx, target, operation, &permit).await?;
+    ctx.asked.granted = granted;
     let outgoing = outgoing(ctx, target, operation)?;
     let who = ctx.principal()?.key();
     let upstream = target.view.upstream();
@@ -62,7 +64,7 @@ pub(super) async fn forward(ctx: &mut Ctx, permit: Permit, target: &Target, oper
     };
     took(ctx, target, called, first.as_ref().err());
     match first? {
-        Event::Reply(reply) => Ok(Forwarded::Whole(finish(ctx, target, reply)?)),
+        Event::Reply(reply) => Ok(Forwarded::Whole(finish(ctx, target, operation, reply)?)),
         _ => Err(Fault::internal(FaultKind::Internal, "an event that is no answer").into()),
     }
 }
@@ -80,11 +82,20 @@ pub(super) fn took(ctx: &Ctx, target: &Target, called: Instant, fault: Option<&F
 ///
 /// # Errors
 /// As [`screen`]; a question or task that was never agreed to.
-pub(super) fn finish(ctx: &Ctx, target: &Target, reply: Reply) -> Result<Answered, Refusal> {
+pub(super) fn finish(ctx: &Ctx, target: &Target, operation: &Operation, reply: Reply) -> Result<Answered, Refusal> {
+    if let Reply::Error(error) = &reply
+        && let Some(missing) = question::missing(operation, error)
+    {
+        return Err(missing.into());
+    }
     let mut reply = screen(ctx, reply)?;
     if let Reply::Result(body) = &mut reply {
-        if body.kind != ResultKind::Complete {
-            return Err(Fault::upstream(FaultKind::Malformed, "the upstream asks back although it may not").into());
+        match body.kind {
+            ResultKind::Complete => {}
+            ResultKind::InputRequired if operation.revision > Revision::NEWEST_WITH_SESSIONS => {
+                question::relay(ctx, target, operation, ctx.asked.granted, body)?;
+            }
+            _ => return Err(Fault::upstream(FaultKind::Malformed, "the upstream asks back although it may not").into()),
         }
         if !ctx.route()?.bare {
             let method = ctx.asked.method.unwrap_or(Method::Unknown);
@@ -114,10 +125,6 @@ fn wants_log(ctx: &Ctx, operation: &Operation, level: LogLevel) -> bool {
 
 fn outgoing(ctx: &Ctx, target: &Target, operation: &Operation) -> Result<Outgoing, Refusal> {
     let params = &operation.params;
-    if params.request_state.is_some() || params.input_responses.is_some() {
-        let error = ProtocolError::invalid_params("Invalid or expired requestState");
-        return Err(error.with_id(ctx.asked.id.as_ref()).into());
-    }
     let mut out = Outgoing::new(operation.method);
     match (operation.method, target.kind) {
         (Method::Complete, Kind::Prompt) => out.reference = Some(Reference::Prompt(target.name.clone())),
@@ -125,6 +132,8 @@ fn outgoing(ctx: &Ctx, target: &Target, operation: &Operation) -> Result<Outgoin
         (_, Kind::Resource) => out.uri = Some(target.name.clone()),
         _ => out.name = Some(target.name.clone()),
     }
+    out.client_capabilities = ctx.asked.granted.to_json();
+    question::resume(ctx, target, operation, &mut out)?;
     out.arguments.clone_from(&params.arguments);
     out.argument.clone_from(&params.argument);
     out.context.clone_from(&params.context);

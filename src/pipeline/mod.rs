@@ -10,6 +10,7 @@ mod forward;
 mod handshake;
 mod lists;
 mod operate;
+mod question;
 mod refusal;
 mod reply;
 mod rescue;

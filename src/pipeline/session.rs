@@ -8,7 +8,7 @@ use moka::sync::Cache;
 
 use crate::mcp::LogLevel;
 use crate::seal::{Binding, Purpose, Sealer, Unsealed};
-use crate::vocab::limits::{SESSION_S_MAX, SESSION_STATES_MAX};
+use crate::vocab::limits::{REQUEST_STATE_S_MAX, SESSION_S_MAX, SESSION_STATES_MAX};
 use crate::vocab::{PrincipalKey, Revision};
 
 /// What a session id says when it is opened.
@@ -24,6 +24,7 @@ pub struct Session {
 pub struct Sessions {
     levels: Cache<u128, LogLevel>,
     ended: Cache<u128, ()>,
+    spent: Cache<[u8; 32], ()>,
 }
 
 impl Sessions {
@@ -34,6 +35,10 @@ impl Sessions {
         Self {
             levels: Cache::builder().max_capacity(SESSION_STATES_MAX).time_to_idle(life).build(),
             ended: Cache::builder().max_capacity(SESSION_STATES_MAX).time_to_live(life).build(),
+            spent: Cache::builder()
+                .max_capacity(SESSION_STATES_MAX)
+                .time_to_live(Duration::from_secs(REQUEST_STATE_S_MAX))
+                .build(),
         }
     }
 
@@ -81,6 +86,13 @@ impl Sessions {
     pub fn end(&self, session: Session) {
         self.levels.invalidate(&session.id);
         self.ended.insert(session.id, ());
+    }
+
+    /// True the first time a sealed `requestState` is presented here, false ever after.
+    pub(super) fn spend(&self, sealed: &str) -> bool {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, sealed.as_bytes());
+        let key = <[u8; 32]>::try_from(digest.as_ref()).unwrap_or_default();
+        self.spent.entry(key).or_insert(()).is_fresh()
     }
 
     /// The log level the session asked for, if it did.

@@ -63,7 +63,7 @@ impl Relay {
         let mut event: Option<Result<Event, Fault>> = Some(Ok(first));
         loop {
             let last = match event {
-                Some(Ok(Event::Reply(reply))) => Some(finish(&self.ctx, &self.target, reply)),
+                Some(Ok(Event::Reply(reply))) => Some(finish(&self.ctx, &self.target, &self.operation, reply)),
                 Some(Ok(event)) => {
                     self.show(&event).await;
                     None

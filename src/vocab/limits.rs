@@ -104,6 +104,8 @@ pub const LIST_FIRST_MS_MAX: u64 = 10_000;
 pub const LIST_READ_MS_MAX: u64 = 3_000;
 /// Items on one page of a list sent to a client.
 pub const LIST_PAGE_ITEMS_MAX: usize = 500;
+/// Life of a sealed `requestState`.
+pub const REQUEST_STATE_S_MAX: u64 = 3_600;
 /// Life of a sealed cursor.
 pub const CURSOR_S_MAX: u64 = 3_600;
 /// Life of a sealed legacy session.

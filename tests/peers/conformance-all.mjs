@@ -30,6 +30,12 @@ const policies = {
       prompts: ['*'],
       classes: ['read', 'write', 'destructive'],
     },
+    {
+      id: 'may-ask',
+      effect: 'allow',
+      principals: ['any'],
+      capabilities: ['*:elicitation.form', '*:elicitation.url', '*:sampling', '*:roots'],
+    },
   ],
 };
 
