@@ -65,16 +65,13 @@ impl InFlight {
     /// Takes a place.
     ///
     /// # Errors
-    /// 503 while stopping or when all places are taken.
+    /// 503 when all places are taken.
     pub(super) fn enter(ctx: &Ctx) -> Result<Self, Refusal> {
         let gateway = &ctx.gateway;
         let busy = |reason, why| {
             gateway.metrics.shed(why);
             Refusal::Http(StatusCode::SERVICE_UNAVAILABLE, reason, why)
         };
-        if gateway.drain.begun() {
-            return Err(busy(Reason::Overloaded, "shutting_down"));
-        }
         let place = Self { count: gateway.in_flight.clone(), _gauge: gateway.metrics.hold_in_flight() };
         if place.count.fetch_add(1, Ordering::Relaxed) >= ctx.world.bounds.in_flight {
             return Err(busy(Reason::Overloaded, "too_many_in_flight"));

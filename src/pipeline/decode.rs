@@ -10,7 +10,7 @@ use crate::mcp::dialect::{self, Operation};
 use crate::mcp::era::{self, Era};
 use crate::mcp::error::ProtocolError;
 use crate::mcp::headers::{self, McpHeaders};
-use crate::mcp::{Body, Message, Shape};
+use crate::mcp::{Body, Message, RawId, Shape};
 use crate::net::body::{BodyError, read_body};
 use crate::vocab::{Deadline, Reason, Revision};
 use http::StatusCode;
@@ -34,7 +34,7 @@ pub(super) enum Asking {
 ///
 /// # Errors
 /// 408, 413; every protocol error of the message, its headers and their agreement.
-pub(super) async fn read(ctx: &mut Ctx, headers: &HeaderMap, body: Incoming) -> Result<Asking, Refusal> {
+pub(super) async fn read<'a>(ctx: &mut Ctx, headers: &'a HeaderMap, body: Incoming) -> Result<(Asking, McpHeaders<'a>), Refusal> {
     let bounds = ctx.world.bounds;
     let bytes = read_body(body, bounds.body_bytes, Deadline::after(bounds.body_timeout)).await.map_err(|error| match error {
         BodyError::TooLarge => {
@@ -48,10 +48,11 @@ pub(super) async fn read(ctx: &mut Ctx, headers: &HeaderMap, body: Incoming) -> 
     ctx.note(|draft| draft.bytes_in = bytes.len() as u64);
     let headers = McpHeaders::read(headers)?;
     ctx.streams = headers.accepts_sse;
-    match decode(&bytes, bounds.depth)? {
+    let asking = match decode(&bytes, bounds.depth)? {
         Body::Single(message) => single(ctx, &headers, message),
         Body::Batch(messages) => batch(ctx, &headers, messages),
-    }
+    };
+    Ok((asking?, headers))
 }
 
 fn single(ctx: &mut Ctx, headers: &McpHeaders<'_>, message: Box<Message>) -> Result<Asking, Refusal> {
@@ -68,7 +69,7 @@ fn single(ctx: &mut Ctx, headers: &McpHeaders<'_>, message: Box<Message>) -> Res
             })
         }
         Era::Session { header } => {
-            let session = session(ctx, headers, header, &message)?;
+            let session = session(ctx, headers, header, message.id.as_ref())?;
             lift(session.revision, message)
         }
     }
@@ -87,22 +88,18 @@ pub(super) fn lift(revision: Revision, message: Box<Message>) -> Result<Asking, 
 }
 
 fn batch(ctx: &mut Ctx, headers: &McpHeaders<'_>, messages: Vec<Message>) -> Result<Asking, Refusal> {
-    let first = messages.first().ok_or_else(|| ProtocolError::invalid_request("an empty batch"))?;
     let floor = ctx.route()?.floor;
-    let Era::Session { header } = era::decide(headers, first, floor)? else {
-        return Err(ProtocolError::invalid_request("this revision has no batches").into());
-    };
-    let session = session(ctx, headers, header, first)?;
+    let no_batches = || ProtocolError::invalid_request("this revision has no batches");
+    let Era::Session { header } = era::decide_batch(headers, &messages, floor)? else { return Err(no_batches().into()) };
+    let session = session(ctx, headers, header, None)?;
     if session.revision != Revision::V2025_03_26 {
-        return Err(ProtocolError::invalid_request("this revision has no batches").into());
+        return Err(no_batches().into());
     }
-    ctx.asked.id = None;
     Ok(Asking::Batch(messages))
 }
 
 /// The session that the request names. Its revision and the header must agree.
-fn session(ctx: &mut Ctx, headers: &McpHeaders<'_>, header: Option<Revision>, message: &Message) -> Result<Session, Refusal> {
-    let id = message.id.as_ref();
+fn session(ctx: &mut Ctx, headers: &McpHeaders<'_>, header: Option<Revision>, id: Option<&RawId>) -> Result<Session, Refusal> {
     let missing = || ProtocolError::invalid_request("the Mcp-Session-Id header is missing: open a session with initialize");
     let text = headers.session.ok_or_else(|| missing().with_id(id))?;
     let session = find(ctx, text).map_err(|error| error.with_id(id))?;

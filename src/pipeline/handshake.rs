@@ -8,6 +8,7 @@ use super::ctx::Ctx;
 use super::refusal::Refusal;
 use super::reply::{Answered, lower, nothing};
 use crate::mcp::dialect::{self, Operation, ServerCapabilities};
+use crate::mcp::era;
 use crate::mcp::error::{self, ProtocolError};
 use crate::mcp::{LogLevel, Message, Method, Outgoing, RawJson, Reply};
 use crate::vocab::limits::LIST_FIRST_MS_MAX;
@@ -22,8 +23,7 @@ pub(super) async fn initialize(ctx: &mut Ctx, message: &Message) -> Result<Answe
     let wanted =
         wanted.ok_or_else(|| ProtocolError::invalid_params("protocolVersion is missing").with_id(message.id.as_ref()))?;
     let floor = ctx.route()?.floor;
-    let agreed = Revision::parse(wanted).filter(|r| *r >= floor && *r <= Revision::NEWEST_WITH_SESSIONS);
-    let agreed = agreed.unwrap_or(Revision::NEWEST_WITH_SESSIONS);
+    let agreed = era::negotiate(wanted, floor);
     ctx.asked.revision = Some(agreed);
     let capabilities = capabilities(ctx).await?;
     let gateway = ctx.gateway.clone();

@@ -128,18 +128,18 @@ impl Gateway {
 async fn line(mut ctx: Ctx, parts: Parts, body: Incoming) -> Response<ReplyBody> {
     match front(&mut ctx, &parts, body).await {
         Ok(Front::Answered(answered)) => answered.respond(&ctx),
-        Ok(Front::Asking(asking, in_flight)) => work(ctx, asking, &parts, in_flight).await,
+        Ok(Front::Asking(asking, headers, in_flight)) => work(ctx, asking, &headers, in_flight).await,
         Err(refusal) => rescue(&ctx, refusal).respond(&ctx),
     }
 }
 
-enum Front {
+enum Front<'a> {
     Answered(Answered),
-    Asking(Asking, InFlight),
+    Asking(Asking, McpHeaders<'a>, InFlight),
 }
 
 /// Everything that is decided before it is known what is asked.
-async fn front(ctx: &mut Ctx, parts: &Parts, body: Incoming) -> Result<Front, Refusal> {
+async fn front<'a>(ctx: &mut Ctx, parts: &'a Parts, body: Incoming) -> Result<Front<'a>, Refusal> {
     // Host, origin, path, method, media type: cheap, and before anything is believed.
     let admitted = admit(ctx, parts)?;
     let (Admitted::Message(route) | Admitted::End(route)) = &admitted else {
@@ -149,7 +149,7 @@ async fn front(ctx: &mut Ctx, parts: &Parts, body: Incoming) -> Result<Front, Re
     };
     ctx.route = Some(route.clone());
     ctx.note(|draft| draft.route = Some(route.path.clone()));
-    // New work is turned away while stopping and when too much is under way; old work goes on.
+    // Work is turned away when too much is under way. While stopping it is not: the door closes connections one by one.
     let in_flight = InFlight::enter(ctx)?;
     // Every request is authenticated, sessions are not authentication.
     let principal = ctx.world.identity.clone().authenticate(&parts.headers, &route.resource).await?;
@@ -159,17 +159,14 @@ async fn front(ctx: &mut Ctx, parts: &Parts, body: Incoming) -> Result<Front, Re
         return Ok(Front::Answered(operate::end_session(ctx, &parts.headers)?));
     }
     // Only now is the body read, within bounds, once, strictly.
-    let asking = decode::read(ctx, &parts.headers, body).await?;
-    Ok(Front::Asking(asking, in_flight))
+    let (asking, headers) = decode::read(ctx, &parts.headers, body).await?;
+    Ok(Front::Asking(asking, headers, in_flight))
 }
 
 /// Does what is asked. A legacy client's call goes on when its connection ends; a newer client's ends with it.
-async fn work(ctx: Ctx, asking: Asking, parts: &Parts, in_flight: InFlight) -> Response<ReplyBody> {
+async fn work(ctx: Ctx, asking: Asking, headers: &McpHeaders<'_>, in_flight: InFlight) -> Response<ReplyBody> {
     match asking {
-        Asking::Operation(operation) if ctx.asked.session.is_none() => {
-            let headers = McpHeaders::read(&parts.headers).unwrap_or_default();
-            operate::operate(ctx, operation, &headers, in_flight).await
-        }
+        Asking::Operation(operation) if ctx.asked.session.is_none() => operate::operate(ctx, operation, headers, in_flight).await,
         asking => cancel::detached(ctx.gateway.tasks.clone(), operate::legacy(ctx, asking, in_flight)).await,
     }
 }
