@@ -22,7 +22,8 @@ impl Out {
         let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         let colour = stdout.is_terminal() && !dumb && !is_set("NO_COLOR");
-        Self { answers: Box::new(stdout.lock()), diagnostics: Box::new(io::stderr()), refused: None, colour }
+        // Not locked: the demo's server writes to stdout from a thread of its own.
+        Self { answers: Box::new(stdout), diagnostics: Box::new(io::stderr()), refused: None, colour }
     }
 
     #[cfg(test)]
