@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use rmcp::model::{
     ArgumentInfo, CallToolRequestParams, ClientCapabilities, CompleteRequestParams, ContentBlock, GetPromptRequestParams,
@@ -12,6 +13,9 @@ use rmcp::service::RunningService;
 use rmcp::{RoleClient, ServiceExt};
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
+
+/// Time for a process to start and to answer.
+const START_MAX: Duration = Duration::from_secs(60);
 
 struct Server {
     client: RunningService<RoleClient, ()>,
@@ -29,7 +33,8 @@ impl Server {
             .spawn()
             .unwrap();
         let pipes = (process.stdout.take().unwrap(), process.stdin.take().unwrap());
-        Self { client: ().serve(pipes).await.unwrap(), process }
+        let client = tokio::time::timeout(START_MAX, ().serve(pipes)).await.unwrap().unwrap();
+        Self { client, process }
     }
 
     /// The text of the result, and whether it is an error.

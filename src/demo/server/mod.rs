@@ -13,7 +13,7 @@ use rmcp::model::{
     ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, Resource, ResourceContents, ResourceTemplate, Role,
     ServerCapabilities, ServerConfig,
 };
-use rmcp::service::RequestContext;
+use rmcp::service::{RequestContext, ServerInitializeError};
 use rmcp::{ErrorData, RoleServer, ServerHandler, ServiceExt};
 
 use notes::{Notes, Place, URI_PREFIX};
@@ -31,8 +31,12 @@ const MIME: &str = "text/plain";
 pub fn serve_notes() -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let served = runtime.block_on(async {
-        let service = NotesServer::new().serve(rmcp::transport::stdio()).await.map_err(io::Error::other)?;
-        service.waiting().await.map(|_| ()).map_err(io::Error::other)
+        match NotesServer::new().serve(rmcp::transport::stdio()).await {
+            Ok(service) => service.waiting().await.map(|_| ()).map_err(io::Error::other),
+            // A client that only asked what there is.
+            Err(ServerInitializeError::ConnectionClosed(_)) => Ok(()),
+            Err(error) => Err(io::Error::other(error)),
+        }
     });
     // Reading stdin blocks a thread, which is not waited for.
     runtime.shutdown_background();
