@@ -16,7 +16,7 @@ use crate::identity::{
 };
 use crate::net::head::HeadRules;
 use crate::net::{DialPolicy, Fetch};
-use crate::pipeline::{Bounds, Route, World};
+use crate::pipeline::{Bounds, Route, Subjects, World};
 use crate::policy::{self, Facts, PolicySet};
 use crate::upstream::{self, UpstreamLimits, UpstreamSettings};
 use crate::vocab::limits::CONFIG_FILE_BYTES_MAX;
@@ -147,6 +147,7 @@ pub(super) fn world(
             call_timeout: config.limits.call_timeout,
             in_flight: config.limits.in_flight,
         },
+        subjects: Subjects::new(),
         record_arguments: config.audit.record_arguments.clone(),
     })
 }

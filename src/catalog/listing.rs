@@ -8,6 +8,7 @@ use super::entry::Entry;
 use crate::mcp::Method;
 use crate::mcp::names;
 use crate::mcp::reply::Listing as Changed;
+use crate::vocab::limits::LIST_KNOWN_S_MAX;
 
 /// Which list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -107,9 +108,9 @@ impl Listing {
         !self.expired && self.age() < self.fresh_for
     }
 
-    /// True once the upstream said that it changed.
-    pub fn is_expired(&self) -> bool {
-        self.expired
+    /// True while it serves calls without being read again.
+    pub(crate) fn is_young(&self) -> bool {
+        !self.expired && self.age() < Duration::from_secs(LIST_KNOWN_S_MAX)
     }
 
     /// The same list, known to be out of date.

@@ -13,7 +13,7 @@ use super::listing::{Listing, Part};
 use super::{Access, fetch};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::Upstream;
-use crate::vocab::limits::{LIST_FIRST_MS_MAX, LIST_KNOWN_S_MAX, LIST_READ_MS_MAX};
+use crate::vocab::limits::{LIST_FIRST_MS_MAX, LIST_READ_MS_MAX};
 use crate::vocab::{Deadline, Fault, FaultKind};
 
 /// How recent a list must be.
@@ -86,14 +86,11 @@ impl View {
         deadline: Deadline,
     ) -> Result<Seen, Fault> {
         let known = self.known(part);
-        if let Some(listing) = &known {
-            let young = !listing.is_expired() && listing.age() < Duration::from_secs(LIST_KNOWN_S_MAX);
-            if listing.is_fresh() || wanted == Freshness::Known {
-                if !young {
-                    drop(self.read(part, access));
-                }
-                return Ok(Seen { listing: listing.clone(), stale: false });
+        if let Some(listing) = known.as_ref().filter(|listing| listing.is_fresh() || wanted == Freshness::Known) {
+            if !listing.is_young() {
+                drop(self.read(part, access));
             }
+            return Ok(Seen { listing: listing.clone(), stale: false });
         }
         let patience = if known.is_some() { LIST_READ_MS_MAX } else { LIST_FIRST_MS_MAX };
         let until = deadline.capped(Duration::from_millis(patience));

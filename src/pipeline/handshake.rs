@@ -37,13 +37,17 @@ pub(super) async fn initialize(ctx: &mut Ctx, message: &Message) -> Result<Answe
     Ok(lower(ctx, &reply).with(HeaderName::from_static("mcp-session-id"), session))
 }
 
-/// Answers the requests that no upstream sees; `None` for any other.
+/// Whether the gateway answers a method for itself.
+pub(super) fn is_local(method: Method) -> bool {
+    matches!(method, Method::Ping | Method::Discover | Method::SetLevel)
+}
+
+/// Answers the requests that no upstream sees as such.
 ///
 /// # Errors
 /// A protocol error for a log level that is none.
-pub(super) async fn local(ctx: &mut Ctx, operation: &Operation) -> Result<Option<Answered>, Refusal> {
+pub(super) async fn local(ctx: &mut Ctx, operation: &Operation) -> Result<Answered, Refusal> {
     let reply = match operation.method {
-        Method::Ping => nothing(),
         Method::Discover => {
             let supported = error::supported_versions(ctx.route()?.floor);
             Reply::Result(dialect::discover_result(&supported, &capabilities(ctx).await?, &ctx.gateway.server))
@@ -52,10 +56,10 @@ pub(super) async fn local(ctx: &mut Ctx, operation: &Operation) -> Result<Option
             set_level(ctx, operation).await?;
             nothing()
         }
-        _ => return Ok(None),
+        _ => nothing(),
     };
     ctx.completed();
-    Ok(Some(lower(ctx, &reply)))
+    Ok(lower(ctx, &reply))
 }
 
 /// The level holds for this session here, and is passed to every upstream that logs.

@@ -80,7 +80,10 @@ fn visible(ctx: &Ctx, part: Part, entry: &Entry) -> bool {
             AskedKind::Tool { name: &entry.full, class, arguments: None }
         }
         Part::Prompts => AskedKind::Prompt { name: &entry.full, arguments: None },
-        Part::Resources | Part::Templates => AskedKind::Resource { uri: &entry.full },
+        Part::Resources => AskedKind::Resource { uri: &entry.full },
+        Part::Templates => {
+            return ctx.principal().is_ok_and(|who| policy::visible_template(&ctx.world.policy, who, &entry.full));
+        }
     };
     ctx.principal().is_ok_and(|principal| policy::visible(&ctx.world.policy, principal, &kind))
 }

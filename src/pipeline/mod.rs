@@ -33,7 +33,7 @@ use tokio_util::task::TaskTracker;
 
 pub use body::ReplyBody;
 pub use session::Sessions;
-pub use world::{Bounds, Route, World};
+pub use world::{Bounds, Route, Subjects, World};
 
 use crate::audit::{Audit, AuditHandle};
 use crate::catalog::Catalog;
@@ -166,7 +166,10 @@ async fn front<'a>(ctx: &mut Ctx, parts: &'a Parts, body: Incoming) -> Result<Fr
 /// Does what is asked. A legacy client's call goes on when its connection ends; a newer client's ends with it.
 async fn work(ctx: Ctx, asking: Asking, headers: &McpHeaders<'_>, in_flight: InFlight) -> Response<ReplyBody> {
     match asking {
-        Asking::Operation(operation) if ctx.asked.session.is_none() => operate::operate(ctx, operation, headers, in_flight).await,
+        Asking::Operation(operation) if ctx.asked.session.is_none() => {
+            // Boxed once: the future of a call is large, and hyper moves what it is given several times.
+            Box::pin(operate::operate(ctx, operation, headers, in_flight)).await
+        }
         asking => cancel::detached(ctx.gateway.tasks.clone(), operate::legacy(ctx, asking, in_flight)).await,
     }
 }

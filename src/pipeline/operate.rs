@@ -51,11 +51,11 @@ pub(super) async fn operate(
 async fn run(ctx: &mut Ctx, operation: &Operation, headers: &McpHeaders<'_>) -> Result<Done, Refusal> {
     // Lists ask every upstream; the same decision filters what they show.
     if let Some(part) = Part::of(operation.method) {
-        return lists::answer(ctx, operation, part).await.map(Done::Answered);
+        return Box::pin(lists::answer(ctx, operation, part)).await.map(Done::Answered);
     }
     // What the gateway answers for itself reaches no upstream's tools, prompts or resources.
-    if let Some(answered) = handshake::local(ctx, operation).await? {
-        return Ok(Done::Answered(answered));
+    if handshake::is_local(operation.method) {
+        return Box::pin(handshake::local(ctx, operation)).await.map(Done::Answered);
     }
     // Streams and tasks are not offered, so their methods do not exist here.
     if !has_target(operation.method) {

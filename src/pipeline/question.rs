@@ -37,7 +37,8 @@ pub(super) async fn granted(ctx: &Ctx, target: &Target, operation: &Operation, p
     if allowed.is_empty() {
         return Ok(allowed);
     }
-    let facts = upstream.ready(&principal.key(), &RawJson::of_static("{}"), permit, ctx.deadline).await?;
+    let (key, none) = (principal.key(), RawJson::of_static("{}"));
+    let facts = Box::pin(upstream.ready(&key, &none, permit, ctx.deadline)).await?;
     Ok(if facts.revision > Revision::NEWEST_WITH_SESSIONS { allowed } else { ClientCaps::default() })
 }
 

@@ -65,14 +65,13 @@ pub(super) async fn resolve(ctx: &Ctx, operation: &Operation) -> Result<Target, 
         names::check_uri(rest)
             .map_err(|_| ProtocolError::invalid_params("the resource URI is ambiguous").with_id(Some(&operation.id)))?;
     }
-    let access = ctx.access()?;
     let view = ctx.gateway.catalog.view(upstream, &ctx.principal()?.key())?;
     let published = (!route.bare).then_some(public);
     let (entry, unread) = match kind {
-        Kind::Tool => find(&view, Part::Tools, &access, upstream, published, rest, ctx).await,
+        Kind::Tool => find(&view, Part::Tools, upstream, published, rest, ctx).await?,
         // Prompts are asked of the upstream itself; only a shortened name needs its list.
         Kind::Prompt if published.is_some_and(|public| public.len() == PUBLIC_NAME_BYTES_MAX) => {
-            find(&view, Part::Prompts, &access, upstream, published, rest, ctx).await
+            find(&view, Part::Prompts, upstream, published, rest, ctx).await?
         }
         _ => (None, None),
     };
@@ -98,21 +97,36 @@ fn subject(operation: &Operation) -> Result<(Kind, &str), Refusal> {
     Ok(found.ok_or_else(missing)?)
 }
 
+type Found = (Option<Arc<Entry>>, Option<Fault>);
+
 async fn find(
     view: &Arc<View>,
     part: Part,
-    access: &Access,
     upstream: &str,
     published: Option<&str>,
     own: &str,
     ctx: &Ctx,
-) -> (Option<Arc<Entry>>, Option<Fault>) {
+) -> Result<Found, Refusal> {
     let pick = |listing: &Listing| match published {
         Some(public) => listing.published(upstream, public).cloned(),
         None => listing.named(own).cloned(),
     };
-    let known = view.list(part, access, Freshness::Known, ctx.deadline).await;
-    match known {
+    // Nearly every call ends here: the list is known and the name is on it.
+    if let Some(entry) = view.known(part).filter(|listing| listing.is_young()).and_then(|listing| pick(&listing)) {
+        return Ok((Some(entry), None));
+    }
+    let access = ctx.access()?;
+    Ok(Box::pin(ask(view, part, &access, &pick, ctx)).await)
+}
+
+async fn ask(
+    view: &Arc<View>,
+    part: Part,
+    access: &Access,
+    pick: &(impl Fn(&Listing) -> Option<Arc<Entry>> + Sync),
+    ctx: &Ctx,
+) -> Found {
+    match view.list(part, access, Freshness::Known, ctx.deadline).await {
         Err(fault) => (None, Some(fault)),
         Ok(seen) => match pick(&seen.listing) {
             None if seen.listing.age() > RELIST_GAP => {

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use moka::sync::Cache;
 
 use crate::identity::Authenticator;
 use crate::net::head::HeadRules;
-use crate::policy::PolicySet;
-use crate::vocab::{Resource, Revision};
+use crate::policy::{PolicySet, Subject};
+use crate::vocab::limits::{TOKEN_CACHE_ENTRIES_MAX, VIEW_IDLE_S_MAX};
+use crate::vocab::{Principal, Resource, Revision};
 
 /// Config and policy as one value. A reload replaces all of it or nothing.
 pub struct World {
@@ -25,8 +27,33 @@ pub struct World {
     pub head: HeadRules,
     /// Settings that bound a request.
     pub bounds: Bounds,
+    /// Which rules are about whom, worked out once per credential.
+    pub subjects: Subjects,
     /// JSON pointers into `arguments` whose values records may hold in clear.
     pub record_arguments: Vec<String>,
+}
+
+/// Remembers which rules are about a principal. A principal is one shared value per verified credential, so its address names it;
+/// each entry keeps its principal alive, so no address is reused while it is remembered.
+pub struct Subjects(Cache<usize, (Arc<Principal>, Arc<Subject>)>);
+
+impl Subjects {
+    /// Remembers nobody.
+    #[expect(clippy::new_without_default, reason = "a memory belongs to one policy set")]
+    pub fn new() -> Self {
+        let idle = Duration::from_secs(VIEW_IDLE_S_MAX);
+        Self(Cache::builder().max_capacity(TOKEN_CACHE_ENTRIES_MAX).time_to_idle(idle).build())
+    }
+
+    pub(super) fn of(&self, policy: &PolicySet, principal: &Arc<Principal>) -> Arc<Subject> {
+        let address = Arc::as_ptr(principal).addr();
+        if let Some((_, subject)) = self.0.get(&address) {
+            return subject;
+        }
+        let subject = Arc::new(policy.subject(principal));
+        self.0.insert(address, (principal.clone(), subject.clone()));
+        subject
+    }
 }
 
 /// One route: a public name space over upstreams.

@@ -66,7 +66,7 @@ impl Http {
         out: Outgoing,
         deadline: Deadline,
     ) -> Result<Answer, Fault> {
-        let (revision, source, bytes) = self.guarded(self.converse(who, &out, deadline), deadline).await?;
+        let (revision, source, bytes) = self.guarded(Box::pin(self.converse(who, &out, deadline)), deadline).await?;
         Ok(Answer::new(permit, revision, source, deadline, bytes))
     }
 
