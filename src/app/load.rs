@@ -146,6 +146,7 @@ pub(super) fn world(
             body_timeout: BODY_TIMEOUT,
             call_timeout: config.limits.call_timeout,
             in_flight: config.limits.in_flight,
+            sessions_per_principal: config.limits.sessions_per_principal,
         },
         subjects: Subjects::new(),
         record_arguments: config.audit.record_arguments.clone(),

@@ -28,7 +28,8 @@ pub(super) async fn initialize(ctx: &mut Ctx, message: &Message) -> Result<Answe
     let capabilities = capabilities(ctx).await?;
     let gateway = ctx.gateway.clone();
     let (principal, route) = (ctx.principal()?.key(), ctx.route()?.path.clone());
-    let session = gateway.sessions.open(&gateway.sealer, &principal, &route, agreed, gateway.clock.unix_s());
+    let most = ctx.world.bounds.sessions_per_principal;
+    let session = gateway.sessions.open(&gateway.sealer, &principal, &route, agreed, gateway.clock.unix_s(), most);
     let session = session.map_err(|_| Fault::internal(FaultKind::Internal, "a session could not be sealed"))?;
     let session =
         HeaderValue::try_from(session).map_err(|_| Fault::internal(FaultKind::Internal, "a session id is no header"))?;

@@ -204,7 +204,7 @@ pub(super) fn end_session(ctx: &Ctx, headers: &HeaderMap) -> Result<Answered, Re
     let text = headers.get(SESSION_ID).and_then(|value| value.to_str().ok());
     let missing = || ProtocolError::invalid_request("the Mcp-Session-Id header is missing");
     let session = decode::find(ctx, text.ok_or_else(missing)?)?;
-    ctx.gateway.sessions.end(session);
+    ctx.gateway.sessions.end(&ctx.principal()?.key(), session);
     ctx.completed();
     Ok(Answered::empty(StatusCode::NO_CONTENT))
 }

@@ -2,9 +2,12 @@
 //!
 //! Only what cannot be sealed lives in a bounded local table: a changed log level, and the ids that were ended.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use moka::sync::Cache;
+use parking_lot::Mutex;
 
 use crate::mcp::LogLevel;
 use crate::seal::{Binding, Purpose, Sealer, Unsealed};
@@ -25,6 +28,8 @@ pub struct Sessions {
     levels: Cache<u128, LogLevel>,
     ended: Cache<u128, ()>,
     spent: Cache<[u8; 32], ()>,
+    /// Ids opened here, per principal, oldest first.
+    open: Cache<PrincipalKey, Arc<Mutex<VecDeque<u128>>>>,
 }
 
 impl Sessions {
@@ -35,6 +40,7 @@ impl Sessions {
         Self {
             levels: Cache::builder().max_capacity(SESSION_STATES_MAX).time_to_idle(life).build(),
             ended: Cache::builder().max_capacity(SESSION_STATES_MAX).time_to_live(life).build(),
+            open: Cache::builder().max_capacity(SESSION_STATES_MAX).time_to_idle(life).build(),
             spent: Cache::builder()
                 .max_capacity(SESSION_STATES_MAX)
                 .time_to_live(Duration::from_secs(REQUEST_STATE_S_MAX))
@@ -42,7 +48,8 @@ impl Sessions {
         }
     }
 
-    /// A new session of `principal` on `route`; the text is its id, visible ASCII as the protocol asks.
+    /// A new session of `principal` on `route`; the text is its id, visible ASCII as the protocol asks. A principal has at most
+    /// `most` sessions: opening one more ends the oldest, whose client opens a new one when it is told so (404).
     ///
     /// # Errors
     /// [`Unsealed`] when the system has no randomness.
@@ -53,10 +60,12 @@ impl Sessions {
         route: &str,
         revision: Revision,
         now_s: u64,
+        most: usize,
     ) -> Result<String, Unsealed> {
         let id = uuid::Uuid::now_v7().as_u128();
         let mut payload = id.to_be_bytes().to_vec();
         payload.extend_from_slice(revision.as_str().as_bytes());
+        self.count(principal, id, most);
         sealer.seal(binding(principal, route), &payload, now_s.saturating_add(SESSION_S_MAX))
     }
 
@@ -82,8 +91,23 @@ impl Sessions {
         Ok(Session { id, revision })
     }
 
+    fn count(&self, principal: &PrincipalKey, id: u128, most: usize) {
+        let open = self.open.get_with(principal.clone(), Arc::default);
+        let mut open = open.lock();
+        open.push_back(id);
+        while open.len() > most {
+            if let Some(oldest) = open.pop_front() {
+                self.levels.invalidate(&oldest);
+                self.ended.insert(oldest, ());
+            }
+        }
+    }
+
     /// Ends a session: its id never opens again here.
-    pub fn end(&self, session: Session) {
+    pub fn end(&self, principal: &PrincipalKey, session: Session) {
+        if let Some(open) = self.open.get(principal) {
+            open.lock().retain(|id| *id != session.id);
+        }
         self.levels.invalidate(&session.id);
         self.ended.insert(session.id, ());
     }
@@ -120,7 +144,7 @@ mod tests {
         let sessions = Sessions::new();
         let key = |sub: &str| PrincipalKey { iss: "i".into(), sub: sub.into() };
         let (alice, bob) = (key("alice"), key("bob"));
-        let id = sessions.open(&sealer, &alice, "/mcp", Revision::V2025_06_18, 1_000).unwrap();
+        let id = sessions.open(&sealer, &alice, "/mcp", Revision::V2025_06_18, 1_000, 2).unwrap();
         assert!(id.bytes().all(|b| (0x21..=0x7e).contains(&b)));
         let session = sessions.find(&sealer, &alice, "/mcp", &id, 1_001).unwrap();
         assert_eq!(session.revision, Revision::V2025_06_18);
@@ -129,8 +153,23 @@ mod tests {
         assert_eq!(sessions.find(&sealer, &alice, "/mcp", &id, 1_001 + SESSION_S_MAX), Err(Unsealed));
         sessions.set_level(session, LogLevel::Error);
         assert_eq!(sessions.level(session), Some(LogLevel::Error));
-        sessions.end(session);
+        sessions.end(&alice, session);
         assert_eq!(sessions.find(&sealer, &alice, "/mcp", &id, 1_001), Err(Unsealed));
         assert_eq!(sessions.level(session), None);
+    }
+
+    #[test]
+    fn one_session_too_many_ends_the_oldest() {
+        let sealer = Sealer::with_key(&[1; 32]).unwrap();
+        let sessions = Sessions::new();
+        let alice = PrincipalKey { iss: "i".into(), sub: "alice".into() };
+        let open = || sessions.open(&sealer, &alice, "/mcp", Revision::V2025_06_18, 1_000, 2).unwrap();
+        let lives = |id: &str| sessions.find(&sealer, &alice, "/mcp", id, 1_001).is_ok();
+        let ids = [open(), open(), open()];
+        assert_eq!(ids.each_ref().map(|id| lives(id)), [false, true, true]);
+        let second = sessions.find(&sealer, &alice, "/mcp", &ids[1], 1_001).unwrap();
+        sessions.end(&alice, second);
+        let fourth = open();
+        assert!(lives(&ids[2]) && lives(&fourth), "an ended session leaves room");
     }
 }

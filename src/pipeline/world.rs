@@ -81,6 +81,8 @@ pub struct Bounds {
     pub body_timeout: Duration,
     /// Time for a whole call.
     pub call_timeout: Duration,
+    /// Legacy sessions of one principal.
+    pub sessions_per_principal: usize,
     /// Requests under way at once.
     pub in_flight: usize,
 }
