@@ -59,7 +59,10 @@ fn single(ctx: &mut Ctx, headers: &McpHeaders<'_>, message: Box<Message>) -> Res
     identify(ctx, &message);
     let floor = ctx.route()?.floor;
     match era::decide(headers, &message, floor)? {
-        Era::Handshake => Ok(Asking::Handshake(message)),
+        Era::Handshake => {
+            headers::agree(headers, &message, Revision::NEWEST_WITH_SESSIONS)?;
+            Ok(Asking::Handshake(message))
+        }
         Era::Modern => {
             ctx.asked.revision = Some(Revision::V2026_07_28);
             headers::agree(headers, &message, Revision::V2026_07_28)?;
@@ -70,6 +73,7 @@ fn single(ctx: &mut Ctx, headers: &McpHeaders<'_>, message: Box<Message>) -> Res
         }
         Era::Session { header } => {
             let session = session(ctx, headers, header, message.id.as_ref())?;
+            headers::agree(headers, &message, session.revision)?;
             lift(session.revision, message)
         }
     }
@@ -95,6 +99,7 @@ fn batch(ctx: &mut Ctx, headers: &McpHeaders<'_>, messages: Vec<Message>) -> Res
     if session.revision != Revision::V2025_03_26 {
         return Err(no_batches().into());
     }
+    messages.iter().try_for_each(|message| headers::agree(headers, message, session.revision))?;
     Ok(Asking::Batch(messages))
 }
 
