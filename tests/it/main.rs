@@ -1,0 +1,26 @@
+//! The gateway's promises, held against the real door and upstreams that record what reaches them.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::disallowed_methods,
+    reason = "tests"
+)]
+
+mod framing;
+mod gate;
+mod headers;
+mod host_origin;
+mod keys;
+mod lists_agree;
+mod peer;
+mod records;
+mod reload;
+mod rust_sdk;
+mod sessions;
+mod smuggling;
+mod tokens;
+mod upstream_faults;
+mod wire;

@@ -1,0 +1,157 @@
+//! A set of files is in force as a whole or not at all, and a call ends under the set it began with.
+
+use std::process::Command;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use crate::gate::{CONFIG, Gate, POLICY, soon};
+use crate::peer::{Answer, modern};
+
+const SUCCESS: &str = "portcullis_config_last_reload_success";
+
+async fn reloaded(gate: &Gate, success: &str) {
+    for _ in 0..500 {
+        if gate.metric(SUCCESS).await == success {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("{SUCCESS} is not {success}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broken_set_leaves_the_good_one_in_force() {
+    let gate = Gate::start().await;
+    let token = gate.token("alice", &["eng"]);
+    let call = || gate.call("/mcp", &token, "up__echo", "{}");
+    assert_eq!(gate.metric(SUCCESS).await, "1");
+    assert!(gate.reach.send(&call()).await.text().contains("did"));
+    let denies = "version: 1\nrules:\n  - { id: none, effect: deny, tools: [\"*\"] }\n";
+    let config = std::fs::read_to_string(gate.dir.path().join("portcullis.yaml")).unwrap();
+    for (file, broken) in [
+        ("policy.yaml", "rules: [".to_owned()),
+        ("policy.yaml", String::new()),
+        ("policy.yaml", format!("{denies}  - {{ id: none, effect: deny, tools: [\"*\"] }}\n")),
+        (
+            "policy.yaml",
+            format!("{denies}  - {{ id: two, effect: allow, principals: [\"group:nobody-named\"], tools: [\"*\"] }}\n"),
+        ),
+        ("policy.yaml", denies.replace("effect: deny", "effect: perhaps")),
+        ("policy.yaml", format!("{denies}mode: shadow\n")),
+        ("portcullis.yaml", "version: 2\n".to_owned()),
+        ("portcullis.yaml", config.replace("data_dir: data", "data_dir: elsewhere")),
+        ("portcullis.yaml", config.replace("listen: 127.0.0.1:0", "listen: 127.0.0.1:1")),
+        ("portcullis.yaml", config.replace("upstreams: [up, old]", "upstreams: [up, lost]")),
+    ] {
+        let good = std::fs::read_to_string(gate.dir.path().join(file)).unwrap();
+        gate.reload(file, &broken);
+        reloaded(&gate, "0").await;
+        let answer = gate.reach.send(&call()).await;
+        assert!(answer.text().contains("did"), "{broken}: {}", answer.whole());
+        assert_eq!(gate.admin("/readyz").await.status, 200);
+        gate.reload(file, &good);
+        reloaded(&gate, "1").await;
+    }
+    gate.reload("policy.yaml", denies);
+    let before = gate.records().last().unwrap()["decision"]["policy"].clone();
+    let mut calls = 0;
+    loop {
+        let answer = gate.reach.send(&call()).await;
+        if answer.code() == -32602 {
+            break;
+        }
+        calls += 1;
+        assert!(answer.text().contains("did") && calls < 1_000, "{}", answer.whole());
+    }
+    let done = gate.up.calls().len();
+    assert_eq!(gate.reach.send(&call()).await.code(), -32602);
+    assert_eq!(gate.up.calls().len(), done);
+    soon("the record", || gate.records().last().unwrap()["decision"]["policy"] != before).await;
+    gate.reload("policy.yaml", POLICY);
+    for _ in 0..1_000 {
+        if gate.reach.send(&call()).await.text().contains("did") {
+            return;
+        }
+    }
+    panic!("the good policy came back");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_ends_under_the_set_it_began_with() {
+    let gate = Gate::start().await;
+    let token = gate.token("alice", &["eng"]);
+    assert!(gate.reach.send(&gate.call("/mcp", &token, "up__echo", "{}")).await.text().contains("did"));
+    gate.settled(1).await;
+    let told = Arc::new(Notify::new());
+    let tell = told.clone();
+    gate.up.behave(move |seen| match seen.rpc().as_str() {
+        "tools/call" => Answer::Once(told.clone(), Box::new(modern(seen))),
+        _ => modern(seen),
+    });
+    let digest = gate.records()[0]["decision"]["policy"].clone();
+    let mut conn = gate.reach.open().await;
+    conn.write(&gate.call("/mcp", &token, "up__write", "{}").bytes()).await;
+    soon("the call", || gate.up.calls().len() == 2).await;
+    gate.reload("policy.yaml", "version: 1\nrules:\n  - { id: none, effect: deny, tools: [\"*\"] }\n");
+    for _ in 0..1_000 {
+        if gate.reach.send(&gate.call("/mcp", &token, "old__echo", "{}")).await.code() == -32602 {
+            break;
+        }
+    }
+    tell.notify_one();
+    let answer = conn.response().await;
+    assert!(answer.text().contains("did"), "{}", answer.whole());
+    soon("its record", || gate.records().iter().any(|r| r["name"] == "up__write" && r["kind"] == "outcome")).await;
+    let records = gate.records();
+    let write = records.iter().find(|r| r["name"] == "up__write" && r["kind"] == "outcome").unwrap();
+    assert_eq!((&write["decision"]["policy"], &write["decision"]["effect"]), (&digest, &"allow".into()));
+}
+
+/// What this build does not do is an error before anything listens.
+#[test]
+fn what_is_not_built_does_not_start() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("jwks.json"), crate::keys::jwks()).unwrap();
+    std::fs::write(dir.path().join("policy.yaml"), POLICY).unwrap();
+    let good = CONFIG.replace("//UP/", "//127.0.0.1:9/").replace("//OLD/", "//127.0.0.1:9/");
+    let file = dir.path().join("portcullis.yaml");
+    let run = |verb: &str| {
+        let ran = Command::new(env!("CARGO_BIN_EXE_portcullis")).args([verb, "--config"]).arg(&file).output().unwrap();
+        (ran.status.code(), String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr))
+    };
+    for (more, expected) in [
+        ("danger_observe_only: true", "not built yet: danger_observe_only"),
+        ("audit: { durability: sync }", "not built yet: audit.durability"),
+        ("audit: { sinks: [{ file: a }, { file: b }] }", "not built yet: audit.sinks[1]"),
+        ("audit: { reads: sync }", "audit.reads"),
+        ("telemetry: { otlp: \"https://collector:4318\" }", "telemetry.otlp"),
+        ("state: { redis: \"rediss://127.0.0.1\" }", "state"),
+        ("keys: { seal: x }", "keys"),
+        ("authserver: { enabled: true }", "authserver"),
+        ("lock: { mode: require }", "lock"),
+        ("approvals: { pending_per_principal: 20 }", "approvals"),
+        ("surprise: 1", "surprise: unknown key"),
+    ] {
+        std::fs::write(&file, format!("{good}{more}\n")).unwrap();
+        for verb in ["check", "serve"] {
+            let (code, said) = run(verb);
+            assert_eq!(code, Some(2), "{verb} {more}: {said}");
+            assert!(said.contains(expected), "{verb} {more}: {said}");
+            assert!(!said.contains("portcullis ready"), "{more}");
+        }
+    }
+    for (from, to, expected) in [
+        ("require: { limit", "require: { approval: { from: [caller] }, limit", "approval"),
+        ("require: { limit", "require: { redact: [secrets], limit", "redact"),
+        ("effect: deny, tools: [\"*__hidden\"]", "effect: deny, when: 'true', tools: [\"*__hidden\"]", "when"),
+        ("version: 1", "version: 1\nmode: shadow", "mode"),
+    ] {
+        std::fs::write(&file, &good).unwrap();
+        assert!(POLICY.contains(from));
+        std::fs::write(dir.path().join("policy.yaml"), POLICY.replacen(from, to, 1)).unwrap();
+        let (code, said) = run("serve");
+        assert_eq!(code, Some(2), "{to}: {said}");
+        assert!(said.contains("not built yet") && said.contains(expected), "{to}: {said}");
+    }
+}

@@ -1,0 +1,224 @@
+//! A legacy session belongs to one principal on one route until it is over, and is no credential (2025-03-26 to 2025-11-25).
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::gate::Gate;
+use crate::keys::{self, ED, claims, header, now_s};
+use crate::wire::Req;
+
+const REVISIONS: [&str; 3] = ["2025-03-26", "2025-06-18", "2025-11-25"];
+const PING: &str = r#"{"jsonrpc":"2.0","id":"p","method":"ping"}"#;
+
+fn call(id: u32, tool: &str) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"{tool}","arguments":{{}}}}}}"#)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handshake_settles_on_a_revision_with_sessions() {
+    let gate = Gate::start().await;
+    let token = gate.token("alice", &["eng"]);
+    for (asked, agreed) in [
+        ("2025-03-26", "2025-03-26"),
+        ("2025-06-18", "2025-06-18"),
+        ("2025-11-25", "2025-11-25"),
+        ("2026-07-28", "2025-11-25"),
+        ("1999-01-01", "2025-11-25"),
+        ("2024-11-05", "2025-11-25"),
+    ] {
+        let answer = gate.reach.send(&gate.initialize("/mcp", &token, asked)).await;
+        assert_eq!(
+            (answer.status, &answer.json()["result"]["protocolVersion"]),
+            (200, &json!(agreed)),
+            "{asked}: {}",
+            answer.whole()
+        );
+        let id = answer.header("mcp-session-id").unwrap();
+        assert!(id.len() >= 32 && id.bytes().all(|b| (0x21..=0x7e).contains(&b)), "{id}");
+    }
+    let mut ids = BTreeSet::new();
+    for revision in REVISIONS {
+        let session = gate.session("/mcp", &token, revision).await;
+        let list = gate
+            .reach
+            .send(&gate.legacy("/mcp", &token, revision, &session, r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#))
+            .await;
+        assert!(list.text().contains("up__echo") && list.text().contains("old__echo"), "{}", list.whole());
+        assert!(!list.text().contains("resultType"), "{}", list.whole());
+        for tool in ["up__echo", "old__echo"] {
+            let answer = gate.reach.send(&gate.legacy("/mcp", &token, revision, &session, &call(2, tool))).await;
+            assert!(answer.status == 200 && answer.text().contains("did"), "{revision} {tool}: {}", answer.whole());
+            assert!(
+                !answer.whole().contains("upstream-session-canary")
+                    && answer.header("mcp-session-id").is_none_or(|id| id == session)
+            );
+        }
+        let seen = gate.seen();
+        let pong = gate.reach.send(&gate.legacy("/mcp", &token, revision, &session, PING)).await;
+        assert_eq!((pong.json(), gate.seen()), (json!({"jsonrpc": "2.0", "id": "p", "result": {}}), seen));
+        ids.insert(session);
+    }
+    assert_eq!(ids.len(), 3);
+    // A stateless client's requests make no session, whatever id they carry.
+    let modern = gate.call("/mcp", &token, "up__echo", "{}").add("Mcp-Session-Id", "whatever");
+    let answer = gate.reach.send(&modern).await;
+    assert_eq!((answer.status, answer.header("mcp-session-id")), (200, None), "{}", answer.whole());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_is_its_owners_alone() {
+    let gate = Gate::start().await;
+    let (alice, bob) = (gate.token("alice", &["eng"]), gate.token("bob", &["eng"]));
+    let revision = "2025-11-25";
+    let session = gate.session("/mcp", &alice, revision).await;
+    let bobs = gate.session("/mcp", &bob, revision).await;
+    let on = |route: &str, token: &str, session: &str| gate.legacy(route, token, revision, session, &call(1, "old__echo"));
+    let tampered = |at: usize| {
+        let mut bytes = session.clone().into_bytes();
+        bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+        String::from_utf8(bytes).unwrap()
+    };
+    let mut rows: Vec<(String, Req, u16)> = vec![
+        ("another's".into(), on("/mcp", &bob, &session), 404),
+        ("the other way".into(), on("/mcp", &alice, &bobs), 404),
+        ("another route".into(), on("/legacy", &alice, &session), 404),
+        ("garbage".into(), on("/mcp", &alice, "garbage"), 404),
+        ("empty".into(), on("/mcp", &alice, ""), 404),
+        ("an upstream's own".into(), on("/mcp", &alice, "upstream-session-canary"), 404),
+        ("longer".into(), on("/mcp", &alice, &format!("{session}A")), 404),
+        ("shorter".into(), on("/mcp", &alice, &session[1..]), 404),
+        ("two".into(), on("/mcp", &alice, &session).add("Mcp-Session-Id", &bobs), 400),
+        ("a list".into(), on("/mcp", &alice, &format!("{session}, {bobs}")), 404),
+        ("none".into(), on("/mcp", &alice, "x").without("Mcp-Session-Id"), 400),
+        ("without a token".into(), on("/mcp", &alice, &session).without("Authorization"), 401),
+        ("older header".into(), on("/mcp", &alice, &session).set("MCP-Protocol-Version", "2025-06-18"), 400),
+        ("oldest header".into(), on("/mcp", &alice, &session).set("MCP-Protocol-Version", "2025-03-26"), 400),
+        ("unknown header".into(), on("/mcp", &alice, &session).set("MCP-Protocol-Version", "1999-01-01"), 400),
+        ("newer header".into(), on("/mcp", &alice, &session).set("MCP-Protocol-Version", "2026-07-28"), 400),
+        ("GET".into(), Req { verb: "GET".into(), body: Vec::new(), ..on("/mcp", &alice, &session) }.without("Content-Type"), 405),
+    ];
+    for at in [0, 1, session.len() / 2, session.len() - 2] {
+        rows.push((format!("changed at {at}"), on("/mcp", &alice, &tampered(at)), 404));
+    }
+    for (what, request, status) in rows {
+        let seen = gate.seen();
+        let answer = gate.reach.send(&request).await;
+        assert_eq!((answer.status, gate.seen()), (status, seen), "{what}: {}", answer.whole());
+        assert!(
+            !(-32099..=-32000).contains(&answer.code()) || what == "newer header" || what == "two",
+            "{what}: {}",
+            answer.whole()
+        );
+    }
+    // A refreshed token is the same principal: nothing of its bytes is in the session.
+    let later = keys::claims(&json!([gate.url("/mcp")]), "alice", &["eng"]);
+    let mut later = later;
+    later["exp"] = json!(now_s() + 900);
+    later["jti"] = json!("another");
+    let refreshed = ED.token(&header(), &later);
+    let answer = gate.reach.send(&on("/mcp", &refreshed, &session)).await;
+    assert_eq!(answer.status, 200, "{}", answer.whole());
+    // The same name at another issuer, or nobody's, is not.
+    let other = ED.token(&header(), &claims(&json!(gate.url("/mcp")), "Alice", &["eng"]));
+    assert_eq!(gate.reach.send(&on("/mcp", &other, &session)).await.status, 404);
+    let initialized = |peer: &crate::peer::Peer| peer.seen().iter().filter(|seen| seen.rpc() == "initialize").count();
+    assert_eq!(initialized(&gate.old), 2, "each principal has a session of its own behind the gateway");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_ended_stays_ended() {
+    let gate = Gate::start().await;
+    let (alice, bob) = (gate.token("alice", &["eng"]), gate.token("bob", &["eng"]));
+    let session = gate.session("/mcp", &alice, "2025-06-18").await;
+    let end =
+        |token: &str| Req::new("DELETE", "/mcp").add("Host", &gate.authority()).add("Authorization", &format!("Bearer {token}"));
+    let ping = gate.legacy("/mcp", &alice, "2025-06-18", &session, PING);
+    for (request, status) in [
+        (end(&bob).add("Mcp-Session-Id", &session), 404),
+        (end(&alice), 400),
+        (end(&alice).add("Mcp-Session-Id", "x"), 404),
+        (end("x").add("Mcp-Session-Id", &session), 401),
+        (ping.clone(), 200),
+        (end(&alice).add("Mcp-Session-Id", &session), 204),
+        (ping, 404),
+        (end(&alice).add("Mcp-Session-Id", &session), 404),
+    ] {
+        let answer = gate.reach.send(&request).await;
+        assert_eq!(answer.status, status, "{}", answer.whole());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_entry_of_a_batch_is_a_request() {
+    let gate = Gate::start().await;
+    let token = gate.token("alice", &["eng"]);
+    let session = gate.session("/mcp", &token, "2025-03-26").await;
+    gate.settled(2).await;
+    let note = r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":1}}"#;
+    let unknown = r#"{"jsonrpc":"2.0","id":104,"method":"tools/undo"}"#;
+    let body =
+        format!("[{},{},{note},{},{unknown},{}]", call(101, "up__echo"), call(102, "up__hidden"), call(103, "old__write"), PING);
+    let batch = |body: &str| gate.post("/mcp", &token).add("Mcp-Session-Id", &session).body(body);
+    let answer = gate.reach.send(&batch(&body)).await;
+    assert_eq!(answer.status, 200, "{}", answer.whole());
+    let answers = answer.json();
+    let of =
+        |id: Value| answers.as_array().unwrap().iter().find(|a| a["id"] == id).unwrap_or_else(|| panic!("{id} in {answers}"));
+    assert_eq!(answers.as_array().unwrap().len(), 5);
+    assert!(of(json!(101))["result"]["content"].to_string().contains("echo"));
+    assert_eq!(of(json!(102))["error"]["code"], -32602);
+    assert!(of(json!(103))["result"]["content"].to_string().contains("write"));
+    assert_eq!(of(json!(104))["error"]["code"], -32601);
+    assert_eq!(of(json!("p"))["result"], json!({}));
+    // Every entry has its record, and the write its intent.
+    crate::gate::soon("records of the entries", || {
+        let records = gate.records();
+        let recorded = |id: &str| records.iter().any(|r| r["rpc_id"] == id && r["kind"] != "intent");
+        ["101", "102", "103", "104", "p"].into_iter().all(recorded)
+    })
+    .await;
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    let records = gate.records();
+    let outcome = |id: &str| {
+        let found: Vec<&Value> = records.iter().filter(|r| r["rpc_id"] == id && r["kind"] != "intent").collect();
+        assert_eq!(found.len(), 1, "{id}: {records:#?}");
+        found[0].clone()
+    };
+    assert_eq!(outcome("101")["decision"]["effect"], "allow");
+    assert_eq!(outcome("102")["decision"]["reason"], "not_visible");
+    assert!(outcome("103")["intent"].is_u64());
+    assert_eq!(outcome("104")["outcome"]["reason"], "bad_request");
+    assert_eq!(outcome("p")["outcome"]["reason"], "allowed");
+
+    let too_many = vec![PING; 33].join(",");
+    let modern = String::from_utf8(gate.call("/mcp", &token, "up__echo", "{}").body).unwrap();
+    let initialize = String::from_utf8(gate.initialize("/mcp", &token, "2025-03-26").body).unwrap();
+    let seen = gate.seen();
+    for (what, body) in [
+        ("empty", "[]".to_owned()),
+        ("too many", format!("[{too_many}]")),
+        ("no message inside", format!("[{},7]", call(1, "up__echo"))),
+        ("a batch inside", format!("[[{}]]", call(1, "up__echo"))),
+        ("another revision's message inside", format!("[{},{modern}]", call(1, "up__echo"))),
+        ("a handshake inside", format!("[{},{initialize}]", call(1, "up__echo"))),
+        ("a broken message inside", format!("[{},{{\"jsonrpc\":\"2.0\"}}]", call(1, "up__echo"))),
+    ] {
+        let answer = gate.reach.send(&batch(&body)).await;
+        assert_eq!((answer.status, gate.seen()), (400, seen), "{what}: {}", answer.whole());
+    }
+    for revision in ["2025-06-18", "2025-11-25"] {
+        let session = gate.session("/mcp", &token, revision).await;
+        let seen = gate.seen();
+        for request in [
+            gate.legacy("/mcp", &token, revision, &session, &format!("[{PING}]")),
+            gate.legacy("/mcp", &token, revision, &session, &format!("[{}]", call(1, "up__echo")))
+                .without("MCP-Protocol-Version"),
+        ] {
+            let answer = gate.reach.send(&request).await;
+            assert_eq!((answer.status, answer.code(), gate.seen()), (400, -32600, seen), "{revision}: {}", answer.whole());
+        }
+    }
+    let notes = gate.reach.send(&batch(&format!("[{note},{note}]"))).await;
+    assert_eq!((notes.status, notes.body.len()), (202, 0));
+}

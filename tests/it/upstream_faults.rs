@@ -1,0 +1,199 @@
+//! Whatever an upstream does, the caller gets a clear error in time, the others go on, and nothing it said in anger is shown.
+
+use crate::gate::Gate;
+use crate::peer::{Answer, Peer, modern};
+
+const SECRET: &str = "sk-upstream-secret-text";
+
+fn raw(head: &str, body: &str) -> Answer {
+    Answer::Raw(format!("HTTP/1.1 {head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes())
+}
+
+fn json(status: &str, body: &str) -> Answer {
+    raw(&format!("{status}\r\ncontent-type: application/json"), body)
+}
+
+type Misdeed = Box<dyn Fn(&crate::peer::Seen) -> Answer + Send + Sync>;
+
+/// What it does wrong with a call, and the reason the caller is given.
+fn misdeeds(elsewhere: &str) -> Vec<(&'static str, Misdeed, &'static str)> {
+    let redirect = format!("302 Found\r\nlocation: http://{elsewhere}/{SECRET}\r\ncontent-type: application/json");
+    let moved = redirect.replace("302 Found", "307 Temporary Redirect");
+    let progress =
+        "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":{\"progressToken\":99,\"progress\":1}}\n\n";
+    let line = format!("data: {SECRET}");
+    vec![
+        ("hangs", Box::new(|_| Answer::Hang), "upstream_timeout"),
+        ("closes", Box::new(|_| Answer::Raw(Vec::new())), "upstream_unavailable"),
+        ("closes within the head", Box::new(|_| Answer::Raw(b"HTTP/1.1 200 OK\r\ncontent-".to_vec())), "upstream_unavailable"),
+        (
+            "closes within the body",
+            Box::new(|_| {
+                Answer::Raw(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{\"js".to_vec())
+            }),
+            "upstream_unavailable",
+        ),
+        ("no HTTP", Box::new(|_| Answer::Raw(format!("SSH-2.0-{SECRET}\r\n\r\n").into_bytes())), "upstream_unavailable"),
+        ("no JSON", Box::new(|_| json("200 OK", &format!("{{{SECRET}"))), "upstream_unavailable"),
+        ("a page", Box::new(|_| raw("200 OK\r\ncontent-type: text/html", SECRET)), "upstream_unavailable"),
+        (
+            "another's answer",
+            Box::new(|_| json("200 OK", "{\"jsonrpc\":\"2.0\",\"id\":424242,\"result\":{}}")),
+            "upstream_unavailable",
+        ),
+        (
+            "a key twice",
+            Box::new(|seen| {
+                json(
+                    "200 OK",
+                    &format!(
+                        "{{\"jsonrpc\":\"2.0\",\"id\":{},\"result\":{{\"resultType\":\"complete\",\"content\":[],\"content\":[]}}}}",
+                        seen.json()["id"]
+                    ),
+                )
+            }),
+            "upstream_unavailable",
+        ),
+        ("empty", Box::new(|_| json("200 OK", "")), "upstream_unavailable"),
+        (
+            "compressed",
+            Box::new(|_| raw("200 OK\r\ncontent-type: application/json\r\ncontent-encoding: gzip", SECRET)),
+            "upstream_unavailable",
+        ),
+        ("endless events", Box::new(|_| Answer::Endless(progress.into())), "upstream_timeout response_too_large"),
+        ("endless comments", Box::new(|_| Answer::Endless(":\n\n".into())), "upstream_timeout response_too_large"),
+        ("one endless event", Box::new(move |_| Answer::Endless(line.clone())), "response_too_large"),
+        ("100 MiB", Box::new(|_| Answer::Huge(100 << 20)), "response_too_large"),
+        ("a redirect", Box::new(move |_| raw(&redirect, "{}")), "upstream_unavailable"),
+        ("a redirect with the body", Box::new(move |_| raw(&moved, "{}")), "upstream_unavailable"),
+        (
+            "401",
+            Box::new(|_| {
+                raw(
+                    &format!(
+                        "401 X\r\nwww-authenticate: Bearer realm=\"{SECRET}\"\r\nset-cookie: a={SECRET}\r\ncontent-type: application/json"
+                    ),
+                    &format!("{{\"error\":\"{SECRET}\"}}"),
+                )
+            }),
+            "upstream_unavailable",
+        ),
+        ("403", Box::new(|_| json("403 X", &format!("{{\"error\":\"{SECRET}\"}}"))), "upstream_unavailable"),
+        ("500", Box::new(|_| raw("500 X\r\ncontent-type: text/plain", &format!("at {SECRET}.rs:1"))), "upstream_unavailable"),
+        (
+            "an error with text",
+            Box::new(|seen| {
+                json(
+                    "200 OK",
+                    &format!(
+                        "{{\"jsonrpc\":\"2.0\",\"id\":{},\"error\":{{\"code\":-32603,\"message\":\"{SECRET}\",\"data\":\"{SECRET}\"}}}}",
+                        seen.json()["id"]
+                    ),
+                )
+            }),
+            "upstream_unavailable",
+        ),
+        (
+            // The client of these calls declared that it answers no questions.
+            "asks what nobody can answer",
+            Box::new(|seen| {
+                json(
+                    "200 OK",
+                    &format!(
+                        "{{\"jsonrpc\":\"2.0\",\"id\":{},\"result\":{{\"resultType\":\"input_required\",\"inputRequests\":{{\"k\":{{\"method\":\"elicitation/create\",\"params\":{{\"mode\":\"form\",\"message\":\"{SECRET}\",\"requestedSchema\":{{\"type\":\"object\",\"properties\":{{}}}}}}}}}}}}}}",
+                        seen.json()["id"]
+                    ),
+                )
+            }),
+            "upstream_unavailable",
+        ),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_misdeed_is_a_clear_error() {
+    let mut gate = Gate::program(|files| {
+        files.config = files.config.replacen("timeout: 2s", "timeout: 1s", 1);
+        files.config.push_str("telemetry: { log: debug }\n");
+    })
+    .await;
+    let elsewhere = Peer::start(modern).await;
+    let token = gate.token("alice", &["eng"]);
+    let call = |tool: &str| gate.call("/mcp", &token, tool, "{}");
+    let works = async |what: &str| {
+        for tool in ["old__echo", "up__echo"] {
+            let answer = gate.reach.send(&call(tool)).await;
+            assert!(answer.text().contains("did"), "{tool} after {what}: {}", answer.whole());
+        }
+    };
+    works("nothing").await;
+    let before_kib = gate.rss_kib();
+    let mut shown = String::new();
+    let (mut wrong, mut requests) = (Vec::new(), 2);
+    for (what, misdeed, reason) in misdeeds(&elsewhere.addr.to_string()) {
+        gate.up.behave(move |seen| if seen.rpc() == "tools/call" { misdeed(seen) } else { modern(seen) });
+        let calls = gate.up.calls().len();
+        let (bad, other) = tokio::join!(async { gate.reach.send(&call("up__write")).await }, async {
+            gate.reach.send(&call("old__echo")).await
+        });
+        let denial = bad.json()["result"]["_meta"]["dev.portcullis/denial"].clone();
+        let once = gate.up.calls().len() == calls + 1;
+        if bad.status != 200
+            || bad.json()["result"]["isError"] != true
+            || !reason.contains(denial["reason"].as_str().unwrap_or("?"))
+            || !once
+        {
+            wrong.push(format!("{what}, once: {once}: {}", bad.whole()));
+        }
+        assert!(other.text().contains("did"), "meanwhile {what}: {}", other.whole());
+        shown += &bad.whole();
+        requests += 2;
+        gate.up.behave(modern);
+        works(what).await;
+        requests += 2;
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(elsewhere.connections(), 0, "no redirect is followed");
+    let grown_kib = gate.rss_kib().saturating_sub(before_kib);
+    assert!(grown_kib < 96 * 1024, "grew by {grown_kib} KiB");
+    gate.settled(requests).await;
+    let metrics = gate.admin("/metrics").await.text();
+    assert_eq!(gate.terminate().await, Some(0));
+    for (place, text) in [("answers", &shown), ("metrics", &metrics), ("log", &gate.log()), ("records", &gate.audit_text())] {
+        assert!(text.len() > 100, "the test looks: {place}");
+        assert_eq!(text.lines().find(|line| line.contains(SECRET)), None, "in the {place}");
+    }
+}
+
+/// A stream that always has something to read meets its deadline all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_does_not_outrun_the_deadline() {
+    let gate = Gate::with(|files| {
+        files.config = files.config.replacen("timeout: 2s", "timeout: 1s", 1).replace("depth: 64", "depth: 64, response: 1GiB");
+    })
+    .await;
+    gate.up.behave(|seen| if seen.rpc() == "tools/call" { Answer::Endless(":\n\n".repeat(999)) } else { modern(seen) });
+    let answer = gate.reach.send(&gate.call("/mcp", &gate.token("alice", &["eng"]), "up__echo", "{}")).await;
+    assert!(answer.text().contains("upstream_timeout"), "{}", answer.whole());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_upstream_hides_nobody_else() {
+    let gate = Gate::start().await;
+    gate.up.behave(|_| Answer::Hang);
+    let token = gate.token("alice", &["eng"]);
+    let list = gate.reach.send(&gate.modern("/mcp", &token, "tools/list", "")).await;
+    assert!(list.text().contains("old__echo") && !list.text().contains("up__echo"), "{}", list.whole());
+    let answer = gate.reach.send(&gate.call("/mcp", &token, "old__echo", "{}")).await;
+    assert!(answer.text().contains("did"), "{}", answer.whole());
+    gate.up.behave(modern);
+    let mut whole = false;
+    for _ in 0..40 {
+        whole = gate.reach.send(&gate.modern("/mcp", &token, "tools/list", "")).await.text().contains("up__echo");
+        if whole {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+    }
+    assert!(whole, "it comes back");
+}

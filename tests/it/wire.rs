@@ -1,0 +1,327 @@
+//! Clients that send exactly the bytes they are told to, over TLS, in HTTP/1.1 and HTTP/2.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+/// Longest wait for anything that should happen.
+pub(crate) const SOON: Duration = Duration::from_secs(10);
+
+/// A request that may be wrong in any way.
+#[derive(Clone, Debug)]
+pub(crate) struct Req {
+    pub(crate) verb: String,
+    pub(crate) target: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Req {
+    pub(crate) fn new(verb: &str, target: &str) -> Self {
+        Self { verb: verb.into(), target: target.into(), headers: Vec::new(), body: Vec::new() }
+    }
+
+    /// One more line of this name.
+    pub(crate) fn add(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.headers.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
+        self
+    }
+
+    /// The only line of this name.
+    pub(crate) fn set(self, name: &str, value: &str) -> Self {
+        self.without(name).add(name, value)
+    }
+
+    pub(crate) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// Replaces `from`, which must occur, in the body.
+    pub(crate) fn edit(mut self, from: &str, to: &str) -> Self {
+        let text = String::from_utf8(self.body).unwrap();
+        assert!(text.contains(from), "{from} in {text}");
+        self.body = text.replacen(from, to, 1).into_bytes();
+        self
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name))
+    }
+
+    /// As HTTP/1.1, with a length unless it says its own.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let mut head = format!("{} {} HTTP/1.1\r\n", self.verb, self.target);
+        for (name, value) in &self.headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        if !self.has("content-length") && !self.has("transfer-encoding") {
+            head.push_str(&format!("Content-Length: {}\r\n", self.body.len()));
+        }
+        head.push_str("\r\n");
+        [head.as_bytes(), &self.body].concat()
+    }
+}
+
+/// An answer.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Resp {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+    /// The connection ended after it, with no other answer on it.
+    pub(crate) ended: bool,
+}
+
+impl Resp {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The JSON body, or the last event of a stream.
+    pub(crate) fn json(&self) -> Value {
+        let text = self.text();
+        let last = text.lines().rev().find_map(|line| line.strip_prefix("data: ")).unwrap_or(&text);
+        serde_json::from_str(last).unwrap_or(Value::Null)
+    }
+
+    /// The JSON-RPC error code; 0 without one.
+    pub(crate) fn code(&self) -> i64 {
+        self.json()["error"]["code"].as_i64().unwrap_or(0)
+    }
+
+    /// Everything of it as one text.
+    pub(crate) fn whole(&self) -> String {
+        format!("{} {:?} {}", self.status, self.headers, self.text())
+    }
+
+    pub(crate) fn closes(&self) -> bool {
+        self.header("connection").is_some_and(|v| v.eq_ignore_ascii_case("close"))
+    }
+}
+
+/// How to reach a listener.
+#[derive(Clone)]
+pub(crate) struct Reach {
+    pub(crate) addr: SocketAddr,
+    roots: Option<Arc<RootCertStore>>,
+}
+
+impl Reach {
+    /// Plain TCP.
+    pub(crate) fn plain(addr: SocketAddr) -> Self {
+        Self { addr, roots: None }
+    }
+
+    /// TLS with a certificate of the CA in `ca`.
+    pub(crate) fn tls(addr: SocketAddr, ca: &Path) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
+        Self { addr, roots: Some(Arc::new(roots)) }
+    }
+
+    /// A connection that speaks `alpn`.
+    async fn connect(&self, alpn: &[u8]) -> Stream {
+        let stream = TcpStream::connect(self.addr).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let Some(roots) = &self.roots else { return Stream::Plain(stream) };
+        let provider = rustls::crypto::aws_lc_rs::default_provider().into();
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots.clone())
+            .with_no_client_auth();
+        config.alpn_protocols = vec![alpn.to_vec()];
+        let name = ServerName::from(self.addr.ip());
+        Stream::Tls(Box::new(TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()))
+    }
+
+    /// A connection for HTTP/1.1.
+    pub(crate) async fn open(&self) -> Conn {
+        Conn { stream: self.connect(b"http/1.1").await, buffer: Vec::new() }
+    }
+
+    /// Sends one request over HTTP/1.1 and reads the answer; where that says `close`, also the end of the connection.
+    pub(crate) async fn send(&self, request: &Req) -> Resp {
+        self.raw(&request.bytes()).await
+    }
+
+    /// As [`Self::send`], of any bytes.
+    pub(crate) async fn raw(&self, bytes: &[u8]) -> Resp {
+        let mut conn = self.open().await;
+        conn.write(bytes).await;
+        conn.response().await
+    }
+
+    /// Sends one request over HTTP/2; `authority` stands for the Host header.
+    pub(crate) async fn send_h2(&self, request: &Req, authority: &str) -> Resp {
+        let scheme = if self.roots.is_some() { "https" } else { "http" };
+        let stream = TokioIo::new(self.connect(b"h2").await);
+        let (mut sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let mut builder = http::Request::builder()
+            .method(request.verb.as_str())
+            .uri(format!("{scheme}://{authority}{}", request.target))
+            .version(http::Version::HTTP_2);
+        for (name, value) in &request.headers {
+            builder = builder.header(name, value);
+        }
+        let body = Full::new(Bytes::from(request.body.clone()));
+        let answer = tokio::time::timeout(SOON, sender.send_request(builder.body(body).unwrap())).await.unwrap();
+        let answer = answer.map(hyper::Response::into_parts);
+        let Ok((head, body)) = answer else { return Resp { ended: true, ..Resp::default() } };
+        let headers =
+            head.headers.iter().map(|(n, v)| (n.to_string(), String::from_utf8_lossy(v.as_bytes()).into_owned())).collect();
+        let body = body.collect().await.map(|b| b.to_bytes().to_vec()).unwrap_or_default();
+        connection.abort();
+        Resp { status: head.status.as_u16(), headers, body, ended: false }
+    }
+}
+
+pub(crate) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// One HTTP/1.1 connection.
+pub(crate) struct Conn {
+    stream: Stream,
+    buffer: Vec<u8>,
+}
+
+impl Conn {
+    pub(crate) async fn write(&mut self, bytes: &[u8]) {
+        // A refusal may come, and the connection end, before all is written.
+        let _ = self.stream.write_all(bytes).await;
+        let _ = self.stream.flush().await;
+    }
+
+    /// False at the end.
+    async fn more(&mut self) -> bool {
+        let read = tokio::time::timeout(SOON, self.stream.read_buf(&mut self.buffer)).await;
+        matches!(read.expect("the gateway answers or closes"), Ok(n) if n > 0)
+    }
+
+    /// Status 0 where the connection ended without an answer.
+    pub(crate) async fn response(&mut self) -> Resp {
+        let mut answer = loop {
+            let Some(answer) = self.one().await else { return Resp { ended: true, ..Resp::default() } };
+            if answer.status >= 200 {
+                break answer;
+            }
+        };
+        if answer.closes() {
+            let nothing = self.buffer.is_empty();
+            answer.ended = nothing && !self.more().await;
+        }
+        answer
+    }
+
+    async fn one(&mut self) -> Option<Resp> {
+        let end = self.until(b"\r\n\r\n").await?;
+        let head: Vec<u8> = self.buffer.drain(..end + 4).collect();
+        let head = String::from_utf8_lossy(&head).into_owned();
+        let mut lines = head.trim_end().split("\r\n");
+        let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
+        let headers: Vec<(String, String)> =
+            lines.filter_map(|l| l.split_once(": ")).map(|(n, v)| (n.to_ascii_lowercase(), v.to_owned())).collect();
+        let mut answer = Resp { status, headers, ..Resp::default() };
+        if answer.header("transfer-encoding").is_some() {
+            answer.body = self.chunks().await;
+        } else {
+            let length = answer.header("content-length").map_or(0, |v| v.parse().unwrap());
+            while self.buffer.len() < length && self.more().await {}
+            answer.body = self.buffer.drain(..length.min(self.buffer.len())).collect();
+        }
+        Some(answer)
+    }
+
+    async fn chunks(&mut self) -> Vec<u8> {
+        let mut body = Vec::new();
+        while let Some(end) = self.until(b"\r\n").await {
+            let line: Vec<u8> = self.buffer.drain(..end + 2).collect();
+            let size = usize::from_str_radix(String::from_utf8_lossy(&line).trim(), 16).unwrap();
+            while self.buffer.len() < size + 2 && self.more().await {}
+            let chunk: Vec<u8> = self.buffer.drain(..(size + 2).min(self.buffer.len())).collect();
+            body.extend(chunk.iter().take(size));
+            if size == 0 {
+                break;
+            }
+        }
+        body
+    }
+
+    async fn until(&mut self, mark: &[u8]) -> Option<usize> {
+        loop {
+            if let Some(at) = memchr::memmem::find(&self.buffer, mark) {
+                return Some(at);
+            }
+            if !self.more().await {
+                return None;
+            }
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+        buf: &mut tokio::io::ReadBuf<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => std::pin::Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => std::pin::Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+        bytes: &[u8],
+    ) -> std::task::Poll<std::io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => std::pin::Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => std::pin::Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: std::pin::Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<std::io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => std::pin::Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => std::pin::Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: std::pin::Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<std::io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => std::pin::Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => std::pin::Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
