@@ -119,12 +119,15 @@ fn session(ctx: &mut Ctx, headers: &McpHeaders<'_>, header: Option<Revision>, id
 /// Opens a session id.
 ///
 /// # Errors
-/// 404, for an unknown, foreign, ended or expired one alike.
+/// 404, for an unknown, foreign, ended or expired one alike, and for one of a revision that is no longer served.
 pub(super) fn find(ctx: &Ctx, text: &str) -> Result<Session, ProtocolError> {
     let unknown = |_| ProtocolError::unknown_session();
     let (Ok(route), Ok(principal)) = (ctx.route(), ctx.principal()) else { return Err(ProtocolError::unknown_session()) };
     let gateway = &ctx.gateway;
-    gateway.sessions.find(&gateway.sealer, &principal.key(), &route.path, text, gateway.clock.unix_s()).map_err(unknown)
+    let session = gateway.sessions.find(&gateway.sealer, &principal.key(), &route.path, text, gateway.clock.unix_s());
+    let session = session.map_err(unknown)?;
+    // A reload may have raised the floor since: the client opens a session anew, of a revision that is still served.
+    if session.revision < route.floor { Err(ProtocolError::unknown_session()) } else { Ok(session) }
 }
 
 /// Takes over what refusals and the record need to know of `message`.
