@@ -155,3 +155,32 @@ fn what_is_not_built_does_not_start() {
         assert!(said.contains("not built yet") && said.contains(expected), "{to}: {said}");
     }
 }
+
+/// Sessions outlive a reload, but not the oldest revision that their route still serves.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_raised_floor_holds_for_open_sessions() {
+    let gate = Gate::start().await;
+    let token = gate.token("alice", &["eng"]);
+    let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+    let old = gate.session("/mcp", &token, "2025-03-26").await;
+    let new = gate.session("/mcp", &token, "2025-11-25").await;
+    let in_session = |id: &str| gate.post("/mcp", &token).add("Mcp-Session-Id", id).body(ping);
+    for id in [&old, &new] {
+        assert_eq!(gate.reach.send(&in_session(id)).await.status, 200);
+    }
+    let config = std::fs::read_to_string(gate.dir.path().join("portcullis.yaml")).unwrap();
+    let raised = config.replace("upstreams: [up, old] }", "upstreams: [up, old], min_version: 2025-06-18 }");
+    assert_ne!(config, raised);
+    gate.reload("portcullis.yaml", &raised);
+    // In force once a handshake below the floor is answered with another revision.
+    for _ in 0..1_000 {
+        let opened = gate.reach.send(&gate.initialize("/mcp", &token, "2025-03-26")).await.json();
+        if opened["result"]["protocolVersion"] != "2025-03-26" {
+            break;
+        }
+    }
+    let answer = gate.reach.send(&in_session(&new)).await;
+    assert_eq!(answer.status, 200, "{}", answer.whole());
+    let answer = gate.reach.send(&in_session(&old)).await;
+    assert_eq!((answer.status, answer.code()), (404, -32600), "{}", answer.whole());
+}
