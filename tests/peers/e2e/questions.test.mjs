@@ -1,5 +1,6 @@
 // Questions of servers with sessions: to clients that declared them, where a rule allows it, and nowhere else.
 import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
 import { after, before, describe, test } from 'node:test';
 import { requestRecords, startGateway, startServer } from '../harness.mjs';
 import { failed, line, requestCount, said, stepsOf, worked } from './expect.mjs';
@@ -79,8 +80,42 @@ async function until(stream, wanted) {
   }
 }
 
+/** A server of 2025-11-25 that asks ten times in one call, and answers when all but `CALL_OPEN_MAX` were refused. */
+const CALL_OPEN_MAX = 8;
+async function startAsker() {
+  const result = (id, members) => JSON.stringify({ jsonrpc: '2.0', id, result: members });
+  const asked = { refused: 0, reply: undefined };
+  const json = (response, text, headers = {}) => response.writeHead(200, { 'content-type': 'application/json', ...headers }).end(text);
+  const answers = {
+    initialize: (id, response) =>
+      json(response, result(id, { protocolVersion: '2025-11-25', capabilities: { tools: {} }, serverInfo: { name: 'asker', version: '1' } }), {
+        'mcp-session-id': 's',
+      }),
+    'tools/list': (id, response) => json(response, result(id, { tools: [{ name: 'ask', inputSchema: { type: 'object' } }] })),
+    'tools/call': (id, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      asked.reply = () => response.end(`data: ${result(id, { content: [{ type: 'text', text: 'enough' }] })}\n\n`);
+      for (let at = 0; at < CALL_OPEN_MAX + 2; at += 1) {
+        const question = { jsonrpc: '2.0', id: `theirs-${at}`, method: 'elicitation/create', params: { message: `${at}`, requestedSchema: {} } };
+        response.write(`data: ${JSON.stringify(question)}\n\n`);
+      }
+    },
+  };
+  const server = createServer(async (request, response) => {
+    let body = '';
+    for await (const chunk of request) body += chunk;
+    const { id, method, error } = body ? JSON.parse(body) : {};
+    if (answers[method]) return answers[method](id, response);
+    if (error?.code === -32601 && (asked.refused += 1) === 2) asked.reply();
+    return response.writeHead(method === 'server/discover' ? 404 : 202).end();
+  });
+  await new Promise(done => server.listen(0, '127.0.0.1', done));
+  return { url: `http://127.0.0.1:${server.address().port}/`, stop: () => server.close() };
+}
+
 describe('questions', { timeout: 120_000 }, () => {
   let server;
+  let asker;
   let gateway;
   let sent = 0;
   // Answers to questions, by the outcome on record.
@@ -97,13 +132,19 @@ describe('questions', { timeout: 120_000 }, () => {
       args: ['streamableHttp'],
       preload: true,
     });
-    const upstreams = [everything('everything'), { name: 'everything-http', http: { url: server.url } }];
-    const routes = [{ path: '/mcp', upstreams: UPSTREAMS }];
+    asker = await startAsker();
+    const upstreams = [
+      everything('everything'),
+      { name: 'everything-http', http: { url: server.url } },
+      { name: 'everything-asker', http: { url: asker.url } },
+    ];
+    const routes = [{ path: '/mcp', upstreams: upstreams.map(({ name }) => name) }];
     gateway = await startGateway({ config: { routes, upstreams, tls: 'none' }, policies });
   });
   after(async () => {
     await gateway?.stop();
     await server?.stop();
+    asker?.stop();
   });
 
   test('reach a client that declared them, and its answers reach the server', async () => {
@@ -210,6 +251,18 @@ describe('questions', { timeout: 120_000 }, () => {
       const record = records.find(({ principal, name }) => principal?.sub === 'cancels' && name === params.name);
       assert.equal(record?.outcome.status, 'cancelled', JSON.stringify(record));
     }
+  });
+
+  test('are open in bounded number', async () => {
+    const token = await gateway.token({ sub: 'patient', groups: ['asked'] });
+    const session = await openSession(`${gateway.base}/mcp`, token);
+    const params = { name: 'everything-asker__ask', arguments: {} };
+    const response = await session.post({ id: 1, method: 'tools/call', params });
+    sent += 2;
+    const text = await response.text();
+    assert.equal(text.match(/"id":"pq-/g).length, CALL_OPEN_MAX);
+    assert.doesNotMatch(text, /theirs-/);
+    assert.match(text, /enough/);
   });
 
   test('leave one record for each answer', async () => {
