@@ -164,6 +164,7 @@ fn gateway(
         drain: drain.clone(),
         server: ServerInfo::GATEWAY,
         cancels: Default::default(),
+        questions: Default::default(),
         in_flight: Default::default(),
     };
     Ok((Arc::new(gateway), registry))

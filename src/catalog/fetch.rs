@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::Access;
 use super::entry::Entry;
 use super::listing::{Listing, Part};
+use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::{Outgoing, Reply, ResultBody, list};
 use crate::upstream::{Event, Upstream};
 use crate::vocab::limits::{LIST_BYTES_MAX, LIST_FRESH_MS_MAX, LIST_ITEMS_MAX, LIST_PAGES_MAX};
@@ -16,14 +17,20 @@ use crate::vocab::{Deadline, Fault, FaultKind};
 ///
 /// # Errors
 /// The upstream's fault, or [`FaultKind::Unauthorized`] when policy leaves nothing to read.
-pub(super) async fn whole(upstream: &Arc<Upstream>, access: &Access, part: Part, deadline: Deadline) -> Result<Listing, Fault> {
+pub(super) async fn whole(
+    upstream: &Arc<Upstream>,
+    caps: ClientCaps,
+    access: &Access,
+    part: Part,
+    deadline: Deadline,
+) -> Result<Listing, Fault> {
     let mut entries: Vec<Arc<Entry>> = Vec::new();
     let mut fresh_for = Duration::from_millis(LIST_FRESH_MS_MAX);
     let mut cursors = HashSet::new();
     let mut cursor = None;
     let mut bytes = 0_usize;
     for _ in 0..LIST_PAGES_MAX {
-        let body = page(upstream, access, part, cursor, deadline).await?;
+        let body = page(upstream, caps, access, part, cursor, deadline).await?;
         fresh_for = fresh_for.min(Duration::from_millis(body.ttl_ms.unwrap_or(0)));
         let page = list::items(part.method(), &body).map_err(|_| Fault::upstream(FaultKind::Malformed, "a list is malformed"))?;
         for item in &page {
@@ -52,6 +59,7 @@ pub(super) async fn whole(upstream: &Arc<Upstream>, access: &Access, part: Part,
 
 async fn page(
     upstream: &Arc<Upstream>,
+    caps: ClientCaps,
     access: &Access,
     part: Part,
     cursor: Option<String>,
@@ -61,6 +69,7 @@ async fn page(
     let permit = access.permit(&upstream.settings().name).map_err(refused)?;
     let mut outgoing = Outgoing::new(part.method());
     outgoing.cursor = cursor;
+    outgoing.session_capabilities = caps;
     let mut answer = upstream.call(permit, &access.principal.key(), outgoing, deadline).await?;
     while let Some(event) = answer.next().await {
         match event? {

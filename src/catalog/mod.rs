@@ -19,6 +19,7 @@ pub use entry::Entry;
 pub use listing::{Listing, Part};
 pub use view::{Freshness, View};
 
+use crate::mcp::client_caps::ClientCaps;
 use crate::policy::{PolicySet, permit::Permit};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{Registry, Upstream};
@@ -33,11 +34,11 @@ pub struct Catalog {
     tasks: TaskTracker,
 }
 
-/// A shared upstream has one view for everybody.
+/// A shared upstream has one view for everybody. Upstreams with sessions may offer a client more that can be asked more.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct ViewKey {
     upstream: Arc<str>,
-    who: Option<PrincipalKey>,
+    who: Option<(PrincipalKey, ClientCaps)>,
 }
 
 /// The right to read lists: who asks, under which policy. A permit is decided anew for every page.
@@ -68,17 +69,18 @@ impl Catalog {
         Self { views, registry, metrics, tasks }
     }
 
-    /// The view of `who` at the upstream called `name`.
+    /// The view of `who` at the upstream called `name`, which was told `caps` of the client if it has sessions.
     ///
     /// # Errors
     /// A denial when there is no such upstream.
-    pub fn view(&self, name: &str, who: &PrincipalKey) -> Result<Arc<View>, Denial> {
+    pub fn view(&self, name: &str, who: &PrincipalKey, caps: ClientCaps) -> Result<Arc<View>, Denial> {
         let upstream = self.registry.get(name).ok_or_else(|| Denial::new(Reason::UnknownName))?;
-        let key = ViewKey { upstream: upstream.settings().name.clone(), who: (!upstream.settings().shared).then(|| who.clone()) };
+        let shared = upstream.settings().shared;
+        let key = ViewKey { upstream: upstream.settings().name.clone(), who: (!shared).then(|| (who.clone(), caps)) };
         if let Some(view) = self.views.get(&key).filter(|view| view.is_of(&upstream)) {
             return Ok(view);
         }
-        let view = Arc::new(View::new(upstream, self.metrics.clone(), self.tasks.clone()));
+        let view = Arc::new(View::new(upstream, caps, self.metrics.clone(), self.tasks.clone()));
         self.views.insert(key, view.clone());
         Ok(view)
     }
@@ -86,7 +88,7 @@ impl Catalog {
     /// An upstream said that a list changed: the next reader reads it again.
     pub fn changed(&self, upstream: &str, who: Option<&PrincipalKey>, part: Part) {
         for (key, view) in &self.views {
-            let same_party = who.is_none() || key.who.is_none() || key.who.as_ref() == who;
+            let same_party = who.is_none() || key.who.is_none() || key.who.as_ref().map(|(who, _)| who) == who;
             if &*key.upstream == upstream && same_party {
                 view.expire(part);
             }

@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::listing::{Listing, Part};
 use super::{Access, fetch};
+use crate::mcp::client_caps::ClientCaps;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::Upstream;
 use crate::vocab::limits::{LIST_FIRST_MS_MAX, LIST_READ_MS_MAX};
@@ -45,6 +46,7 @@ struct Slot {
 /// See the module.
 pub struct View {
     upstream: Arc<Upstream>,
+    caps: ClientCaps,
     metrics: Arc<Metrics>,
     tasks: TaskTracker,
     tools: Slot,
@@ -54,9 +56,9 @@ pub struct View {
 }
 
 impl View {
-    pub(super) fn new(upstream: Arc<Upstream>, metrics: Arc<Metrics>, tasks: TaskTracker) -> Self {
+    pub(super) fn new(upstream: Arc<Upstream>, caps: ClientCaps, metrics: Arc<Metrics>, tasks: TaskTracker) -> Self {
         let (tools, prompts, resources, templates) = Default::default();
-        Self { upstream, metrics, tasks, tools, prompts, resources, templates }
+        Self { upstream, caps, metrics, tasks, tools, prompts, resources, templates }
     }
 
     /// The upstream this is a view of.
@@ -124,7 +126,7 @@ impl View {
         let (view, access) = (self.clone(), access.clone());
         let task = self.tasks.spawn(async move {
             let deadline = Deadline::after(Duration::from_millis(LIST_FIRST_MS_MAX));
-            let listing = Arc::new(fetch::whole(&view.upstream, &access, part, deadline).await?);
+            let listing = Arc::new(fetch::whole(&view.upstream, view.caps, &access, part, deadline).await?);
             view.slot(part).current.store(Some(listing.clone()));
             Ok(listing)
         });

@@ -1,6 +1,7 @@
 //! What a client lets servers ask of it, as far as the gateway can carry the question.
 
 use super::json::{JsonError, Kind, Scanner};
+use super::keys;
 use super::raw::RawJson;
 
 /// A set of client capabilities. Anything else a client declares is not passed on.
@@ -19,6 +20,13 @@ pub struct ClientCaps {
 }
 
 impl ClientCaps {
+    /// Nothing.
+    pub const NONE: Self =
+        Self { elicitation_form: false, elicitation_url: false, sampling: false, sampling_tools: false, roots: false };
+    /// Everything the gateway can carry.
+    pub const ALL: Self =
+        Self { elicitation_form: true, elicitation_url: true, sampling: true, sampling_tools: true, roots: true };
+
     /// Reads a `capabilities` object.
     ///
     /// # Errors
@@ -47,6 +55,25 @@ impl ClientCaps {
             _ => scan.value().map(|_| ()),
         })?;
         Ok(caps)
+    }
+
+    /// True when a client with these capabilities can be asked `method` with `params`, an object if there are any.
+    ///
+    /// A URL for a person is https. A form that a client could take for a URL, or a task, is no question that is known here.
+    pub fn cover(self, method: &str, params: Option<&RawJson>) -> bool {
+        let asked = match params {
+            Some(params) if params.kind() == Some(Kind::Object) => Asked::read(params),
+            Some(_) => return false,
+            None => Ok(Asked::default()),
+        };
+        let Ok(asked) = asked else { return false };
+        match (method, asked.mode.as_deref()) {
+            ("elicitation/create", Some("url")) => self.elicitation_url && asked.has_url && params.is_some(),
+            ("elicitation/create", None | Some("form")) => self.elicitation_form && !asked.has_url && params.is_some(),
+            ("sampling/createMessage", _) => self.sampling && (self.sampling_tools || !asked.has_tools) && params.is_some(),
+            ("roots/list", _) => self.roots,
+            _ => false,
+        }
     }
 
     /// What both sets have.
@@ -96,6 +123,41 @@ impl ClientCaps {
     }
 }
 
+/// What of a question's parameters decides who may ask it.
+#[derive(Default)]
+struct Asked {
+    mode: Option<String>,
+    has_url: bool,
+    has_tools: bool,
+}
+
+impl Asked {
+    fn read(params: &RawJson) -> Result<Self, JsonError> {
+        const DECISIVE: &[&str] = &["mode", "url", "tools", "toolChoice", "task"];
+        let mut asked = Self::default();
+        params.scanner().object(|scan, key| {
+            match key.as_ref() {
+                "mode" => asked.mode = Some(scan.string()?.into_owned()),
+                "url" if scan.string()?.starts_with("https://") => asked.has_url = true,
+                "url" => return Err(JsonError::Shape("a URL for a person is https")),
+                "task" => return Err(JsonError::Shape("a question is no task")),
+                "tools" | "toolChoice" => {
+                    asked.has_tools = true;
+                    scan.value()?;
+                }
+                other if !DECISIVE.contains(&other) && keys::is_disguised(other, DECISIVE) => {
+                    return Err(JsonError::Shape("a member's name is a variant of a known name"));
+                }
+                _ => {
+                    scan.value()?;
+                }
+            }
+            Ok(())
+        })?;
+        Ok(asked)
+    }
+}
+
 fn members(scan: &mut Scanner<'_>, mut see: impl FnMut(&str)) -> Result<(), JsonError> {
     if scan.peek()? != Kind::Object {
         return Err(JsonError::Shape("a capability is an object"));
@@ -128,6 +190,48 @@ mod tests {
             r#"{"elicitation":{"form":{},"url":{}},"sampling":{"tools":{},"context":{}},"roots":{"listChanged":true},"tasks":{}}"#,
             r#"{"elicitation":{"form":{},"url":{}},"sampling":{"tools":{}},"roots":{}}"#,
         );
+    }
+
+    fn covers(caps: ClientCaps, method: &str, params: &'static str, expect: bool) {
+        let params = RawJson::parse(Bytes::from_static(params.as_bytes()), 8).unwrap();
+        assert_eq!(caps.cover(method, Some(&params)), expect, "{caps:?} {method} {}", params.as_str());
+    }
+
+    #[test]
+    fn covers_only_the_questions_it_names() {
+        let form = ClientCaps { elicitation_form: true, ..ClientCaps::NONE };
+        let url = ClientCaps { elicitation_url: true, ..ClientCaps::NONE };
+        let sampling = ClientCaps { sampling: true, ..ClientCaps::NONE };
+        let tools = ClientCaps { sampling_tools: true, ..sampling };
+        let roots = ClientCaps { roots: true, ..ClientCaps::NONE };
+        covers(form, "elicitation/create", r#"{"message":"m","requestedSchema":{"url":"x"}}"#, true);
+        covers(form, "elicitation/create", r#"{"mode":"form"}"#, true);
+        covers(url, "elicitation/create", r#"{"mode":"url","url":"https://a.example/"}"#, true);
+        covers(sampling, "sampling/createMessage", r#"{"messages":[]}"#, true);
+        covers(tools, "sampling/createMessage", r#"{"tools":[]}"#, true);
+        covers(roots, "roots/list", "{}", true);
+        assert!(roots.cover("roots/list", None));
+        for (caps, method, params) in [
+            (url, "elicitation/create", "{}"),
+            (form, "elicitation/create", r#"{"mode":"url","url":"https://a.example/"}"#),
+            (form, "elicitation/create", r#"{"url":"https://a.example/"}"#),
+            (ClientCaps::ALL, "elicitation/create", r#"{"mode":"url","url":"http://a.example/"}"#),
+            (ClientCaps::ALL, "elicitation/create", r#"{"mode":"url"}"#),
+            (ClientCaps::ALL, "elicitation/create", r#"{"mode":"other"}"#),
+            (ClientCaps::ALL, "elicitation/create", r#"{"Mode":"url"}"#),
+            (ClientCaps::ALL, "elicitation/create", r#"{"mode":1}"#),
+            (ClientCaps::ALL, "elicitation/create", "[]"),
+            (sampling, "sampling/createMessage", r#"{"tools":[]}"#),
+            (sampling, "sampling/createMessage", r#"{"toolChoice":{}}"#),
+            (ClientCaps::ALL, "sampling/createMessage", r#"{"task":{}}"#),
+            (form, "roots/list", "{}"),
+            (ClientCaps::ALL, "ping", "{}"),
+            (ClientCaps::ALL, "tools/call", "{}"),
+        ] {
+            covers(caps, method, params, false);
+        }
+        assert!(!ClientCaps::ALL.cover("sampling/createMessage", None));
+        assert!(!ClientCaps::ALL.cover("elicitation/create", None));
     }
 
     #[test]

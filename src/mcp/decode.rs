@@ -8,11 +8,12 @@ use bytes::Bytes;
 use super::error::ProtocolError;
 use super::json::{JsonError, Kind, Scanner};
 use super::keys;
-use super::message::{Body, Message, Meta, Params, Reference, Shape};
+use super::message::{Body, Message, Meta, Outcome, Params, Reference, Shape};
 use super::method::Method;
 use super::raw::{RawId, RawJson};
 use crate::vocab::limits::{
-    BATCH_ENTRIES_MAX, CURSOR_BYTES_MAX, NAME_BYTES_MAX, REQUEST_STATE_BYTES_MAX, URI_BYTES_MAX, WORD_BYTES_MAX,
+    BATCH_ENTRIES_MAX, CURSOR_BYTES_MAX, NAME_BYTES_MAX, REQUEST_STATE_BYTES_MAX, RPC_MESSAGE_BYTES_MAX, URI_BYTES_MAX,
+    WORD_BYTES_MAX,
 };
 
 /// Reads one POST body.
@@ -80,8 +81,8 @@ struct Envelope {
     version: bool,
     id: Option<RawId>,
     method: Option<String>,
-    result: bool,
-    error: bool,
+    result: Option<Outcome>,
+    error: Option<Outcome>,
     params: Params,
 }
 
@@ -90,7 +91,7 @@ impl Envelope {
         if !self.version {
             return Err(ProtocolError::invalid_request("jsonrpc must be \"2.0\""));
         }
-        let answers = usize::from(self.result) + usize::from(self.error);
+        let answers = usize::from(self.result.is_some()) + usize::from(self.error.is_some());
         let shape = match (&self.method, &self.id, answers) {
             (Some(_), Some(_), 0) => Shape::Request,
             (Some(_), None, 0) => Shape::Notification,
@@ -99,7 +100,8 @@ impl Envelope {
         };
         let method_name = self.method.unwrap_or_default();
         let method = if shape == Shape::Request { Method::parse(&method_name) } else { Method::Unknown };
-        Ok(Message { shape, id: self.id, method_name, method, params: self.params })
+        let outcome = self.result.or(self.error);
+        Ok(Message { shape, id: self.id, method_name, method, params: self.params, outcome })
     }
 }
 
@@ -125,12 +127,10 @@ impl Reader<'_> {
                 self.refuse(wrong("params must be an object"));
             }
             "result" if scan.peek()? == Kind::Object => {
-                scan.value()?;
-                to.result = true;
+                to.result = Some(Outcome::Result(RawJson::of_span(self.body, scan.value()?)));
             }
             "error" if scan.peek()? == Kind::Object => {
-                scan.value()?;
-                to.error = true;
+                to.error = Some(self.error(scan)?);
             }
             _ => {
                 scan.value()?;
@@ -138,6 +138,28 @@ impl Reader<'_> {
             }
         }
         Ok(())
+    }
+
+    fn error(&mut self, scan: &mut Scanner<'_>) -> Result<Outcome, JsonError> {
+        let (mut code, mut message) = (None, String::new());
+        scan.object(|scan, key| {
+            match key.as_ref() {
+                "code" => code = scan.value()?.parse().ok(),
+                "message" if scan.peek()? == Kind::String => {
+                    let text = scan.string()?;
+                    let end = text.floor_char_boundary(RPC_MESSAGE_BYTES_MAX);
+                    text.get(..end).unwrap_or_default().clone_into(&mut message);
+                }
+                _ => {
+                    scan.value()?;
+                }
+            }
+            Ok(())
+        })?;
+        if code.is_none() {
+            self.refuse(ProtocolError::invalid_request("an error's code must be an integer"));
+        }
+        Ok(Outcome::Error { code: code.unwrap_or_default(), message })
     }
 
     fn params(&mut self, scan: &mut Scanner<'_>, key: &str, to: &mut Params) -> Result<(), JsonError> {

@@ -25,6 +25,22 @@ pub struct Message {
     pub method: Method,
     /// Everything of `params` that some revision defines.
     pub params: Params,
+    /// What a response says; there in every response and in nothing else.
+    pub outcome: Option<Outcome>,
+}
+
+/// What a client answers to a request of ours.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// `result`: an object, byte for byte as sent.
+    Result(RawJson),
+    /// `error`
+    Error {
+        /// `code`
+        code: i64,
+        /// `message`, cut to `RPC_MESSAGE_BYTES_MAX`.
+        message: String,
+    },
 }
 
 /// The three shapes of JSON-RPC 2.0.

@@ -64,6 +64,11 @@ impl Method {
         Self::NAMES.iter().find(|(m, _)| *m == self).map_or("unknown", |(_, n)| n)
     }
 
+    /// True for requests during which an upstream may ask the client something.
+    pub fn asks_back(self) -> bool {
+        matches!(self, Self::ToolsCall | Self::PromptsGet | Self::ResourcesRead)
+    }
+
     /// True for the four lists.
     pub fn is_list(self) -> bool {
         matches!(self, Self::ToolsList | Self::ResourcesList | Self::ResourceTemplatesList | Self::PromptsList)

@@ -30,7 +30,7 @@ pub use dialect::{Lowered, LoweredReply, Operation, ServerCapabilities, ServerIn
 pub use era::Era;
 pub use error::ProtocolError;
 pub use headers::McpHeaders;
-pub use message::{Body, Message, Params, Reference, Shape};
+pub use message::{Body, Message, Outcome, Params, Reference, Shape};
 pub use method::Method;
 pub use outgoing::Outgoing;
 pub use raw::{RawId, RawJson};

@@ -1,5 +1,6 @@
 //! What the gateway asks an upstream, in canonical form.
 
+use super::client_caps::ClientCaps;
 use super::message::Reference;
 use super::method::Method;
 use super::raw::RawJson;
@@ -30,8 +31,10 @@ pub struct Outgoing {
     pub input_responses: Option<RawJson>,
     /// The upstream's own `requestState`.
     pub request_state: Option<String>,
-    /// Capabilities declared to the upstream on the client's behalf: an object.
+    /// Capabilities declared with this request, to upstreams without sessions: an object.
     pub client_capabilities: RawJson,
+    /// Capabilities declared once at `initialize`, to upstreams with sessions. A session belongs to them.
+    pub session_capabilities: ClientCaps,
     /// Log level wanted on this request's stream.
     pub log_level: Option<LogLevel>,
     /// The client asked for progress; the token itself is minted per upstream.
@@ -60,6 +63,7 @@ impl Outgoing {
             input_responses: None,
             request_state: None,
             client_capabilities: RawJson::of_static("{}"),
+            session_capabilities: ClientCaps::default(),
             log_level: None,
             wants_progress: false,
             traceparent: None,

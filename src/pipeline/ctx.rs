@@ -6,6 +6,7 @@ use std::time::Instant;
 use http::HeaderMap;
 
 use super::Gateway;
+use super::cancel::Registered;
 use super::refusal::Refusal;
 use super::session::Session;
 use super::world::{Route, World};
@@ -40,6 +41,8 @@ pub(super) struct Ctx {
     pub asked: Asked,
     /// The client takes an event stream as an answer.
     pub streams: bool,
+    /// How a legacy client cancels this call.
+    pub cancel: Option<Registered>,
 }
 
 /// What is known of the message; decides the shape of refusals.
@@ -55,7 +58,9 @@ pub(super) struct Asked {
     pub session: Option<Session>,
     /// Full name of a tool that the catalog has, for metrics.
     pub tool: Option<Arc<str>>,
-    /// What the upstream may ask the client.
+    /// What the session says that the client can be asked. Nothing where the session does not know.
+    pub(super) caps: ClientCaps,
+    /// What the upstream may ask in its answer (2026-07-28).
     pub(super) granted: ClientCaps,
     /// The URI of a resource, for errors that name it.
     pub uri: Option<String>,
@@ -83,6 +88,7 @@ impl Ctx {
             principal: None,
             asked: Asked::default(),
             streams: false,
+            cancel: None,
         }
     }
 
@@ -107,6 +113,7 @@ impl Ctx {
             asked: Asked { session: self.asked.session, ..Asked::default() },
             // An entry's answer is one element of an array: nothing can be streamed.
             streams: false,
+            cancel: None,
         }
     }
 

@@ -10,7 +10,7 @@ use crate::mcp::dialect::{self, Operation};
 use crate::mcp::era::{self, Era};
 use crate::mcp::error::ProtocolError;
 use crate::mcp::headers::{self, McpHeaders};
-use crate::mcp::{Body, Message, RawId, Shape};
+use crate::mcp::{Body, Message, Outcome, RawId, Shape};
 use crate::net::body::{BodyError, read_body};
 use crate::vocab::{Deadline, Reason, Revision};
 use http::StatusCode;
@@ -24,8 +24,8 @@ pub(super) enum Asking {
     Handshake(Box<Message>),
     /// A notification.
     Notification(Box<Message>),
-    /// A client's answer to a question.
-    Response,
+    /// A client's answer to a question: the question's id and what it says.
+    Response(RawId, Outcome),
     /// Several of these (2025-03-26).
     Batch(Vec<Message>),
 }
@@ -87,7 +87,11 @@ pub(super) fn lift(revision: Revision, message: Box<Message>) -> Result<Asking, 
     Ok(match message.shape {
         Shape::Request => Asking::Operation(Box::new(dialect::lift_request(revision, *message)?)),
         Shape::Notification => Asking::Notification(message),
-        Shape::Response => Asking::Response,
+        Shape::Response => {
+            let Message { id, outcome, .. } = *message;
+            let whole = id.zip(outcome).ok_or_else(|| ProtocolError::invalid_request("not a response"))?;
+            Asking::Response(whole.0, whole.1)
+        }
     })
 }
 
@@ -113,6 +117,7 @@ fn session(ctx: &mut Ctx, headers: &McpHeaders<'_>, header: Option<Revision>, id
     }
     ctx.asked.revision = Some(session.revision);
     ctx.asked.session = Some(session);
+    ctx.asked.caps = session.caps;
     Ok(session)
 }
 

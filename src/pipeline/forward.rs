@@ -41,8 +41,7 @@ pub(super) fn mirrored(ctx: &Ctx, headers: &McpHeaders<'_>, target: &Target, ope
 /// # Errors
 /// The upstream's fault; an answer that the client has no way to understand.
 pub(super) async fn forward(ctx: &mut Ctx, permit: Permit, target: &Target, operation: &Operation) -> Result<Forwarded, Refusal> {
-    let granted = question::granted(ctx, target, operation, &permit).await?;
-    ctx.asked.granted = granted;
+    ctx.asked.granted = question::granted(ctx, target, operation)?;
     let outgoing = outgoing(ctx, target, operation)?;
     let who = ctx.principal()?.key();
     let upstream = target.view.upstream();
@@ -111,7 +110,9 @@ pub(super) fn shows(ctx: &Ctx, operation: &Operation, event: &Event) -> bool {
     match event {
         Event::Progress { .. } => operation.wants_progress.is_some(),
         Event::Log { level, .. } => wants_log(ctx, operation, *level),
-        _ => false,
+        // Only what this client can be asked comes this far.
+        Event::Question { .. } => true,
+        Event::Reply(_) => false,
     }
 }
 
@@ -133,6 +134,7 @@ fn outgoing(ctx: &Ctx, target: &Target, operation: &Operation) -> Result<Outgoin
         _ => out.name = Some(target.name.clone()),
     }
     out.client_capabilities = ctx.asked.granted.to_json();
+    out.session_capabilities = question::told(ctx, &target.view.upstream().settings().name);
     question::resume(ctx, target, operation, &mut out)?;
     out.arguments.clone_from(&params.arguments);
     out.argument.clone_from(&params.argument);

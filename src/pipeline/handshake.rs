@@ -5,12 +5,14 @@ use http::{HeaderName, HeaderValue};
 use std::time::Duration;
 
 use super::ctx::Ctx;
+use super::question;
 use super::refusal::Refusal;
 use super::reply::{Answered, lower, nothing};
+use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::dialect::{self, Operation, ServerCapabilities};
 use crate::mcp::era;
 use crate::mcp::error::{self, ProtocolError};
-use crate::mcp::{LogLevel, Message, Method, Outgoing, RawJson, Reply};
+use crate::mcp::{LogLevel, Message, Method, Outgoing, Reply};
 use crate::vocab::limits::LIST_FIRST_MS_MAX;
 use crate::vocab::{Fault, FaultKind, Revision};
 
@@ -25,15 +27,20 @@ pub(super) async fn initialize(ctx: &mut Ctx, message: &Message) -> Result<Answe
     let floor = ctx.route()?.floor;
     let agreed = era::negotiate(wanted, floor);
     ctx.asked.revision = Some(agreed);
+    if let Some(declared) = &message.params.capabilities {
+        let wrong = |_| ProtocolError::malformed_params("a client capability is not an object").with_id(message.id.as_ref());
+        ctx.asked.caps = ClientCaps::parse(declared).map_err(wrong)?.and(dialect::of(agreed).questions);
+    }
     let capabilities = capabilities(ctx).await?;
     let gateway = ctx.gateway.clone();
     let (principal, route) = (ctx.principal()?.key(), ctx.route()?.path.clone());
     let most = ctx.world.bounds.sessions_per_principal;
+    let agreed = (agreed, ctx.asked.caps);
     let session = gateway.sessions.open(&gateway.sealer, &principal, &route, agreed, gateway.clock.unix_s(), most);
     let session = session.map_err(|_| Fault::internal(FaultKind::Internal, "a session could not be sealed"))?;
     let session =
         HeaderValue::try_from(session).map_err(|_| Fault::internal(FaultKind::Internal, "a session id is no header"))?;
-    let reply = Reply::Result(dialect::initialize_result(agreed, &capabilities, &gateway.server, None));
+    let reply = Reply::Result(dialect::initialize_result(agreed.0, &capabilities, &gateway.server, None));
     ctx.completed();
     Ok(lower(ctx, &reply).with(HeaderName::from_static("mcp-session-id"), session))
 }
@@ -74,15 +81,16 @@ async fn set_level(ctx: &Ctx, operation: &Operation) -> Result<(), Refusal> {
     let route = ctx.route()?.clone();
     let calls = route.upstreams.iter().map(|upstream| async move {
         let (Ok(access), Ok(principal)) = (ctx.access(), ctx.principal()) else { return };
+        let caps = question::told(ctx, upstream);
         let (Some(upstream), Ok(permit)) = (ctx.gateway.catalog.upstream(upstream), access.permit(upstream)) else { return };
-        let none = RawJson::of_static("{}");
         let who = principal.key();
-        let facts = upstream.ready(&who, &none, &permit, ctx.deadline).await;
+        let facts = upstream.ready(&who, caps, &permit, ctx.deadline).await;
         if !facts.is_ok_and(|facts| facts.capabilities.logging && facts.revision <= Revision::NEWEST_WITH_SESSIONS) {
             return;
         }
         let mut outgoing = Outgoing::new(Method::SetLevel);
         outgoing.level = Some(level);
+        outgoing.session_capabilities = caps;
         if let Ok(mut answer) = upstream.call(permit, &who, outgoing, ctx.deadline).await {
             while let Some(Ok(event)) = answer.next().await {
                 if matches!(event, crate::upstream::Event::Reply(_)) {
@@ -107,8 +115,7 @@ async fn capabilities(ctx: &Ctx) -> Result<ServerCapabilities, Refusal> {
         async move {
             let upstream = ctx.gateway.catalog.upstream(name)?;
             let permit = access.permit(name).ok()?;
-            let none = RawJson::of_static("{}");
-            let ready = upstream.ready(who, &none, &permit, deadline);
+            let ready = upstream.ready(who, question::told(ctx, name), &permit, deadline);
             let ready = tokio::time::timeout_at(deadline.instant().into(), ready).await;
             Some(ready.ok().and_then(Result::ok).map(|facts| facts.capabilities))
         }

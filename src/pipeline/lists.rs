@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use super::ctx::Ctx;
+use super::question;
 use super::refusal::Refusal;
 use super::reply::{Answered, lower};
 use crate::audit::Kind;
@@ -68,7 +69,7 @@ async fn one(ctx: &Ctx, upstream: &str, part: Part) -> Result<Result<Option<Arc<
     if access.permit(upstream).is_err() {
         return Ok(Ok(None));
     }
-    let view = ctx.gateway.catalog.view(upstream, &ctx.principal()?.key())?;
+    let view = ctx.gateway.catalog.view(upstream, &ctx.principal()?.key(), question::told(ctx, upstream))?;
     Ok(view.list(part, &access, Freshness::Now, ctx.deadline).await.map(|seen| Some(seen.listing)))
 }
 

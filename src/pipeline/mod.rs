@@ -4,6 +4,7 @@ mod admit;
 mod authorize;
 mod body;
 mod cancel;
+mod carry;
 mod ctx;
 mod decode;
 mod forward;
@@ -46,6 +47,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::vocab::{Clock, Fault, FaultKind};
 use admit::{Admitted, admit};
 use cancel::{Cancels, InFlight};
+use carry::Questions;
 use ctx::Ctx;
 use decode::Asking;
 use refusal::Refusal;
@@ -78,6 +80,8 @@ pub struct Gateway {
     pub server: ServerInfo,
     /// Legacy calls under way.
     pub cancels: Cancels,
+    /// Questions of upstreams that wait for a client.
+    pub questions: Questions,
     /// Requests under way.
     pub in_flight: Arc<AtomicUsize>,
 }

@@ -21,7 +21,7 @@ use crate::catalog::Part;
 use crate::mcp::dialect::Operation;
 use crate::mcp::error::ProtocolError;
 use crate::mcp::headers::McpHeaders;
-use crate::mcp::{Message, Method, Shape};
+use crate::mcp::{Message, Method, Outcome, RawId, Shape};
 use crate::upstream::{Answer, Event};
 use crate::vocab::{Fault, FaultKind, Reason, Revision};
 
@@ -115,18 +115,20 @@ async fn legacy_line(mut ctx: Ctx, asking: Asking, in_flight: InFlight) -> Respo
         Asking::Operation(operation) => return cancellable(ctx, operation, in_flight).await,
         Asking::Handshake(message) => handshake::initialize(&mut ctx, &message).await,
         Asking::Notification(message) => Ok(notified(&ctx, &message)),
-        Asking::Response => Ok(accepted(&ctx)),
+        Asking::Response(id, outcome) => Ok(responded(&ctx, &id, outcome)),
         Asking::Batch(messages) => Ok(batch(&ctx, messages).await),
     };
     answered.unwrap_or_else(|refusal| rescue(&ctx, refusal)).respond(&ctx)
 }
 
 /// A call that `notifications/cancelled` can end. A cancelled request gets no answer, so its stream just ends.
-async fn cancellable(ctx: Ctx, operation: Box<Operation>, in_flight: InFlight) -> Response<ReplyBody> {
+async fn cancellable(mut ctx: Ctx, operation: Box<Operation>, in_flight: InFlight) -> Response<ReplyBody> {
     let Some(session) = ctx.asked.session else { return operate(ctx, operation, &McpHeaders::default(), in_flight).await };
     let registered = ctx.gateway.cancels.register(session, &operation.id);
     let (audit, gateway) = (ctx.audit.clone(), ctx.gateway.clone());
     let cancelled = registered.token.clone();
+    // A streamed answer outlives this function, and can be cancelled as long as it lasts.
+    ctx.cancel = Some(registered);
     let headers = McpHeaders::default();
     tokio::select! {
         response = operate(ctx, operation, &headers, in_flight) => response,
@@ -146,6 +148,16 @@ fn notified(ctx: &Ctx, message: &Message) -> Answered {
         ctx.gateway.cancels.cancel(session, id);
     }
     accepted(ctx)
+}
+
+/// A client's answer to a question goes to the call that asked it. One that nobody waits for is accepted, as the protocol has
+/// no other word for it, and dropped.
+fn responded(ctx: &Ctx, id: &RawId, outcome: Outcome) -> Answered {
+    if ctx.asked.session.is_some_and(|session| ctx.gateway.questions.answer(session, id, outcome)) {
+        return accepted(ctx);
+    }
+    ctx.ended(Status::Refused, Reason::NotFound);
+    Answered::empty(StatusCode::ACCEPTED)
 }
 
 fn accepted(ctx: &Ctx) -> Answered {
@@ -192,6 +204,7 @@ async fn entry_line(ctx: &mut Ctx, message: Message) -> Result<Answered, Refusal
             Done::Streaming(_) => Err(Fault::internal(FaultKind::Internal, "a batch entry streamed").into()),
         },
         Asking::Notification(message) => Ok(notified(ctx, &message)),
+        Asking::Response(id, outcome) => Ok(responded(ctx, &id, outcome)),
         _ => Ok(accepted(ctx)),
     }
 }

@@ -1,7 +1,9 @@
-//! Questions an upstream puts to a person through the client (multi round-trip requests, 2026-07-28).
+//! Questions an upstream puts to a person through the client: who may ask what, and how they travel in results (multi
+//! round-trip requests, 2026-07-28). How they travel as requests (2025-11-25 and older) is [`super::carry`].
 //!
-//! An upstream may ask only what this client declared and a capability rule allows; by default that is nothing. Its
-//! `requestState` travels sealed, bound to the principal, the route and the very call, and opens once.
+//! An upstream may ask only what this client declared and a capability rule allows; by default that is nothing. A question does
+//! not cross from one way to the other. A result's `requestState` travels sealed, bound to the principal, the route and the very
+//! call, and opens once.
 
 use aws_lc_rs::digest::{Context, SHA256};
 
@@ -11,35 +13,44 @@ use super::route::Target;
 use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::dialect::Operation;
 use crate::mcp::error::ProtocolError;
-use crate::mcp::json::{JsonError, Kind, Scanner};
+use crate::mcp::json::{JsonError, Scanner};
 use crate::mcp::{Outgoing, RawJson, ResultBody, RpcError, codes};
-use crate::policy::permit::Permit;
 use crate::seal::{Binding, Purpose};
 use crate::vocab::limits::REQUEST_STATE_S_MAX;
 use crate::vocab::{Fault, FaultKind, PrincipalKey, Revision};
 
-/// What the upstream of `target` may ask during this operation. Nothing across eras: there the question has no carrier.
-pub(super) async fn granted(ctx: &Ctx, target: &Target, operation: &Operation, permit: &Permit) -> Result<ClientCaps, Refusal> {
-    let declared = declared(operation)?;
-    if declared.is_empty() {
-        return Ok(declared);
+/// What an upstream with sessions is told, when one is opened, that the client of this session can be asked.
+///
+/// Nothing where the answer is no stream, for there is no way to ask; nothing for a session that all principals share.
+pub(super) fn told(ctx: &Ctx, upstream: &str) -> ClientCaps {
+    let declared = ctx.asked.caps;
+    if declared.is_empty() || !ctx.streams {
+        return ClientCaps::NONE;
     }
-    let principal = ctx.principal()?;
-    let upstream = target.view.upstream();
-    let rules = ctx.world.policy.capabilities(principal, &upstream.settings().name);
-    let allowed = declared.and(ClientCaps {
+    let own = ctx.gateway.catalog.upstream(upstream).is_some_and(|upstream| !upstream.settings().shared);
+    if own { declared.and(allowed(ctx, upstream)) } else { ClientCaps::NONE }
+}
+
+fn allowed(ctx: &Ctx, upstream: &str) -> ClientCaps {
+    let Some(principal) = &ctx.principal else { return ClientCaps::NONE };
+    let rules = ctx.world.policy.capabilities(principal, upstream);
+    ClientCaps {
         elicitation_form: rules.elicitation_form,
         elicitation_url: rules.elicitation_url,
         sampling: rules.sampling,
         sampling_tools: rules.sampling,
         roots: rules.roots,
-    });
-    if allowed.is_empty() {
-        return Ok(allowed);
     }
-    let (key, none) = (principal.key(), RawJson::of_static("{}"));
-    let facts = Box::pin(upstream.ready(&key, &none, permit, ctx.deadline)).await?;
-    Ok(if facts.revision > Revision::NEWEST_WITH_SESSIONS { allowed } else { ClientCaps::default() })
+}
+
+/// What the upstream of `target` may ask in its answer to this operation: of clients that say with each request what they can be
+/// asked. Upstreams with sessions never see it.
+pub(super) fn granted(ctx: &Ctx, target: &Target, operation: &Operation) -> Result<ClientCaps, Refusal> {
+    let declared = declared(operation)?;
+    if declared.is_empty() {
+        return Ok(declared);
+    }
+    Ok(declared.and(allowed(ctx, &target.view.upstream().settings().name)))
 }
 
 fn declared(operation: &Operation) -> Result<ClientCaps, Refusal> {
@@ -81,7 +92,7 @@ pub(super) fn relay(
 ) -> Result<(), Refusal> {
     let forbidden = || Fault::upstream(FaultKind::Malformed, "the upstream asks what it may not ask");
     if let Some(requests) = body.member("inputRequests") {
-        let asked = requests.scanner().object(|scan, _| request(scan, granted));
+        let asked = requests.scanner().object(|scan, _| request(scan, requests, granted));
         asked.map_err(|_| forbidden())?;
     }
     let Some(state) = body.member("requestState").cloned() else { return Ok(()) };
@@ -96,41 +107,19 @@ pub(super) fn relay(
 }
 
 /// One entry of `inputRequests`.
-fn request(scan: &mut Scanner<'_>, granted: ClientCaps) -> Result<(), JsonError> {
-    let (mut method, mut url_mode, mut has_tools) = (String::new(), false, false);
-    scan.object(|scan, key| match key.as_ref() {
-        "method" => {
-            method = scan.string()?.into_owned();
-            Ok(())
+fn request(scan: &mut Scanner<'_>, whole: &RawJson, granted: ClientCaps) -> Result<(), JsonError> {
+    let (mut method, mut params) = (String::new(), None);
+    scan.object(|scan, key| {
+        match key.as_ref() {
+            "method" => method = scan.string()?.into_owned(),
+            "params" => params = Some(whole.part(scan.value()?)),
+            _ => {
+                scan.value()?;
+            }
         }
-        "params" if scan.peek()? == Kind::Object => {
-            scan.object(|scan, key| match key.as_ref() {
-                "mode" => {
-                    url_mode = scan.string()? == "url";
-                    Ok(())
-                }
-                "url" => {
-                    let secure = scan.string()?.starts_with("https://");
-                    if secure { Ok(()) } else { Err(JsonError::Shape("a URL for a person is https")) }
-                }
-                "tools" => {
-                    has_tools = true;
-                    scan.value().map(|_| ())
-                }
-                _ => scan.value().map(|_| ()),
-            })?;
-            Ok(())
-        }
-        _ => scan.value().map(|_| ()),
+        Ok(())
     })?;
-    let may = match method.as_str() {
-        "elicitation/create" if url_mode => granted.elicitation_url,
-        "elicitation/create" => granted.elicitation_form,
-        "sampling/createMessage" => granted.sampling && (granted.sampling_tools || !has_tools),
-        "roots/list" => granted.roots,
-        _ => false,
-    };
-    if may { Ok(()) } else { Err(JsonError::Shape("not granted")) }
+    if granted.cover(&method, params.as_ref()) { Ok(()) } else { Err(JsonError::Shape("not granted")) }
 }
 
 /// An upstream needs a capability that the client did not declare: the client is told which (-32021).

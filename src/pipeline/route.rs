@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ctx::Ctx;
+use super::question;
 use super::refusal::Refusal;
 use crate::catalog::{Access, Entry, Freshness, Listing, Part, View};
 use crate::mcp::dialect::Operation;
@@ -65,7 +66,7 @@ pub(super) async fn resolve(ctx: &Ctx, operation: &Operation) -> Result<Target, 
         names::check_uri(rest)
             .map_err(|_| ProtocolError::invalid_params("the resource URI is ambiguous").with_id(Some(&operation.id)))?;
     }
-    let view = ctx.gateway.catalog.view(upstream, &ctx.principal()?.key())?;
+    let view = ctx.gateway.catalog.view(upstream, &ctx.principal()?.key(), question::told(ctx, upstream))?;
     let published = (!route.bare).then_some(public);
     let (entry, unread) = match kind {
         Kind::Tool => find(&view, Part::Tools, upstream, published, rest, ctx).await?,

@@ -10,6 +10,7 @@ use moka::sync::Cache;
 use parking_lot::Mutex;
 
 use crate::mcp::LogLevel;
+use crate::mcp::client_caps::ClientCaps;
 use crate::seal::{Binding, Purpose, Sealer, Unsealed};
 use crate::vocab::limits::{REQUEST_STATE_S_MAX, SESSION_S_MAX, SESSION_STATES_MAX};
 use crate::vocab::{PrincipalKey, Revision};
@@ -21,6 +22,8 @@ pub struct Session {
     pub id: u128,
     /// The revision agreed at `initialize`.
     pub revision: Revision,
+    /// What the client declared there that it can be asked.
+    pub caps: ClientCaps,
 }
 
 /// Mints and opens session ids.
@@ -58,12 +61,13 @@ impl Sessions {
         sealer: &Sealer,
         principal: &PrincipalKey,
         route: &str,
-        revision: Revision,
+        (revision, caps): (Revision, ClientCaps),
         now_s: u64,
         most: usize,
     ) -> Result<String, Unsealed> {
         let id = uuid::Uuid::now_v7().as_u128();
         let mut payload = id.to_be_bytes().to_vec();
+        payload.push(caps.bits());
         payload.extend_from_slice(revision.as_str().as_bytes());
         self.count(principal, id, most);
         sealer.seal(binding(principal, route), &payload, now_s.saturating_add(SESSION_S_MAX))
@@ -82,13 +86,14 @@ impl Sessions {
         now_s: u64,
     ) -> Result<Session, Unsealed> {
         let payload = sealer.open_text(binding(principal, route), text, now_s)?;
-        let (id, revision) = payload.split_first_chunk::<16>().ok_or(Unsealed)?;
+        let (id, rest) = payload.split_first_chunk::<16>().ok_or(Unsealed)?;
+        let (caps, revision) = rest.split_first().ok_or(Unsealed)?;
         let id = u128::from_be_bytes(*id);
         let revision = std::str::from_utf8(revision).ok().and_then(Revision::parse).ok_or(Unsealed)?;
         if self.ended.contains_key(&id) {
             return Err(Unsealed);
         }
-        Ok(Session { id, revision })
+        Ok(Session { id, revision, caps: ClientCaps::from_bits(*caps) })
     }
 
     fn count(&self, principal: &PrincipalKey, id: u128, most: usize) {
@@ -143,11 +148,12 @@ mod tests {
         let sealer = Sealer::with_key(&[1; 32]).unwrap();
         let sessions = Sessions::new();
         let key = |sub: &str| PrincipalKey { iss: "i".into(), sub: sub.into() };
+        let caps = ClientCaps { roots: true, ..ClientCaps::NONE };
         let (alice, bob) = (key("alice"), key("bob"));
-        let id = sessions.open(&sealer, &alice, "/mcp", Revision::V2025_06_18, 1_000, 2).unwrap();
+        let id = sessions.open(&sealer, &alice, "/mcp", (Revision::V2025_06_18, caps), 1_000, 2).unwrap();
         assert!(id.bytes().all(|b| (0x21..=0x7e).contains(&b)));
         let session = sessions.find(&sealer, &alice, "/mcp", &id, 1_001).unwrap();
-        assert_eq!(session.revision, Revision::V2025_06_18);
+        assert_eq!((session.revision, session.caps), (Revision::V2025_06_18, caps));
         assert_eq!(sessions.find(&sealer, &bob, "/mcp", &id, 1_001), Err(Unsealed));
         assert_eq!(sessions.find(&sealer, &alice, "/other", &id, 1_001), Err(Unsealed));
         assert_eq!(sessions.find(&sealer, &alice, "/mcp", &id, 1_001 + SESSION_S_MAX), Err(Unsealed));
@@ -163,7 +169,7 @@ mod tests {
         let sealer = Sealer::with_key(&[1; 32]).unwrap();
         let sessions = Sessions::new();
         let alice = PrincipalKey { iss: "i".into(), sub: "alice".into() };
-        let open = || sessions.open(&sealer, &alice, "/mcp", Revision::V2025_06_18, 1_000, 2).unwrap();
+        let open = || sessions.open(&sealer, &alice, "/mcp", (Revision::V2025_06_18, ClientCaps::NONE), 1_000, 2).unwrap();
         let lives = |id: &str| sessions.find(&sealer, &alice, "/mcp", id, 1_001).is_ok();
         let ids = [open(), open(), open()];
         assert_eq!(ids.each_ref().map(|id| lives(id)), [false, true, true]);

@@ -1,4 +1,4 @@
-//! Answers that come in pieces: progress and log messages first, the answer last, as server-sent events.
+//! Answers that come in pieces: progress, log messages and questions first, the answer last, as server-sent events.
 
 use std::time::{Duration, Instant};
 
@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::body::ReplyBody;
 use super::cancel::InFlight;
+use super::carry::{Carrier, Settled};
 use super::ctx::Ctx;
 use super::forward::{finish, shows, took};
 use super::reply::{Answered, Content};
@@ -15,7 +16,7 @@ use super::rescue::rescue;
 use super::route::Target;
 use crate::audit::Status;
 use crate::mcp::dialect::{self, Operation};
-use crate::mcp::sse;
+use crate::mcp::{RawId, RawJson, sse};
 use crate::upstream::{Answer, Event};
 use crate::vocab::limits::{REPLY_EVENTS_MAX, STREAM_KEEPALIVE_MS};
 use crate::vocab::{Fault, FaultKind, Reason, Revision};
@@ -36,7 +37,7 @@ pub(super) fn relay(
     let answered = Answered { content: Content::Events(receiver), ..Answered::empty(http::StatusCode::OK) };
     let response = answered.respond(&ctx);
     let tasks = ctx.gateway.tasks.clone();
-    let relay = Relay { ctx, operation, target, events, bytes_out: 0, _in_flight: in_flight };
+    let relay = Relay { ctx, operation, target, events, carrier: Carrier::default(), bytes_out: 0, _in_flight: in_flight };
     drop(tasks.spawn(relay.run(answer, first)));
     response
 }
@@ -46,6 +47,7 @@ struct Relay {
     operation: Box<Operation>,
     target: Target,
     events: mpsc::Sender<Bytes>,
+    carrier: Carrier,
     bytes_out: u64,
     _in_flight: InFlight,
 }
@@ -53,8 +55,17 @@ struct Relay {
 /// What the relay waits for.
 enum Next {
     Event(Option<Result<Event, Fault>>),
+    Settled(Settled),
     Silence,
     Gone,
+}
+
+/// Returns when a legacy client cancels the call; never otherwise.
+async fn cancelled(ctx: &Ctx) {
+    match &ctx.cancel {
+        Some(cancel) => cancel.token.cancelled().await,
+        None => std::future::pending().await,
+    }
 }
 
 impl Relay {
@@ -64,6 +75,10 @@ impl Relay {
         loop {
             let last = match event {
                 Some(Ok(Event::Reply(reply))) => Some(finish(&self.ctx, &self.target, &self.operation, reply)),
+                Some(Ok(Event::Question { id, method, params })) => {
+                    self.ask(&answer, (id, &method, params.as_ref())).await;
+                    None
+                }
                 Some(Ok(event)) => {
                     self.show(&event).await;
                     None
@@ -79,6 +94,8 @@ impl Relay {
             event = loop {
                 match self.wait(&mut answer).await {
                     Next::Event(event) => break event,
+                    Next::Settled(Settled::Answered(id, reply)) => self.carrier.send(&answer, &id, reply),
+                    Next::Settled(Settled::Sent(sent)) => self.sent(sent),
                     Next::Silence => self.send(Bytes::from_static(b":\n\n")).await,
                     Next::Gone => {
                         self.ctx.ended(Status::Cancelled, Reason::Cancelled);
@@ -89,12 +106,31 @@ impl Relay {
         }
     }
 
-    async fn wait(&self, answer: &mut Answer) -> Next {
+    async fn wait(&mut self, answer: &mut Answer) -> Next {
         let modern = self.operation.revision > Revision::NEWEST_WITH_SESSIONS;
         tokio::select! {
             event = answer.next() => Next::Event(event),
+            settled = self.carrier.settled() => Next::Settled(settled),
             () = self.events.closed(), if modern => Next::Gone,
+            () = cancelled(&self.ctx) => Next::Gone,
             () = tokio::time::sleep(Duration::from_millis(STREAM_KEEPALIVE_MS)) => Next::Silence,
+        }
+    }
+
+    /// Puts a question of the upstream to the client; its answer comes by another request.
+    async fn ask(&mut self, answer: &Answer, question: (RawId, &str, Option<&RawJson>)) {
+        let (gateway, session, method) = (self.ctx.gateway.clone(), self.ctx.asked.session, question.1);
+        if let Some(message) = self.carrier.ask(&gateway.questions, session, &self.events, answer, question) {
+            let upstream = &self.target.view.upstream().settings().name;
+            tracing::info!(record = %self.ctx.id, %upstream, method, "an upstream's question goes to the client");
+            self.send_message(&message).await;
+        }
+    }
+
+    /// An upstream that did not take an answer still has its call: what it makes of that is its own business.
+    fn sent(&self, sent: Result<(), Fault>) {
+        if let Err(fault) = sent {
+            tracing::warn!(record = %self.ctx.id, detail = %fault.detail, "the upstream did not take an answer to its question");
         }
     }
 

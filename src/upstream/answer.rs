@@ -2,11 +2,14 @@
 
 use std::collections::VecDeque;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
 use super::http::HttpStream;
 use super::stdio::StdioCall;
 use crate::mcp::{LogLevel, RawId, RawJson, Reply};
 use crate::policy::permit::Permit;
-use crate::vocab::{Deadline, Fault, Revision};
+use crate::vocab::{Deadline, Fault, FaultKind, Revision};
 
 /// Something an upstream said during a call.
 #[derive(Debug)]
@@ -25,8 +28,7 @@ pub enum Event {
         /// All of `params`.
         params: RawJson,
     },
-    /// A request of the upstream to the client. Not relayed in this build: the upstream is answered that there is no such
-    /// method, so this is never yielded.
+    /// A request of the upstream to the client, which it may ask (2025-11-25 and older). It waits for [`Answer::answer`].
     Question {
         /// Its id, as token.
         id: RawId,
@@ -35,6 +37,22 @@ pub enum Event {
         /// Its params.
         params: Option<RawJson>,
     },
+}
+
+/// What becomes of a question.
+#[derive(Debug)]
+pub enum QuestionReply {
+    /// The client's `result`: an object.
+    Result(RawJson),
+    /// The client's error, or why it could not be asked.
+    Error {
+        /// `code`
+        code: i64,
+        /// `message`
+        message: String,
+    },
+    /// It is not asked: there is no such method.
+    Refused,
 }
 
 /// A call under way. Dropping it before the reply cancels the call in the way the upstream's revision and transport have:
@@ -68,6 +86,29 @@ impl Answer {
     /// Bytes of the upstream's answer so far, transfer framing not counted.
     pub fn bytes_in(&self) -> usize {
         self.bytes_in
+    }
+
+    /// Answers the question `id` of the upstream. The future does not hold the call: events go on meanwhile. Sent at most once
+    /// more, and only if the first connection broke.
+    ///
+    /// # Errors
+    /// The future's: a [`Fault`] when the upstream did not take the answer by `deadline`, or the call is over.
+    pub fn answer(&self, id: &RawId, reply: QuestionReply) -> BoxFuture<'static, Result<(), Fault>> {
+        let sent = match &self.source {
+            Source::Http(stream) => stream.answer(id, reply, self.deadline),
+            Source::Stdio(call) => Some(call.answer(id, reply)),
+            _ => None,
+        };
+        let over = || Fault::internal(FaultKind::Internal, "an answer after the call");
+        let until = self.deadline.instant();
+        match sent {
+            Some(sent) => async move {
+                let late = |_| Fault::upstream(FaultKind::Timeout, "an answer was not taken in time");
+                tokio::time::timeout_at(until.into(), sent).await.map_err(late)?
+            }
+            .boxed(),
+            None => std::future::ready(Err(over())).boxed(),
+        }
     }
 
     /// The next event; `None` once the reply, or a fault, was yielded.

@@ -10,7 +10,8 @@ use super::settings::{Transport, UpstreamSettings};
 use super::shared::Shared;
 use super::stdio::Stdio;
 use super::wire::Facts;
-use crate::mcp::{Method, Outgoing, RawJson};
+use crate::mcp::client_caps::ClientCaps;
+use crate::mcp::{Method, Outgoing};
 use crate::policy::permit::Permit;
 use crate::vocab::{Deadline, Fault, FaultKind, PrincipalKey};
 
@@ -39,12 +40,12 @@ impl Upstream {
         &self.settings
     }
 
-    /// The upstream's revision and capabilities as seen by `who`, who has the client capabilities `caps`. Found out, and a session or
+    /// The upstream's revision and capabilities as seen by `who`. Where it wants a session it is one with `caps`. Found out, and a session or
     /// process opened, on first use: once however many ask at the same time, and never with a user's call.
     ///
     /// # Errors
     /// [`Fault`], also when `permit` is for another upstream.
-    pub async fn ready(&self, who: &PrincipalKey, caps: &RawJson, permit: &Permit, deadline: Deadline) -> Result<Facts, Fault> {
+    pub async fn ready(&self, who: &PrincipalKey, caps: ClientCaps, permit: &Permit, deadline: Deadline) -> Result<Facts, Fault> {
         self.check(permit)?;
         let deadline = deadline.capped(self.settings.timeout);
         match &self.link {

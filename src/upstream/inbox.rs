@@ -3,6 +3,7 @@
 use super::answer::Event;
 use super::shared::Shared;
 use super::wire::malformed;
+use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::reply::Listing;
 use crate::mcp::{Incoming, Notification, RawId};
 use crate::vocab::limits::{STREAM_MESSAGES_MAX, UPSTREAM_QUESTIONS_MAX};
@@ -12,6 +13,8 @@ use crate::vocab::{Fault, FaultKind, PrincipalKey};
 #[derive(Debug)]
 pub(super) struct Inbox {
     id: u64,
+    /// What the upstream may ask meanwhile.
+    askable: ClientCaps,
     messages: u64,
     questions: u32,
     lists_seen: Vec<Listing>,
@@ -23,7 +26,7 @@ pub(super) struct Inbox {
 pub(super) enum Meaning {
     /// The caller wants it.
     Event(Event),
-    /// The upstream asks something and must be answered.
+    /// The upstream asks something that nobody is asked, and must be answered.
     Question {
         id: RawId,
         method: String,
@@ -32,8 +35,8 @@ pub(super) enum Meaning {
 }
 
 impl Inbox {
-    pub(super) fn new(id: u64) -> Self {
-        Self { id, messages: 0, questions: 0, lists_seen: Vec::new(), strangers: false }
+    pub(super) fn new(id: u64, askable: ClientCaps) -> Self {
+        Self { id, askable, messages: 0, questions: 0, lists_seen: Vec::new(), strangers: false }
     }
 
     /// Sorts `message`. Answers to other requests, progress of other calls and what no revision knows are dropped and counted.
@@ -65,10 +68,13 @@ impl Inbox {
                 }
                 return Ok(Meaning::Nothing);
             }
-            Incoming::Request { id, method, .. } => {
+            Incoming::Request { id, method, params } => {
                 self.questions += 1;
                 if self.questions > UPSTREAM_QUESTIONS_MAX {
                     return Err(malformed("asks too much during one call"));
+                }
+                if self.askable.cover(&method, params.as_ref()) {
+                    return Ok(Meaning::Event(Event::Question { id, method, params }));
                 }
                 return Ok(Meaning::Question { id, method });
             }

@@ -16,7 +16,7 @@ mod stdio;
 mod table;
 mod wire;
 
-pub use answer::{Answer, Event};
+pub use answer::{Answer, Event, QuestionReply};
 pub use endpoint::Upstream;
 pub use registry::{Registry, Unusable};
 pub use settings::{Credential, Transport, UpstreamLimits, UpstreamSettings};

@@ -144,7 +144,7 @@ impl<T: Kept> Table<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mcp::RawJson;
+    use crate::mcp::client_caps::ClientCaps;
     use crate::vocab::PrincipalKey;
 
     #[derive(Debug, Default)]
@@ -164,7 +164,7 @@ mod tests {
 
     fn key(sub: &str) -> SessionKey {
         let who = PrincipalKey { iss: Arc::from("i"), sub: Arc::from(sub) };
-        SessionKey::of(false, &who, &RawJson::of_static("{}"))
+        SessionKey::of(false, &who, ClientCaps::NONE)
     }
 
     async fn get(table: &Table<Thing>, sub: &str) -> Result<(Arc<Thing>, bool), Fault> {

@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use super::answer::QuestionReply;
+use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::dialect::{self, Answer, ClientNotification, incoming};
 use crate::mcp::{Incoming, Lowered, Method, Outgoing, RawId, RawJson, Reply, ResultBody, ServerCapabilities, codes};
 use crate::vocab::{Fault, FaultKind, Revision};
@@ -21,13 +23,13 @@ pub(super) const STATELESS: Revision = Revision::V2026_07_28;
 /// Error codes only revisions without a handshake have.
 const STATELESS_CODES: [i64; 3] = [codes::HEADER_MISMATCH, codes::MISSING_CAPABILITY, codes::UNSUPPORTED_VERSION];
 
-pub(super) fn discover(id: u64, capabilities: &RawJson) -> Lowered {
-    let out = Outgoing { client_capabilities: capabilities.clone(), ..Outgoing::new(Method::Discover) };
-    dialect::lower_request(STATELESS, &out, id)
+/// Whoever asks first asks for all: it says nothing of a client.
+pub(super) fn discover(id: u64) -> Lowered {
+    dialect::lower_request(STATELESS, &Outgoing::new(Method::Discover), id)
 }
 
-pub(super) fn initialize(revision: Revision, id: u64, capabilities: &RawJson) -> Lowered {
-    dialect::lower_initialize(revision, id, capabilities)
+pub(super) fn initialize(revision: Revision, id: u64, capabilities: ClientCaps) -> Lowered {
+    dialect::lower_initialize(revision, id, &capabilities.and(dialect::of(revision).questions).to_json())
 }
 
 pub(super) fn initialized(revision: Revision) -> Lowered {
@@ -42,8 +44,23 @@ pub(super) fn parse(bytes: &Bytes, revision: Revision, depth_max: usize) -> Resu
     incoming::parse(bytes, revision, depth_max).map_err(|e| Fault::upstream(FaultKind::Malformed, e.to_string()))
 }
 
-/// Our answer to a request of an upstream. A ping is answered, everything else refused, so that no upstream waits for ever.
-/// The only place that decides what an upstream may ask.
+/// What an upstream spoken to in `revision` may ask during `out`: what it was told at `initialize`.
+pub(super) fn askable(out: &Outgoing, revision: Revision) -> ClientCaps {
+    let asks = out.method.asks_back() && revision < STATELESS;
+    if asks { out.session_capabilities.and(dialect::of(revision).questions) } else { ClientCaps::NONE }
+}
+
+/// The client's answer to a question of an upstream.
+pub(super) fn question_reply(revision: Revision, id: &RawId, reply: QuestionReply) -> Lowered {
+    let answer = match reply {
+        QuestionReply::Result(result) => Answer::Result(dialect::lower_question_result(&result)),
+        QuestionReply::Error { code, message } => Answer::Error(code, message),
+        QuestionReply::Refused => Answer::MethodNotFound,
+    };
+    dialect::lower_answer(revision, id, &answer)
+}
+
+/// Our own answer to a request of an upstream. A ping is answered, everything else refused, so that no upstream waits for ever.
 pub(super) fn answer(revision: Revision, id: &RawId, method: &str) -> Lowered {
     let answer = if method == "ping" { Answer::Empty } else { Answer::MethodNotFound };
     dialect::lower_answer(revision, id, &answer)

@@ -156,5 +156,7 @@ pub const UPSTREAM_QUESTIONS_MAX: u32 = 100;
 pub const UPSTREAM_ERRANDS_MAX: usize = 256;
 /// Time for one of them.
 pub const UPSTREAM_ERRAND_MS_MAX: u64 = 2_000;
-/// Text of client capabilities kept as key of a session; longer ones are hashed.
-pub const CAPABILITIES_KEY_BYTES_MAX: usize = 128;
+/// Questions of one call that wait for the client at once; further ones are refused.
+pub const CALL_QUESTIONS_MAX: usize = 8;
+/// Text of a client's error that an upstream gets to see.
+pub const QUESTION_ERROR_BYTES_MAX: usize = 256;

@@ -197,3 +197,25 @@ proptest! {
         prop_assert_eq!(read(&text).unwrap_err().code, PARSE_ERROR);
     }
 }
+
+#[test]
+fn keeps_what_a_response_says() {
+    let outcome = |text: &str| single(text).outcome;
+    let result = r#"{"jsonrpc":"2.0","id":"pq-1","result":{ "a" : 1.0 }}"#;
+    let Some(Outcome::Result(raw)) = outcome(result) else { panic!() };
+    assert_eq!(raw.as_str(), r#"{ "a" : 1.0 }"#);
+    let Some(Outcome::Error { code, message }) =
+        outcome(r#"{"jsonrpc":"2.0","id":1,"error":{"code":-1,"message":"n\u006f","data":1}}"#)
+    else {
+        panic!()
+    };
+    assert_eq!((code, message.as_str()), (-1, "no"));
+    let long = format!(r#"{{"jsonrpc":"2.0","id":1,"error":{{"code":-1,"message":"{}"}}}}"#, "\u{e4}".repeat(5000));
+    let Some(Outcome::Error { message, .. }) = outcome(&long) else { panic!() };
+    assert_eq!(message.len(), crate::vocab::limits::RPC_MESSAGE_BYTES_MAX);
+    assert!(outcome(r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#).is_none());
+    for error in [r#"{}"#, r#"{"code":"1"}"#, r#"{"code":1.5}"#] {
+        let text = format!(r#"{{"jsonrpc":"2.0","id":1,"error":{error}}}"#);
+        assert_eq!(decode(&Bytes::from(text), 16).unwrap_err().code, -32600, "{error}");
+    }
+}

@@ -56,7 +56,7 @@ pub fn lift_request(revision: Revision, message: Message) -> Result<Operation, P
     match dialect.context {
         Context::Session => (params.input_responses, params.request_state) = (None, None),
         Context::Request => {
-            if !asks_back(method) {
+            if !method.asks_back() {
                 params.request_state = None;
                 params.input_responses.take_if(|_| method != Method::TasksUpdate);
             }
@@ -72,11 +72,6 @@ pub fn lift_request(revision: Revision, message: Message) -> Result<Operation, P
 }
 
 const BAD_LEVEL: ProtocolError = ProtocolError::invalid_params("Unknown log level");
-
-/// Methods whose results may ask for input, so that a retry may bring it.
-fn asks_back(method: Method) -> bool {
-    matches!(method, Method::ToolsCall | Method::PromptsGet | Method::ResourcesRead)
-}
 
 fn require(method: Method, params: &Params) -> Result<(), ProtocolError> {
     let missing = |text, present: bool| if present { Ok(()) } else { Err(ProtocolError::invalid_params(text)) };

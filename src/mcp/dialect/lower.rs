@@ -102,6 +102,8 @@ pub enum Answer {
     Empty,
     /// A result object.
     Result(RawJson),
+    /// An error: code, text.
+    Error(i64, String),
     /// -32601: the upstream was not promised that.
     MethodNotFound,
 }
@@ -113,6 +115,9 @@ pub fn lower_answer(revision: Revision, id: &RawId, answer: &Answer) -> Lowered 
         match answer {
             Answer::Empty => out.raw("result", b"{}"),
             Answer::Result(result) => out.raw("result", result.as_bytes()),
+            Answer::Error(code, text) => out.object("error", |error| {
+                error.raw("code", code.to_string().as_bytes()).text("message", text);
+            }),
             Answer::MethodNotFound => out.raw("error", b"{\"code\":-32601,\"message\":\"Method not found\"}"),
         };
     });

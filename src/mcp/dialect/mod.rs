@@ -9,6 +9,7 @@ pub mod incoming;
 mod lift;
 mod lower;
 mod note;
+mod question;
 mod reply;
 mod v2025_03_26;
 mod v2025_06_18;
@@ -22,8 +23,10 @@ pub use handshake::{
 pub use lift::{Operation, lift_request};
 pub use lower::{Answer, ClientNotification, Lowered, lower_answer, lower_initialize, lower_notification, lower_request};
 pub use note::{lower_list_changed, lower_log, lower_progress};
+pub use question::{lower_question, lower_question_result};
 pub use reply::{LoweredReply, lower_reply};
 
+use super::client_caps::ClientCaps;
 use super::method::Method;
 use super::raw::RawJson;
 use super::reply::RpcError;
@@ -41,6 +44,8 @@ pub struct Dialect {
     pub version_header: bool,
     /// Arrays of messages exist.
     pub batches: bool,
+    /// What a client can be asked.
+    pub questions: ClientCaps,
     /// What a member of a result becomes.
     member: fn(Method, &str, &RawJson) -> Member,
     /// The HTTP status and code a canonical error becomes.

@@ -1,6 +1,7 @@
 //! 2025-06-18: structured content, resource links, `MCP-Protocol-Version`; no batches any more.
 
 use super::{Context, Dialect, v2025_11_25};
+use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::method::Method;
 use crate::vocab::Revision;
 
@@ -10,6 +11,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     context: Context::Session,
     version_header: true,
     batches: false,
+    questions: ClientCaps { elicitation_form: true, sampling: true, roots: true, ..ClientCaps::NONE },
     member: v2025_11_25::member,
     error: v2025_11_25::session_error,
 };

@@ -1,6 +1,7 @@
 //! 2025-11-25: the last revision with sessions; experimental tasks, URL elicitation as an error code.
 
 use super::{Context, Dialect, Member, downgrade};
+use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::codes;
 use crate::mcp::method::Method;
 use crate::mcp::raw::RawJson;
@@ -31,6 +32,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     context: Context::Session,
     version_header: true,
     batches: false,
+    questions: ClientCaps::ALL,
     member,
     error,
 };

@@ -1,6 +1,7 @@
 //! 2026-07-28: no handshake, no session; every request carries its context, every result its kind.
 
 use super::{Context, Dialect, Member};
+use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::codes;
 use crate::mcp::method::Method;
 use crate::mcp::raw::RawJson;
@@ -27,6 +28,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     context: Context::Request,
     version_header: true,
     batches: false,
+    questions: ClientCaps::ALL,
     member,
     error,
 };

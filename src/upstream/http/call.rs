@@ -13,7 +13,8 @@ use super::housekeeping::reply_among;
 use super::post::{Content, Replay};
 use super::session::Session;
 use super::stream::{Cancel, HttpStream};
-use crate::mcp::{Incoming, Lowered, Outgoing, RawJson, Reply, codes, dialect};
+use crate::mcp::client_caps::ClientCaps;
+use crate::mcp::{Incoming, Lowered, Outgoing, Reply, codes, dialect};
 use crate::policy::permit::Permit;
 use crate::upstream::answer::{Answer, Event, Source};
 use crate::upstream::inbox::{Inbox, Meaning};
@@ -43,17 +44,17 @@ impl Http {
     pub(in crate::upstream) async fn ready(
         self: &Arc<Self>,
         who: &PrincipalKey,
-        capabilities: &RawJson,
+        capabilities: ClientCaps,
         deadline: Deadline,
     ) -> Result<Facts, Fault> {
         let facts = async {
             if self.pinned.is_none_or(|r| r == STATELESS)
-                && let Some(facts) = self.stateless_facts(capabilities, deadline).await?
+                && let Some(facts) = self.stateless_facts(deadline).await?
             {
                 return Ok(facts);
             }
             let key = SessionKey::of(self.settings.shared, who, capabilities);
-            self.session(&key, capabilities, deadline).await.map(|session| session.facts.clone())
+            self.session(&key, deadline).await.map(|session| session.facts.clone())
         };
         self.guarded(Box::pin(facts), deadline).await
     }
@@ -88,15 +89,15 @@ impl Http {
         out: &Outgoing,
         deadline: Deadline,
     ) -> Result<(Revision, Source, usize), Fault> {
-        if self.is_stateless(&out.client_capabilities, deadline).await? {
+        if self.is_stateless(deadline).await? {
             return match self.speak(STATELESS, None, None, out, deadline).await? {
                 Spoken::Source(source, bytes) => Ok((STATELESS, source, bytes)),
                 Spoken::SessionGone => Err(Fault::upstream(FaultKind::Failed, "answered 404")),
             };
         }
-        let key = SessionKey::of(self.settings.shared, who, &out.client_capabilities);
+        let key = SessionKey::of(self.settings.shared, who, out.session_capabilities);
         for _ in 0..SESSIONS_TRIED_MAX {
-            let session = self.session(&key, &out.client_capabilities, deadline).await?;
+            let session = self.session(&key, deadline).await?;
             let revision = session.facts.revision;
             match self.speak(revision, Some(&session), key.principal(), out, deadline).await? {
                 Spoken::Source(source, bytes) => return Ok((revision, source, bytes)),
@@ -124,7 +125,10 @@ impl Http {
         let (heard, _) = self.hear(message, session_id, replay, revision, deadline).await?;
         match heard {
             Heard::Stream(exchange) => {
-                let stream = HttpStream::new(self, cancel, owner.cloned(), exchange, id, revision);
+                // Where the session may be anybody's, nobody is asked.
+                let askable = if owner.is_some() { wire::askable(out, revision) } else { ClientCaps::NONE };
+                let inbox = Inbox::new(id, askable);
+                let stream = HttpStream::new(self, cancel, owner.cloned(), exchange, inbox, revision);
                 Ok(Spoken::Source(Source::Http(Box::new(stream)), 0))
             }
             Heard::Refused(status) => {
@@ -170,7 +174,8 @@ impl Http {
             Some(last) => messages.push(last),
             None => {}
         }
-        let mut inbox = Inbox::new(id);
+        // What is over already cannot wait for an answer.
+        let mut inbox = Inbox::new(id, ClientCaps::NONE);
         let mut events = VecDeque::new();
         for message in messages {
             match self.sort(&mut inbox, message, session, owner)? {

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use super::Http;
 use super::housekeeping::Asked;
-use crate::mcp::{RawJson, ServerCapabilities};
+use crate::mcp::ServerCapabilities;
 use crate::upstream::wire::{self, Discovered, Facts, STATELESS};
 use crate::vocab::limits::ERA_MS_MAX;
 use crate::vocab::{Deadline, Fault, FaultKind};
@@ -49,22 +49,18 @@ impl Era {
 
 impl Http {
     /// True if calls go out without a session. For a pinned upstream nothing is asked.
-    pub(super) async fn is_stateless(self: &Arc<Self>, capabilities: &RawJson, deadline: Deadline) -> Result<bool, Fault> {
+    pub(super) async fn is_stateless(self: &Arc<Self>, deadline: Deadline) -> Result<bool, Fault> {
         match self.pinned {
             Some(revision) => Ok(revision == STATELESS),
             None => match self.era.known(Instant::now()) {
                 Some(verdict) => Ok(verdict.stateless.is_some()),
-                None => Box::pin(self.stateless_facts(capabilities, deadline)).await.map(|facts| facts.is_some()),
+                None => Box::pin(self.stateless_facts(deadline)).await.map(|facts| facts.is_some()),
             },
         }
     }
 
     /// What a stateless upstream said of itself; `None` if it wants sessions. However many ask, one request goes out.
-    pub(super) async fn stateless_facts(
-        self: &Arc<Self>,
-        capabilities: &RawJson,
-        deadline: Deadline,
-    ) -> Result<Option<Facts>, Fault> {
+    pub(super) async fn stateless_facts(self: &Arc<Self>, deadline: Deadline) -> Result<Option<Facts>, Fault> {
         let came = Instant::now();
         if let Some(verdict) = self.era.known(came) {
             return Ok(verdict.stateless.clone());
@@ -79,16 +75,16 @@ impl Http {
         {
             return Err(fault.clone());
         }
-        match self.ask_era(capabilities, deadline).await {
+        match self.ask_era(deadline).await {
             Ok(Discovered::Stateless(facts)) => Ok(self.era.remember(Some(facts), ERA_MS_MAX)),
             Ok(Discovered::Sessions) => Ok(self.era.remember(None, ERA_MS_MAX)),
             Err(fault) => self.keep_or_fail(fault),
         }
     }
 
-    async fn ask_era(self: &Arc<Self>, capabilities: &RawJson, deadline: Deadline) -> Result<Discovered, Fault> {
+    async fn ask_era(self: &Arc<Self>, deadline: Deadline) -> Result<Discovered, Fault> {
         let id = self.next_id();
-        let question = wire::discover(id, capabilities);
+        let question = wire::discover(id);
         let found = match self.ask(question, id, STATELESS, deadline).await? {
             Asked::Reply { reply, .. } => wire::discovered(&reply)?,
             Asked::Refused(status) if is_evidence(status) => Discovered::Sessions,

@@ -9,8 +9,10 @@ use super::call::Heard;
 use super::post::Replay;
 use super::session::Session;
 use super::stream::HttpStream;
+use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::{Incoming, Lowered, RawId, Reply};
-use crate::upstream::answer::Event;
+use crate::upstream::answer::{Event, QuestionReply};
+use crate::upstream::inbox::Inbox;
 use crate::upstream::wire;
 use crate::vocab::limits::UPSTREAM_ERRAND_MS_MAX;
 use crate::vocab::{Deadline, Fault, FaultKind, Revision};
@@ -39,7 +41,7 @@ impl Http {
             Heard::Refused(status) => return Ok(Asked::Refused(status)),
             Heard::Messages { messages, status, .. } => reply_among(messages, id, status)?,
             Heard::Stream(exchange) => {
-                let mut stream = HttpStream::new(self, None, None, exchange, id, revision);
+                let mut stream = HttpStream::new(self, None, None, exchange, Inbox::new(id, ClientCaps::NONE), revision);
                 loop {
                     if let Event::Reply(reply) = stream.next(deadline).await? {
                         break reply;
@@ -86,6 +88,18 @@ impl Http {
         self.shared.errand(async move {
             let _ = this.tell(message, &session, Replay::Never, errand_deadline()).await;
         });
+    }
+
+    /// Sends the client's answer to a question. Twice is harmless: the id is used up.
+    pub(super) async fn pass_on(
+        self: Arc<Self>,
+        session: Arc<Session>,
+        id: RawId,
+        reply: QuestionReply,
+        deadline: Deadline,
+    ) -> Result<(), Fault> {
+        let message = wire::question_reply(session.facts.revision, &id, reply);
+        self.tell(message, &session, Replay::Harmless, deadline).await
     }
 
     /// Ends a session nobody uses. Not awaited.

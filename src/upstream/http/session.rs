@@ -8,7 +8,7 @@ use http::HeaderValue;
 use super::Http;
 use super::housekeeping::Asked;
 use super::post::Replay;
-use crate::mcp::RawJson;
+use crate::mcp::client_caps::ClientCaps;
 use crate::upstream::key::SessionKey;
 use crate::upstream::table::Kept;
 use crate::upstream::wire::{self, Facts};
@@ -35,24 +35,17 @@ impl Kept for Session {
 
 impl Http {
     /// The session of `key`, opened on first use.
-    pub(super) async fn session(
-        self: &Arc<Self>,
-        key: &SessionKey,
-        capabilities: &RawJson,
-        deadline: Deadline,
-    ) -> Result<Arc<Session>, Fault> {
+    pub(super) async fn session(self: &Arc<Self>, key: &SessionKey, deadline: Deadline) -> Result<Arc<Session>, Fault> {
         let evicted = |session| self.end_session(session);
-        let none = RawJson::of_static("{}");
-        let capabilities = if key.is_shared() { &none } else { capabilities };
         self.sessions
             .get(key, evicted, async {
                 // Boxed when it is needed, so that finding an open session costs nothing for it.
-                Box::pin(self.open_session(capabilities, deadline)).await.map(Arc::new)
+                Box::pin(self.open_session(key.capabilities(), deadline)).await.map(Arc::new)
             })
             .await
     }
 
-    async fn open_session(self: &Arc<Self>, capabilities: &RawJson, deadline: Deadline) -> Result<Session, Fault> {
+    async fn open_session(self: &Arc<Self>, capabilities: ClientCaps, deadline: Deadline) -> Result<Session, Fault> {
         let asked_for = self.pinned.unwrap_or(Revision::NEWEST_WITH_SESSIONS);
         let id = self.next_id();
         let question = wire::initialize(asked_for, id, capabilities);

@@ -4,14 +4,16 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use tokio::time::timeout_at;
 
 use super::Http;
 use super::exchange::Exchange;
 use super::session::Session;
-use crate::mcp::Incoming;
 use crate::mcp::sse::SseDecoder;
-use crate::upstream::answer::Event;
+use crate::mcp::{Incoming, RawId};
+use crate::upstream::answer::{Event, QuestionReply};
 use crate::upstream::inbox::{Inbox, Meaning};
 use crate::upstream::wire;
 use crate::vocab::limits::SSE_EVENT_BYTES_MAX;
@@ -62,7 +64,7 @@ impl HttpStream {
         cancel: Option<Cancel>,
         owner: Option<PrincipalKey>,
         exchange: Exchange,
-        id: u64,
+        inbox: Inbox,
         revision: Revision,
     ) -> Self {
         Self {
@@ -72,7 +74,7 @@ impl HttpStream {
             exchange: Some(exchange),
             decoder: SseDecoder::new(http.response_bytes().min(SSE_EVENT_BYTES_MAX)),
             queue: VecDeque::new(),
-            inbox: Inbox::new(id),
+            inbox,
             revision,
             bytes_read: 0,
         }
@@ -80,6 +82,17 @@ impl HttpStream {
 
     pub(in crate::upstream) fn bytes_read(&self) -> usize {
         self.bytes_read
+    }
+
+    /// Sends an answer to a question; `None` once the call is over.
+    pub(in crate::upstream) fn answer(
+        &self,
+        id: &RawId,
+        reply: QuestionReply,
+        deadline: Deadline,
+    ) -> Option<BoxFuture<'static, Result<(), Fault>>> {
+        let session = Arc::clone(&self.cancel.as_ref()?.session);
+        Some(Arc::clone(&self.http).pass_on(session, id.clone(), reply, deadline).boxed())
     }
 
     /// The next event; the reply is the last.

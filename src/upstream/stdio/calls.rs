@@ -4,14 +4,17 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::timeout_at;
 
 use super::process::{Process, ended};
-use crate::mcp::{Incoming, Lowered, Notification, Reply};
-use crate::upstream::answer::Event;
+use crate::mcp::client_caps::ClientCaps;
+use crate::mcp::{Incoming, Lowered, Notification, RawId, Reply};
+use crate::upstream::answer::{Event, QuestionReply};
 use crate::upstream::breaker::Ticket;
 use crate::upstream::inbox::{Inbox, Meaning};
 use crate::upstream::wire::{self, STATELESS};
@@ -21,9 +24,16 @@ use crate::vocab::{Deadline, Fault, FaultKind};
 /// The calls in flight of one process.
 #[derive(Default)]
 pub(super) struct Calls {
-    waiting: Mutex<HashMap<u64, mpsc::Sender<Delivery>>>,
+    waiting: Mutex<HashMap<u64, Waiting>>,
     /// Why all of them were given up, if not because the process ended.
     abandoned_as: Mutex<Option<FaultKind>>,
+}
+
+/// A call in flight.
+struct Waiting {
+    queue: mpsc::Sender<Delivery>,
+    /// The process may ask the client something meanwhile.
+    askable: bool,
 }
 
 struct Delivery {
@@ -51,7 +61,7 @@ impl Calls {
     fn deliver(&self, id: Option<u64>, message: Incoming, bytes: usize) -> bool {
         let last = matches!(message, Incoming::Response { .. });
         let mut waiting = self.waiting.lock();
-        let Some((id, queue)) = id.and_then(|id| waiting.get(&id).map(|queue| (id, queue))) else { return false };
+        let Some((id, queue)) = id.and_then(|id| waiting.get(&id).map(|call| (id, &call.queue))) else { return false };
         let outcome = queue.try_send(Delivery { message, bytes });
         if last || matches!(outcome, Err(TrySendError::Full(_))) {
             waiting.remove(&id);
@@ -64,6 +74,13 @@ impl Calls {
         let waiting = self.waiting.lock();
         let mut ids = waiting.keys();
         ids.next().copied().filter(|_| ids.next().is_none())
+    }
+
+    /// The only call in flight during which the process may ask. Questions name no call either.
+    fn only_askable(&self) -> Option<u64> {
+        let waiting = self.waiting.lock();
+        let mut ids = waiting.iter().filter(|(_, call)| call.askable).map(|(id, _)| *id);
+        ids.next().filter(|_| ids.next().is_none())
     }
 }
 
@@ -79,7 +96,11 @@ impl Process {
                 return;
             }
             Incoming::Request { id, method, .. } => {
-                self.send_if_room(wire::answer(self.revision(), id, method));
+                let (id, method) = (id.clone(), method.clone());
+                let call = self.calls.only_askable().filter(|_| method != "ping");
+                if !self.calls.deliver(call, message, bytes) {
+                    self.send_if_room(wire::answer(self.revision(), &id, &method));
+                }
                 return;
             }
             Incoming::Orphan(_) | Incoming::Notification(_) => None,
@@ -91,14 +112,20 @@ impl Process {
 
     /// Sends a request and says who waits for its answer. `ticket` comes with a user's call; what comes without is part of the
     /// handshake, which cannot be cancelled (2025-11-25, cancellation).
-    pub(super) async fn begin(self: &Arc<Self>, id: u64, message: Lowered, ticket: Option<Ticket>) -> Result<StdioCall, Fault> {
+    pub(super) async fn begin(
+        self: &Arc<Self>,
+        id: u64,
+        message: Lowered,
+        askable: ClientCaps,
+        ticket: Option<Ticket>,
+    ) -> Result<StdioCall, Fault> {
         let (queue, messages) = mpsc::channel(CALL_QUEUE_MESSAGES_MAX);
-        self.calls.waiting.lock().insert(id, queue);
+        self.calls.waiting.lock().insert(id, Waiting { queue, askable: !askable.is_empty() });
         let call = StdioCall {
             process: Arc::clone(self),
             id,
             messages,
-            inbox: Inbox::new(id),
+            inbox: Inbox::new(id, askable),
             cancel: ticket.is_some(),
             ticket,
             bytes_read: 0,
@@ -143,6 +170,13 @@ impl StdioCall {
         event
     }
 
+    /// Sends an answer to a question.
+    pub(in crate::upstream) fn answer(&self, id: &RawId, reply: QuestionReply) -> BoxFuture<'static, Result<(), Fault>> {
+        let process = Arc::clone(&self.process);
+        let message = wire::question_reply(process.revision(), id, reply);
+        async move { process.send(message).await }.boxed()
+    }
+
     /// Reads on until the reply.
     pub(super) async fn reply(&mut self) -> Result<Reply, Fault> {
         loop {
@@ -164,7 +198,8 @@ impl StdioCall {
                     self.cancel &= !matches!(event, Event::Reply(_));
                     return Ok(event);
                 }
-                Meaning::Question { .. } | Meaning::Nothing => {}
+                Meaning::Question { id, method } => process.send_if_room(wire::answer(process.revision(), &id, &method)),
+                Meaning::Nothing => {}
             }
         }
     }

@@ -8,7 +8,8 @@ use tokio::time::timeout;
 use super::Stdio;
 use super::calls::StdioCall;
 use super::process::Process;
-use crate::mcp::{RawJson, Reply};
+use crate::mcp::Reply;
+use crate::mcp::client_caps::ClientCaps;
 use crate::upstream::wire::{self, Discovered, Facts, STATELESS};
 use crate::vocab::limits::{ERA_MS_MAX, PROCESS_DISCOVER_MS_MAX};
 use crate::vocab::{Deadline, Fault, FaultKind, PrincipalKey, Revision};
@@ -29,13 +30,13 @@ impl Stdio {
     pub(super) async fn open(
         &self,
         owner: Option<&PrincipalKey>,
-        capabilities: &RawJson,
+        capabilities: ClientCaps,
         deadline: Deadline,
     ) -> Result<Arc<Process>, Fault> {
         let mut process = Opening(Some(self.start(owner).await?));
         let mut late = None;
         if !self.wants_sessions() {
-            match discover(process.get()?, capabilities, deadline).await? {
+            match discover(process.get()?, deadline).await? {
                 Found::Stateless(facts) => {
                     let process = process.keep()?;
                     process.settle(facts);
@@ -85,9 +86,9 @@ impl Drop for Opening {
     }
 }
 
-async fn discover(process: &Arc<Process>, capabilities: &RawJson, deadline: Deadline) -> Result<Found, Fault> {
+async fn discover(process: &Arc<Process>, deadline: Deadline) -> Result<Found, Fault> {
     let id = process.next_id();
-    let begun = process.begin(id, wire::discover(id, capabilities), None).await;
+    let begun = process.begin(id, wire::discover(id), ClientCaps::NONE, None).await;
     let mut call = match begun {
         Ok(call) => call,
         Err(fault) if fault.kind == FaultKind::Unreachable => return Ok(Found::Ended),
@@ -108,14 +109,14 @@ async fn discover(process: &Arc<Process>, capabilities: &RawJson, deadline: Dead
 
 /// `initialize`. With a late `server/discover` still open, whichever is answered with a result counts: a process may only have
 /// been slow to start.
-async fn initialize(process: &Arc<Process>, capabilities: &RawJson, late: Option<StdioCall>) -> Result<Facts, Fault> {
+async fn initialize(process: &Arc<Process>, capabilities: ClientCaps, late: Option<StdioCall>) -> Result<Facts, Fault> {
     let asked = Revision::NEWEST_WITH_SESSIONS;
     let id = process.next_id();
     // Read as the newest while an answer to `server/discover` may come; that of `initialize` has the same form in both.
     if late.is_none() {
         process.read_as(asked);
     }
-    let mut call = process.begin(id, wire::initialize(asked, id, capabilities), None).await?;
+    let mut call = process.begin(id, wire::initialize(asked, id, capabilities), ClientCaps::NONE, None).await?;
     let Some(mut late) = late else {
         return wire::initialized_as(&call.reply().await?, asked, false);
     };

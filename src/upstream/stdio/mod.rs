@@ -23,8 +23,9 @@ use super::key::SessionKey;
 use super::settings::{Transport, UpstreamSettings};
 use super::shared::Shared;
 use super::table::{Kept, Table};
-use super::wire::Facts;
-use crate::mcp::{Outgoing, RawJson, dialect};
+use super::wire::{self, Facts};
+use crate::mcp::client_caps::ClientCaps;
+use crate::mcp::{Outgoing, dialect};
 use crate::policy::permit::Permit;
 use crate::vocab::limits::PROCESS_IDLE_MS_MAX;
 use crate::vocab::{Deadline, Fault, FaultKind, PrincipalKey};
@@ -60,10 +61,10 @@ impl Stdio {
         this
     }
 
-    pub(super) async fn ready(&self, who: &PrincipalKey, caps: &RawJson, deadline: Deadline) -> Result<Facts, Fault> {
+    pub(super) async fn ready(&self, who: &PrincipalKey, caps: ClientCaps, deadline: Deadline) -> Result<Facts, Fault> {
         let ticket = self.breaker.enter()?;
         let key = SessionKey::of(self.settings.shared, who, caps);
-        match self.bounded(self.process(&key, caps, deadline), deadline).await {
+        match self.bounded(self.process(&key, deadline), deadline).await {
             Ok(process) => {
                 ticket.succeeded();
                 process.facts()
@@ -98,38 +99,38 @@ impl Stdio {
         deadline: Deadline,
         ticket: &mut Option<Ticket>,
     ) -> Result<(Facts, StdioCall), Fault> {
-        let key = SessionKey::of(self.settings.shared, who, &out.client_capabilities);
+        let key = SessionKey::of(self.settings.shared, who, out.session_capabilities);
         for _ in 0..PROCESSES_TRIED_MAX {
-            let process = self.process(&key, &out.client_capabilities, deadline).await?;
+            let process = self.process(&key, deadline).await?;
             // Ended, or about to, between being found and being used: nothing was sent yet.
             if process.is_gone() {
                 continue;
             }
             let facts = process.facts()?;
             let id = process.next_id();
+            // Where the process may be anybody's, nobody is asked.
+            let askable = if key.principal().is_some() { wire::askable(out, facts.revision) } else { ClientCaps::NONE };
             let message = dialect::lower_request(facts.revision, out, id);
-            let call = process.begin(id, message, ticket.take()).await?;
+            let call = process.begin(id, message, askable, ticket.take()).await?;
             self.processes.touch(&key);
             return Ok((facts, call));
         }
         Err(ended())
     }
 
-    async fn process(&self, key: &SessionKey, caps: &RawJson, deadline: Deadline) -> Result<Arc<Process>, Fault> {
+    async fn process(&self, key: &SessionKey, deadline: Deadline) -> Result<Arc<Process>, Fault> {
         let leaving = Mutex::new(None);
         let evicted = |process: Arc<Process>| {
             process.stop();
             *leaving.lock() = Some(process);
         };
-        let none = RawJson::of_static("{}");
-        let caps = if key.is_shared() { &none } else { caps };
         let open = async {
             // Its place is free once it has ended, not before.
             let left = leaving.lock().take();
             if let Some(process) = left {
                 process.ended().await;
             }
-            Box::pin(self.open(key.principal(), caps, deadline)).await
+            Box::pin(self.open(key.principal(), key.capabilities(), deadline)).await
         };
         self.processes.get(key, evicted, open).await
     }

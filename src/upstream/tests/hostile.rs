@@ -9,7 +9,7 @@ async fn outcome(answer: impl Fn(&Asked) -> Option<Vec<u8>> + Send + Sync + 'sta
     settings.timeout = Duration::from_secs(2);
     settings.limits.stream_idle = Duration::from_millis(600);
     let (_registry, upstream, _) = registry(settings);
-    upstream.ready(&who("a"), &RawJson::of_static("{}"), &list_permit(), soon()).await.unwrap();
+    upstream.ready(&who("a"), ClientCaps::NONE, &list_permit(), soon()).await.unwrap();
     let got = call(&upstream, "a", "t").await.map_err(|fault| fault.kind);
     let sent = peer.seen.lock().iter().filter(|a| a.method() == "tools/call").count();
     assert_eq!(sent, 1, "sent {sent} times");

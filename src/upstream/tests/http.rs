@@ -9,7 +9,7 @@ async fn a_call_goes_out_clean_and_comes_back_whole() {
     settings.credential = Credential::Bearer("s3cret".to_owned().into());
     assert!(!format!("{settings:?}").contains("s3cret"));
     let (_registry, upstream, _) = registry(settings);
-    let facts = upstream.ready(&who("a"), &RawJson::of_static("{}"), &list_permit(), soon()).await.unwrap();
+    let facts = upstream.ready(&who("a"), ClientCaps::NONE, &list_permit(), soon()).await.unwrap();
     assert_eq!((facts.revision, facts.capabilities.tools), (Revision::V2026_07_28, true));
     assert_eq!(call(&upstream, "a", "t").await.unwrap(), r#""content":[],"x":1"#);
     let seen = peer.seen.lock().clone();
@@ -120,7 +120,7 @@ async fn a_connection_closed_while_idle_is_replaced() {
         }
     });
     let (_registry, upstream, _) = registry(settings(Transport::Http { url, dialect: None }));
-    upstream.ready(&who("a"), &RawJson::of_static("{}"), &list_permit(), soon()).await.unwrap();
+    upstream.ready(&who("a"), ClientCaps::NONE, &list_permit(), soon()).await.unwrap();
     was_closed.recv().await.unwrap();
     for _ in 0..5 {
         // Long enough for the close to have arrived, and for the connection to count as long idle.
@@ -135,14 +135,14 @@ async fn a_call_that_may_have_started_is_never_sent_twice() {
     // Reads the call on a reused connection, then closes without a word.
     let peer = modern(|_| None).await;
     let (_registry, upstream, _) = registry(over(&peer));
-    upstream.ready(&who("a"), &RawJson::of_static("{}"), &list_permit(), soon()).await.unwrap();
+    upstream.ready(&who("a"), ClientCaps::NONE, &list_permit(), soon()).await.unwrap();
     let fault = call(&upstream, "a", "t").await.unwrap_err();
     assert_eq!(fault.kind, crate::vocab::FaultKind::Unreachable);
     assert_eq!(peer.seen.lock().iter().filter(|a| a.method() == "tools/call").count(), 1);
     // A list may: once more, over a fresh connection.
     let peer = modern(|_| None).await;
     let (_registry, upstream, _) = registry(over(&peer));
-    upstream.ready(&who("a"), &RawJson::of_static("{}"), &list_permit(), soon()).await.unwrap();
+    upstream.ready(&who("a"), ClientCaps::NONE, &list_permit(), soon()).await.unwrap();
     let listed = upstream.call(list_permit(), &who("a"), Outgoing::new(Method::ToolsList), soon()).await;
     assert!(listed.is_err());
     assert_eq!(peer.seen.lock().iter().filter(|a| a.method() == "tools/list").map(|a| a.connection).collect::<Vec<_>>(), [0, 1]);

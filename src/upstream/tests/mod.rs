@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use url::Url;
 
 use super::*;
+use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::{Method, Outgoing, RawJson, Reply};
 use crate::net::{DialPolicy, tls};
 use crate::policy::permit::{Evidence, Permit};

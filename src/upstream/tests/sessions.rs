@@ -38,7 +38,7 @@ async fn sessions_are_opened_properly_and_kept_apart() {
         }
     }
     let mut out = tool("t");
-    out.client_capabilities = RawJson::of_static(r#"{"roots":{}}"#);
+    out.session_capabilities = ClientCaps { roots: true, ..ClientCaps::NONE };
     let mut answer = upstream.call(permit("t"), &who("a"), out, soon()).await.unwrap();
     assert_eq!(answer.revision, Revision::V2025_06_18);
     assert_eq!(finish(&mut answer).await.unwrap(), r#""session":"secret-2""#);
@@ -64,7 +64,7 @@ async fn a_shared_upstream_has_one_session_without_capabilities() {
     let (_registry, upstream, _) = registry(settings);
     for sub in ["a", "b"] {
         let mut out = tool("t");
-        out.client_capabilities = RawJson::of_static(r#"{"roots":{}}"#);
+        out.session_capabilities = ClientCaps { roots: true, ..ClientCaps::NONE };
         let mut answer = upstream.call(permit("t"), &who(sub), out, soon()).await.unwrap();
         assert_eq!(finish(&mut answer).await.unwrap(), r#""session":"secret-0""#);
     }
@@ -200,4 +200,81 @@ async fn a_pinned_dialect_asks_nothing_and_is_kept_to() {
     let (_r, upstream, _) = registry(settings(transport(Revision::V2026_07_28)));
     call(&upstream, "a", "t").await.unwrap();
     assert_eq!(peer.seen.lock().len(), 1);
+}
+
+fn may_ask(name: &str, session_capabilities: ClientCaps) -> Outgoing {
+    Outgoing { session_capabilities, ..tool(name) }
+}
+
+#[tokio::test]
+async fn a_question_that_may_be_asked_waits_for_its_answer() {
+    let peer = legacy(|asked| {
+        let ask = |id: &str| format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"elicitation/create","params":{{"message":"m"}}}}"#);
+        let never = r#"{"jsonrpc":"2.0","id":9,"method":"roots/list"}"#.to_owned();
+        events(&[ask("5"), never, ask("\"five\""), result(asked, "")], true)
+    })
+    .await;
+    let (_registry, upstream, _) = registry(over(&peer));
+    let form = ClientCaps { elicitation_form: true, ..ClientCaps::NONE };
+    let mut answer = upstream.call(permit("t"), &who("a"), may_ask("t", form), soon()).await.unwrap();
+    let mut asked = Vec::new();
+    for _ in 0..2 {
+        let Some(Ok(Event::Question { id, method, params })) = answer.next().await else { panic!() };
+        assert_eq!((method.as_str(), params.unwrap().as_str()), ("elicitation/create", r#"{"message":"m"}"#));
+        asked.push(id);
+    }
+    let result = RawJson::of_static(r#"{"action":"accept","content":{"n":1.0},"_meta":{"traceparent":"x"}}"#);
+    answer.answer(&asked[0], QuestionReply::Result(result)).await.unwrap();
+    let error = QuestionReply::Error { code: -1, message: "no \"thanks\"".to_owned() };
+    answer.answer(&asked[1], error).await.unwrap();
+    assert!(matches!(answer.next().await, Some(Ok(Event::Reply(Reply::Result(_))))));
+    assert!(answer.answer(&asked[0], QuestionReply::Refused).await.is_err());
+    let bodies = || -> Vec<String> {
+        let seen = peer.seen.lock();
+        let answers = seen.iter().filter(|a| a.method().is_empty());
+        answers
+            .map(|a| {
+                assert_eq!(
+                    (a.header("mcp-session-id"), a.header("mcp-protocol-version")),
+                    (Some("secret-0"), Some("2025-06-18"))
+                );
+                a.body.clone()
+            })
+            .collect()
+    };
+    assert!(within_2s(|| bodies().len() == 3).await);
+    for body in [
+        r#"{"jsonrpc":"2.0","id":5,"result":{"action":"accept","content":{"n":1.0}}}"#,
+        r#"{"jsonrpc":"2.0","id":"five","error":{"code":-1,"message":"no \"thanks\""}}"#,
+        r#"{"jsonrpc":"2.0","id":9,"error":{"code":-32601,"message":"Method not found"}}"#,
+    ] {
+        assert!(bodies().iter().any(|b| b == body), "{body} {:?}", bodies());
+    }
+    let opened = peer.seen.lock().iter().find(|a| a.method() == "initialize").unwrap().body.clone();
+    assert!(opened.contains(r#""capabilities":{"elicitation":{"form":{}}}"#), "{opened}");
+}
+
+#[tokio::test]
+async fn nobody_is_asked_outside_of_calls_or_in_a_shared_session() {
+    let peer = legacy(|asked| {
+        let ask = r#"{"jsonrpc":"2.0","id":5,"method":"roots/list"}"#.to_owned();
+        events(&[ask, result(asked, r#""tools":[]"#)], true)
+    })
+    .await;
+    for shared in [false, true] {
+        peer.seen.lock().clear();
+        let mut settings = over(&peer);
+        settings.shared = shared;
+        let (_registry, upstream, _) = registry(settings);
+        let list = Outgoing { session_capabilities: ClientCaps::ALL, ..Outgoing::new(Method::ToolsList) };
+        let mut answers = vec![upstream.call(list_permit(), &who("a"), list, soon()).await.unwrap()];
+        if shared {
+            answers.push(upstream.call(permit("t"), &who("a"), may_ask("t", ClientCaps::ALL), soon()).await.unwrap());
+        }
+        for answer in &mut answers {
+            assert!(matches!(answer.next().await, Some(Ok(Event::Reply(_)))));
+        }
+        let refused = || peer.seen.lock().iter().filter(|a| a.body.contains(r#""id":5,"error":{"code":-32601"#)).count();
+        assert!(within_2s(|| refused() == answers.len()).await, "{shared}");
+    }
 }

@@ -41,6 +41,13 @@ def handle(m, name):
     elif name == "ask":
         send({"jsonrpc": "2.0", "id": "q", "method": "roots/list"})
         a = json.loads(sys.stdin.readline()); reply(m, code=a["error"]["code"], id=a["id"])
+    elif name in ("consult", "sample"):
+        q = {"jsonrpc": "2.0", "id": "q", "method": "roots/list"}
+        send(q if name == "consult" else {**q, "method": "sampling/createMessage", "params": {"messages": []}})
+        while True:
+            a = json.loads(sys.stdin.readline())
+            if a.get("id") == "q": break
+        reply(m, said=a)
     elif name == "count": reply(m, arguments=m["params"].get("arguments"))
 "#;
 
@@ -66,7 +73,7 @@ async fn each_owner_has_a_process_of_each_era() {
         [("modern", Revision::V2026_07_28), ("legacy", Revision::V2025_11_25), ("exits", Revision::V2025_11_25)]
     {
         let (registry, upstream, _) = registry(script(era, None));
-        let facts = upstream.ready(&who("a"), &RawJson::of_static("{}"), &list_permit(), soon()).await.unwrap();
+        let facts = upstream.ready(&who("a"), ClientCaps::NONE, &list_permit(), soon()).await.unwrap();
         assert_eq!((facts.revision, facts.capabilities.tools), (revision, true), "{era}");
         let (a, b) = tokio::join!(call(&upstream, "a", "pid"), call(&upstream, "b", "pid"));
         assert_ne!(a.as_ref().unwrap(), &b.unwrap());
@@ -80,7 +87,7 @@ async fn silence_on_discovery_leads_to_initialize() {
     let mut settings = script("silent", None);
     settings.timeout = Duration::from_secs(3);
     let (registry, upstream, _) = registry(settings);
-    let facts = upstream.ready(&who("a"), &RawJson::of_static("{}"), &list_permit(), soon()).await.unwrap();
+    let facts = upstream.ready(&who("a"), ClientCaps::NONE, &list_permit(), soon()).await.unwrap();
     assert_eq!(facts.revision, Revision::V2025_11_25);
     registry.shutdown(soon()).await;
 }
@@ -213,4 +220,29 @@ async fn a_program_that_cannot_start_or_speak_is_unreachable() {
         assert_eq!(call(&upstream, "a", "t").await.unwrap_err().kind, FaultKind::Unreachable, "{command}");
         registry.shutdown(soon()).await;
     }
+}
+
+#[tokio::test]
+async fn a_process_asks_during_the_only_call_that_it_may_ask_in() {
+    let (registry, upstream, _) = registry(script("legacy", None));
+    let roots = ClientCaps { roots: true, ..ClientCaps::NONE };
+    let begin = |name: &'static str| {
+        let out = Outgoing { session_capabilities: roots, ..tool(name) };
+        let upstream = &upstream;
+        async move { upstream.call(permit(name), &who("a"), out, soon()).await.unwrap() }
+    };
+    let mut answer = begin("consult").await;
+    let Some(Ok(Event::Question { id, method, params })) = answer.next().await else { panic!() };
+    assert_eq!((id.as_str(), method.as_str(), params.is_none()), ("\"q\"", "roots/list", true));
+    answer.answer(&id, QuestionReply::Result(RawJson::of_static(r#"{"roots":[]}"#))).await.unwrap();
+    assert_eq!(finish(&mut answer).await.unwrap(), r#""said":{"jsonrpc": "2.0", "id": "q", "result": {"roots": []}}"#);
+    // With two calls in flight nobody knows which one asks.
+    let hanging = begin("hang").await;
+    let refused = finish(&mut begin("consult").await).await.unwrap();
+    assert!(refused.contains(r#""error": {"code": -32601"#), "{refused}");
+    drop(hanging);
+    // Sampling was not granted.
+    let refused = finish(&mut begin("sample").await).await.unwrap();
+    assert!(refused.contains(r#""error": {"code": -32601"#), "{refused}");
+    registry.shutdown(soon()).await;
 }

@@ -8,7 +8,8 @@
 //   parallel {steps: [...]} (one line per inner step, in order of completion)
 // The last line is {"op": "http", "requests": [{method, rpc, id, status}]}: every HTTP
 // request that the client sent, `status` missing when no answer arrived.
-// Environment: GATEWAY_URL (the MCP endpoint), TOKEN, CAPABILITIES (JSON), TIMEOUT_MS.
+// Environment: GATEWAY_URL (the MCP endpoint), TOKEN, CAPABILITIES (JSON), ANSWERS (JSON: method
+// of a server's question -> result or {error}; the 1.x client only), TIMEOUT_MS.
 import { readFileSync } from 'node:fs';
 
 const CANCEL_AFTER_MS = 300;
@@ -33,6 +34,7 @@ export function settings() {
     url: new URL(url),
     headers: process.env.TOKEN ? { Authorization: `Bearer ${process.env.TOKEN}` } : {},
     capabilities: JSON.parse(process.env.CAPABILITIES ?? '{}'),
+    answers: JSON.parse(process.env.ANSWERS ?? '{}'),
     timeout: Number(process.env.TIMEOUT_MS ?? '30000'),
   };
 }
