@@ -85,6 +85,7 @@ fn principal_of(key: &KeySettings) -> Principal {
         scopes: key.scopes.iter().map(|s| Box::from(s.as_str())).collect(),
         claims,
         expires_at_s: key.expires_unix_s,
+        key_id: Some(Arc::from(key.id.as_str())),
         anonymous: false,
     }
 }

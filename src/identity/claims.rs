@@ -49,6 +49,7 @@ pub(super) fn principal(
         client_id: client_id(&claims)?,
         scopes: scopes(claims.get("scope"))?,
         expires_at_s,
+        key_id: None,
         anonymous: false,
         claims,
     })

@@ -54,6 +54,21 @@ impl RawJson {
         Self(Bytes::from(text))
     }
 
+    /// An object of `members`, in order; the keys are unescaped.
+    pub(crate) fn object(members: &[(String, Self)]) -> Self {
+        let mut out = vec![b'{'];
+        for (at, (key, value)) in members.iter().enumerate() {
+            if at > 0 {
+                out.push(b',');
+            }
+            super::json::push_string(&mut out, key);
+            out.push(b':');
+            out.extend_from_slice(value.as_bytes());
+        }
+        out.push(b'}');
+        Self::of_ours(out)
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()

@@ -10,7 +10,7 @@ use super::refusal::Refusal;
 use super::reply::Answered;
 use super::world::Route;
 use crate::net::head;
-use crate::vocab::Reason;
+use crate::vocab::{Reason, Revision};
 
 /// What the head asks for.
 pub(super) enum Admitted {
@@ -25,7 +25,7 @@ pub(super) enum Admitted {
 /// Judges the head.
 ///
 /// # Errors
-/// 400, 403 and 431 by the head rules; 404 for a path that is no route; 405, 406 and 415.
+/// 400, 403 and 431 by the head rules; 404 for a path that is no route; 405 and 415.
 pub(super) fn admit(ctx: &Ctx, parts: &Parts) -> Result<Admitted, Refusal> {
     head::check(parts.version, &parts.method, &parts.uri, &parts.headers, &ctx.world.head)?;
     let path = parts.uri.path();
@@ -40,7 +40,7 @@ pub(super) fn admit(ctx: &Ctx, parts: &Parts) -> Result<Admitted, Refusal> {
     let route = ctx.world.routes.get(path).ok_or_else(not_found)?;
     match parts.method {
         Method::POST => message(parts, route),
-        Method::DELETE => Ok(Admitted::End(route.clone())),
+        Method::DELETE if route.floor <= Revision::NEWEST_WITH_SESSIONS => Ok(Admitted::End(route.clone())),
         Method::OPTIONS => preflight(&parts.headers),
         _ => Err(refused(StatusCode::METHOD_NOT_ALLOWED, "send messages by POST; streams by GET are not offered")),
     }
@@ -73,7 +73,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 fn preflight(headers: &HeaderMap) -> Result<Admitted, Refusal> {
     let asks = headers.contains_key(header::ORIGIN) && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     if asks {
-        Ok(Admitted::Answered(Answered::preflight()))
+        Ok(Admitted::Answered(Answered::preflight(headers)))
     } else {
         Err(refused(StatusCode::METHOD_NOT_ALLOWED, "not a preflight"))
     }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
 use http::StatusCode;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -33,17 +34,21 @@ pub struct Registered {
 }
 
 impl Cancels {
-    /// Registers the call `id` of `session`.
-    pub fn register(&self, session: Session, id: &RawId) -> Registered {
-        let key = (session.id, Box::from(id.as_str()));
+    /// Registers the call `id` of `session`; `None` while another call of the session has that id.
+    pub fn register(&self, session: Session, id: &RawId) -> Option<Registered> {
+        let key: (u128, Box<str>) = (session.id, Box::from(id.as_str()));
         let token = CancellationToken::new();
-        self.calls.insert(key.clone(), token.clone());
-        Registered { calls: self.calls.clone(), key, token }
+        match self.calls.entry(key.clone()) {
+            Entry::Occupied(_) => return None,
+            Entry::Vacant(place) => drop(place.insert(token.clone())),
+        }
+        Some(Registered { calls: self.calls.clone(), key, token })
     }
 
     /// Cancels the call `id` of `session`, if it is under way.
     pub fn cancel(&self, session: Session, id: &RawId) {
-        if let Some((_, token)) = self.calls.remove(&(session.id, Box::from(id.as_str()))) {
+        // It stays registered until it is over, so that its id is not taken meanwhile.
+        if let Some(token) = self.calls.get(&(session.id, Box::from(id.as_str()))) {
             token.cancel();
         }
     }

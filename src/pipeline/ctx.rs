@@ -69,13 +69,20 @@ pub(super) struct Asked {
 impl Ctx {
     /// Starts a request with the record `audit`.
     pub(super) fn start(gateway: Arc<Gateway>, audit: AuditHandle, headers: &HeaderMap) -> Self {
-        let world = gateway.world.load_full();
         let trace = TraceContext::from_headers(headers);
+        audit.with(|draft| draft.trace_id = Some(trace.trace_id));
+        Self::with_trace(gateway, audit, trace)
+    }
+
+    /// What is left of a request that was cancelled or panicked: its record, as far as it was made.
+    pub(super) fn after(gateway: Arc<Gateway>, audit: AuditHandle) -> Self {
+        Self::with_trace(gateway, audit, TraceContext::start(None))
+    }
+
+    fn with_trace(gateway: Arc<Gateway>, audit: AuditHandle, trace: TraceContext) -> Self {
+        let world = gateway.world.load_full();
         let deadline = Deadline::after(world.bounds.call_timeout);
-        let id = audit.with(|draft| {
-            draft.trace_id = Some(trace.trace_id);
-            draft.id()
-        });
+        let id = audit.with(|draft| draft.id());
         Self {
             gateway,
             world,
@@ -129,14 +136,18 @@ impl Ctx {
 
     /// Records that it was done. What the gateway answers for itself needs no rule; that it may is the decision on record.
     pub(super) fn completed(&self) {
-        let policy = self.principal.is_some().then(|| self.world.policy.digest().clone());
+        self.ended(Status::Completed, Reason::Allowed);
+        if self.principal.is_some() {
+            self.decided(true, Reason::Allowed);
+        }
+    }
+
+    /// Records a decision that no rule made, unless one is on record.
+    pub(super) fn decided(&self, allowed: bool, reason: Reason) {
+        let policy = self.world.policy.digest().clone();
         self.note(|draft| {
-            draft.outcome = Some(OutcomeNote::new(Status::Completed, Reason::Allowed));
-            if let (None, Some(policy)) = (&draft.decision, policy) {
-                let (rules, obligations) = (Vec::new(), Vec::new());
-                draft.decision =
-                    Some(DecisionNote { allowed: true, observed: false, reason: Reason::Allowed, rules, obligations, policy });
-            }
+            let note = || DecisionNote { allowed, observed: false, reason, rules: Vec::new(), obligations: Vec::new(), policy };
+            draft.decision.get_or_insert_with(note);
         });
     }
 

@@ -10,7 +10,7 @@ use crate::mcp::dialect::{self, Operation};
 use crate::mcp::era::{self, Era};
 use crate::mcp::error::ProtocolError;
 use crate::mcp::headers::{self, McpHeaders};
-use crate::mcp::{Body, Message, Outcome, RawId, Shape};
+use crate::mcp::{Body, Message, Method, Outcome, RawId, Shape};
 use crate::net::body::{BodyError, read_body};
 use crate::vocab::{Deadline, Reason, Revision};
 use http::StatusCode;
@@ -145,8 +145,8 @@ pub(super) fn identify(ctx: &mut Ctx, message: &Message) {
             draft.set_rpc_id(id.as_str());
         }
         match message.shape {
-            Shape::Request => draft.set_method(message.method.as_str()),
-            Shape::Notification => draft.set_method("notification"),
+            Shape::Request if message.method != Method::Unknown => draft.set_method(message.method.as_str()),
+            Shape::Request | Shape::Notification => draft.set_method(message.method_name.clone()),
             Shape::Response => draft.set_method("response"),
         }
     });

@@ -20,7 +20,7 @@ pub(super) enum Forwarded {
     /// The answer.
     Whole(Answered),
     /// Something to show before the answer: the rest is a stream.
-    Streaming(Box<Answer>, Event),
+    Streaming(Box<Answer>, Event, Instant),
 }
 
 /// Headers that mirror arguments must agree with the schema the client was shown (2026-07-28).
@@ -40,9 +40,14 @@ pub(super) fn mirrored(ctx: &Ctx, headers: &McpHeaders<'_>, target: &Target, ope
 ///
 /// # Errors
 /// The upstream's fault; an answer that the client has no way to understand.
-pub(super) async fn forward(ctx: &mut Ctx, permit: Permit, target: &Target, operation: &Operation) -> Result<Forwarded, Refusal> {
-    ctx.asked.granted = question::granted(ctx, target, operation)?;
-    let outgoing = outgoing(ctx, target, operation)?;
+pub(super) async fn forward(
+    ctx: &mut Ctx,
+    permit: Permit,
+    target: &Target,
+    operation: &Operation,
+    outgoing: Outgoing,
+) -> Result<Forwarded, Refusal> {
+    question::spend(ctx, operation)?;
     let who = ctx.principal()?.key();
     let upstream = target.view.upstream();
     let called = Instant::now();
@@ -52,7 +57,7 @@ pub(super) async fn forward(ctx: &mut Ctx, permit: Permit, target: &Target, oper
             match answer.next().await {
                 Some(Ok(Event::Reply(reply))) => break Ok(Event::Reply(reply)),
                 Some(Ok(event)) if ctx.streams && shows(ctx, operation, &event) => {
-                    return Ok(Forwarded::Streaming(Box::new(answer), event));
+                    return Ok(Forwarded::Streaming(Box::new(answer), event, called));
                 }
                 Some(Ok(_)) => {}
                 Some(Err(fault)) => break Err(fault),
@@ -96,6 +101,8 @@ pub(super) fn finish(ctx: &Ctx, target: &Target, operation: &Operation, reply: R
             }
             _ => return Err(Fault::upstream(FaultKind::Malformed, "the upstream asks back although it may not").into()),
         }
+        // What was decided for one principal is nobody else's.
+        body.public = false;
         if !ctx.route()?.bare {
             let method = ctx.asked.method.unwrap_or(Method::Unknown);
             rewrite::prefix_uris(method, body, &target.view.upstream().settings().name);
@@ -124,7 +131,12 @@ fn wants_log(ctx: &Ctx, operation: &Operation, level: LogLevel) -> bool {
     }
 }
 
-fn outgoing(ctx: &Ctx, target: &Target, operation: &Operation) -> Result<Outgoing, Refusal> {
+/// The request in the upstream's own names. Made before anything is taken or written for the call, so that what cannot leave
+/// costs nothing.
+///
+/// # Errors
+/// -32602 for a `requestState` that does not open, and for capabilities that are none.
+pub(super) fn outgoing(ctx: &mut Ctx, target: &Target, operation: &Operation) -> Result<Outgoing, Refusal> {
     let params = &operation.params;
     let mut out = Outgoing::new(operation.method);
     match (operation.method, target.kind) {
@@ -133,19 +145,25 @@ fn outgoing(ctx: &Ctx, target: &Target, operation: &Operation) -> Result<Outgoin
         (_, Kind::Resource) => out.uri = Some(target.name.clone()),
         _ => out.name = Some(target.name.clone()),
     }
+    ctx.asked.granted = question::granted(ctx, target, operation)?;
     out.client_capabilities = ctx.asked.granted.to_json();
     out.session_capabilities = question::told(ctx, &target.view.upstream().settings().name);
     question::resume(ctx, target, operation, &mut out)?;
-    out.arguments.clone_from(&params.arguments);
-    out.argument.clone_from(&params.argument);
-    out.context.clone_from(&params.context);
+    // What leaves is what the decision saw: nothing that the method does not define, and no `_meta` of the client's.
+    match operation.method {
+        Method::ToolsCall | Method::PromptsGet => out.arguments.clone_from(&params.arguments),
+        Method::Complete => {
+            out.argument.clone_from(&params.argument);
+            out.context.clone_from(&params.context);
+        }
+        _ => {}
+    }
     out.log_level = match ctx.asked.session {
         Some(session) => ctx.gateway.sessions.level(session),
         None => operation.log_level,
     };
     out.wants_progress = operation.wants_progress.is_some() && ctx.streams;
     out.traceparent = Some(ctx.trace.to_string());
-    out.meta_extra.clone_from(&params.meta.extra);
     if let Some(entry) = &target.entry {
         out.mirrored = mirror::values(&entry.mirrors, params.arguments.as_ref());
     }

@@ -100,7 +100,9 @@ impl Gateway {
         async move {
             let Ok((audit, ctx)) = armed else { return self.shed() };
             let (parts, body) = request.into_parts();
-            let origin = parts.headers.get(header::ORIGIN).cloned();
+            // A listed origin may read the answer, whatever it is; nobody else may.
+            let listed = |origin: &&HeaderValue| origin.to_str().is_ok_and(|origin| ctx.world.head.lists_origin(origin));
+            let origin = parts.headers.get(header::ORIGIN).filter(listed).cloned();
             // A panic is one request's end, not the process's.
             let response = match AssertUnwindSafe(line(ctx, parts, body)).catch_unwind().await {
                 Ok(response) => response,
@@ -122,7 +124,7 @@ impl Gateway {
 
     fn panicked(self: Arc<Self>, audit: &AuditHandle) -> Response<ReplyBody> {
         tracing::error!("a request handler panicked");
-        let ctx = Ctx::start(self, audit.clone(), &http::HeaderMap::new());
+        let ctx = Ctx::after(self, audit.clone());
         let fault = Fault::internal(FaultKind::Internal, "panic");
         rescue(&ctx, fault.into()).closing().respond(&ctx)
     }
@@ -157,7 +159,10 @@ async fn front<'a>(ctx: &mut Ctx, parts: &'a Parts, body: Incoming) -> Result<Fr
     let in_flight = InFlight::enter(ctx)?;
     // Every request is authenticated, sessions are not authentication.
     let principal = ctx.world.identity.clone().authenticate(&parts.headers, &route.resource).await?;
-    ctx.note(|draft| draft.principal = Some(principal.clone()));
+    ctx.note(|draft| {
+        draft.key.clone_from(&principal.key_id);
+        draft.principal = Some(principal.clone());
+    });
     ctx.principal = Some(principal);
     if let Admitted::End(_) = admitted {
         return Ok(Front::Answered(operate::end_session(ctx, &parts.headers)?));
@@ -182,10 +187,8 @@ fn unreachable_state() -> Refusal {
     Refusal::Failed(Fault::internal(FaultKind::Internal, "an admitted request of no kind"))
 }
 
-/// A listed origin may read the answer; others never got here.
 fn allow_origin(mut response: Response<ReplyBody>, origin: Option<HeaderValue>) -> Response<ReplyBody> {
-    let refused = response.status() == StatusCode::FORBIDDEN;
-    if let Some(origin) = origin.filter(|_| !refused) {
+    if let Some(origin) = origin {
         admit::cors(response.headers_mut(), origin);
     }
     response

@@ -10,25 +10,26 @@ use super::body::ReplyBody;
 use super::cancel::InFlight;
 use super::ctx::Ctx;
 use super::decode::{self, Asking};
-use super::forward::{Forwarded, forward, mirrored};
+use super::forward::{Forwarded, forward, mirrored, outgoing};
 use super::refusal::Refusal;
 use super::reply::{Answered, Content};
 use super::rescue::rescue;
-use super::route::{Target, resolve};
+use super::route::resolve;
+use super::stream::Streaming;
 use super::{SESSION_ID, handshake, lists, stream};
 use crate::audit::Status;
 use crate::catalog::Part;
 use crate::mcp::dialect::Operation;
 use crate::mcp::error::ProtocolError;
 use crate::mcp::headers::McpHeaders;
-use crate::mcp::{Message, Method, Outcome, RawId, Shape};
-use crate::upstream::{Answer, Event};
+use crate::mcp::json::{Kind, unquote};
+use crate::mcp::{Message, Method, Outcome, RawId, RawJson, Shape, pointer};
 use crate::vocab::{Fault, FaultKind, Reason, Revision};
 
 /// What an operation came to.
 enum Done {
     Answered(Answered),
-    Streaming(Box<(Target, Answer, Event)>),
+    Streaming(Box<Streaming>),
 }
 
 /// Serves one operation.
@@ -39,10 +40,12 @@ pub(super) async fn operate(
     in_flight: InFlight,
 ) -> Response<ReplyBody> {
     let done = run(&mut ctx, &operation, headers).await;
-    measure(&ctx, &done);
+    if !matches!(done, Ok(Done::Streaming(_))) {
+        measure(&ctx, done.as_ref().err());
+    }
     match done {
         Ok(Done::Answered(answered)) => answered.respond(&ctx),
-        Ok(Done::Streaming(parts)) => stream::relay(ctx, operation, parts.0, parts.1, parts.2, in_flight),
+        Ok(Done::Streaming(streaming)) => stream::relay(ctx, operation, *streaming, in_flight),
         Err(refusal) => rescue(&ctx, refusal).respond(&ctx),
     }
 }
@@ -64,20 +67,48 @@ async fn run(ctx: &mut Ctx, operation: &Operation, headers: &McpHeaders<'_>) -> 
     // The public name becomes an upstream's own name, a class and a definition.
     let target = resolve(ctx, operation).await?;
     // The decision is made on the parsed message and recorded whatever it is.
-    let decision = authorize(ctx, &target, operation.params.arguments.as_ref())?;
+    let decision = authorize(ctx, &target, arguments(operation).as_ref())?;
     // Headers that repeat arguments must repeat them truly.
     mirrored(ctx, headers, &target, operation)?;
     // An allowed call of an upstream whose list cannot be read stops here: its definition is unknown.
     if let Some(fault) = target.unread.clone() {
         return Err(fault.into());
     }
+    // What would leave is made first, so that a call that cannot leave takes nothing and leaves no intent.
+    let outgoing = outgoing(ctx, &target, operation)?;
     // Limits are taken, the intent is on record: only this makes a permit.
     let permit = discharge(ctx, decision, &target).await?;
     // The permit is the only way out.
-    Ok(match forward(ctx, permit, &target, operation).await? {
+    Ok(match forward(ctx, permit, &target, operation, outgoing).await? {
         Forwarded::Whole(answered) => Done::Answered(answered),
-        Forwarded::Streaming(answer, first) => Done::Streaming(Box::new((target, *answer, first))),
+        Forwarded::Streaming(answer, first, called) => {
+            Done::Streaming(Box::new(Streaming { target, answer: *answer, first, called }))
+        }
     })
+}
+
+/// The arguments that rules look at. Of a completion those are the values the client fills in, the one being typed included.
+fn arguments(operation: &Operation) -> Option<RawJson> {
+    if operation.method != Method::Complete {
+        return operation.params.arguments.clone().filter(|_| matches!(operation.method, Method::ToolsCall | Method::PromptsGet));
+    }
+    let context = operation.params.context.as_ref().and_then(|context| pointer::at(context, "/arguments"));
+    let typed = operation.params.argument.as_ref();
+    let typed = typed.and_then(|typed| Some((pointer::at(typed, "/name")?, pointer::at(typed, "/value")?)));
+    let mut members = Vec::new();
+    if let Some(context) = context.filter(|context| context.kind() == Some(Kind::Object)) {
+        let walked = context.scanner().object(|scan, key| {
+            members.push((key.to_string(), context.part(scan.value()?)));
+            Ok(())
+        });
+        walked.ok()?;
+    }
+    if let Some((name, value)) = typed {
+        let name = unquote(name.as_str()).ok()?.into_owned();
+        members.retain(|(key, _)| *key != name);
+        members.push((name, value));
+    }
+    Some(RawJson::object(&members))
 }
 
 fn has_target(method: Method) -> bool {
@@ -92,13 +123,14 @@ fn has_target(method: Method) -> bool {
     )
 }
 
-fn measure(ctx: &Ctx, done: &Result<Done, Refusal>) {
+/// Counts a request that is over, and how long it took.
+pub(super) fn measure(ctx: &Ctx, refusal: Option<&Refusal>) {
     let method = ctx.asked.method.unwrap_or(Method::Unknown).as_str();
-    let error = match done {
-        Ok(_) => "",
-        Err(Refusal::Denied(denial)) => denial.reason.as_str(),
-        Err(Refusal::Failed(fault)) => fault.kind.as_str(),
-        Err(_) => "protocol",
+    let error = match refusal {
+        None => "",
+        Some(Refusal::Denied(denial)) => denial.reason.as_str(),
+        Some(Refusal::Failed(fault)) => fault.kind.as_str(),
+        Some(_) => "protocol",
     };
     ctx.gateway.metrics.served(method, ctx.asked.tool.as_ref(), error, ctx.started.elapsed());
 }
@@ -116,7 +148,7 @@ async fn legacy_line(mut ctx: Ctx, asking: Asking, in_flight: InFlight) -> Respo
         Asking::Handshake(message) => handshake::initialize(&mut ctx, &message).await,
         Asking::Notification(message) => Ok(notified(&ctx, &message)),
         Asking::Response(id, outcome) => Ok(responded(&ctx, &id, outcome)),
-        Asking::Batch(messages) => Ok(batch(&ctx, messages).await),
+        Asking::Batch(messages) => batch(&ctx, messages).await,
     };
     answered.unwrap_or_else(|refusal| rescue(&ctx, refusal)).respond(&ctx)
 }
@@ -124,7 +156,10 @@ async fn legacy_line(mut ctx: Ctx, asking: Asking, in_flight: InFlight) -> Respo
 /// A call that `notifications/cancelled` can end. A cancelled request gets no answer, so its stream just ends.
 async fn cancellable(mut ctx: Ctx, operation: Box<Operation>, in_flight: InFlight) -> Response<ReplyBody> {
     let Some(session) = ctx.asked.session else { return operate(ctx, operation, &McpHeaders::default(), in_flight).await };
-    let registered = ctx.gateway.cancels.register(session, &operation.id);
+    let Some(registered) = ctx.gateway.cancels.register(session, &operation.id) else {
+        let taken = ProtocolError::invalid_request("another request of this session has this id").with_id(Some(&operation.id));
+        return rescue(&ctx, taken.into()).respond(&ctx);
+    };
     let (audit, gateway) = (ctx.audit.clone(), ctx.gateway.clone());
     let cancelled = registered.token.clone();
     // A streamed answer outlives this function, and can be cancelled as long as it lasts.
@@ -133,7 +168,7 @@ async fn cancellable(mut ctx: Ctx, operation: Box<Operation>, in_flight: InFligh
     tokio::select! {
         response = operate(ctx, operation, &headers, in_flight) => response,
         () = cancelled.cancelled() => {
-            let ctx = Ctx::start(gateway, audit, &HeaderMap::new());
+            let ctx = Ctx::after(gateway, audit);
             ctx.ended(Status::Cancelled, Reason::Cancelled);
             let (_, nothing) = tokio::sync::mpsc::channel(1);
             Answered { content: Content::Events(nothing), ..Answered::empty(StatusCode::OK) }.respond(&ctx)
@@ -166,23 +201,33 @@ fn accepted(ctx: &Ctx) -> Answered {
 }
 
 /// Each entry of a batch is a request of its own: its own decision, its own record. Answers come in one array.
-async fn batch(ctx: &Ctx, messages: Vec<Message>) -> Answered {
-    let entries = join_all(messages.into_iter().map(|message| entry(ctx, message))).await;
+///
+/// # Errors
+/// 503 when there is no room for the record of every entry; then none is served.
+async fn batch(ctx: &Ctx, messages: Vec<Message>) -> Result<Answered, Refusal> {
+    let full = |_| Refusal::Http(StatusCode::SERVICE_UNAVAILABLE, Reason::Overloaded, "there is no room for so many records");
+    let mut entries = Vec::with_capacity(messages.len());
+    for message in messages {
+        // The first entry has the record that was reserved for the whole.
+        let audit = match entries.is_empty() {
+            true => ctx.audit.clone(),
+            false => ctx.gateway.audit.reserve().map_err(full)?.into_handle(),
+        };
+        entries.push((ctx.entry(audit), message));
+    }
+    let answers = join_all(entries.into_iter().map(|(ctx, message)| entry(ctx, message))).await;
     let mut body = vec![b'['];
-    for answer in entries.into_iter().flatten() {
+    for answer in answers.into_iter().flatten() {
         if body.len() > 1 {
             body.push(b',');
         }
         body.extend_from_slice(&answer);
     }
     body.push(b']');
-    ctx.completed();
-    if body.len() == 2 { Answered::empty(StatusCode::ACCEPTED) } else { Answered::json(200, body) }
+    Ok(if body.len() == 2 { Answered::empty(StatusCode::ACCEPTED) } else { Answered::json(200, body) })
 }
 
-async fn entry(ctx: &Ctx, message: Message) -> Option<bytes::Bytes> {
-    let Ok(slot) = ctx.gateway.audit.reserve() else { return None };
-    let mut ctx = ctx.entry(slot.into_handle());
+async fn entry(mut ctx: Ctx, message: Message) -> Option<bytes::Bytes> {
     decode::identify(&mut ctx, &message);
     let wants_answer = message.shape == Shape::Request;
     let served = entry_line(&mut ctx, message).await;

@@ -65,18 +65,34 @@ fn declared(operation: &Operation) -> Result<ClientCaps, Refusal> {
 /// One and the same -32602 for a state that is forged, foreign, expired, of another call, or was used before.
 pub(super) fn resume(ctx: &Ctx, target: &Target, operation: &Operation, outgoing: &mut Outgoing) -> Result<(), Refusal> {
     let params = &operation.params;
-    outgoing.input_responses.clone_from(&params.input_responses);
+    // Answers to questions that may not be asked are not passed on.
+    if !ctx.asked.granted.is_empty() || params.request_state.is_some() {
+        outgoing.input_responses.clone_from(&params.input_responses);
+    }
     let Some(text) = &params.request_state else { return Ok(()) };
     let invalid = || ProtocolError::invalid_params("Invalid or expired requestState").with_id(Some(&operation.id));
     let key = ctx.principal()?.key();
     let call = fingerprint(target, operation);
     let opened = ctx.gateway.sealer.open_text(binding(ctx, &key, &call)?, text, ctx.gateway.clock.unix_s());
     let state = opened.ok().and_then(|state| String::from_utf8(state).ok()).ok_or_else(invalid)?;
-    if !ctx.gateway.sessions.spend(text) {
+    if ctx.gateway.sessions.is_spent(text) {
         return Err(invalid().into());
     }
     outgoing.request_state = Some(state);
     Ok(())
+}
+
+/// Uses up the state of a retry that is about to leave. Of two that race, one leaves.
+///
+/// # Errors
+/// As [`resume`].
+pub(super) fn spend(ctx: &Ctx, operation: &Operation) -> Result<(), Refusal> {
+    match &operation.params.request_state {
+        Some(text) if !ctx.gateway.sessions.spend(text) => {
+            Err(ProtocolError::invalid_params("Invalid or expired requestState").with_id(Some(&operation.id)).into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Checks an upstream's question against what it may ask, and seals its state.

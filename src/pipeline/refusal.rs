@@ -24,6 +24,13 @@ pub(super) enum Refusal {
     Failed(Fault),
 }
 
+impl Refusal {
+    /// The fault, if that is what it is.
+    pub(super) fn fault(&self) -> Option<&Fault> {
+        if let Self::Failed(fault) = self { Some(fault) } else { None }
+    }
+}
+
 impl From<HeadRefusal> for Refusal {
     fn from(refusal: HeadRefusal) -> Self {
         Self::Head(refusal)

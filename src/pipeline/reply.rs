@@ -23,6 +23,10 @@ pub(super) struct Answered {
     pub close: bool,
 }
 
+/// Headers a browser may send besides mirrored arguments.
+const PREFLIGHT_HEADERS: &str =
+    "authorization, content-type, accept, mcp-protocol-version, mcp-session-id, mcp-method, mcp-name, last-event-id";
+
 /// The body of an answer.
 pub(super) enum Content {
     /// None.
@@ -50,12 +54,19 @@ impl Answered {
         Self::json(200, body).with(header::CACHE_CONTROL, HeaderValue::from_static("max-age=60"))
     }
 
-    /// The answer to a preflight (Fetch standard).
-    pub(super) fn preflight() -> Self {
+    /// The answer to a preflight (Fetch standard). Mirrored arguments have headers of their own, which are allowed by name.
+    pub(super) fn preflight(asked: &HeaderMap) -> Self {
         let methods = HeaderValue::from_static("POST, DELETE");
-        let headers = HeaderValue::from_static(
-            "authorization, content-type, accept, mcp-protocol-version, mcp-session-id, mcp-method, mcp-name, last-event-id",
-        );
+        let mut headers = String::from(PREFLIGHT_HEADERS);
+        let wanted = asked.get(header::ACCESS_CONTROL_REQUEST_HEADERS).and_then(|value| value.to_str().ok());
+        for name in wanted.unwrap_or_default().split(',').map(|name| name.trim().to_ascii_lowercase()) {
+            let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+            if name.starts_with("mcp-param-") && plain {
+                headers.push_str(", ");
+                headers.push_str(&name);
+            }
+        }
+        let headers = HeaderValue::try_from(headers).unwrap_or_else(|_| HeaderValue::from_static(PREFLIGHT_HEADERS));
         Self::empty(StatusCode::NO_CONTENT)
             .with(header::ACCESS_CONTROL_ALLOW_METHODS, methods)
             .with(header::ACCESS_CONTROL_ALLOW_HEADERS, headers)

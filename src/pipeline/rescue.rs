@@ -70,6 +70,12 @@ fn challenge(ctx: &Ctx, refusal: &identity::Refusal) -> Answered {
 
 fn denied(ctx: &Ctx, denial: &Denial) -> Answered {
     ctx.ended(Status::Denied, denial.reason);
+    // A name that leads nowhere is refused before any rule is asked; that is a decision too.
+    let undecided = ctx.audit.with(|draft| draft.decision.is_none());
+    if undecided {
+        ctx.gateway.metrics.decided(false, denial.reason, None, None);
+        ctx.decided(false, denial.reason);
+    }
     match denial.reason {
         Reason::UnknownName | Reason::NotVisible => lower(ctx, &unknown(ctx)),
         Reason::ScopeRequired => step_up(ctx, denial),

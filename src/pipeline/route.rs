@@ -13,7 +13,7 @@ use crate::catalog::{Access, Entry, Freshness, Listing, Part, View};
 use crate::mcp::dialect::Operation;
 use crate::mcp::error::ProtocolError;
 use crate::mcp::{Method, Reference, names};
-use crate::policy::{Hints, Kind as AskedKind};
+use crate::policy::{self, Hints, Kind as AskedKind};
 use crate::vocab::limits::PUBLIC_NAME_BYTES_MAX;
 use crate::vocab::{Class, Denial, Fault, Reason};
 
@@ -53,6 +53,8 @@ const RELIST_GAP: Duration = Duration::from_millis(500);
 /// a protocol error for a URI that could be read in two ways.
 pub(super) async fn resolve(ctx: &Ctx, operation: &Operation) -> Result<Target, Refusal> {
     let (kind, public) = subject(operation)?;
+    // Until it leads somewhere, the record has the name as it was asked for.
+    ctx.note(|draft| draft.set_name(public));
     let route = ctx.route()?;
     let unknown = || Denial::new(Reason::UnknownName);
     let only = route.upstreams.first().filter(|_| route.bare);
@@ -61,11 +63,11 @@ pub(super) async fn resolve(ctx: &Ctx, operation: &Operation) -> Result<Target, 
         (Kind::Resource, None) => names::split_uri(public).ok_or_else(unknown)?,
         _ => names::split(public).ok_or_else(unknown)?,
     };
-    let upstream = route.upstreams.iter().find(|name| &***name == upstream).ok_or_else(unknown)?;
     if kind == Kind::Resource && operation.method != Method::Complete {
-        names::check_uri(rest)
-            .map_err(|_| ProtocolError::invalid_params("the resource URI is ambiguous").with_id(Some(&operation.id)))?;
+        let ambiguous = |_| ProtocolError::invalid_params("the resource URI is ambiguous").with_id(Some(&operation.id));
+        names::check_uri(rest).map_err(ambiguous)?;
     }
+    let upstream = route.upstreams.iter().find(|name| &***name == upstream).ok_or_else(unknown)?;
     let view = ctx.gateway.catalog.view(upstream, &ctx.principal()?.key(), question::told(ctx, upstream))?;
     let published = (!route.bare).then_some(public);
     let (entry, unread) = match kind {
@@ -117,7 +119,8 @@ async fn find(
         return Ok((Some(entry), None));
     }
     let access = ctx.access()?;
-    Ok(Box::pin(ask(view, part, &access, &pick, ctx)).await)
+    let full = names::full_name(upstream, own);
+    Ok(Box::pin(ask(view, part, &access, &pick, &full, ctx)).await)
 }
 
 async fn ask(
@@ -125,12 +128,22 @@ async fn ask(
     part: Part,
     access: &Access,
     pick: &(impl Fn(&Listing) -> Option<Arc<Entry>> + Sync),
+    full: &str,
     ctx: &Ctx,
 ) -> Found {
+    let visible = || {
+        let class = ctx.world.policy.class_of(full, Hints::default());
+        let kind = match part {
+            Part::Tools => AskedKind::Tool { name: full, class, arguments: None },
+            _ => AskedKind::Prompt { name: full, arguments: None },
+        };
+        policy::visible(&ctx.world.policy, &access.principal, &kind)
+    };
     match view.list(part, access, Freshness::Known, ctx.deadline).await {
         Err(fault) => (None, Some(fault)),
         Ok(seen) => match pick(&seen.listing) {
-            None if seen.listing.age() > RELIST_GAP => {
+            // Whoever could not see the name anyway does not cause a read, and sees no delay.
+            None if seen.listing.age() > RELIST_GAP && visible() => {
                 let again = view.list(part, access, Freshness::Now, ctx.deadline).await;
                 (again.ok().and_then(|seen| pick(&seen.listing)), None)
             }

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use parking_lot::Mutex;
 
@@ -41,10 +42,23 @@ impl Sessions {
     pub fn new() -> Self {
         let life = Duration::from_secs(SESSION_S_MAX);
         Self {
-            levels: Cache::builder().max_capacity(SESSION_STATES_MAX).time_to_idle(life).build(),
-            ended: Cache::builder().max_capacity(SESSION_STATES_MAX).time_to_live(life).build(),
-            open: Cache::builder().max_capacity(SESSION_STATES_MAX).time_to_idle(life).build(),
+            levels: Cache::builder()
+                .eviction_policy(EvictionPolicy::lru())
+                .max_capacity(SESSION_STATES_MAX)
+                .time_to_idle(life)
+                .build(),
+            ended: Cache::builder()
+                .eviction_policy(EvictionPolicy::lru())
+                .max_capacity(SESSION_STATES_MAX)
+                .time_to_live(life)
+                .build(),
+            open: Cache::builder()
+                .eviction_policy(EvictionPolicy::lru())
+                .max_capacity(SESSION_STATES_MAX)
+                .time_to_idle(life)
+                .build(),
             spent: Cache::builder()
+                .eviction_policy(EvictionPolicy::lru())
                 .max_capacity(SESSION_STATES_MAX)
                 .time_to_live(Duration::from_secs(REQUEST_STATE_S_MAX))
                 .build(),
@@ -117,11 +131,14 @@ impl Sessions {
         self.ended.insert(session.id, ());
     }
 
-    /// True the first time a sealed `requestState` is presented here, false ever after.
+    /// True the first time a sealed `requestState` is used here, false ever after.
     pub(super) fn spend(&self, sealed: &str) -> bool {
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, sealed.as_bytes());
-        let key = <[u8; 32]>::try_from(digest.as_ref()).unwrap_or_default();
-        self.spent.entry(key).or_insert(()).is_fresh()
+        self.spent.entry(digest(sealed)).or_insert(()).is_fresh()
+    }
+
+    /// True once a sealed `requestState` was used here.
+    pub(super) fn is_spent(&self, sealed: &str) -> bool {
+        self.spent.contains_key(&digest(sealed))
     }
 
     /// The log level the session asked for, if it did.
@@ -133,6 +150,11 @@ impl Sessions {
     pub fn set_level(&self, session: Session, level: LogLevel) {
         self.levels.insert(session.id, level);
     }
+}
+
+fn digest(text: &str) -> [u8; 32] {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+    <[u8; 32]>::try_from(digest.as_ref()).unwrap_or_default()
 }
 
 fn binding<'a>(principal: &'a PrincipalKey, route: &'a str) -> Binding<'a> {

@@ -11,6 +11,8 @@ use super::cancel::InFlight;
 use super::carry::{Carrier, Settled};
 use super::ctx::Ctx;
 use super::forward::{finish, shows, took};
+use super::operate::measure;
+use super::refusal::Refusal;
 use super::reply::{Answered, Content};
 use super::rescue::rescue;
 use super::route::Target;
@@ -25,21 +27,24 @@ use crate::vocab::{Fault, FaultKind, Reason, Revision};
 ///
 /// When a client of the newest revision goes away, the task ends and the upstream is told (T-11). An older client's going
 /// away means nothing: the call runs to its end and is recorded.
-pub(super) fn relay(
-    ctx: Ctx,
-    operation: Box<Operation>,
-    target: Target,
-    answer: Answer,
-    first: Event,
-    in_flight: InFlight,
-) -> Response<ReplyBody> {
+pub(super) fn relay(ctx: Ctx, operation: Box<Operation>, streaming: Streaming, in_flight: InFlight) -> Response<ReplyBody> {
+    let Streaming { target, answer, first, called } = streaming;
     let (events, receiver) = mpsc::channel(REPLY_EVENTS_MAX);
     let answered = Answered { content: Content::Events(receiver), ..Answered::empty(http::StatusCode::OK) };
     let response = answered.respond(&ctx);
     let tasks = ctx.gateway.tasks.clone();
     let relay = Relay { ctx, operation, target, events, carrier: Carrier::default(), bytes_out: 0, _in_flight: in_flight };
-    drop(tasks.spawn(relay.run(answer, first)));
+    drop(tasks.spawn(relay.run(answer, first, called)));
     response
+}
+
+/// An answer that has begun with something else than the reply.
+pub(super) struct Streaming {
+    pub(super) target: Target,
+    pub(super) answer: Answer,
+    pub(super) first: Event,
+    /// When the upstream was called.
+    pub(super) called: Instant,
 }
 
 struct Relay {
@@ -69,8 +74,7 @@ async fn cancelled(ctx: &Ctx) {
 }
 
 impl Relay {
-    async fn run(mut self, mut answer: Answer, first: Event) {
-        let called = Instant::now();
+    async fn run(mut self, mut answer: Answer, first: Event, called: Instant) {
         let mut event: Option<Result<Event, Fault>> = Some(Ok(first));
         loop {
             let last = match event {
@@ -87,7 +91,8 @@ impl Relay {
                 None => Some(Err(Fault::upstream(FaultKind::Malformed, "the stream ended without an answer").into())),
             };
             if let Some(last) = last {
-                took(&self.ctx, &self.target, called, None);
+                took(&self.ctx, &self.target, called, last.as_ref().err().and_then(Refusal::fault));
+                measure(&self.ctx, last.as_ref().err());
                 let last = last.unwrap_or_else(|refusal| rescue(&self.ctx, refusal));
                 return self.close(last).await;
             }
@@ -98,6 +103,7 @@ impl Relay {
                     Next::Settled(Settled::Sent(sent)) => self.sent(sent),
                     Next::Silence => self.send(Bytes::from_static(b":\n\n")).await,
                     Next::Gone => {
+                        took(&self.ctx, &self.target, called, None);
                         self.ctx.ended(Status::Cancelled, Reason::Cancelled);
                         return self.measure();
                     }

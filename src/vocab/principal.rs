@@ -20,6 +20,8 @@ pub struct Principal {
     pub claims: Map<String, Value>,
     /// When the credential ends, in seconds since the Unix epoch.
     pub expires_at_s: Option<u64>,
+    /// The public part of the API key, where one was used.
+    pub key_id: Option<Arc<str>>,
     /// True for the principal of requests without any credential.
     pub anonymous: bool,
 }
@@ -48,6 +50,7 @@ impl Principal {
             scopes: Vec::new(),
             claims: Map::new(),
             expires_at_s: None,
+            key_id: None,
             anonymous: true,
         }
     }

@@ -56,7 +56,7 @@ async fn every_exit_has_one_record() {
         (preflight, "outcome refused bad_request 405"),
         (legacy(r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#), "outcome completed allowed 200"),
         (legacy(r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{}}"#), "outcome completed allowed 202"),
-        (legacy(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#), "outcome completed allowed 202"),
+        (legacy(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#), "outcome refused not_found 202"),
         (gate.legacy("/mcp", &token, "2025-11-25", "x", "{}"), "outcome refused bad_request 400"),
         (delete.clone(), "outcome refused bad_request 400"),
         (delete.add("Mcp-Session-Id", &session), "outcome completed allowed 204"),

@@ -231,13 +231,12 @@ async fn arguments_arrive_byte_for_byte_and_nothing_else_does() {
         assert_eq!((reason, gate.up.calls().len()), (&"indeterminate".into(), calls), "{arguments}: {}", answer.whole());
     }
     let extra = r#""evil":"canary-1","names":"canary-2","n\u0430me":"canary-3","cursor":"canary-4","#;
-    let meta = r#""example.org/kept":{"a":1e2},"dev.mcp/x":"canary-5","dev.portcullis/x":"canary-6","com.example/Kept":"k","baggage":"canary-7","#;
+    let meta = r#""example.org/x":{"a":"canary-0"},"dev.mcp/x":"canary-5","dev.portcullis/x":"canary-6","com.example/X":"canary-k","baggage":"canary-7","#;
     let request = of(&gate, &token, beside("", extra, meta)).add("X-Canary", "canary-8").add("Cookie", "canary-9");
     let answer = gate.reach.send(&request).await;
     assert_eq!(answer.status, 200, "{}", answer.whole());
     let seen = gate.up.calls().pop().unwrap();
     assert!(!seen.whole().replace("upstream-credential-canary", "").contains("canary-"), "{}", seen.whole());
-    assert!(seen.body.contains(r#""example.org/kept":{"a":1e2}"#) && seen.body.contains("com.example/Kept"), "{}", seen.body);
 }
 
 /// The id comes back as it was sent, type and digits; the upstream sees one of ours.

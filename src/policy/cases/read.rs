@@ -201,5 +201,5 @@ fn read_who(report: &mut Report<'_>, node: &Node, path: &str, set: &PolicySet) -
     }
     let client_id = text(report, "client_id");
     let scopes = scopes.unwrap_or_default().into_iter().map(String::into_boxed_str).collect();
-    Some(Principal { iss: issuer?, sub, client_id, scopes, claims, expires_at_s: None, anonymous: false })
+    Some(Principal { iss: issuer?, sub, client_id, scopes, claims, expires_at_s: None, key_id: None, anonymous: false })
 }

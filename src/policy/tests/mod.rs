@@ -32,6 +32,7 @@ fn alice(groups: &[&str]) -> Principal {
         scopes: vec!["mcp:read".into()],
         claims,
         expires_at_s: None,
+        key_id: None,
         anonymous: false,
     }
 }
