@@ -4,13 +4,14 @@
 //! Whether a method exists and has what it needs is the dialect's question.
 
 use bytes::Bytes;
+use bytestring::ByteString;
 
 use super::error::ProtocolError;
 use super::json::{JsonError, Kind, Scanner};
 use super::keys;
 use super::message::{Body, Message, Meta, Outcome, Params, Reference, Shape};
 use super::method::Method;
-use super::raw::{RawId, RawJson};
+use super::raw::{RawId, RawJson, buffer};
 use crate::vocab::limits::{
     BATCH_ENTRIES_MAX, CURSOR_BYTES_MAX, NAME_BYTES_MAX, REQUEST_STATE_BYTES_MAX, RPC_MESSAGE_BYTES_MAX, URI_BYTES_MAX,
     WORD_BYTES_MAX,
@@ -22,7 +23,8 @@ use crate::vocab::limits::{
 /// -32700 for what is no acceptable JSON, -32600 for the envelope, -32602 for params; status 400; with the id where one
 /// message was sent and its id could be read.
 pub fn decode(body: &Bytes, depth_max: usize) -> Result<Body, ProtocolError> {
-    let mut scan = Scanner::new(body, depth_max).map_err(refuse_json)?;
+    let body = &buffer(body.clone()).map_err(refuse_json)?;
+    let mut scan = Scanner::of_text(body, depth_max).map_err(refuse_json)?;
     match scan.peek().map_err(refuse_json)? {
         Kind::Object => {
             let message = read_message(&mut scan, body).map_err(refuse_json)?;
@@ -37,7 +39,7 @@ pub fn decode(body: &Bytes, depth_max: usize) -> Result<Body, ProtocolError> {
     }
 }
 
-fn read_batch(scan: &mut Scanner<'_>, body: &Bytes) -> Result<Body, ProtocolError> {
+fn read_batch(scan: &mut Scanner<'_>, body: &ByteString) -> Result<Body, ProtocolError> {
     let mut messages = Vec::new();
     let mut fault = None;
     let mut refuse = |error: ProtocolError| {
@@ -64,7 +66,7 @@ fn read_batch(scan: &mut Scanner<'_>, body: &Bytes) -> Result<Body, ProtocolErro
 }
 
 /// The outer error ends the document, the inner one only this message: its id is still wanted.
-fn read_message(scan: &mut Scanner<'_>, body: &Bytes) -> Result<Result<Message, ProtocolError>, JsonError> {
+fn read_message(scan: &mut Scanner<'_>, body: &ByteString) -> Result<Result<Message, ProtocolError>, JsonError> {
     let mut reader = Reader { body, fault: None };
     let mut draft = Envelope::default();
     scan.object(|scan, key| reader.envelope(scan, key, &mut draft))?;
@@ -107,7 +109,7 @@ impl Envelope {
 
 /// Reads members; the first wrong one is kept in `fault` while reading goes on, so that the JSON is checked to its end.
 struct Reader<'b> {
-    body: &'b Bytes,
+    body: &'b ByteString,
     fault: Option<ProtocolError>,
 }
 

@@ -4,13 +4,23 @@ use std::fmt;
 use std::ops::Range;
 
 use bytes::Bytes;
+use bytestring::ByteString;
 
-use super::json::{JsonError, Kind, Scanner, validate};
+use super::json::{JsonError, Kind, Scanner};
 use crate::vocab::limits::RPC_ID_BYTES_MAX;
 
+/// A buffer as text.
+///
+/// # Errors
+/// [`JsonError::Encoding`].
+pub(super) fn buffer(bytes: Bytes) -> Result<ByteString, JsonError> {
+    ByteString::try_from(bytes).map_err(|_| JsonError::Encoding)
+}
+
 /// One JSON value as it was written, known to be acceptable to [`super::json`]. Cloning copies no bytes.
+/// That it is UTF-8 was checked once, when the buffer came.
 #[derive(Clone, PartialEq, Eq)]
-pub struct RawJson(Bytes);
+pub struct RawJson(ByteString);
 
 impl RawJson {
     /// Validates `text`.
@@ -18,21 +28,24 @@ impl RawJson {
     /// # Errors
     /// As [`JsonError`].
     pub fn parse(text: Bytes, depth_max: usize) -> Result<Self, JsonError> {
-        let start = validate(&text, depth_max)?;
-        Ok(Self(text.slice_ref(start.as_bytes())))
+        let text = buffer(text)?;
+        let mut scan = Scanner::of_text(&text, depth_max)?;
+        let value = scan.value()?;
+        scan.end()?;
+        Ok(Self(text.slice_ref(value)))
     }
 
     /// A span that a [`Scanner`] over `buffer` returned.
-    pub(super) fn of_span(buffer: &Bytes, span: &str) -> Self {
-        Self(buffer.slice_ref(span.as_bytes()))
+    pub(super) fn of_span(buffer: &ByteString, span: &str) -> Self {
+        Self(buffer.slice_ref(span))
     }
 
     /// The token of a key that a [`Scanner`] over `buffer` saw; written anew where it had escapes.
-    pub(super) fn of_key(buffer: &Bytes, key: &str) -> Self {
+    pub(super) fn of_key(buffer: &ByteString, key: &str) -> Self {
         let start = (key.as_ptr() as usize).checked_sub(buffer.as_ptr() as usize);
         let token = start.and_then(|start| Some(start.checked_sub(1)?..start + key.len() + 1));
-        match token.filter(|token| token.end <= buffer.len()) {
-            Some(token) => Self(buffer.slice(token)),
+        match token.and_then(|token| buffer.get(token)) {
+            Some(token) => Self(buffer.slice_ref(token)),
             None => Self::of_text(key),
         }
     }
@@ -46,12 +59,12 @@ impl RawJson {
 
     /// A value written by this program.
     pub fn of_static(text: &'static str) -> Self {
-        Self(Bytes::from_static(text.as_bytes()))
+        Self(ByteString::from_static(text))
     }
 
-    /// A value this program serialised; not checked again.
+    /// A value this program serialised; its grammar is not checked again.
     pub(crate) fn of_ours(text: Vec<u8>) -> Self {
-        Self(Bytes::from(text))
+        Self(ByteString::try_from(text).unwrap_or_default())
     }
 
     /// An object of `members`, in order; the keys are unescaped.
@@ -71,16 +84,16 @@ impl RawJson {
 
     /// The text.
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or_default()
+        &self.0
     }
 
     /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        self.0.as_bytes()
     }
 
     /// The buffer slice itself.
-    pub fn bytes(&self) -> &Bytes {
+    pub(super) fn text(&self) -> &ByteString {
         &self.0
     }
 
@@ -96,7 +109,7 @@ impl RawJson {
 
     /// A part of this value that a scanner over it returned.
     pub fn part(&self, span: &str) -> Self {
-        Self(self.0.slice_ref(span.as_bytes()))
+        Self(self.0.slice_ref(span))
     }
 
     /// Where such a part stands in this value.
@@ -114,11 +127,11 @@ impl RawJson {
         let mut out = Vec::with_capacity(self.0.len() + added);
         let mut at = 0;
         for (range, with) in edits {
-            out.extend_from_slice(self.0.get(at..range.start).unwrap_or_default());
-            out.extend_from_slice(&with.0);
+            out.extend_from_slice(self.as_bytes().get(at..range.start).unwrap_or_default());
+            out.extend_from_slice(with.as_bytes());
             at = range.end;
         }
-        out.extend_from_slice(self.0.get(at..).unwrap_or_default());
+        out.extend_from_slice(self.as_bytes().get(at..).unwrap_or_default());
         Self::of_ours(out)
     }
 }
@@ -132,7 +145,7 @@ impl fmt::Debug for RawJson {
 
 /// A JSON-RPC id or a progress token: a string or an integer, kept as its token so that `1`, `1.0` and `"1"` stay apart.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct RawId(Bytes);
+pub struct RawId(ByteString);
 
 impl RawId {
     /// Takes a validated token, if it is a string or an integer of acceptable length.
@@ -149,12 +162,12 @@ impl RawId {
 
     /// An id of ours.
     pub fn number(n: u64) -> Self {
-        Self(Bytes::from(n.to_string()))
+        Self(ByteString::from(n.to_string()))
     }
 
     /// The token, quotes of a string included.
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or_default()
+        &self.0
     }
 
     /// The number, if this is one of ours coming back.

@@ -94,7 +94,7 @@ fn without(value: &RawJson, name: &str) -> Result<RawJson, JsonError> {
     value.scanner().object(|scan, key| {
         let span = scan.value()?;
         if key != name {
-            kept.push((RawJson::of_key(value.bytes(), key), value.part(span)));
+            kept.push((RawJson::of_key(value.text(), key), value.part(span)));
         }
         Ok(())
     })?;

@@ -5,12 +5,13 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use bytestring::ByteString;
 
 use super::{Context, Dialect, of};
 use crate::mcp::codes;
 use crate::mcp::json::{JsonError, Kind, Scanner, unquote};
 use crate::mcp::keys;
-use crate::mcp::raw::{RawId, RawJson};
+use crate::mcp::raw::{RawId, RawJson, buffer};
 use crate::mcp::reply::{Incoming, Listing, LogLevel, Notification, Reply, ResultBody, ResultKind, RpcError};
 use crate::vocab::Revision;
 use crate::vocab::limits::{BATCH_ENTRIES_MAX, NAME_BYTES_MAX, RPC_MESSAGE_BYTES_MAX};
@@ -21,18 +22,19 @@ use crate::vocab::limits::{BATCH_ENTRIES_MAX, NAME_BYTES_MAX, RPC_MESSAGE_BYTES_
 /// As [`JsonError`]; [`JsonError::Shape`] for JSON that is no message of the revision.
 pub fn parse(bytes: &Bytes, revision: Revision, depth_max: usize) -> Result<Vec<Incoming>, JsonError> {
     let dialect = of(revision);
-    let mut scan = Scanner::new(bytes, depth_max)?;
+    let text = buffer(bytes.clone())?;
+    let mut scan = Scanner::of_text(&text, depth_max)?;
     let mut messages = Vec::with_capacity(1);
     if dialect.batches && scan.peek()? == Kind::Array {
         scan.array(|scan| {
             if messages.len() == BATCH_ENTRIES_MAX {
                 return Err(JsonError::Shape("the batch holds too many messages"));
             }
-            messages.push(message(scan, bytes, dialect)?);
+            messages.push(message(scan, &text, dialect)?);
             Ok(())
         })?;
     } else {
-        messages.push(message(&mut scan, bytes, dialect)?);
+        messages.push(message(&mut scan, &text, dialect)?);
     }
     scan.end()?;
     Ok(messages)
@@ -48,7 +50,7 @@ struct Draft {
     error: Option<RpcError>,
 }
 
-fn message(scan: &mut Scanner<'_>, buffer: &Bytes, dialect: &Dialect) -> Result<Incoming, JsonError> {
+fn message(scan: &mut Scanner<'_>, buffer: &ByteString, dialect: &Dialect) -> Result<Incoming, JsonError> {
     let mut draft = Draft::default();
     let raw = |span: &str| RawJson::of_span(buffer, span);
     scan.object(|scan, key| {
@@ -92,7 +94,7 @@ fn finish(draft: Draft, dialect: &Dialect) -> Result<Incoming, JsonError> {
     }
 }
 
-fn result(scan: &mut Scanner<'_>, buffer: &Bytes, dialect: &Dialect) -> Result<ResultBody, JsonError> {
+fn result(scan: &mut Scanner<'_>, buffer: &ByteString, dialect: &Dialect) -> Result<ResultBody, JsonError> {
     let modern = dialect.context == Context::Request;
     let mut body = ResultBody::default();
     let mut ttl = None;
@@ -135,7 +137,7 @@ fn kind(scan: &mut Scanner<'_>) -> Result<ResultKind, JsonError> {
 }
 
 /// Keeps `_meta`, but for what the gateway writes itself: an upstream must not speak in its name.
-fn meta(scan: &mut Scanner<'_>, buffer: &Bytes, body: &mut ResultBody) -> Result<(), JsonError> {
+fn meta(scan: &mut Scanner<'_>, buffer: &ByteString, body: &mut ResultBody) -> Result<(), JsonError> {
     if scan.peek()? != Kind::Object {
         return Err(JsonError::Shape("_meta is not an object"));
     }
@@ -154,7 +156,7 @@ fn is_ours(key: &str) -> bool {
     prefix.eq_ignore_ascii_case("dev.portcullis") || key == keys::SERVER_INFO || keys::is_disguised(key, &[keys::SERVER_INFO])
 }
 
-fn error(scan: &mut Scanner<'_>, buffer: &Bytes) -> Result<RpcError, JsonError> {
+fn error(scan: &mut Scanner<'_>, buffer: &ByteString) -> Result<RpcError, JsonError> {
     let (mut code, mut message, mut data) = (None, String::new(), None);
     scan.object(|scan, key| {
         match key.as_ref() {

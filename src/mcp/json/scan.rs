@@ -61,14 +61,21 @@ impl<'a> Scanner<'a> {
     /// # Errors
     /// [`JsonError::Encoding`].
     pub fn new(text: &'a [u8], depth_max: usize) -> Result<Self, JsonError> {
-        let text = std::str::from_utf8(text).map_err(|_| JsonError::Encoding)?;
+        Self::of_text(std::str::from_utf8(text).map_err(|_| JsonError::Encoding)?, depth_max)
+    }
+
+    /// As [`Self::new`], on text that is known to be UTF-8.
+    ///
+    /// # Errors
+    /// [`JsonError::Encoding`] for a byte order mark.
+    pub fn of_text(text: &'a str, depth_max: usize) -> Result<Self, JsonError> {
         if text.starts_with('\u{feff}') {
             return Err(JsonError::Encoding);
         }
         Ok(Self::trusted(text, depth_max))
     }
 
-    /// Starts on text that is known to be UTF-8, such as a span this scanner returned before.
+    /// Starts on text that was seen before, such as a span this scanner returned.
     pub fn trusted(text: &'a str, depth_max: usize) -> Self {
         Self { text, at: 0, depth_left: depth_max, keys: Vec::new() }
     }
