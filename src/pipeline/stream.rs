@@ -36,9 +36,9 @@ pub(super) fn relay(
     let (events, receiver) = mpsc::channel(REPLY_EVENTS_MAX);
     let answered = Answered { content: Content::Events(receiver), ..Answered::empty(http::StatusCode::OK) };
     let response = answered.respond(&ctx);
-    let tasks = ctx.gateway.tasks.clone();
+    let gateway = ctx.gateway.clone();
     let relay = Relay { ctx, operation, target, events, carrier: Carrier::default(), bytes_out: 0, _in_flight: in_flight };
-    drop(tasks.spawn(relay.run(answer, first)));
+    gateway.outlive(relay.run(answer, first));
     response
 }
 
