@@ -38,8 +38,8 @@ listen: 127.0.0.1:8443
 data_dir: data
 tls: self_signed
 identity: { dev: { enabled: true } }
-routes: [{ path: /mcp, upstreams: [one] }]
-upstreams: [{ name: one, http: { url: \"http://127.0.0.1:9/mcp\" } }]
+routes: [{ path: /mcp, upstreams: [notes] }]
+upstreams: [{ name: notes, http: { url: \"http://127.0.0.1:9/mcp\" } }]
 policies: [policy.yaml]
 ";
     fs::write(dir.join("policy.yaml"), include_str!("../policies/demo/demo.yaml")).unwrap();
@@ -104,6 +104,14 @@ fn check_reports_every_mistake_with_its_place() {
     let ran = portcullis(&["check", "--config", good.to_str().unwrap()]);
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{}", ran.stdout);
     assert!(ran.stdout.starts_with("ok: 1 route, 1 upstream, 1 policy file"), "{}", ran.stdout);
+
+    // A policy about an upstream that nobody configured holds, but is worth a look.
+    let foreign = config_file(dir.path(), |text| text.replace("[notes]", "[other]").replace("name: notes", "name: other"));
+    let ran = portcullis(&["check", "--config", foreign.to_str().unwrap()]);
+    assert_eq!(ran.code, 0, "{}", ran.stdout);
+    assert!(ran.stdout.starts_with("ok: ") || ran.stdout.contains("\nok: "), "{}", ran.stdout);
+    let said = ran.stdout + &ran.stderr;
+    assert!(said.contains("policy.yaml:36:9: rules[2]: no upstream of this name is configured (value: notes)"), "{said}");
 
     let broken = |text: String| text.replace("listen: ", "lisen: ").replace("path: /mcp", "path: mcp");
     let bad = config_file(dir.path(), broken);
@@ -204,8 +212,8 @@ fn a_token_is_for_its_route_and_says_what_was_asked() {
 
 #[test]
 fn the_audience_follows_the_config() {
-    let two = "routes: [{ path: /mcp, upstreams: [one] }, { path: /two, upstreams: [one] }]";
-    let one = "routes: [{ path: /mcp, upstreams: [one] }]";
+    let two = "routes: [{ path: /mcp, upstreams: [notes] }, { path: /two, upstreams: [notes] }]";
+    let one = "routes: [{ path: /mcp, upstreams: [notes] }]";
     for (from, to, extra, expected) in [
         ("", "", vec![], Ok("https://127.0.0.1:8443/mcp")),
         ("listen: 127.0.0.1:8443", "listen: 127.0.0.1:443", vec![], Ok("https://127.0.0.1/mcp")),

@@ -2,10 +2,12 @@
 
 mod load;
 mod reload;
+mod running;
 mod start;
 
 pub use load::{Checked, Loaded, check, load};
-pub use start::{Running, StartError, start};
+pub use running::Running;
+pub use start::{StartError, start};
 
 use std::io::Write as _;
 use std::path::Path;

@@ -1,9 +1,8 @@
-//! Starting and stopping: what is opened in which order, and closed in the reverse one.
+//! Starting: what is opened in which order. [`super::running`] closes it in the reverse one.
 
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::load::{self, Loaded};
 use super::reload::Reloader;
+use super::running::Running;
 use crate::admin::{self, AdminState};
 use crate::audit::{self, Audit};
 use crate::catalog::{Catalog, Part};
@@ -32,7 +32,7 @@ use crate::server::{self, DoorSettings, TlsHandle};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::Registry;
 use crate::vocab::limits::{AUDIT_QUEUE_RECORDS_MAX, DRAIN_MS_MAX};
-use crate::vocab::{Clock, Deadline, Problem};
+use crate::vocab::{Clock, Problem};
 
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
@@ -61,19 +61,6 @@ impl StartError {
     pub fn is_input(&self) -> bool {
         matches!(self, Self::Config(_) | Self::Io(_) | Self::Other(_))
     }
-}
-
-/// A gateway that serves.
-pub struct Running {
-    mcp: String,
-    admin: Option<String>,
-    ca: Option<PathBuf>,
-    gateway: Arc<Gateway>,
-    registry: Arc<Registry>,
-    reloader: Arc<Reloader>,
-    stopping: CancellationToken,
-    doors: TaskTracker,
-    background: TaskTracker,
 }
 
 /// Opens everything and serves in the background.
@@ -161,6 +148,7 @@ fn gateway(
         metrics,
         clock: clock.clone(),
         tasks,
+        cut: CancellationToken::new(),
         drain: drain.clone(),
         server: ServerInfo::GATEWAY,
         cancels: Default::default(),
@@ -178,54 +166,8 @@ fn clear_work_dir(config: &Config) {
     }
 }
 
-/// Time the last records may take to be written.
-const AUDIT_CLOSE: Duration = Duration::from_secs(5);
 /// Time a connection may rest between two requests.
 const CONNECTION_IDLE: Duration = Duration::from_secs(120);
-
-impl Running {
-    /// `scheme://host:port` of the listener for agents.
-    pub fn mcp_url(&self) -> String {
-        self.mcp.clone()
-    }
-
-    /// `scheme://host:port` of the listener for operators, if there is one.
-    pub fn admin_url(&self) -> Option<String> {
-        self.admin.clone()
-    }
-
-    /// The CA that development clients must trust.
-    pub fn ca_path(&self) -> Option<PathBuf> {
-        self.ca.clone()
-    }
-
-    /// Reloads config and policy at once.
-    pub fn reload_now(&self) {
-        self.reloader.ask();
-    }
-
-    /// Stops: refuses new work, finishes what is under way, ends the upstreams, writes the last record.
-    pub async fn stop(self) {
-        let deadline = Deadline::after(Duration::from_millis(DRAIN_MS_MAX));
-        self.gateway.drain.begin();
-        self.doors.close();
-        self.doors.wait().await;
-        self.gateway.tasks.close();
-        let unfinished = tokio::time::timeout_at(deadline.instant().into(), self.gateway.tasks.wait());
-        self.stopping.cancel();
-        self.registry.shutdown(deadline).await;
-        if unfinished.await.is_err() {
-            tracing::warn!("calls were cut: they did not end within the drain");
-        }
-        self.background.close();
-        self.background.wait().await;
-        let audit = self.gateway.audit.clone();
-        let closed = tokio::task::spawn_blocking(move || audit.close(AUDIT_CLOSE)).await;
-        if !matches!(closed, Ok(Ok(()))) {
-            tracing::error!("some audit records could not be written");
-        }
-    }
-}
 
 async fn serve_agents(
     gateway: Arc<Gateway>,

@@ -10,8 +10,8 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use http::StatusCode;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
+use super::Gateway;
 use super::ctx::Ctx;
 use super::refusal::Refusal;
 use super::session::Session;
@@ -91,18 +91,30 @@ impl Drop for InFlight {
     }
 }
 
-/// Runs `work` in place. If whoever waits for it goes away first, it moves to `tasks` and runs to its end there.
-pub(super) fn detached<F>(tasks: TaskTracker, work: F) -> Detached<F::Output>
+impl Gateway {
+    /// Runs `work` beside its connection, to its end or until a stop cuts what is left: then it is dropped, which sends its record.
+    pub(super) fn outlive<F>(&self, work: F)
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let cut = self.cut.clone();
+        drop(self.tasks.spawn(async move { cut.run_until_cancelled_owned(work).await }));
+    }
+}
+
+/// Runs `work` in place. If whoever waits for it goes away first, it moves to the gateway's tasks and runs to its end there.
+pub(super) fn detached<F>(gateway: Arc<Gateway>, work: F) -> Detached<F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    Detached { tasks, work: Some(Box::pin(work)) }
+    Detached { gateway, work: Some(Box::pin(work)) }
 }
 
 /// See [`detached`].
 pub(super) struct Detached<T: Send + 'static> {
-    tasks: TaskTracker,
+    gateway: Arc<Gateway>,
     work: Option<Pin<Box<dyn Future<Output = T> + Send>>>,
 }
 
@@ -123,7 +135,7 @@ impl<T: Send + 'static> Drop for Detached<T> {
     fn drop(&mut self) {
         // While a panic unwinds the work is what panicked: it ends with it.
         if let Some(work) = self.work.take().filter(|_| !std::thread::panicking()) {
-            drop(self.tasks.spawn(work));
+            self.gateway.outlive(work);
         }
     }
 }

@@ -30,6 +30,7 @@ use futures_util::FutureExt as _;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use body::ReplyBody;
@@ -74,6 +75,8 @@ pub struct Gateway {
     pub clock: Clock,
     /// Work that outlives its connection.
     pub tasks: TaskTracker,
+    /// Ends the calls among [`Self::tasks`] that a stop can wait for no longer.
+    pub cut: CancellationToken,
     /// Set while stopping.
     pub drain: Drain,
     /// The gateway's own name and version.
@@ -179,7 +182,7 @@ async fn work(ctx: Ctx, asking: Asking, headers: &McpHeaders<'_>, in_flight: InF
             // Boxed once: the future of a call is large, and hyper moves what it is given several times.
             Box::pin(operate::operate(ctx, operation, headers, in_flight)).await
         }
-        asking => cancel::detached(ctx.gateway.tasks.clone(), operate::legacy(ctx, asking, in_flight)).await,
+        asking => cancel::detached(ctx.gateway.clone(), operate::legacy(ctx, asking, in_flight)).await,
     }
 }
 

@@ -32,9 +32,9 @@ pub(super) fn relay(ctx: Ctx, operation: Box<Operation>, streaming: Streaming, i
     let (events, receiver) = mpsc::channel(REPLY_EVENTS_MAX);
     let answered = Answered { content: Content::Events(receiver), ..Answered::empty(http::StatusCode::OK) };
     let response = answered.respond(&ctx);
-    let tasks = ctx.gateway.tasks.clone();
+    let gateway = ctx.gateway.clone();
     let relay = Relay { ctx, operation, target, events, carrier: Carrier::default(), bytes_out: 0, _in_flight: in_flight };
-    drop(tasks.spawn(relay.run(answer, first, called)));
+    gateway.outlive(relay.run(answer, first, called));
     response
 }
 

@@ -21,6 +21,7 @@ mod reload;
 mod rust_sdk;
 mod sessions;
 mod smuggling;
+mod stop;
 mod tokens;
 mod upstream_faults;
 mod wire;
