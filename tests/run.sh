@@ -22,7 +22,7 @@ step 'cargo test'
 cargo test --locked
 
 step 'the shipped image builds without the demo'
-cargo check --locked --no-default-features --bin portcullis
+RUSTFLAGS="-D warnings" cargo check --locked --no-default-features --bin portcullis
 
 step 'install the peers'
 bash tests/peers/install.sh

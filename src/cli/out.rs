@@ -12,6 +12,7 @@ pub(super) struct Out {
     /// What stdout refused; nothing more is written to it then.
     refused: Option<io::Error>,
     /// Answers may have colours.
+    #[cfg_attr(not(feature = "demo"), expect(dead_code, reason = "only the demo draws"))]
     pub(super) colour: bool,
 }
 
