@@ -22,7 +22,7 @@ step 'cargo test'
 cargo test --locked
 
 step 'the shipped image builds without the demo'
-RUSTFLAGS="-D warnings" cargo check --locked --no-default-features --bin portcullis
+cargo clippy --locked --no-default-features --bin portcullis -- -D warnings
 
 step 'install the peers'
 bash tests/peers/install.sh
