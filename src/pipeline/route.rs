@@ -66,7 +66,7 @@ pub(super) async fn resolve(ctx: &Ctx, operation: &Operation) -> Result<Target, 
         names::check_uri(rest)
             .map_err(|_| ProtocolError::invalid_params("the resource URI is ambiguous").with_id(Some(&operation.id)))?;
     }
-    let view = ctx.gateway.catalog.view(upstream, &ctx.principal()?.key(), question::told(ctx, upstream))?;
+    let view = ctx.gateway.catalog.view(ctx.world.upstream(upstream)?, &ctx.principal()?.key(), question::told(ctx, upstream));
     let published = (!route.bare).then_some(public);
     let (entry, unread) = match kind {
         Kind::Tool => find(&view, Part::Tools, upstream, published, rest, ctx).await?,
