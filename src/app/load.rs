@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jsonwebtoken::Algorithm;
 
+use super::watch::fingerprint;
 use crate::config::{self, Config};
 use crate::identity::dev::DevIssuer;
 use crate::identity::{
@@ -18,7 +19,7 @@ use crate::net::head::HeadRules;
 use crate::net::{DialPolicy, Fetch};
 use crate::pipeline::{Bounds, Route, Subjects, World};
 use crate::policy::{self, Facts, PolicySet};
-use crate::upstream::{self, UpstreamLimits, UpstreamSettings};
+use crate::upstream::{self, UpstreamLimits, UpstreamSettings, Upstreams};
 use crate::vocab::limits::CONFIG_FILE_BYTES_MAX;
 use crate::vocab::{Clock, Problem, Resource};
 
@@ -28,6 +29,8 @@ pub struct Loaded {
     pub config: Config,
     /// The policy.
     pub policy: Arc<PolicySet>,
+    /// Fingerprint of the watched files, of before any of what is in here was read.
+    pub(super) seen: u64,
 }
 
 /// Reads and checks the config at `path` and every policy file it names.
@@ -35,6 +38,8 @@ pub struct Loaded {
 /// # Errors
 /// Every problem of all files at once.
 pub fn load(path: &Path) -> Result<Loaded, Vec<Problem>> {
+    // Which files to watch is known once the config was read. It is read again, so that no change of any file is missed.
+    let seen = fingerprint(&config::load(path)?.watched);
     let config = config::load(path)?;
     let mut problems = Vec::new();
     if config.observe_only {
@@ -53,7 +58,7 @@ pub fn load(path: &Path) -> Result<Loaded, Vec<Problem>> {
         issuers.push(crate::identity::dev::DEV_ISSUER.to_owned());
     }
     match policy::compile(&files, &Facts { upstreams: &upstreams, issuers: &issuers }) {
-        Ok(policy) if problems.is_empty() => Ok(Loaded { config, policy: Arc::new(policy) }),
+        Ok(policy) if problems.is_empty() => Ok(Loaded { config, policy: Arc::new(policy), seen }),
         Ok(_) => Err(problems),
         Err(more) => {
             problems.extend(more);
@@ -78,7 +83,7 @@ pub struct Checked {
 /// # Errors
 /// As [`load`].
 pub fn check(path: &Path) -> Result<Checked, Vec<Problem>> {
-    let Loaded { config, policy } = load(path)?;
+    let Loaded { config, policy, .. } = load(path)?;
     Ok(Checked { config, policy: policy.digest().to_string(), warnings: policy.warnings().to_vec() })
 }
 
@@ -123,6 +128,7 @@ pub(super) fn world(
     origin: &str,
     clock: &Clock,
     fetch: &Fetch,
+    upstreams: Arc<Upstreams>,
     before: Option<&Authenticator>,
 ) -> Result<World, String> {
     let config = &loaded.config;
@@ -138,6 +144,7 @@ pub(super) fn world(
         policy: loaded.policy.clone(),
         identity: Arc::new(identity),
         metadata,
+        upstreams,
         routes: routes.into_iter().map(|route| (Box::from(&*route.path), Arc::new(route))).collect(),
         head: head_rules(config, origin)?,
         bounds: Bounds {

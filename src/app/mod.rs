@@ -4,6 +4,7 @@ mod load;
 mod reload;
 mod running;
 mod start;
+mod watch;
 
 pub use load::{Checked, Loaded, check, load};
 pub use running::Running;

@@ -1,6 +1,6 @@
 //! Reload: everything is read and checked anew, then replaced at once, or nothing is.
 
-use std::hash::{DefaultHasher, Hasher};
+use std::mem::discriminant;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +10,13 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::load::{self, Loaded};
-use super::start::tls_files;
+use super::start::{origin, tls_files};
+use super::watch::fingerprint;
 use crate::config::Config;
 use crate::net::Fetch;
 use crate::pipeline::Gateway;
 use crate::server::TlsHandle;
+use crate::server::tls::server_config;
 use crate::upstream::Registry;
 use crate::vocab::Problem;
 
@@ -25,8 +27,10 @@ pub(super) struct Reloader {
     gateway: Arc<Gateway>,
     registry: Arc<Registry>,
     tls: Option<TlsHandle>,
-    origin: String,
+    bound_origin: String,
     fetch: Fetch,
+    /// Fingerprint of the watched files, of before the running set was read.
+    seen: u64,
     asked: Notify,
     stopping: CancellationToken,
 }
@@ -42,13 +46,14 @@ impl Reloader {
         gateway: Arc<Gateway>,
         registry: Arc<Registry>,
         tls: Option<TlsHandle>,
-        origin: String,
+        bound_origin: String,
         fetch: Fetch,
         stopping: CancellationToken,
     ) -> Self {
         gateway.metrics.set_reload_success(true);
-        let file = loaded.config.file.clone();
-        Self { file, running: Mutex::new(loaded.config), gateway, registry, tls, origin, fetch, asked: Notify::new(), stopping }
+        let (file, seen) = (loaded.config.file.clone(), loaded.seen);
+        let (running, asked) = (Mutex::new(loaded.config), Notify::new());
+        Self { file, running, gateway, registry, tls, bound_origin, fetch, seen, asked, stopping }
     }
 
     /// Asks for a reload at once.
@@ -59,7 +64,7 @@ impl Reloader {
     /// Runs until the gateway stops; keeps the issuers' keys fresh meanwhile.
     pub(super) async fn run(self: Arc<Self>) {
         let mut keys = self.refresh_keys();
-        let mut seen = self.look().await;
+        let mut seen = self.seen;
         let (mut changed, mut quiet) = (false, 0);
         loop {
             tokio::select! {
@@ -72,11 +77,13 @@ impl Reloader {
             }
             if changed && quiet >= QUIET_LOOKS {
                 changed = false;
-                if self.reload().await {
+                // Looked at before it is read: what changes meanwhile is a change.
+                seen = self.look().await;
+                if let Some(read) = self.reload().await {
+                    seen = read;
                     keys.cancel();
                     keys = self.refresh_keys();
                 }
-                seen = self.look().await;
             }
         }
         keys.cancel();
@@ -89,31 +96,28 @@ impl Reloader {
         stop
     }
 
-    /// True if the running set was replaced.
-    async fn reload(&self) -> bool {
-        let file = self.file.clone();
-        let loaded = tokio::task::spawn_blocking(move || load::load(&file)).await;
-        let replaced = match loaded {
-            Ok(Ok(loaded)) => self.replace(loaded),
-            Ok(Err(problems)) => Err(problems),
-            Err(_) => Err(vec![problem(&self.file, "the reload stopped")]),
-        };
+    /// The fingerprint of what was read, if that replaced the running set.
+    async fn reload(self: &Arc<Self>) -> Option<u64> {
+        let this = self.clone();
+        let replaced = tokio::task::spawn_blocking(move || load::load(&this.file).and_then(|loaded| this.replace(loaded))).await;
+        let replaced = replaced.unwrap_or_else(|_| Err(vec![problem(&self.file, "the reload stopped")]));
         self.gateway.metrics.set_reload_success(replaced.is_ok());
         match replaced {
-            Ok(()) => {
+            Ok(seen) => {
                 tracing::info!(policy = %self.gateway.world.load().policy.digest(), "configuration reloaded");
-                true
+                Some(seen)
             }
             Err(problems) => {
                 for problem in &problems {
                     tracing::error!(%problem, "reload refused; the running configuration stays");
                 }
-                false
+                None
             }
         }
     }
 
-    fn replace(&self, loaded: Loaded) -> Result<(), Vec<Problem>> {
+    /// Everything that can fail is made first. Then all of it is put in place, or nothing was.
+    fn replace(&self, loaded: Loaded) -> Result<u64, Vec<Problem>> {
         let mut running = self.running.lock();
         let fixed = fixed_changes(&running, &loaded.config);
         if !fixed.is_empty() {
@@ -123,60 +127,49 @@ impl Reloader {
                 .collect());
         }
         let failed = |why: String| vec![problem(&self.file, &why)];
-        let clock = &self.gateway.clock;
-        let origin = loaded.config.public_url.as_ref().map_or_else(|| self.origin.clone(), |url| url.origin());
-        let old = self.gateway.world.load_full();
-        let world = load::world(&loaded, &origin, clock, &self.fetch, Some(&old.identity)).map_err(failed)?;
-        if let (Some(tls), Ok(Some(files))) = (&self.tls, tls_files(&loaded.config, clock)) {
-            tls.reload(&files, clock).map_err(|error| failed(error.to_string()))?;
+        let (config, clock) = (&loaded.config, &self.gateway.clock);
+        let files = tls_files(config, clock).map_err(|error| failed(error.to_string()))?;
+        let tls = files.map(|files| server_config(&files, clock)).transpose().map_err(|error| failed(error.to_string()))?;
+        let upstreams = load::upstreams(config).map_err(failed)?;
+        let prepared = self.registry.prepare(&upstreams).map_err(|error| failed(error.to_string()))?;
+        let (origin, old) = (origin(config, &self.bound_origin), self.gateway.world.load_full());
+        let world = load::world(&loaded, &origin, clock, &self.fetch, prepared.upstreams(), Some(&old.identity));
+        let world = Arc::new(world.map_err(failed)?);
+        prepared.commit();
+        self.gateway.world.store(world);
+        if let (Some(handle), Some(tls)) = (&self.tls, tls) {
+            handle.swap(tls);
         }
-        self.registry.apply(&load::upstreams(&loaded.config).map_err(failed)?).map_err(|error| failed(error.to_string()))?;
-        self.gateway.world.store(Arc::new(world));
         *running = loaded.config;
-        Ok(())
+        Ok(loaded.seen)
     }
 
-    /// A fingerprint of the contents of everything watched; of no use but to be compared.
+    /// The watched files as they are.
     async fn look(&self) -> u64 {
         let watched = self.running.lock().watched.clone();
         tokio::task::spawn_blocking(move || fingerprint(&watched)).await.unwrap_or(0)
     }
 }
 
-/// Keys that need a restart.
+/// Keys that need a restart and differ.
 fn fixed_changes(old: &Config, new: &Config) -> Vec<&'static str> {
-    let mut keys = Vec::new();
-    if old.listen != new.listen {
-        keys.push("listen");
-    }
-    if old.data_dir != new.data_dir {
-        keys.push("data_dir");
-    }
-    if old.admin.as_ref().map(|a| a.listen) != new.admin.as_ref().map(|a| a.listen) {
-        keys.push("admin.listen");
-    }
-    if std::mem::discriminant(&old.tls) != std::mem::discriminant(&new.tls) {
-        keys.push("tls");
-    }
-    if old.audit.file != new.audit.file || old.audit.durability != new.audit.durability {
-        keys.push("audit");
-    }
-    keys
-}
-
-fn fingerprint(watched: &[PathBuf]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    for path in watched {
-        hasher.write(path.as_os_str().as_encoded_bytes());
-        if path.is_dir() {
-            let mut names: Vec<_> = std::fs::read_dir(path).into_iter().flatten().flatten().map(|e| e.file_name()).collect();
-            names.sort();
-            names.iter().for_each(|name| hasher.write(name.as_encoded_bytes()));
-        } else {
-            hasher.write(&std::fs::read(path).unwrap_or_default());
-        }
-    }
-    hasher.finish()
+    let admin = |config: &Config| config.admin.as_ref().map(|admin| (admin.listen, admin.allowed_hosts.clone())).unzip();
+    let ((old_admin, old_hosts), (new_admin, new_hosts)) = (admin(old), admin(new));
+    let (was, is) = (&old.limits, &new.limits);
+    let keys = [
+        ("listen", old.listen != new.listen),
+        ("data_dir", old.data_dir != new.data_dir),
+        ("admin.listen", old_admin != new_admin),
+        ("admin.allowed_hosts", old_hosts != new_hosts),
+        ("tls", discriminant(&old.tls) != discriminant(&new.tls)),
+        ("audit", old.audit.file != new.audit.file || old.audit.durability != new.audit.durability),
+        ("telemetry.log", old.telemetry.log != new.telemetry.log),
+        ("telemetry.log_format", old.telemetry.log_format != new.telemetry.log_format),
+        ("limits.header_timeout", was.header_timeout != is.header_timeout),
+        ("limits.connections", was.connections != is.connections),
+        ("limits.in_flight", was.in_flight != is.in_flight),
+    ];
+    keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
 }
 
 fn problem(file: &Path, message: &str) -> Problem {

@@ -25,7 +25,7 @@ use crate::mcp::dialect::ServerInfo;
 use crate::net::drain::Drain;
 use crate::net::head::HeadRules;
 use crate::net::{Fetch, client_config};
-use crate::pipeline::{Gateway, ReplyBody, Sessions, World};
+use crate::pipeline::{Gateway, ReplyBody, Sessions};
 use crate::seal::Sealer;
 use crate::server::tls::{TlsFiles, self_signed};
 use crate::server::{self, DoorSettings, TlsHandle};
@@ -76,12 +76,11 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
     let fetch = Fetch::new(tls_client.clone());
     let listener = server::listen(config.listen)?;
     let bound = listener.local_addr()?;
-    let origin = origin(config, bound);
-    let world = load::world(&loaded, &origin, &clock, &fetch, None).map_err(StartError::Other)?;
+    let bound_origin = bound_origin(config, bound);
     let tls = tls(config, &clock)?;
 
     let drain = Drain::new(Duration::from_millis(DRAIN_MS_MAX));
-    let (gateway, registry) = gateway(config, world, tls_client, &clock, &drain)?;
+    let (gateway, registry) = gateway(&loaded, &bound_origin, tls_client, &clock, &drain)?;
     let door = DoorSettings {
         header_timeout: config.limits.header_timeout,
         connections: config.limits.connections,
@@ -104,7 +103,7 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
     }
     let background = TaskTracker::new();
     let stopping = CancellationToken::new();
-    let reloader = Arc::new(Reloader::new(loaded, gateway.clone(), registry.clone(), tls, origin, fetch, stopping.clone()));
+    let reloader = Arc::new(Reloader::new(loaded, gateway.clone(), registry.clone(), tls, bound_origin, fetch, stopping.clone()));
     drop(background.spawn(reloader.clone().run()));
     Ok(Running {
         mcp: format!("{scheme}://{bound}"),
@@ -121,22 +120,27 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
 
 /// The pipeline and what it stands on, in the order in which failing is cheapest.
 fn gateway(
-    config: &Config,
-    world: World,
+    loaded: &Loaded,
+    bound_origin: &str,
     tls: Arc<rustls::ClientConfig>,
     clock: &Clock,
     drain: &Drain,
 ) -> Result<(Arc<Gateway>, Arc<Registry>), StartError> {
+    let config = &loaded.config;
     // The audit file is locked by whoever writes it, so that from here on nobody else uses this data directory.
     let audit = Arc::new(open_audit(config, clock)?);
     clear_work_dir(config);
     let metrics = Arc::new(Metrics::new());
     let tasks = TaskTracker::new();
     let hook = Arc::new(Hook::default());
+    let fetch = Fetch::new(tls.clone());
     let registry = Registry::new(tls, hook.listener());
     let upstreams = load::upstreams(config).map_err(StartError::Other)?;
-    registry.apply(&upstreams).map_err(|error| StartError::Other(error.to_string()))?;
-    let catalog = Arc::new(Catalog::new(registry.clone(), metrics.clone(), tasks.clone()));
+    let prepared = registry.prepare(&upstreams).map_err(|error| StartError::Other(error.to_string()))?;
+    let world = load::world(loaded, &origin(config, bound_origin), clock, &fetch, prepared.upstreams(), None);
+    let world = world.map_err(StartError::Other)?;
+    prepared.commit();
+    let catalog = Arc::new(Catalog::new(metrics.clone(), tasks.clone()));
     hook.attach(&catalog);
     let gateway = Gateway {
         world: ArcSwap::from_pointee(world),
@@ -214,14 +218,13 @@ fn admin_state(gateway: &Arc<Gateway>, registry: &Arc<Registry>, rules: HeadRule
 }
 
 /// What clients type: the config's `public_url`, or what was bound.
-fn origin(config: &Config, bound: SocketAddr) -> String {
-    match &config.public_url {
-        Some(url) => url.origin(),
-        None => {
-            let scheme = if matches!(config.tls, Tls::None) { "http" } else { "https" };
-            format!("{scheme}://{bound}")
-        }
-    }
+pub(super) fn origin(config: &Config, bound_origin: &str) -> String {
+    config.public_url.as_ref().map_or_else(|| bound_origin.to_owned(), crate::config::PublicUrl::origin)
+}
+
+fn bound_origin(config: &Config, bound: SocketAddr) -> String {
+    let scheme = if matches!(config.tls, Tls::None) { "http" } else { "https" };
+    format!("{scheme}://{bound}")
 }
 
 fn tls(config: &Config, clock: &Clock) -> Result<Option<TlsHandle>, StartError> {

@@ -22,14 +22,13 @@ pub use view::{Freshness, View};
 use crate::mcp::client_caps::ClientCaps;
 use crate::policy::{PolicySet, permit::Permit};
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::{Registry, Upstream};
+use crate::upstream::Upstream;
 use crate::vocab::limits::{VIEW_IDLE_S_MAX, VIEWS_MAX};
-use crate::vocab::{Denial, Principal, PrincipalKey, Reason};
+use crate::vocab::{Denial, Principal, PrincipalKey};
 
 /// All views. Live state: it outlives reloads of config and policy.
 pub struct Catalog {
     views: Cache<ViewKey, Arc<View>>,
-    registry: Arc<Registry>,
     metrics: Arc<Metrics>,
     tasks: TaskTracker,
 }
@@ -63,26 +62,22 @@ impl Access {
 }
 
 impl Catalog {
-    /// An empty catalog over `registry`. Background reads run on `tasks`.
-    pub fn new(registry: Arc<Registry>, metrics: Arc<Metrics>, tasks: TaskTracker) -> Self {
+    /// An empty catalog. Background reads run on `tasks`.
+    pub fn new(metrics: Arc<Metrics>, tasks: TaskTracker) -> Self {
         let views = Cache::builder().max_capacity(VIEWS_MAX).time_to_idle(Duration::from_secs(VIEW_IDLE_S_MAX)).build();
-        Self { views, registry, metrics, tasks }
+        Self { views, metrics, tasks }
     }
 
-    /// The view of `who` at the upstream called `name`, which was told `caps` of the client if it has sessions.
-    ///
-    /// # Errors
-    /// A denial when there is no such upstream.
-    pub fn view(&self, name: &str, who: &PrincipalKey, caps: ClientCaps) -> Result<Arc<View>, Denial> {
-        let upstream = self.registry.get(name).ok_or_else(|| Denial::new(Reason::UnknownName))?;
+    /// The view of `who` at `upstream`, which was told `caps` of the client if it has sessions.
+    pub fn view(&self, upstream: &Arc<Upstream>, who: &PrincipalKey, caps: ClientCaps) -> Arc<View> {
         let shared = upstream.settings().shared;
         let key = ViewKey { upstream: upstream.settings().name.clone(), who: (!shared).then(|| (who.clone(), caps)) };
-        if let Some(view) = self.views.get(&key).filter(|view| view.is_of(&upstream)) {
-            return Ok(view);
+        if let Some(view) = self.views.get(&key).filter(|view| view.is_of(upstream)) {
+            return view;
         }
-        let view = Arc::new(View::new(upstream, caps, self.metrics.clone(), self.tasks.clone()));
+        let view = Arc::new(View::new(upstream.clone(), caps, self.metrics.clone(), self.tasks.clone()));
         self.views.insert(key, view.clone());
-        Ok(view)
+        view
     }
 
     /// An upstream said that a list changed: the next reader reads it again.
@@ -93,10 +88,5 @@ impl Catalog {
                 view.expire(part);
             }
         }
-    }
-
-    /// The upstream called `name`, if it is configured.
-    pub fn upstream(&self, name: &str) -> Option<Arc<Upstream>> {
-        self.registry.get(name)
     }
 }

@@ -82,7 +82,7 @@ async fn set_level(ctx: &Ctx, operation: &Operation) -> Result<(), Refusal> {
     let calls = route.upstreams.iter().map(|upstream| async move {
         let (Ok(access), Ok(principal)) = (ctx.access(), ctx.principal()) else { return };
         let caps = question::told(ctx, upstream);
-        let (Some(upstream), Ok(permit)) = (ctx.gateway.catalog.upstream(upstream), access.permit(upstream)) else { return };
+        let (Ok(upstream), Ok(permit)) = (ctx.world.upstream(upstream), access.permit(upstream)) else { return };
         let who = principal.key();
         let facts = upstream.ready(&who, caps, &permit, ctx.deadline).await;
         if !facts.is_ok_and(|facts| facts.capabilities.logging && facts.revision <= Revision::NEWEST_WITH_SESSIONS) {
@@ -113,7 +113,7 @@ async fn capabilities(ctx: &Ctx) -> Result<ServerCapabilities, Refusal> {
     let facts = join_all(route.upstreams.iter().map(|name| {
         let (access, who) = (&access, &who);
         async move {
-            let upstream = ctx.gateway.catalog.upstream(name)?;
+            let upstream = ctx.world.upstream(name).ok()?;
             let permit = access.permit(name).ok()?;
             let ready = upstream.ready(who, question::told(ctx, name), &permit, deadline);
             let ready = tokio::time::timeout_at(deadline.instant().into(), ready).await;

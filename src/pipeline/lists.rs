@@ -69,7 +69,7 @@ async fn one(ctx: &Ctx, upstream: &str, part: Part) -> Result<Result<Option<Arc<
     if access.permit(upstream).is_err() {
         return Ok(Ok(None));
     }
-    let view = ctx.gateway.catalog.view(upstream, &ctx.principal()?.key(), question::told(ctx, upstream))?;
+    let view = ctx.gateway.catalog.view(ctx.world.upstream(upstream)?, &ctx.principal()?.key(), question::told(ctx, upstream));
     Ok(view.list(part, &access, Freshness::Now, ctx.deadline).await.map(|seen| Some(seen.listing)))
 }
 

@@ -27,7 +27,7 @@ pub(super) fn told(ctx: &Ctx, upstream: &str) -> ClientCaps {
     if declared.is_empty() || !ctx.streams {
         return ClientCaps::NONE;
     }
-    let own = ctx.gateway.catalog.upstream(upstream).is_some_and(|upstream| !upstream.settings().shared);
+    let own = ctx.world.upstream(upstream).is_ok_and(|upstream| !upstream.settings().shared);
     if own { declared.and(allowed(ctx, upstream)) } else { ClientCaps::NONE }
 }
 

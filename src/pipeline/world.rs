@@ -10,8 +10,9 @@ use moka::sync::Cache;
 use crate::identity::Authenticator;
 use crate::net::head::HeadRules;
 use crate::policy::{PolicySet, Subject};
+use crate::upstream::{Upstream, Upstreams};
 use crate::vocab::limits::{TOKEN_CACHE_ENTRIES_MAX, VIEW_IDLE_S_MAX};
-use crate::vocab::{Principal, Resource, Revision};
+use crate::vocab::{Denial, Principal, Reason, Resource, Revision};
 
 /// Config and policy as one value. A reload replaces all of it or nothing.
 pub struct World {
@@ -21,6 +22,8 @@ pub struct World {
     pub identity: Arc<Authenticator>,
     /// Routes by exact path.
     pub routes: HashMap<Box<str>, Arc<Route>>,
+    /// Upstreams by name: those that these routes and rules are about.
+    pub upstreams: Arc<Upstreams>,
     /// Protected-resource metadata documents by path (RFC 9728).
     pub metadata: HashMap<Box<str>, Bytes>,
     /// Hosts and origins that may speak to us.
@@ -31,6 +34,16 @@ pub struct World {
     pub subjects: Subjects,
     /// JSON pointers into `arguments` whose values records may hold in clear.
     pub record_arguments: Vec<String>,
+}
+
+impl World {
+    /// The upstream called `name`.
+    ///
+    /// # Errors
+    /// A denial when there is none.
+    pub fn upstream(&self, name: &str) -> Result<&Arc<Upstream>, Denial> {
+        self.upstreams.get(name).ok_or_else(|| Denial::new(Reason::UnknownName))
+    }
 }
 
 /// Remembers which rules are about a principal. A principal is one shared value per verified credential, so its address names it;

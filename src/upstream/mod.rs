@@ -18,7 +18,7 @@ mod wire;
 
 pub use answer::{Answer, Event, QuestionReply};
 pub use endpoint::Upstream;
-pub use registry::{Registry, Unusable};
+pub use registry::{Prepared, Registry, Unusable, Upstreams};
 pub use settings::{Credential, Transport, UpstreamLimits, UpstreamSettings};
 pub use shared::ListHook;
 pub use wire::Facts;

@@ -1,12 +1,12 @@
 //! Every upstream by name. A reload replaces the ones that changed and leaves the rest alone.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use rustls::ClientConfig;
 use tokio::time::{Instant, sleep_until};
 
@@ -25,9 +25,37 @@ pub struct Unusable {
     pub why: &'static str,
 }
 
+/// Upstreams by name, as one set of settings made them.
+pub type Upstreams = BTreeMap<Arc<str>, Arc<Upstream>>;
+
+/// Upstreams that are ready to take over. Nothing was contacted or started for them; dropped, they leave no trace.
+pub struct Prepared<'a> {
+    registry: &'a Registry,
+    upstreams: Arc<Upstreams>,
+    _replacing: MutexGuard<'a, ()>,
+}
+
+impl Prepared<'_> {
+    /// The upstreams. A request that holds them is served by them, whatever replaces them meanwhile.
+    pub fn upstreams(&self) -> Arc<Upstreams> {
+        Arc::clone(&self.upstreams)
+    }
+
+    /// Makes them the upstreams of the registry. Those that changed or are gone serve the requests they have and end.
+    pub fn commit(self) {
+        let Registry { upstreams, shared, .. } = self.registry;
+        let old = upstreams.swap(Arc::clone(&self.upstreams));
+        let kept = |name, upstream| self.upstreams.get(name).is_some_and(|new| Arc::ptr_eq(new, upstream));
+        for (_, upstream) in old.iter().filter(|(name, upstream)| !kept(*name, *upstream)) {
+            let done = wind_down(Arc::clone(upstream), Arc::downgrade(&old));
+            shared.tasks.spawn_on(done, &shared.handle);
+        }
+    }
+}
+
 /// The upstreams of the gateway, and every task and process they need.
 pub struct Registry {
-    upstreams: ArcSwap<BTreeMap<Arc<str>, Arc<Upstream>>>,
+    upstreams: ArcSwap<Upstreams>,
     /// Held while upstreams are replaced.
     replacing: Mutex<()>,
     tls: Arc<ClientConfig>,
@@ -61,15 +89,15 @@ impl Registry {
         registry
     }
 
-    /// Makes `settings` the upstreams. One that did not change keeps its connections, sessions, processes and breaker; one that
-    /// changed or is gone serves the calls it has and ends.
+    /// Makes the upstreams of `settings`. One that did not change is the one of before, with its connections, sessions,
+    /// processes and breaker. Others that prepare wait until this is committed or dropped.
     ///
     /// # Errors
-    /// [`Unusable`]; then nothing changes.
-    pub fn apply(&self, settings: &[UpstreamSettings]) -> Result<(), Unusable> {
-        let _replacing = self.replacing.lock();
+    /// [`Unusable`].
+    pub fn prepare(&self, settings: &[UpstreamSettings]) -> Result<Prepared<'_>, Unusable> {
+        let replacing = self.replacing.lock();
         let old = self.upstreams.load_full();
-        let mut new = BTreeMap::new();
+        let mut new = Upstreams::new();
         for one in settings {
             let kept = old.get(&one.name).filter(|upstream| upstream.settings().same_as(one));
             let upstream = match kept {
@@ -81,13 +109,15 @@ impl Registry {
             };
             new.insert(Arc::clone(&one.name), upstream);
         }
-        let gone = old.iter().filter(|(name, upstream)| new.get(*name).is_none_or(|n| !Arc::ptr_eq(n, upstream)));
-        let gone: Vec<_> = gone.map(|(_, upstream)| Arc::clone(upstream)).collect();
-        self.upstreams.store(Arc::new(new));
-        for upstream in gone {
-            self.shared.tasks.spawn_on(wind_down(upstream), &self.shared.handle);
-        }
-        Ok(())
+        Ok(Prepared { registry: self, upstreams: Arc::new(new), _replacing: replacing })
+    }
+
+    /// [`Self::prepare`] and [`Prepared::commit`].
+    ///
+    /// # Errors
+    /// [`Unusable`]; then nothing changes.
+    pub fn apply(&self, settings: &[UpstreamSettings]) -> Result<(), Unusable> {
+        self.prepare(settings).map(Prepared::commit)
     }
 
     /// The upstream called `name`.
@@ -133,10 +163,10 @@ impl Drop for Registry {
     }
 }
 
-/// Lets the calls of a replaced upstream finish, then ends it.
-async fn wind_down(upstream: Arc<Upstream>) {
-    let limit = Deadline::after(upstream.settings().timeout);
-    while upstream.is_busy() && !limit.remaining().is_zero() {
+/// Lets the calls of a replaced upstream finish, and those that requests of its time are yet to make, then ends it.
+async fn wind_down(upstream: Arc<Upstream>, its_time: Weak<Upstreams>) {
+    let limit = Deadline::after(upstream.settings().timeout.saturating_add(HAND_OVER_TIME));
+    while (its_time.strong_count() > 0 || upstream.is_busy()) && !limit.remaining().is_zero() {
         tokio::time::sleep(WIND_DOWN_LOOK_EVERY).await;
     }
     upstream.retire(Deadline::after(RETIRE_TIME)).await;
@@ -144,4 +174,6 @@ async fn wind_down(upstream: Arc<Upstream>) {
 
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 const WIND_DOWN_LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Time for a request that began before its upstream was replaced to come to its call.
+const HAND_OVER_TIME: Duration = Duration::from_secs(30);
 const RETIRE_TIME: Duration = Duration::from_secs(10);

@@ -2,11 +2,13 @@
 
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::gate::{CONFIG, Gate, POLICY, soon};
-use crate::peer::{Answer, modern};
+use crate::gate::{CONFIG, Gate, POLICY, Run, soon};
+use crate::peer::{Answer, Peer, modern};
+use crate::wire::Req;
 
 const SUCCESS: &str = "portcullis_config_last_reload_success";
 
@@ -15,7 +17,7 @@ async fn reloaded(gate: &Gate, success: &str) {
         if gate.metric(SUCCESS).await == success {
             return;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("{SUCCESS} is not {success}");
 }
@@ -43,6 +45,12 @@ async fn a_broken_set_leaves_the_good_one_in_force() {
         ("portcullis.yaml", config.replace("data_dir: data", "data_dir: elsewhere")),
         ("portcullis.yaml", config.replace("listen: 127.0.0.1:0", "listen: 127.0.0.1:1")),
         ("portcullis.yaml", config.replace("upstreams: [up, old]", "upstreams: [up, lost]")),
+        ("portcullis.yaml", format!("{config}telemetry: {{ log: debug }}\n")),
+        ("portcullis.yaml", format!("{config}telemetry: {{ log_format: text }}\n")),
+        ("portcullis.yaml", config.replace("depth: 64", "depth: 64, header_timeout: 3s")),
+        ("portcullis.yaml", config.replace("depth: 64", "depth: 64, connections: 99")),
+        ("portcullis.yaml", config.replace("depth: 64", "depth: 64, in_flight: 99")),
+        ("portcullis.yaml", config.replace("127.0.0.1:0\" }", "127.0.0.1:0\", allowed_hosts: [ops.example.com] }")),
     ] {
         let good = std::fs::read_to_string(gate.dir.path().join(file)).unwrap();
         gate.reload(file, &broken);
@@ -106,6 +114,93 @@ async fn a_call_ends_under_the_set_it_began_with() {
     let records = gate.records();
     let write = records.iter().find(|r| r["name"] == "up__write" && r["kind"] == "outcome").unwrap();
     assert_eq!((&write["decision"]["policy"], &write["decision"]["effect"]), (&digest, &"allow".into()));
+}
+
+/// A request whose upstream is replaced between its head and its body is served as if it had not been.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_meets_one_configuration() {
+    let gate = Gate::start().await;
+    let other = Peer::start(modern).await;
+    let token = gate.token("alice", &["eng"]);
+    let bytes = gate.call("/mcp", &token, "up__write", "{}").bytes();
+    let (start, rest) = bytes.split_at(bytes.len() - 10);
+    let mut conn = gate.reach.open().await;
+    conn.write(start).await;
+    for _ in 0..500 {
+        if gate.metric("portcullis_in_flight").await == "1" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let config = std::fs::read_to_string(gate.dir.path().join("portcullis.yaml")).unwrap();
+    gate.reload("portcullis.yaml", &config.replace(&gate.up.addr.to_string(), &other.addr.to_string()));
+    for _ in 0..1_000 {
+        assert!(gate.reach.send(&gate.call("/mcp", &token, "up__echo", "{}")).await.text().contains("did"));
+        if other.calls().len() == 1 {
+            break;
+        }
+    }
+    assert_eq!(other.calls().len(), 1);
+    // Longer than a replaced upstream without calls would be kept for.
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    let before = gate.up.calls().len();
+    conn.write(rest).await;
+    let answer = conn.response().await;
+    assert!(answer.text().contains("did"), "{}", answer.whole());
+    assert_eq!((gate.up.calls().len(), other.calls().len()), (before + 1, 1));
+}
+
+/// A listener that cannot have its certificate keeps everything else from being replaced, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_replaced_without_a_certificate() {
+    let gate = Gate::start().await;
+    let token = gate.token("alice", &["eng"]);
+    let call = || gate.call("/mcp", &token, "up__echo", "{}");
+    let (tls, away) = (gate.dir.path().join("data/tls"), gate.dir.path().join("data/away"));
+    std::fs::rename(&tls, &away).unwrap();
+    std::fs::write(&tls, "not a directory").unwrap();
+    let denies = "version: 1\nrules:\n  - { id: none, effect: deny, tools: [\"*\"] }\n";
+    gate.reload("policy.yaml", denies);
+    reloaded(&gate, "0").await;
+    assert!(gate.reach.send(&call()).await.text().contains("did"));
+    std::fs::remove_file(&tls).unwrap();
+    std::fs::rename(&away, &tls).unwrap();
+    gate.reload("policy.yaml", denies);
+    reloaded(&gate, "1").await;
+    assert_eq!(gate.reach.send(&call()).await.code(), -32602);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_public_url_the_bound_address_is_what_clients_see() {
+    let public = "\npublic_url: https://localhost:4444\n";
+    let gate = Gate::with(|files| files.config.push_str(public)).await;
+    let resource = async || {
+        let path = "/.well-known/oauth-protected-resource/mcp";
+        let host = gate.authority();
+        gate.reach.send(&Req::new("GET", path).add("Host", &host)).await.json()["resource"].clone()
+    };
+    assert_eq!(resource().await, "https://localhost:4444/mcp");
+    let config = std::fs::read_to_string(gate.dir.path().join("portcullis.yaml")).unwrap();
+    gate.reload("portcullis.yaml", &config.replace(public, "\n"));
+    for _ in 0..1_000 {
+        if resource().await == gate.url("/mcp") {
+            return;
+        }
+    }
+    panic!("{} is not {}", resource().await, gate.url("/mcp"));
+}
+
+/// As an operator does it: the program is told by a signal, and says whether it worked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hangup_reloads_at_once() {
+    let gate = Gate::program(|_| {}).await;
+    let Run::Process(process) = &gate.run else { panic!("runs in process") };
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(process.pid).unwrap());
+    for (policy, success) in [("rules: [", "0"), (POLICY, "1")] {
+        std::fs::write(gate.dir.path().join("policy.yaml"), policy).unwrap();
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGHUP).unwrap();
+        reloaded(&gate, success).await;
+    }
 }
 
 /// What this build does not do is an error before anything listens.
