@@ -79,6 +79,16 @@ impl Entry {
     }
 }
 
+impl Entry {
+    /// About how many bytes of memory it takes besides the buffer it came in.
+    pub(super) fn bytes(&self) -> usize {
+        let names = self.name.len() + self.full.len() + self.public.len() + self.definition.len();
+        let mirrors = self.mirrors.len() * size_of::<Mirror>();
+        // Each entry is also in an index by name.
+        2 * size_of::<Self>() + names + mirrors + self.published.as_bytes().len()
+    }
+}
+
 fn check_name(name: &str) -> Result<(), Unfit> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
     let fits = !name.is_empty() && name.len() <= NAME_BYTES_MAX && name.bytes().all(plain);

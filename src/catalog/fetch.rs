@@ -8,7 +8,8 @@ use super::Access;
 use super::entry::Entry;
 use super::listing::{Listing, Part};
 use crate::mcp::client_caps::ClientCaps;
-use crate::mcp::{Outgoing, Reply, ResultBody, list};
+use crate::mcp::{Outgoing, Reply, ResultBody, ServerCapabilities, codes, list};
+use crate::policy::permit::Permit;
 use crate::upstream::{Event, Upstream};
 use crate::vocab::limits::{LIST_BYTES_MAX, LIST_FRESH_MS_MAX, LIST_ITEMS_MAX, LIST_PAGES_MAX};
 use crate::vocab::{Deadline, Fault, FaultKind};
@@ -28,16 +29,22 @@ pub(super) async fn whole(
     let mut fresh_for = Duration::from_millis(LIST_FRESH_MS_MAX);
     let mut cursors = HashSet::new();
     let mut cursor = None;
-    let mut bytes = 0_usize;
+    let (mut bytes, mut received) = (0_usize, 0_usize);
+    if !offers(upstream, caps, access, part, deadline).await? {
+        return Ok(Listing::absent());
+    }
     for _ in 0..LIST_PAGES_MAX {
-        let body = page(upstream, caps, access, part, cursor, deadline).await?;
+        let Some((body, came)) = page(upstream, caps, access, part, cursor, deadline).await? else {
+            return Ok(Listing::absent());
+        };
+        received = received.saturating_add(came);
         fresh_for = fresh_for.min(Duration::from_millis(body.ttl_ms.unwrap_or(0)));
         let page = list::items(part.method(), &body).map_err(|_| Fault::upstream(FaultKind::Malformed, "a list is malformed"))?;
         for item in &page {
             bytes = bytes.saturating_add(item.raw.as_bytes().len());
             if entries.len() >= LIST_ITEMS_MAX || bytes > LIST_BYTES_MAX {
                 tracing::warn!(upstream = %upstream.settings().name, list = %part.method(), "a list is too long: the rest is dropped");
-                return Ok(Listing::new(entries, fresh_for));
+                return Ok(Listing::new(entries, fresh_for, received));
             }
             match Entry::read(&upstream.settings().name, part, item) {
                 Ok(entry) => entries.push(Arc::new(entry)),
@@ -49,14 +56,39 @@ pub(super) async fn whole(
         }
         let next = list::next_cursor(&body).map_err(|_| Fault::upstream(FaultKind::Malformed, "a cursor is malformed"))?;
         // The empty string is a cursor like any other; one seen before would go round for ever.
-        match next.filter(|next| cursors.insert(next.clone())) {
+        match next.filter(|next| received <= LIST_BYTES_MAX && cursors.insert(next.clone())) {
             Some(next) => cursor = Some(next),
             None => break,
         }
     }
-    Ok(Listing::new(entries, fresh_for))
+    Ok(Listing::new(entries, fresh_for, received))
 }
 
+/// The right to read one page.
+pub(super) fn permit(upstream: &Upstream, access: &Access) -> Result<Permit, Fault> {
+    let refused = |_| Fault::internal(FaultKind::Unauthorized, "no rule lets this principal read lists here");
+    access.permit(&upstream.settings().name).map_err(refused)
+}
+
+/// Whether the upstream says that it has the list. One that says nothing of what it can do is asked.
+async fn offers(
+    upstream: &Arc<Upstream>,
+    caps: ClientCaps,
+    access: &Access,
+    part: Part,
+    deadline: Deadline,
+) -> Result<bool, Fault> {
+    let permit = permit(upstream, access)?;
+    let said = upstream.ready(&access.principal.key(), caps, &permit, deadline).await?.capabilities;
+    let offered = match part {
+        Part::Tools => said.tools,
+        Part::Prompts => said.prompts,
+        Part::Resources | Part::Templates => said.resources,
+    };
+    Ok(offered || said == ServerCapabilities::default())
+}
+
+/// One page, and how many bytes it came in; `None` when the upstream does not know the method.
 async fn page(
     upstream: &Arc<Upstream>,
     caps: ClientCaps,
@@ -64,16 +96,16 @@ async fn page(
     part: Part,
     cursor: Option<String>,
     deadline: Deadline,
-) -> Result<ResultBody, Fault> {
-    let refused = |_| Fault::internal(FaultKind::Unauthorized, "no rule lets this principal read lists here");
-    let permit = access.permit(&upstream.settings().name).map_err(refused)?;
+) -> Result<Option<(ResultBody, usize)>, Fault> {
+    let permit = permit(upstream, access)?;
     let mut outgoing = Outgoing::new(part.method());
     outgoing.cursor = cursor;
     outgoing.session_capabilities = caps;
     let mut answer = upstream.call(permit, &access.principal.key(), outgoing, deadline).await?;
     while let Some(event) = answer.next().await {
         match event? {
-            Event::Reply(Reply::Result(body)) => return Ok(body),
+            Event::Reply(Reply::Result(body)) => return Ok(Some((body, answer.bytes_in()))),
+            Event::Reply(Reply::Error(error)) if error.code == codes::METHOD_NOT_FOUND => return Ok(None),
             Event::Reply(Reply::Error(error)) => {
                 return Err(Fault::upstream(FaultKind::Failed, format!("a list was answered with error {}", error.code)));
             }

@@ -8,7 +8,7 @@ use super::entry::Entry;
 use crate::mcp::Method;
 use crate::mcp::names;
 use crate::mcp::reply::Listing as Changed;
-use crate::vocab::limits::LIST_KNOWN_S_MAX;
+use crate::vocab::limits::{LIST_KNOWN_S_MAX, LIST_OLD_S_MAX};
 
 /// Which list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,7 +47,7 @@ impl Part {
 }
 
 /// A list as an upstream gave it, in its order.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Listing {
     entries: Vec<Arc<Entry>>,
     by_name: HashMap<Arc<str>, usize>,
@@ -55,12 +55,19 @@ pub struct Listing {
     by_short: HashMap<Box<str>, usize>,
     read_at: Instant,
     fresh_for: Duration,
-    expired: bool,
+    offered: bool,
+    bytes: usize,
 }
 
 impl Listing {
-    /// A list read just now that stays fresh for `fresh_for`. A name that occurs twice is in it once, as first given.
-    pub fn new(entries: Vec<Arc<Entry>>, fresh_for: Duration) -> Self {
+    /// The list of an upstream that has no such list.
+    pub fn absent() -> Self {
+        Self { offered: false, ..Self::new(Vec::new(), Duration::ZERO, 0) }
+    }
+
+    /// A list read just now that stays fresh for `fresh_for`; its entries lie in buffers of `received` bytes. A name that occurs
+    /// twice is in it once, as first given.
+    pub fn new(entries: Vec<Arc<Entry>>, fresh_for: Duration, received: usize) -> Self {
         let mut by_name = HashMap::with_capacity(entries.len());
         let mut by_short = HashMap::new();
         let mut kept: Vec<Arc<Entry>> = Vec::with_capacity(entries.len());
@@ -76,7 +83,18 @@ impl Listing {
             by_name.insert(entry.name.clone(), kept.len());
             kept.push(entry);
         }
-        Self { entries: kept, by_name, by_short, read_at: Instant::now(), fresh_for, expired: false }
+        let bytes = kept.iter().map(|entry| entry.bytes()).fold(received, usize::saturating_add);
+        Self { entries: kept, by_name, by_short, read_at: Instant::now(), fresh_for, offered: true, bytes }
+    }
+
+    /// False where the upstream has no such list, which is not the same as an empty one.
+    pub fn is_offered(&self) -> bool {
+        self.offered
+    }
+
+    /// About how many bytes of memory it takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// The entries in the upstream's order.
@@ -104,17 +122,17 @@ impl Listing {
     }
 
     /// True while the upstream's own hint says that nothing changed.
-    pub fn is_fresh(&self) -> bool {
-        !self.expired && self.age() < self.fresh_for
+    pub(super) fn is_fresh(&self) -> bool {
+        self.age() < self.fresh_for
     }
 
     /// True while it serves calls without being read again.
-    pub(crate) fn is_young(&self) -> bool {
-        !self.expired && self.age() < Duration::from_secs(LIST_KNOWN_S_MAX)
+    pub(super) fn is_young(&self) -> bool {
+        self.age() < Duration::from_secs(LIST_KNOWN_S_MAX)
     }
 
-    /// The same list, known to be out of date.
-    pub(super) fn expired(&self) -> Self {
-        Self { expired: true, ..self.clone() }
+    /// True once it must be read again before it serves calls.
+    pub(super) fn is_old(&self) -> bool {
+        self.age() >= Duration::from_secs(LIST_OLD_S_MAX)
     }
 }

@@ -12,6 +12,7 @@ mod view;
 use std::sync::Arc;
 use std::time::Duration;
 
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio_util::task::TaskTracker;
 
@@ -23,15 +24,18 @@ use crate::mcp::client_caps::ClientCaps;
 use crate::policy::{PolicySet, permit::Permit};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::Upstream;
-use crate::vocab::limits::{VIEW_IDLE_S_MAX, VIEWS_MAX};
+use crate::vocab::limits::{CATALOG_BYTES_MAX, VIEW_IDLE_S_MAX, VIEWS_MAX};
 use crate::vocab::{Denial, Principal, PrincipalKey};
 
 /// All views. Live state: it outlives reloads of config and policy.
 pub struct Catalog {
-    views: Cache<ViewKey, Arc<View>>,
+    views: Arc<Views>,
     metrics: Arc<Metrics>,
     tasks: TaskTracker,
 }
+
+/// The views least lately used go first when their lists take too much memory.
+type Views = Cache<ViewKey, Arc<View>>;
 
 /// A shared upstream has one view for everybody. Upstreams with sessions may offer a client more that can be asked more.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -64,8 +68,13 @@ impl Access {
 impl Catalog {
     /// An empty catalog. Background reads run on `tasks`.
     pub fn new(metrics: Arc<Metrics>, tasks: TaskTracker) -> Self {
-        let views = Cache::builder().max_capacity(VIEWS_MAX).time_to_idle(Duration::from_secs(VIEW_IDLE_S_MAX)).build();
-        Self { views, metrics, tasks }
+        let views = Cache::builder()
+            .max_capacity(CATALOG_BYTES_MAX)
+            .weigher(|_, view: &Arc<View>| weight(view.bytes()))
+            .eviction_policy(EvictionPolicy::lru())
+            .time_to_idle(Duration::from_secs(VIEW_IDLE_S_MAX))
+            .build();
+        Self { views: Arc::new(views), metrics, tasks }
     }
 
     /// The view of `who` at `upstream`, which was told `caps` of the client if it has sessions.
@@ -75,18 +84,52 @@ impl Catalog {
         if let Some(view) = self.views.get(&key).filter(|view| view.is_of(upstream)) {
             return view;
         }
-        let view = Arc::new(View::new(upstream.clone(), caps, self.metrics.clone(), self.tasks.clone()));
+        let grown = grown(&self.views, key.clone());
+        let view = Arc::new(View::new(upstream.clone(), caps, self.metrics.clone(), self.tasks.clone(), grown));
         self.views.insert(key, view.clone());
         view
     }
 
     /// An upstream said that a list changed: the next reader reads it again.
     pub fn changed(&self, upstream: &str, who: Option<&PrincipalKey>, part: Part) {
-        for (key, view) in &self.views {
+        for (key, view) in &*self.views {
             let same_party = who.is_none() || key.who.is_none() || key.who.as_ref().map(|(who, _)| who) == who;
             if &*key.upstream == upstream && same_party {
                 view.expire(part);
             }
         }
+    }
+}
+
+/// What a view with lists of so many bytes counts. None counts less than its share, which bounds the number of views.
+fn weight(bytes: usize) -> u32 {
+    let least = u32::try_from(CATALOG_BYTES_MAX / VIEWS_MAX).unwrap_or(u32::MAX);
+    u32::try_from(bytes).unwrap_or(u32::MAX).max(least)
+}
+
+/// Weighs the view of `key` again, unless it was dropped meanwhile. Holds on to nothing.
+fn grown(views: &Arc<Views>, key: ViewKey) -> view::Grown {
+    let views = Arc::downgrade(views);
+    Box::new(move |view| {
+        let Some(views) = views.upgrade() else { return };
+        if views.get(&key).is_some_and(|kept| Arc::ptr_eq(&kept, view)) {
+            views.insert(key.clone(), view.clone());
+            // Reading a list is rare, and the bound is to hold now rather than when the cache finds time.
+            views.run_pending_tasks();
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn views_are_bounded_in_number_and_in_bytes() {
+        assert!(u64::from(weight(0)) * VIEWS_MAX <= CATALOG_BYTES_MAX);
+        assert!(u64::from(weight(0)) * (VIEWS_MAX + VIEWS_MAX / 10) > CATALOG_BYTES_MAX);
+        let most = usize::try_from(CATALOG_BYTES_MAX).unwrap_or(usize::MAX);
+        assert_eq!(weight(most), u32::try_from(CATALOG_BYTES_MAX).unwrap_or(0));
+        assert_eq!(weight(usize::MAX), u32::MAX);
     }
 }

@@ -1,6 +1,7 @@
 //! One principal's view of one upstream: its lists, read once at a time, last known when the upstream is slow.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -14,7 +15,7 @@ use super::{Access, fetch};
 use crate::mcp::client_caps::ClientCaps;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::Upstream;
-use crate::vocab::limits::{LIST_FIRST_MS_MAX, LIST_READ_MS_MAX};
+use crate::vocab::limits::{LIST_FIRST_MS_MAX, LIST_READ_MS_MAX, LIST_REREADS_MAX};
 use crate::vocab::{Deadline, Fault, FaultKind};
 
 /// How recent a list must be.
@@ -22,7 +23,8 @@ use crate::vocab::{Deadline, Fault, FaultKind};
 pub enum Freshness {
     /// Read again unless the upstream itself said how long it holds: for a client that asks for the list.
     Now,
-    /// A known list will do while it is young; an older one is used and read again behind the caller's back.
+    /// A known list will do while it is young; an older one is used and read again behind the caller's back. One that the
+    /// upstream called out of date, or that is too old, is read again first.
     Known,
 }
 
@@ -35,12 +37,36 @@ pub struct Seen {
     pub stale: bool,
 }
 
+/// Called when a view takes another amount of memory than before.
+pub(super) type Grown = Box<dyn Fn(&Arc<View>) + Send + Sync>;
+
 type Read = Shared<BoxFuture<'static, Result<Arc<Listing>, Fault>>>;
 
 #[derive(Default)]
 struct Slot {
-    current: ArcSwapOption<Listing>,
+    current: ArcSwapOption<Kept>,
+    /// Counts the upstream's own words that the list changed.
+    generation: AtomicU64,
     reading: Mutex<Option<Read>>,
+}
+
+/// A list, and the generation in which it was begun to be read: in a later one it is out of date.
+struct Kept {
+    listing: Arc<Listing>,
+    generation: u64,
+}
+
+impl Slot {
+    /// The last known list, and whether the upstream has not called it out of date since.
+    fn current(&self) -> Option<(Arc<Listing>, bool)> {
+        let kept = self.current.load();
+        let kept = kept.as_ref()?;
+        Some((kept.listing.clone(), kept.generation == self.generation.load(Ordering::Acquire)))
+    }
+
+    fn bytes(&self) -> usize {
+        self.current.load().as_ref().map_or(0, |kept| kept.listing.bytes())
+    }
 }
 
 /// See the module.
@@ -49,6 +75,7 @@ pub struct View {
     caps: ClientCaps,
     metrics: Arc<Metrics>,
     tasks: TaskTracker,
+    grown: Grown,
     tools: Slot,
     prompts: Slot,
     resources: Slot,
@@ -56,9 +83,15 @@ pub struct View {
 }
 
 impl View {
-    pub(super) fn new(upstream: Arc<Upstream>, caps: ClientCaps, metrics: Arc<Metrics>, tasks: TaskTracker) -> Self {
+    pub(super) fn new(
+        upstream: Arc<Upstream>,
+        caps: ClientCaps,
+        metrics: Arc<Metrics>,
+        tasks: TaskTracker,
+        grown: Grown,
+    ) -> Self {
         let (tools, prompts, resources, templates) = Default::default();
-        Self { upstream, caps, metrics, tasks, tools, prompts, resources, templates }
+        Self { upstream, caps, metrics, tasks, grown, tools, prompts, resources, templates }
     }
 
     /// The upstream this is a view of.
@@ -73,13 +106,24 @@ impl View {
 
     /// What is known of `part`, without asking anybody.
     pub fn known(&self, part: Part) -> Option<Arc<Listing>> {
-        self.slot(part).current.load_full()
+        self.slot(part).current().map(|(listing, _)| listing)
+    }
+
+    /// What is known of `part`, if it was read lately and the upstream did not say since that it changed.
+    pub fn young(&self, part: Part) -> Option<Arc<Listing>> {
+        self.slot(part).current().filter(|(listing, valid)| *valid && listing.is_young()).map(|(listing, _)| listing)
+    }
+
+    /// About how many bytes of memory its lists take.
+    pub(super) fn bytes(&self) -> usize {
+        [&self.tools, &self.prompts, &self.resources, &self.templates].iter().map(|slot| slot.bytes()).sum()
     }
 
     /// The list `part`, as recent as asked.
     ///
     /// # Errors
-    /// The upstream's fault when nothing is known of the list.
+    /// The upstream's fault when nothing is known of the list; [`FaultKind::Unauthorized`] when it would have to be read and
+    /// `access` does not reach so far.
     pub async fn list(
         self: &Arc<Self>,
         part: Part,
@@ -87,19 +131,22 @@ impl View {
         wanted: Freshness,
         deadline: Deadline,
     ) -> Result<Seen, Fault> {
-        let known = self.known(part);
-        if let Some(listing) = known.as_ref().filter(|listing| listing.is_fresh() || wanted == Freshness::Known) {
+        let known = self.slot(part).current();
+        let serves = |listing: &Listing| listing.is_fresh() || (wanted == Freshness::Known && !listing.is_old());
+        if let Some((listing, _)) = known.as_ref().filter(|(listing, valid)| *valid && serves(listing)) {
             if !listing.is_young() {
-                drop(self.read(part, access));
+                // Without the right to read, what is known is all there is.
+                let _ = self.read(part, access);
             }
             return Ok(Seen { listing: listing.clone(), stale: false });
         }
+        let read = self.read(part, access)?;
         let patience = if known.is_some() { LIST_READ_MS_MAX } else { LIST_FIRST_MS_MAX };
         let until = deadline.capped(Duration::from_millis(patience));
-        let read = tokio::time::timeout_at(until.instant().into(), self.read(part, access)).await;
+        let read = tokio::time::timeout_at(until.instant().into(), read).await;
         let read = read.unwrap_or_else(|_| Err(Fault::upstream(FaultKind::Timeout, "a list did not come in time")));
         self.metrics.set_list_stale(&self.upstream.settings().name, read.is_err());
-        match (read, known) {
+        match (read, self.known(part)) {
             (Ok(listing), _) => Ok(Seen { listing, stale: false }),
             (Err(fault), Some(listing)) => {
                 tracing::warn!(upstream = %self.upstream.settings().name, list = %part.method(), error = %fault.detail, "the last known list is served");
@@ -109,31 +156,44 @@ impl View {
         }
     }
 
-    /// Makes the next reader read `part` again.
+    /// Makes the next reader read `part` again, and whoever reads it now once more.
     pub(super) fn expire(&self, part: Part) {
-        let slot = self.slot(part);
-        if let Some(listing) = slot.current.load_full() {
-            slot.current.store(Some(Arc::new(listing.expired())));
-        }
+        self.slot(part).generation.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Joins the read under way, or starts one. It goes on when nobody waits any more.
-    fn read(self: &Arc<Self>, part: Part, access: &Access) -> Read {
+    ///
+    /// # Errors
+    /// [`FaultKind::Unauthorized`]: whoever may not read causes no traffic, and does not learn how long it takes others.
+    fn read(self: &Arc<Self>, part: Part, access: &Access) -> Result<Read, Fault> {
+        drop(fetch::permit(&self.upstream, access)?);
         let mut reading = self.slot(part).reading.lock();
         if let Some(read) = reading.as_ref().filter(|read| read.peek().is_none()) {
-            return read.clone();
+            return Ok(read.clone());
         }
         let (view, access) = (self.clone(), access.clone());
-        let task = self.tasks.spawn(async move {
-            let deadline = Deadline::after(Duration::from_millis(LIST_FIRST_MS_MAX));
-            let listing = Arc::new(fetch::whole(&view.upstream, view.caps, &access, part, deadline).await?);
-            view.slot(part).current.store(Some(listing.clone()));
-            Ok(listing)
-        });
+        let task = self.tasks.spawn(async move { view.reread(part, &access).await });
         let read = task.map(|done| done.unwrap_or_else(|_| Err(Fault::internal(FaultKind::Internal, "a list reader stopped"))));
         let read = read.boxed().shared();
         *reading = Some(read.clone());
-        read
+        Ok(read)
+    }
+
+    /// Reads `part`, and again if it changed meanwhile: whoever joined after the change waits for what came after it.
+    async fn reread(self: &Arc<Self>, part: Part, access: &Access) -> Result<Arc<Listing>, Fault> {
+        let slot = self.slot(part);
+        let deadline = Deadline::after(Duration::from_millis(LIST_FIRST_MS_MAX));
+        let mut rereads = 0;
+        loop {
+            let generation = slot.generation.load(Ordering::Acquire);
+            let listing = Arc::new(fetch::whole(&self.upstream, self.caps, access, part, deadline).await?);
+            slot.current.store(Some(Arc::new(Kept { listing: listing.clone(), generation })));
+            (self.grown)(self);
+            if rereads == LIST_REREADS_MAX || generation == slot.generation.load(Ordering::Acquire) {
+                return Ok(listing);
+            }
+            rereads += 1;
+        }
     }
 
     fn slot(&self, part: Part) -> &Slot {

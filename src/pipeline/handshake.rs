@@ -83,6 +83,10 @@ async fn set_level(ctx: &Ctx, operation: &Operation) -> Result<(), Refusal> {
         let (Ok(access), Ok(principal)) = (ctx.access(), ctx.principal()) else { return };
         let caps = question::told(ctx, upstream);
         let (Ok(upstream), Ok(permit)) = (ctx.world.upstream(upstream), access.permit(upstream)) else { return };
+        // A session that everybody shares logs for everybody: nobody sets its level.
+        if upstream.settings().shared {
+            return;
+        }
         let who = principal.key();
         let facts = upstream.ready(&who, caps, &permit, ctx.deadline).await;
         if !facts.is_ok_and(|facts| facts.capabilities.logging && facts.revision <= Revision::NEWEST_WITH_SESSIONS) {

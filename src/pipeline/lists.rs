@@ -13,7 +13,7 @@ use crate::catalog::{Entry, Freshness, Listing, Part};
 use crate::mcp::dialect::Operation;
 use crate::mcp::error::ProtocolError;
 use crate::mcp::{Reply, list};
-use crate::policy::{self, Kind as AskedKind};
+use crate::policy::{Kind as AskedKind, Subject, visible_for, visible_template_for};
 use crate::seal::{Binding, Purpose};
 use crate::vocab::Fault;
 use crate::vocab::limits::{CURSOR_S_MAX, LIST_PAGE_ITEMS_MAX};
@@ -43,50 +43,54 @@ async fn merged(ctx: &Ctx, part: Part) -> Result<Vec<Arc<Entry>>, Refusal> {
     let route = ctx.route()?.clone();
     let listings = join_all(route.upstreams.iter().map(|upstream| one(ctx, upstream, part))).await;
     let mut shown = Vec::new();
-    let (mut answered, mut fault) = (0_usize, None);
+    let (mut answered, mut fault) = (false, None);
+    let subject = ctx.world.subjects.of(&ctx.world.policy, ctx.principal()?);
     for listing in listings {
         match listing? {
-            Ok(Some(listing)) => {
-                answered += 1;
-                shown.extend(listing.entries().iter().filter(|entry| visible(ctx, part, entry)).cloned());
+            Some(Ok(listing)) => {
+                answered |= listing.is_offered();
+                shown.extend(listing.entries().iter().filter(|entry| visible(ctx, &subject, part, entry)).cloned());
             }
-            Ok(None) => answered += 1,
-            Err(failed) => {
+            None => {}
+            Some(Err(failed)) => {
                 tracing::warn!(record = %ctx.id, list = %part.method(), detail = %failed.detail, "an upstream is missing from a list");
                 fault = Some(failed);
             }
         }
     }
     match fault {
-        Some(fault) if answered == 0 => Err(fault.into()),
+        // Whoever has nothing to show does not stand in for the one that could not be asked.
+        Some(fault) if !answered => Err(fault.into()),
         _ => Ok(shown),
     }
 }
 
-/// The list of one upstream; `None` where policy leaves nothing to see or the upstream has no such list.
-async fn one(ctx: &Ctx, upstream: &str, part: Part) -> Result<Result<Option<Arc<Listing>>, Fault>, Refusal> {
+/// The list of one upstream; `None` where policy leaves nothing to see.
+async fn one(ctx: &Ctx, upstream: &str, part: Part) -> Result<Option<Result<Arc<Listing>, Fault>>, Refusal> {
     let access = ctx.access()?;
     if access.permit(upstream).is_err() {
-        return Ok(Ok(None));
+        return Ok(None);
     }
     let view = ctx.gateway.catalog.view(ctx.world.upstream(upstream)?, &ctx.principal()?.key(), question::told(ctx, upstream));
-    Ok(view.list(part, &access, Freshness::Now, ctx.deadline).await.map(|seen| Some(seen.listing)))
+    Ok(Some(view.list(part, &access, Freshness::Now, ctx.deadline).await.map(|seen| seen.listing)))
 }
 
 /// The same question a call asks, without arguments.
-fn visible(ctx: &Ctx, part: Part, entry: &Entry) -> bool {
+fn visible(ctx: &Ctx, subject: &Subject, part: Part, entry: &Entry) -> bool {
+    let Ok(principal) = ctx.principal() else { return false };
+    let policy = &ctx.world.policy;
     let kind = match part {
         Part::Tools => {
-            let class = ctx.world.policy.class_of(&entry.full, entry.hints);
+            let class = policy.class_of(&entry.full, entry.hints);
             AskedKind::Tool { name: &entry.full, class, arguments: None }
         }
         Part::Prompts => AskedKind::Prompt { name: &entry.full, arguments: None },
         Part::Resources => AskedKind::Resource { uri: &entry.full },
         Part::Templates => {
-            return ctx.principal().is_ok_and(|who| policy::visible_template(&ctx.world.policy, who, &entry.full));
+            return visible_template_for(policy, subject, principal, &entry.full);
         }
     };
-    ctx.principal().is_ok_and(|principal| policy::visible(&ctx.world.policy, principal, &kind))
+    visible_for(policy, subject, principal, &kind)
 }
 
 fn open_cursor(ctx: &Ctx, part: Part, cursor: &str) -> Result<usize, Refusal> {

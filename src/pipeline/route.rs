@@ -115,7 +115,7 @@ async fn find(
         None => listing.named(own).cloned(),
     };
     // Nearly every call ends here: the list is known and the name is on it.
-    if let Some(entry) = view.known(part).filter(|listing| listing.is_young()).and_then(|listing| pick(&listing)) {
+    if let Some(entry) = view.young(part).and_then(|listing| pick(&listing)) {
         return Ok((Some(entry), None));
     }
     let access = ctx.access()?;

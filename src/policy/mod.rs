@@ -41,7 +41,7 @@ pub use path::hostile_uri;
 pub use permit::{Evidence, Lease, MissingEvidence, Permit, Receipt};
 pub use schema::schema;
 pub use set::{Capabilities, Hints, PolicySet, Subject};
-pub use visible::{visible, visible_template};
+pub use visible::{visible, visible_for, visible_template, visible_template_for};
 
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use super::decide::About;
 use super::decision::Effect;
 use super::literal::Literal;
 use super::rule::{Arguments, Rule};
-use super::set::PolicySet;
+use super::set::{PolicySet, Subject};
 use super::tri::Tri;
 use crate::vocab::{Class, Principal};
 
@@ -24,6 +24,23 @@ pub fn visible_template(set: &PolicySet, who: &Principal, template: &str) -> boo
         return visible(set, who, &Kind::Resource { uri: template });
     }
     family_visible(set, &|_, rule| rule.is_about(who), Family::Resource, literal)
+}
+
+/// As [`visible`], with the principal's rules worked out before by [`PolicySet::subject`]; a subject of another set is ignored.
+pub fn visible_for(set: &PolicySet, subject: &Subject, who: &Principal, kind: &Kind<'_>) -> bool {
+    if !subject.is_of(set) {
+        return visible(set, who, kind);
+    }
+    !kind.is_hostile() && visible_to(set, &|at, _| subject.has(at), kind)
+}
+
+/// As [`visible_template`], in the way of [`visible_for`].
+pub fn visible_template_for(set: &PolicySet, subject: &Subject, who: &Principal, template: &str) -> bool {
+    let literal = template.split('{').next().unwrap_or_default();
+    if !subject.is_of(set) || literal.len() == template.len() {
+        return visible_template(set, who, template);
+    }
+    family_visible(set, &|at, _| subject.has(at), Family::Resource, literal)
 }
 
 pub(super) fn visible_to(set: &PolicySet, about: About<'_>, kind: &Kind<'_>) -> bool {

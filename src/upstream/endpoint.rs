@@ -11,7 +11,7 @@ use super::shared::Shared;
 use super::stdio::Stdio;
 use super::wire::Facts;
 use crate::mcp::client_caps::ClientCaps;
-use crate::mcp::{Method, Outgoing};
+use crate::mcp::{Method, Outgoing, Reference};
 use crate::policy::permit::Permit;
 use crate::vocab::{Deadline, Fault, FaultKind, PrincipalKey};
 
@@ -113,10 +113,20 @@ impl Upstream {
 /// A permit for one thing does not buy another.
 fn covers(permit: &Permit, out: &Outgoing) -> bool {
     let own = permit.name().strip_prefix(permit.upstream()).and_then(|rest| rest.strip_prefix("__"));
+    let is_own = |named: Option<&str>| named.is_some() && named == own;
     match out.method {
-        Method::ToolsCall => permit.is_for_tool() && out.name.is_some() && out.name.as_deref() == own,
-        Method::PromptsGet => permit.is_for_prompt() && out.name.is_some() && out.name.as_deref() == own,
-        Method::ResourcesRead => permit.is_for_resource() && out.uri.is_some() && out.uri.as_deref() == own,
+        Method::ToolsCall => permit.is_for_tool() && is_own(out.name.as_deref()),
+        Method::PromptsGet => permit.is_for_prompt() && is_own(out.name.as_deref()),
+        Method::ResourcesRead | Method::ResourcesSubscribe | Method::ResourcesUnsubscribe => {
+            permit.is_for_resource() && is_own(out.uri.as_deref())
+        }
+        Method::Complete => match &out.reference {
+            Some(Reference::Prompt(name)) => permit.is_for_prompt() && is_own(Some(name)),
+            Some(Reference::Resource(uri)) => permit.is_for_resource() && is_own(Some(uri)),
+            None => false,
+        },
+        // It holds for the whole session, not for one name.
+        Method::SetLevel => permit.is_for_lists(),
         method => permit.is_for_lists() || !method.is_list(),
     }
 }

@@ -92,12 +92,18 @@ pub const UPSTREAM_IDLE_CONNECTIONS_MAX: usize = 256;
 pub const UPSTREAM_CONNECTIONS_MAX: usize = 1_024;
 /// Views (principal at an upstream) kept.
 pub const VIEWS_MAX: u64 = 20_000;
+/// Bytes of all lists that are kept, of all views together.
+pub const CATALOG_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// Time after which an unused view is forgotten.
 pub const VIEW_IDLE_S_MAX: u64 = 30 * 60;
 /// Longest time an upstream's own freshness hint is believed.
 pub const LIST_FRESH_MS_MAX: u64 = 300_000;
 /// Age up to which a known list serves calls without being read again.
 pub const LIST_KNOWN_S_MAX: u64 = 60;
+/// Age up to which a known list serves calls while it is read again behind them; an older one decides nothing any more.
+pub const LIST_OLD_S_MAX: u64 = 600;
+/// How often a list is read again at once because it changed while it was read.
+pub const LIST_REREADS_MAX: usize = 2;
 /// Time to wait for a list of which nothing is known yet (a process may have to start).
 pub const LIST_FIRST_MS_MAX: u64 = 10_000;
 /// Time to wait for a list before the last known one is served.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::gate::Gate;
-use crate::peer::{modern_with, tools};
+use crate::peer::{Answer, Seen, legacy, modern, modern_with, tools};
 use crate::wire::Resp;
 
 fn names(list: &Resp, kind: &str, key: &str) -> Vec<String> {
@@ -219,4 +219,72 @@ async fn resources_and_prompts_agree_too() {
         assert_eq!((answer.status, answer.code()), (200, -32602), "{name}: {}", answer.whole());
         assert_eq!(gate.up.calls().len() + gate.old.calls().len(), calls, "{name}");
     }
+}
+
+fn no_such_method(seen: &Seen, status: u16) -> Answer {
+    let error = json!({"jsonrpc": "2.0", "id": seen.json()["id"], "error": {"code": -32601, "message": "Method not found"}});
+    Answer::Json(status, "", error.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_an_upstream_does_not_have_is_empty_and_hides_no_fault() {
+    let gate = Gate::start().await;
+    let prompts = async |sub: &str| {
+        let token = gate.token(sub, &["eng"]);
+        gate.reach.send(&gate.modern("/mcp", &token, "prompts/list", "")).await
+    };
+    let lacking = |seen: &Seen| if seen.rpc() == "prompts/list" { no_such_method(seen, 404) } else { modern(seen) };
+    gate.up.behave(lacking);
+    assert_eq!(names(&prompts("a").await, "prompts", "name"), ["old__greet"]);
+    gate.old.behave(|seen| if seen.rpc() == "prompts/list" { no_such_method(seen, 200) } else { legacy(seen) });
+    assert_eq!(names(&prompts("b").await, "prompts", "name"), [""; 0]);
+    assert_eq!(names(&prompts("b").await, "prompts", "name"), [""; 0]);
+    for upstream in ["up", "old"] {
+        let stale = gate.metric(&format!("portcullis_list_stale{{upstream=\"{upstream}\"}}")).await;
+        assert_eq!(stale, "0", "{upstream}: it is no fault");
+    }
+    // The only one that could have prompts fails.
+    gate.old.behave(|seen| if seen.rpc() == "prompts/list" { Answer::Json(500, "", String::new()) } else { legacy(seen) });
+    let failed = prompts("c").await;
+    assert!(failed.json()["error"].is_object(), "{}", failed.whole());
+    // A list that is there is shown although the other is missing.
+    gate.up.behave(modern);
+    assert_eq!(names(&prompts("d").await, "prompts", "name"), ["up__greet"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upstream_that_says_it_has_no_prompts_is_not_asked_for_them() {
+    let gate = Gate::start().await;
+    gate.old.behave(|seen| {
+        if seen.rpc() != "initialize" {
+            return legacy(seen);
+        }
+        let result = json!({"protocolVersion": "2025-11-25", "serverInfo": {"name": "old", "version": "1"}, "capabilities": {"tools": {}}});
+        let body = json!({"jsonrpc": "2.0", "id": seen.json()["id"], "result": result});
+        Answer::Json(200, "mcp-session-id: upstream-session-canary\r\n", body.to_string())
+    });
+    let token = gate.token("alice", &["eng"]);
+    let list = gate.reach.send(&gate.modern("/mcp", &token, "prompts/list", "")).await;
+    assert_eq!(names(&list, "prompts", "name"), ["up__greet"]);
+    assert!(gate.old.seen().iter().all(|seen| seen.rpc() != "prompts/list"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_that_changes_while_it_is_read_is_read_again() {
+    let gate = Gate::start().await;
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    gate.up.behave(move |seen| {
+        let tool = |name: &str| json!([{"name": name, "inputSchema": {"type": "object"}}]);
+        if seen.rpc() != "tools/list" || asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) > 0 {
+            return modern_with(seen, &tool("nnnafter"));
+        }
+        let Answer::Json(_, _, before) = modern_with(seen, &tool("nnnbefore")) else { unreachable!() };
+        let changed = r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#;
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+        Answer::Raw(format!("{head}data: {changed}\n\ndata: {before}\n\n").into_bytes())
+    });
+    let token = gate.token("alice", &["eng"]);
+    assert!(gate.reach.send(&gate.call("/bare", &token, "nnnafter", "{}")).await.text().contains("did"));
+    let list = gate.reach.send(&gate.modern("/bare", &token, "tools/list", "")).await;
+    assert_eq!(names(&list, "tools", "name"), ["nnnafter"]);
 }

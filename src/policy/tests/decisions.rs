@@ -184,6 +184,7 @@ fn resources_prompts_and_lists() {
         ("files__file:///srv/public/{name}", false),
     ] {
         assert_eq!(visible_template(&set, &nobody, template), expect, "{template}");
+        assert_eq!(visible_template_for(&set, &set.subject(&nobody), &nobody, template), expect, "{template}");
     }
 }
 
