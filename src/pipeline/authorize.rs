@@ -85,7 +85,7 @@ pub(super) async fn discharge(ctx: &mut Ctx, decision: Decision, target: &Target
     }
     if target.class > Class::Read {
         let deadline = ctx.deadline.capped(Duration::from_millis(AUDIT_INTENT_MS_MAX));
-        evidence.receipt = Some(ctx.gateway.audit.intent_for(&ctx.audit, deadline).await?);
+        evidence.receipt = Some(Box::pin(ctx.gateway.audit.intent_for(&ctx.audit, deadline)).await?);
     }
     let missing = |_| Fault::internal(FaultKind::Internal, "an obligation was not met");
     Ok(decision.permit(evidence).map_err(missing)?)

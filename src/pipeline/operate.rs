@@ -155,7 +155,9 @@ async fn legacy_line(mut ctx: Ctx, asking: Asking, in_flight: InFlight) -> Respo
 
 /// A call that `notifications/cancelled` can end. A cancelled request gets no answer, so its stream just ends.
 async fn cancellable(mut ctx: Ctx, operation: Box<Operation>, in_flight: InFlight) -> Response<ReplyBody> {
-    let Some(session) = ctx.asked.session else { return operate(ctx, operation, &McpHeaders::default(), in_flight).await };
+    let Some(session) = ctx.asked.session else {
+        return Box::pin(operate(ctx, operation, &McpHeaders::default(), in_flight)).await;
+    };
     let Some(registered) = ctx.gateway.cancels.register(session, &operation.id) else {
         let taken = ProtocolError::invalid_request("another request of this session has this id").with_id(Some(&operation.id));
         return rescue(&ctx, taken.into()).respond(&ctx);
@@ -166,7 +168,8 @@ async fn cancellable(mut ctx: Ctx, operation: Box<Operation>, in_flight: InFligh
     ctx.cancel = Some(registered);
     let headers = McpHeaders::default();
     tokio::select! {
-        response = operate(ctx, operation, &headers, in_flight) => response,
+        // Boxed, so that what wraps it stays small enough to be moved about.
+        response = Box::pin(operate(ctx, operation, &headers, in_flight)) => response,
         () = cancelled.cancelled() => {
             let ctx = Ctx::after(gateway, audit);
             ctx.ended(Status::Cancelled, Reason::Cancelled);
