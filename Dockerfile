@@ -8,7 +8,7 @@ WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY src ./src
 # Without the demo: the image holds the gateway and nothing that serves as an example.
-RUN cargo build --locked --profile dist --no-default-features --features mimalloc --bin portcullis
+RUN cargo build --locked --profile dist --no-default-features --bin portcullis
 
 FROM debian:bookworm-slim
 ARG VERSION=0.1.0

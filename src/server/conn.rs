@@ -71,9 +71,9 @@ where
     let service = make(Peer { addr, local, tls });
     let service = counted(service, meter.clone(), multiplexed);
     if multiplexed {
-        drive(h2(door).serve_connection(TokioIo::new(wire), service), door, &meter, true).await;
+        drive(Box::pin(h2(door).serve_connection(TokioIo::new(wire), service)), door, &meter, true).await;
     } else {
-        drive(h1().serve_connection(TokioIo::new(wire), service), door, &meter, false).await;
+        drive(Box::pin(h1().serve_connection(TokioIo::new(wire), service)), door, &meter, false).await;
     }
 }
 
@@ -128,10 +128,10 @@ fn h2(door: &Door) -> http2::Builder<Tasks> {
     builder
 }
 
-/// Polls the connection, and ends it when the meter, the drain or the cut says so.
-async fn drive<C: Closing>(conn: C, door: &Door, meter: &Meter, multiplexed: bool) {
+/// Polls the connection, and ends it when the meter, the drain or the cut says so. The connection is boxed so that one of
+/// HTTP/1.1 does not take the room of one of HTTP/2.
+async fn drive<C: Closing>(mut conn: Pin<Box<C>>, door: &Door, meter: &Meter, multiplexed: bool) {
     let limits = Deadlines::new(&door.settings, multiplexed);
-    let mut conn = pin!(conn);
     let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
     let mut stop = pin!(door.stop.wait());
     let mut cut = pin!(door.cut.wait());
