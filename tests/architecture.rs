@@ -45,7 +45,6 @@ const FLOORS: &[(&str, &str)] = &[
     ("h2", "0.4.16"),
     ("jsonwebtoken", "10.3.0"),
     ("rmcp", "3.9.0"),
-    ("tower-http", "0.7.1"),
 ];
 const BANNED: &[&str] = &["openssl", "openssl-sys", "rsa", "serde_yaml", "serde_yml", "yaml-rust"];
 
