@@ -41,8 +41,6 @@ pub struct Outgoing {
     pub wants_progress: bool,
     /// Our own `traceparent` for this call.
     pub traceparent: Option<String>,
-    /// `_meta` members no specification reserves.
-    pub meta_extra: Vec<(String, RawJson)>,
     /// Mirrored parameters, header name (`mcp-param-…`, lower case) and encoded value, from the upstream's own schema.
     pub mirrored: Vec<(http::HeaderName, http::HeaderValue)>,
 }
@@ -67,7 +65,6 @@ impl Outgoing {
             log_level: None,
             wants_progress: false,
             traceparent: None,
-            meta_extra: Vec::new(),
             mirrored: Vec::new(),
         }
     }

@@ -160,6 +160,8 @@ async fn each_entry_of_a_batch_is_a_request() {
     let body =
         format!("[{},{},{note},{},{unknown},{}]", call(101, "up__echo"), call(102, "up__hidden"), call(103, "old__write"), PING);
     let batch = |body: &str| gate.post("/mcp", &token).add("Mcp-Session-Id", &session).body(body);
+    let requests = || gate.records().iter().filter(|r| r["kind"] != "intent").count();
+    let before = requests();
     let answer = gate.reach.send(&batch(&body)).await;
     assert_eq!(answer.status, 200, "{}", answer.whole());
     let answers = answer.json();
@@ -179,6 +181,7 @@ async fn each_entry_of_a_batch_is_a_request() {
     })
     .await;
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    assert_eq!(requests(), before + 6, "one record for each entry, none for the array around them");
     let records = gate.records();
     let outcome = |id: &str| {
         let found: Vec<&Value> = records.iter().filter(|r| r["rpc_id"] == id && r["kind"] != "intent").collect();

@@ -40,7 +40,7 @@ pub fn lower_request(revision: Revision, request: &Outgoing, id: u64) -> Lowered
             }
             Context::Session => {
                 own_params(params, request);
-                if request.wants_progress || request.traceparent.is_some() || !request.meta_extra.is_empty() {
+                if request.wants_progress || request.traceparent.is_some() {
                     params.object("_meta", |meta| shared_meta(meta, request, id));
                 }
             }
@@ -154,10 +154,6 @@ fn shared_meta(meta: &mut Object<'_>, request: &Outgoing, id: u64) {
         meta.number("progressToken", id);
     }
     meta.some_text("traceparent", request.traceparent.as_deref());
-    // What the gateway writes itself can never be doubled by a client's member.
-    for (key, value) in request.meta_extra.iter().filter(|(key, _)| !keys::is_reserved_meta(key)) {
-        meta.raw(key, value.as_bytes());
-    }
 }
 
 fn version_header(revision: Revision) -> Vec<(HeaderName, HeaderValue)> {

@@ -7,7 +7,7 @@ use crate::mcp::message::{Params, Reference, Shape};
 use crate::mcp::outgoing::Outgoing;
 use crate::mcp::raw::RawId;
 use crate::mcp::reply::{LogLevel, Reply, ResultBody, ResultKind};
-use crate::mcp::{Body, Incoming, Message, Notification, decode, keys};
+use crate::mcp::{Body, Incoming, Message, Notification, decode};
 
 const NEW: Revision = Revision::V2026_07_28;
 const SERVER: ServerInfo = ServerInfo { name: "gw", version: "1" };
@@ -124,7 +124,6 @@ fn call() -> Outgoing {
         log_level: Some(LogLevel::Warning),
         wants_progress: true,
         traceparent: Some("00-x".into()),
-        meta_extra: vec![("com.example/a".into(), raw("1")), (keys::CLIENT_CAPABILITIES.into(), raw("{}"))],
         mirrored: vec![(http::HeaderName::from_static("mcp-param-n"), http::HeaderValue::from_static("1"))],
         ..Outgoing::new(Method::ToolsCall)
     }
@@ -141,7 +140,7 @@ fn lowers_a_request_for_an_upstream_without_sessions() {
             r#""inputResponses":{"k":{}},"requestState":"s","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","#,
             r#""io.modelcontextprotocol/clientCapabilities":{"sampling":{}},"io.modelcontextprotocol/clientInfo":"#,
             &info,
-            r#","io.modelcontextprotocol/logLevel":"warning","progressToken":7,"traceparent":"00-x","com.example/a":1}}}"#,
+            r#","io.modelcontextprotocol/logLevel":"warning","progressToken":7,"traceparent":"00-x"}}}"#,
         ]
         .concat()
     );
@@ -167,7 +166,7 @@ fn lowers_a_request_for_an_upstream_with_sessions() {
             String::from_utf8(lowered.body).unwrap(),
             [
                 r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"run ü","arguments":{"n": 1.0},"#,
-                r#""_meta":{"progressToken":7,"traceparent":"00-x","com.example/a":1}}}"#,
+                r#""_meta":{"progressToken":7,"traceparent":"00-x"}}}"#,
             ]
             .concat()
         );
