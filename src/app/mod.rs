@@ -27,7 +27,7 @@ use crate::telemetry::logging;
 pub fn serve(path: &Path) -> Result<(), StartError> {
     let loaded = load(path).map_err(StartError::Config)?;
     logging::init(&loaded.config.telemetry.log, log_format(&loaded)).map_err(|error| StartError::Other(error.to_string()))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         let (mut end, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let mut hangup = signal(SignalKind::hangup())?;

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::reload::Reloader;
+use crate::net::Workers;
 use crate::pipeline::Gateway;
 use crate::upstream::Registry;
 use crate::vocab::Deadline;
@@ -24,6 +25,8 @@ pub struct Running {
     pub(super) stopping: CancellationToken,
     pub(super) doors: TaskTracker,
     pub(super) background: TaskTracker,
+    /// Calls that lost their connection, sessions and processes live there too, so that it ends last.
+    pub(super) workers: Arc<Workers>,
 }
 
 /// Time that calls which are cut may take to let go of what they hold.
@@ -86,5 +89,6 @@ impl Running {
         if !matches!(closed, Ok(Ok(()))) {
             tracing::error!("some audit records could not be written");
         }
+        drop(self.workers);
     }
 }

@@ -3,10 +3,12 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use futures_util::FutureExt as _;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -24,7 +26,7 @@ use crate::limit::{Limiter, Monotonic};
 use crate::mcp::dialect::ServerInfo;
 use crate::net::drain::Drain;
 use crate::net::head::HeadRules;
-use crate::net::{Fetch, client_config};
+use crate::net::{Fetch, Workers, client_config};
 use crate::pipeline::{Gateway, ReplyBody, Sessions};
 use crate::seal::Sealer;
 use crate::server::tls::{TlsFiles, self_signed};
@@ -81,11 +83,13 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
 
     let drain = Drain::new(Duration::from_millis(DRAIN_MS_MAX));
     let (gateway, registry) = gateway(&loaded, &bound_origin, tls_client, &clock, &drain)?;
+    let workers = Arc::new(Workers::start(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))?);
     let door = DoorSettings {
         header_timeout: config.limits.header_timeout,
         connections: config.limits.connections,
         per_ip: config.limits.connections,
         idle_timeout: CONNECTION_IDLE,
+        workers: Some(workers.clone()),
         ..DoorSettings::default()
     };
     let admin_listener = config.admin.as_ref().map(|admin| server::listen(admin.listen)).transpose()?;
@@ -115,6 +119,7 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
         stopping,
         doors,
         background,
+        workers,
     })
 }
 
@@ -185,8 +190,7 @@ async fn serve_agents(
         service_fn(move |request: Request<Incoming>| {
             // The gauge counts this connection for as long as its service lives.
             let _ = &held;
-            let answer = gateway.clone().handle(request);
-            async move { Ok::<Response<ReplyBody>, Infallible>(answer.await) }
+            gateway.clone().handle(request).map(Ok::<Response<ReplyBody>, Infallible>)
         })
     };
     server::serve(listener, tls, door, make, drain).await;

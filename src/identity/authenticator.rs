@@ -113,7 +113,8 @@ impl Authenticator {
         match self.step(headers, resource) {
             Step::Done(answer) => answer,
             Step::NeedsKeys(jwks, _) => {
-                jwks.demand().await;
+                // Boxed: rare, and larger than everything else that a request waits for.
+                Box::pin(jwks.demand()).await;
                 match self.step(headers, resource) {
                     Step::Done(answer) => answer,
                     Step::NeedsKeys(_, refusal) => Err(refusal),

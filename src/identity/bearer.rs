@@ -29,6 +29,16 @@ pub(super) fn token(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
 /// `b64token` of RFC 6750: one or more token characters, then padding.
 fn is_token68(token: &str) -> bool {
     let unpadded = token.trim_end_matches('=');
-    !unpadded.is_empty()
-        && unpadded.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'+' | b'/'))
+    // Looks at every byte without branching, which lets the compiler look at many at once.
+    let fits = |b: u8| {
+        b.is_ascii_digit()
+            | (b | 0x20).is_ascii_lowercase()
+            | (b == b'-')
+            | (b == b'.')
+            | (b == b'_')
+            | (b == b'~')
+            | (b == b'+')
+            | (b == b'/')
+    };
+    !unpadded.is_empty() && unpadded.bytes().fold(true, |so_far, b| so_far & fits(b))
 }

@@ -11,11 +11,13 @@ pub mod fetch;
 pub mod head;
 pub mod stream;
 pub mod tls;
+pub mod workers;
 
 pub use dial::{DialError, DialPolicy, dial};
 pub use fetch::{Fetch, FetchError, Fetched};
 pub use stream::{Origin, Stream, connect};
 pub use tls::{TlsError, client_config};
+pub use workers::Workers;
 
 #[cfg(test)]
 mod tests;

@@ -98,7 +98,8 @@ impl Gateway {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let cut = self.cut.clone();
+        // Boxed: what wraps it would hold it twice over.
+        let (cut, work) = (self.cut.clone(), Box::pin(work));
         drop(self.tasks.spawn(async move { cut.run_until_cancelled_owned(work).await }));
     }
 }

@@ -20,13 +20,13 @@ mod session;
 mod stream;
 mod world;
 
-use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
@@ -94,13 +94,14 @@ impl Gateway {
     ///
     /// The recorder is armed before anything can fail, and before the future is first polled: a client that is gone by then
     /// still has its record. Without room for a record there is no request.
-    pub fn handle(self: Arc<Self>, request: Request<Incoming>) -> impl Future<Output = Response<ReplyBody>> + Send {
+    pub fn handle(self: Arc<Self>, request: Request<Incoming>) -> BoxFuture<'static, Response<ReplyBody>> {
         let armed = self.audit.reserve().map(|slot| {
             let audit = slot.into_handle();
             let ctx = Ctx::start(self.clone(), audit.clone(), request.headers());
             (audit, ctx)
         });
-        async move {
+        // Boxed here: hyper keeps room for an answer's future for as long as a connection lasts, and moves it several times.
+        Box::pin(async move {
             let Ok((audit, ctx)) = armed else { return self.shed() };
             let (parts, body) = request.into_parts();
             // A listed origin may read the answer, whatever it is; nobody else may.
@@ -112,7 +113,7 @@ impl Gateway {
                 Err(_) => self.panicked(&audit),
             };
             allow_origin(response, origin)
-        }
+        })
     }
 
     /// 503 before anything was read: there is no room for the record.
@@ -179,7 +180,7 @@ async fn front<'a>(ctx: &mut Ctx, parts: &'a Parts, body: Incoming) -> Result<Fr
 async fn work(ctx: Ctx, asking: Asking, headers: &McpHeaders<'_>, in_flight: InFlight) -> Response<ReplyBody> {
     match asking {
         Asking::Operation(operation) if ctx.asked.session.is_none() => {
-            // Boxed once: the future of a call is large, and hyper moves what it is given several times.
+            // Boxed, so that what waits for a body is small.
             Box::pin(operate::operate(ctx, operation, headers, in_flight)).await
         }
         asking => cancel::detached(ctx.gateway.clone(), operate::legacy(ctx, asking, in_flight)).await,

@@ -145,10 +145,10 @@ pub(super) async fn legacy(ctx: Ctx, asking: Asking, in_flight: InFlight) -> Res
 async fn legacy_line(mut ctx: Ctx, asking: Asking, in_flight: InFlight) -> Response<ReplyBody> {
     let answered = match asking {
         Asking::Operation(operation) => return cancellable(ctx, operation, in_flight).await,
-        Asking::Handshake(message) => handshake::initialize(&mut ctx, &message).await,
+        Asking::Handshake(message) => Box::pin(handshake::initialize(&mut ctx, &message)).await,
         Asking::Notification(message) => Ok(notified(&ctx, &message)),
         Asking::Response(id, outcome) => Ok(responded(&ctx, &id, outcome)),
-        Asking::Batch(messages) => batch(&ctx, messages).await,
+        Asking::Batch(messages) => Box::pin(batch(&ctx, messages)).await,
     };
     answered.unwrap_or_else(|refusal| rescue(&ctx, refusal)).respond(&ctx)
 }

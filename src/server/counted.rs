@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::header::{CONNECTION, HeaderValue};
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
@@ -37,9 +38,9 @@ where
 {
     service_fn(move |request| {
         let mut in_flight = InFlight::begin(meter.clone());
-        let answer = inner.call(request);
-        async move {
-            let mut response = answer.await?;
+        // Not an async block: that would hold the answer's future twice, once as it was given and once as it is awaited.
+        inner.call(request).map(move |answer| {
+            let mut response = answer?;
             if multiplexed {
                 response.headers_mut().remove(CONNECTION);
             } else if in_flight.stopping() {
@@ -47,7 +48,7 @@ where
             }
             in_flight.waits_for_peer();
             Ok(response.map(|inner| Counted { inner, rest: Bytes::new(), in_flight }))
-        }
+        })
     })
 }
 

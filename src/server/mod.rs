@@ -113,11 +113,24 @@ where
         return;
     };
     let opened = door.settings.stats.opened();
-    let (door, make) = (door.clone(), make.clone());
-    door.clone().tasks.spawn(async move {
-        conn::run(&door, stream, from, make).await;
-        drop((lease, opened));
-    });
+    let (tracked, door, make) = (door.clone(), door.clone(), make.clone());
+    let Some(place) = door.settings.workers.as_ref().and_then(|workers| workers.quietest()) else {
+        drop(tracked.tasks.spawn(async move {
+            conn::run(&door, stream, from, make).await;
+            drop((lease, opened));
+        }));
+        return;
+    };
+    // The socket moves from the listener's reactor to the one of its new home.
+    let Ok(stream) = stream.into_std() else { return };
+    let home = place.handle().clone();
+    let connection = async move {
+        if let Ok(stream) = TcpStream::from_std(stream) {
+            conn::run(&door, stream, from, make).await;
+        }
+        drop((lease, opened, place));
+    };
+    drop(tracked.tasks.spawn_on(connection, &home));
 }
 
 /// Waits where waiting helps: out of descriptors or memory. A connection that died in the backlog is no reason to wait.

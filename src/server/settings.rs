@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::net::Workers;
 use crate::vocab::limits::TLS_HANDSHAKE_MS_MAX;
 
 /// Every deadline and cap of one listener.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct DoorSettings {
     /// Time for a TLS handshake.
     pub handshake_timeout: Duration,
@@ -25,6 +26,8 @@ pub struct DoorSettings {
     pub per_ip: usize,
     /// Counters of the listener.
     pub stats: Arc<DoorStats>,
+    /// Where connections live; on the runtime of the listener if there are none.
+    pub workers: Option<Arc<Workers>>,
 }
 
 impl Default for DoorSettings {
@@ -39,6 +42,7 @@ impl Default for DoorSettings {
             // The clients of a proxy or of one host share an address, so that only the operator can say what is too many.
             per_ip: 10_000,
             stats: Arc::default(),
+            workers: None,
         }
     }
 }

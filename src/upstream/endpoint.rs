@@ -50,7 +50,7 @@ impl Upstream {
         let deadline = deadline.capped(self.settings.timeout);
         match &self.link {
             Link::Http(http) => http.ready(who, caps, deadline).await,
-            Link::Stdio(stdio) => stdio.ready(who, caps, deadline).await,
+            Link::Stdio(stdio) => Box::pin(stdio.ready(who, caps, deadline)).await,
         }
     }
 
@@ -69,7 +69,7 @@ impl Upstream {
         let deadline = deadline.capped(self.settings.timeout);
         match &self.link {
             Link::Http(http) => http.call(permit, who, out, deadline).await,
-            Link::Stdio(stdio) => stdio.call(permit, who, out, deadline).await,
+            Link::Stdio(stdio) => Box::pin(stdio.call(permit, who, out, deadline)).await,
         }
     }
 

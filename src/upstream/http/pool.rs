@@ -11,6 +11,7 @@ use rustls::ClientConfig;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::lane::Lane;
+use crate::net::workers::here;
 use crate::net::{DialPolicy, Origin, connect};
 use crate::vocab::limits::{
     UPSTREAM_CONNECT_MS_MAX, UPSTREAM_CONNECTIONS_MAX, UPSTREAM_IDLE_CONNECTIONS_MAX, UPSTREAM_IDLE_MS_MAX,
@@ -23,13 +24,15 @@ pub(super) struct Pool {
     dial: DialPolicy,
     tls: Arc<ClientConfig>,
     idle: Mutex<Vec<Idle>>,
-    /// One permit per connection in use. A connection is only made when none is idle, so this bounds all of them.
+    /// One permit per connection in use. Together with the bound of the list this bounds all of them.
     in_use: Arc<Semaphore>,
 }
 
 /// A connection that waits, perhaps with the end of a stream whose answer was already read.
 struct Idle {
     lane: Lane,
+    /// The worker whose reactor watches the connection.
+    home: usize,
     tail: Option<Incoming>,
     tail_bytes_left: usize,
     since: Instant,
@@ -38,6 +41,7 @@ struct Idle {
 /// A connection in use. Dropping it closes it.
 pub(super) struct Held {
     pub(super) lane: Lane,
+    home: usize,
     /// It carried an exchange before.
     pub(super) reused: bool,
     _place: OwnedSemaphorePermit,
@@ -53,24 +57,25 @@ impl Pool {
     pub(super) async fn take(&self, fresh: bool, deadline: Deadline) -> Result<Held, Fault> {
         let place = match Arc::clone(&self.in_use).try_acquire_owned() {
             Ok(place) => place,
-            Err(_) => self.wait(deadline).await?,
+            Err(_) => Box::pin(self.wait(deadline)).await?,
         };
-        if !fresh && let Some(lane) = self.reuse().await {
-            return Ok(Held { lane, reused: true, _place: place });
+        if !fresh && let Some((lane, home)) = self.reuse().await {
+            return Ok(Held { lane, home, reused: true, _place: place });
         }
-        let lane = self.connect(deadline.capped(Duration::from_millis(UPSTREAM_CONNECT_MS_MAX))).await?;
-        Ok(Held { lane, reused: false, _place: place })
+        let deadline = deadline.capped(Duration::from_millis(UPSTREAM_CONNECT_MS_MAX));
+        let lane = Box::pin(self.connect(deadline)).await?;
+        Ok(Held { lane, home: here(), reused: false, _place: place })
     }
 
     /// Gives a connection back. `tail` is a body whose end was not seen yet.
     pub(super) fn put(&self, held: Held, tail: Option<Incoming>) {
-        let Held { lane, _place: place, .. } = held;
-        let idle = Idle { lane, tail, tail_bytes_left: UPSTREAM_TAIL_BYTES_MAX, since: Instant::now() };
+        let Held { lane, home, _place: place, .. } = held;
+        let idle = Idle { lane, home, tail, tail_bytes_left: UPSTREAM_TAIL_BYTES_MAX, since: Instant::now() };
         let mut list = self.idle.lock();
-        if list.len() < UPSTREAM_IDLE_CONNECTIONS_MAX {
-            list.push(idle);
-        }
+        let oldest = (list.len() >= UPSTREAM_IDLE_CONNECTIONS_MAX).then(|| list.remove(0));
+        list.push(idle);
         drop(list);
+        drop(oldest);
         // Last, so that a connection is always counted by its permit or by the list.
         drop(place);
     }
@@ -98,18 +103,18 @@ impl Pool {
         }
     }
 
-    async fn reuse(&self) -> Option<Lane> {
+    async fn reuse(&self) -> Option<(Lane, usize)> {
         let mut unfinished = Vec::new();
         let mut found = None;
         while unfinished.len() < UNFINISHED_MAX {
-            let Some(mut idle) = self.idle.lock().pop() else { break };
+            let Some(mut idle) = self.pop() else { break };
             if idle.since.elapsed() >= LONG_IDLE {
                 // Lets the runtime look at its sockets, so that a close that has arrived is seen.
                 tokio::task::yield_now().await;
             }
             match poll_fn(|cx| Poll::Ready(idle.poll(cx))).await {
                 Condition::Ready => {
-                    found = Some(idle.lane);
+                    found = Some((idle.lane, idle.home));
                     break;
                 }
                 Condition::Unfinished => unfinished.push(idle),
@@ -120,6 +125,13 @@ impl Pool {
             self.idle.lock().append(&mut unfinished);
         }
         found
+    }
+
+    /// The connection used last on this worker. One of another would wake that worker for every byte.
+    fn pop(&self) -> Option<Idle> {
+        let (mut list, here) = (self.idle.lock(), here());
+        let at = list.iter().rposition(|idle| idle.home == here)?;
+        Some(list.remove(at))
     }
 
     async fn connect(&self, deadline: Deadline) -> Result<Lane, Fault> {

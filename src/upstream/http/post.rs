@@ -105,7 +105,7 @@ impl Door {
                 None => return Err(Fault::upstream(FaultKind::Unreachable, detail)),
             },
         };
-        self.send_fresh(request, deadline).await
+        Box::pin(self.send_fresh(request, deadline)).await
     }
 
     /// Says that a session is over. What comes back is of no interest.
