@@ -87,7 +87,9 @@ async fn honest_paths_arrive_as_they_were_sent() {
     let gate = Gate::with(|files| files.policy = policy(&BTreeSet::from(["/etc"]))).await;
     let token = gate.token("alice", &["eng"]);
     for Honest { path, uri } in &honest {
-        for tool in ["up__echo", "old__echo"] {
+        // A path with `..` in it is honest below the directory it is allowed in, and doubtful where another one is forbidden.
+        let tools: &[&str] = if uri.is_some() { &["up__echo", "old__echo"] } else { &["up__echo"] };
+        for tool in tools {
             let answer = gate.reach.send(&gate.call("/mcp", &token, tool, &json!({ "path": path }).to_string())).await;
             assert!(answer.text().contains("did"), "{path}: {}", answer.whole());
         }
@@ -100,9 +102,11 @@ async fn honest_paths_arrive_as_they_were_sent() {
         let found = calls.iter().filter_map(|seen| seen.json()["params"].pointer(member)?.as_str().map(str::to_owned));
         found.collect()
     };
-    let paths: Vec<String> = honest.iter().map(|honest| honest.path.clone()).collect();
+    let paths = |plain: bool| -> Vec<String> {
+        honest.iter().filter(|honest| !plain || honest.uri.is_some()).map(|honest| honest.path.clone()).collect()
+    };
     let uris: Vec<String> = honest.iter().filter_map(|honest| honest.uri.clone()).collect();
-    assert_eq!(arrived(gate.up.calls(), "/arguments/path"), paths);
-    assert_eq!(arrived(gate.old.calls(), "/arguments/path"), paths);
+    assert_eq!(arrived(gate.up.calls(), "/arguments/path"), paths(false));
+    assert_eq!(arrived(gate.old.calls(), "/arguments/path"), paths(true));
     assert_eq!(arrived(gate.up.calls(), "/uri"), uris);
 }
