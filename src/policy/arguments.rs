@@ -102,7 +102,7 @@ const PAIRWISE_KEYS_MAX: usize = 16;
 
 /// What readers that ignore case make of a key: upper case, then lower, so that `ſ`, `K` and `ß` meet their plain forms; full-width
 /// letters count as plain ones.
-fn fold(key: &str) -> String {
+pub(super) fn fold(key: &str) -> String {
     let narrow = |c: char| match c {
         '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c),
         other => other,

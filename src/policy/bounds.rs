@@ -30,3 +30,13 @@ pub(super) const LIMIT_PER_S_MAX: u64 = 31 * 24 * 3_600;
 pub(super) const ARGUMENT_DEPTH_MAX: usize = 512;
 /// Rounds of percent-decoding after which a path counts as hostile.
 pub(super) const DECODE_ROUNDS_MAX: usize = 8;
+/// Length of one regular expression.
+pub(super) const REGEX_BYTES_MAX: usize = 1_024;
+/// Nesting of one regular expression.
+pub(super) const REGEX_DEPTH_MAX: u32 = 32;
+/// What one compiled regular expression may take: matching costs at most its size times the length of the text.
+pub(super) const REGEX_PROGRAM_BYTES_MAX: usize = 256 * 1_024;
+/// What matching one regular expression may keep to go faster.
+pub(super) const REGEX_CACHE_BYTES_MAX: usize = 512 * 1_024;
+/// Regular expressions of one `matches`.
+pub(super) const REGEXES_MAX: usize = 64;

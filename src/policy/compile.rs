@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::bounds::RULES_MAX;
 use super::glob::Glob;
+use super::matcher::Criterion;
 use super::obligation::Limit;
 use super::read::{RawFile, read_file, tidy};
 use super::read_rule::{RawRule, RawWho};
@@ -111,7 +112,7 @@ fn warn(report: &mut Report<'_>, rule: &RawRule, facts: &Facts<'_>) {
         let hint = nearest(name, &known).map_or_else(String::new, |near| format!("did you mean `{near}`?"));
         report.warn(rule.place, &rule.path, name, "no upstream of this name is configured", hint);
     }
-    if !rule.arguments.is_empty() && !targets.resources.is_empty() {
+    if !rule.arguments.iter().all(Criterion::is_absent) && !targets.resources.is_empty() {
         let hint = "give the resources a rule of their own";
         report.warn(rule.place, &rule.path, "", "a resource has no arguments, so this rule never matches one", hint);
     }

@@ -4,9 +4,11 @@
 //! evaluation problem is a refusal. [`compile`] makes a [`PolicySet`]; [`decide`] makes a [`Decision`] from it; the only way
 //! from there to an upstream is [`Decision::permit`].
 
+mod address;
 mod arguments;
 mod asked;
 mod bounds;
+mod canonical;
 pub mod cases;
 mod compile;
 mod decide;
@@ -18,9 +20,11 @@ mod matcher;
 mod number;
 pub mod obligation;
 mod path;
+mod pattern;
 pub mod permit;
 mod pointer;
 mod read;
+mod read_matchers;
 mod read_rule;
 mod read_terms;
 mod report;
@@ -28,6 +32,7 @@ mod rule;
 mod schema;
 mod set;
 mod tri;
+mod url;
 mod visible;
 mod who;
 mod yaml;

@@ -5,7 +5,7 @@ use super::bounds::{POINTER_DEEP_MAX, POINTER_SEGMENTS_MAX};
 use crate::mcp::json::Kind;
 
 /// A compiled pointer.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Pointer {
     steps: Box<[Step]>,
 }

@@ -111,12 +111,13 @@ impl Rule {
         self.effect == Effect::Deny && self.targets.is_empty()
     }
 
-    /// Whether the argument criteria hold. `arguments` is `None` for an operation without any: then nothing is selected.
+    /// Whether the argument criteria hold. `arguments` is `None` for an operation without any: then nothing is selected, and
+    /// only `absent` holds.
     pub(super) fn accepts(&self, arguments: Option<&Arguments<'_>>) -> Tri {
         if self.arguments.is_empty() {
             return Tri::True;
         }
-        let Some(arguments) = arguments else { return Tri::False };
+        let Some(arguments) = arguments else { return Tri::all(self.arguments.iter().map(Criterion::holds_for_nothing)) };
         let Some(tree) = arguments.tree().filter(|tree| !tree.collides()) else { return Tri::Unknown };
         let quantifier = match self.effect {
             Effect::Allow => Quantifier::Every,

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::address::Reach;
+use super::matcher::shape::Shapes;
 use super::obligation::By;
 use super::rule::Capability;
 
@@ -24,15 +26,7 @@ pub fn schema() -> Value {
     let tools = object(&[("match", texts.clone()), ("class", class.clone())], &["match", "class"]);
     let by = json!({ "oneOf": [words(&by), { "type": "array", "items": words(&by) }] });
     let limit = object(&[("calls", count.clone()), ("per", text.clone()), ("concurrent", count), ("by", by)], &["by"]);
-    let matchers = object(
-        &[
-            ("equals", json!(true)),
-            ("one_of", json!({ "type": "array", "minItems": 1 })),
-            ("glob", one_or_more.clone()),
-            ("path_under", one_or_more.clone()),
-        ],
-        &[],
-    );
+    let matchers = matchers(&one_or_more);
     let arguments = json!({ "type": "object", "minProperties": 1, "propertyNames": { "pattern": "^(/.*)?$" }, "additionalProperties": matchers });
     let require = object(&[("scope", one_or_more), ("limit", json!({ "type": "array", "minItems": 1, "items": limit }))], &[]);
     let principal = json!({ "type": "string", "pattern": "^(any|(group|sub|client|scope):.+)$" });
@@ -72,4 +66,37 @@ pub fn schema() -> Value {
 fn object(properties: &[(&str, Value)], required: &[&str]) -> Value {
     let properties: Map<String, Value> = properties.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
     json!({ "type": "object", "additionalProperties": false, "properties": properties, "required": required })
+}
+
+fn matchers(texts: &Value) -> Value {
+    let words = |words: Vec<&str>| json!({ "oneOf": [{ "enum": words }, { "type": "array", "minItems": 1, "items": { "enum": words } }] });
+    let types = words(Shapes::WORDS.iter().map(|(word, _)| *word).collect());
+    let reaches = words(Reach::WORDS.iter().map(|(word, _)| *word).collect());
+    let port = json!({ "type": "integer", "minimum": 1, "maximum": u16::MAX });
+    let ports = json!({ "oneOf": [port, { "type": "array", "minItems": 1, "items": port }] });
+    let mut url = object(
+        &[("scheme", texts.clone()), ("host", texts.clone()), ("port", ports), ("path", texts.clone()), ("address", reaches)],
+        &[],
+    );
+    if let Some(url) = url.as_object_mut() {
+        url.insert("minProperties".to_owned(), json!(1));
+    }
+    object(
+        &[
+            ("equals", json!(true)),
+            ("one_of", json!({ "type": "array", "minItems": 1 })),
+            ("glob", texts.clone()),
+            ("matches", texts.clone()),
+            ("path_under", texts.clone()),
+            ("url", url),
+            ("cidr", texts.clone()),
+            ("min", json!({ "type": "number" })),
+            ("max", json!({ "type": "number" })),
+            ("max_length", json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX })),
+            ("type", types),
+            ("present", json!({ "const": true })),
+            ("absent", json!({ "const": true })),
+        ],
+        &[],
+    )
 }

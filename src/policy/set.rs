@@ -1,14 +1,14 @@
 //! A compiled policy set: immutable, the same whatever the order and spelling of its files.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
+use super::canonical::digest;
 use super::decision::Effect;
 use super::glob::Glob;
 use super::index::Index;
-use super::matcher::{Criterion, Matcher};
 use super::rule::{Capability, Rule};
-use super::who::{Group, Who};
+use super::tri::Tri;
+use super::who::Group;
 use crate::vocab::{Class, Principal, Problem};
 
 /// Everything an operator's policy files say. Made by [`super::compile`].
@@ -65,7 +65,7 @@ impl PolicySet {
         rules.sort_by(|a, b| a.id.cmp(&b.id));
         classes.sort();
         classes.dedup();
-        let digest = digest(&canonical(&rules, groups, &classes)).into();
+        let digest = digest(&rules, groups, &classes).into();
         let speaks = |rule: &Rule| rule.names_everything() || !rule.targets.capabilities.is_empty();
         let capable = rules.iter().enumerate().filter(|(_, rule)| speaks(rule)).map(|(at, _)| at).collect();
         let index = Index::new(&rules);
@@ -110,7 +110,7 @@ impl PolicySet {
                 let named = rule.targets.capabilities.iter().any(|(glob, c)| *c == wanted && glob.matches(upstream));
                 // Like resources and prompts, a question of an upstream counts as reading.
                 let covers = (named || rule.names_everything()) && rule.classes.has(Class::Read);
-                covers && rule.arguments.is_empty() && rule.is_about(who)
+                covers && rule.accepts(None) == Tri::True && rule.is_about(who)
             };
             let mut rules = self.capable.iter().filter_map(|at| self.rules.get(*at)).filter(about).peekable();
             rules.peek().is_some() && rules.all(|rule| rule.effect == Effect::Allow)
@@ -150,72 +150,4 @@ impl std::fmt::Debug for PolicySet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("PolicySet").field("digest", &self.digest).field("rules", &self.rules.len()).finish_non_exhaustive()
     }
-}
-
-fn digest(canonical: &str) -> String {
-    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, canonical.as_bytes());
-    let mut out = String::from("sha256:");
-    for byte in hash.as_ref() {
-        let _ = write!(out, "{byte:02x}");
-    }
-    out
-}
-
-/// The set as one text. Every variable part is printed with its quotes and escapes, so no two sets print alike.
-fn canonical(rules: &[Rule], groups: &[Arc<Group>], classes: &[(Glob, Class)]) -> String {
-    let mut out = String::from("portcullis policy 1\n");
-    let mut groups: Vec<&Arc<Group>> = groups.iter().collect();
-    groups.sort();
-    for group in groups {
-        let Group { name, issuers, claim, clients } = &**group;
-        let _ = writeln!(out, "group {name:?} {issuers:?} {claim:?} {:?}", globs(clients));
-    }
-    for (glob, class) in classes {
-        let _ = writeln!(out, "class {:?} {}", glob.canonical(), class.as_str());
-    }
-    for rule in rules {
-        let Rule { id, effect, who, targets, classes, arguments, scopes, limits } = rule;
-        let _ = writeln!(out, "rule {id:?} {}", effect.as_str());
-        for entry in who {
-            let _ = match entry {
-                Who::Any => writeln!(out, " any"),
-                Who::Group(group) => writeln!(out, " group {:?}", group.name),
-                Who::Sub { issuer, glob } => writeln!(out, " sub {issuer:?} {:?}", glob.canonical()),
-                Who::Client(glob) => writeln!(out, " client {:?}", glob.canonical()),
-                Who::Scope(scope) => writeln!(out, " scope {scope:?}"),
-            };
-        }
-        let _ = writeln!(out, " tools {:?}", globs(&targets.tools));
-        let _ = writeln!(out, " resources {:?}", globs(&targets.resources));
-        let _ = writeln!(out, " prompts {:?}", globs(&targets.prompts));
-        for (glob, capability) in &targets.capabilities {
-            let _ = writeln!(out, " capability {:?} {capability:?}", glob.canonical());
-        }
-        let _ = writeln!(out, " classes {classes:?}");
-        arguments.iter().for_each(|criterion| criterion_text(&mut out, criterion));
-        let _ = writeln!(out, " scopes {scopes:?}");
-        for limit in limits {
-            let _ = writeln!(out, " limit {} {:?} {:?}", limit.index, limit.quota, limit.by);
-        }
-    }
-    out
-}
-
-fn criterion_text(out: &mut String, criterion: &Criterion) {
-    let _ = writeln!(out, " argument {:?}", criterion.pointer.canonical());
-    for matcher in &criterion.matchers {
-        let _ = match matcher {
-            Matcher::OneOf(values) => {
-                writeln!(out, "  one_of {:?}", values.iter().map(super::literal::Literal::to_json).collect::<Vec<_>>())
-            }
-            Matcher::Glob(patterns) => writeln!(out, "  glob {:?}", globs(patterns)),
-            Matcher::PathUnder(directories) => {
-                writeln!(out, "  path_under {:?}", directories.iter().map(super::path::Directory::as_str).collect::<Vec<_>>())
-            }
-        };
-    }
-}
-
-fn globs(globs: &[Glob]) -> Vec<String> {
-    globs.iter().map(Glob::canonical).collect()
 }

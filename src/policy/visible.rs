@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::arguments::Tree;
 use super::asked::{Family, Kind};
 use super::decide::About;
 use super::decision::Effect;
 use super::literal::Literal;
+use super::matcher::{Criterion, Quantifier};
 use super::rule::{Arguments, Rule};
 use super::set::{PolicySet, Subject};
 use super::tri::Tri;
@@ -52,7 +54,11 @@ pub(super) fn visible_to(set: &PolicySet, about: About<'_>, kind: &Kind<'_>) -> 
     if denies.iter().any(|rule| rule.arguments.is_empty()) {
         return false;
     }
-    allows.into_iter().any(|allow| allow.arguments.is_empty() || (kind.takes_arguments() && satisfiable(allow, &denies)))
+    let without = allows.iter().any(|rule| rule.accepts(None) == Tri::True);
+    if !kind.takes_arguments() {
+        return without && denies.iter().all(|rule| rule.accepts(None) == Tri::False);
+    }
+    allows.into_iter().any(|allow| allow.arguments.is_empty() || satisfiable(allow, &denies))
 }
 
 /// Whether anything of `upstream` (given as the prefix of its full names) could be allowed.
@@ -68,16 +74,18 @@ fn family_visible(set: &PolicySet, about: About<'_>, family: Family, prefix: &st
         Family::Tool => &[Class::Read, Class::Write, Class::Destructive],
         Family::Resource | Family::Prompt | Family::Lists => &[Class::Read],
     };
+    // Nothing is ever selected in a resource.
+    let always = |rule: &Rule| rule.arguments.is_empty() || (family == Family::Resource && rule.accepts(None) == Tri::True);
     classes.iter().any(|class| {
         let mut denies = mine.iter().filter(|rule| rule.effect == Effect::Deny && rule.classes.has(*class));
         let closed = denies.any(|rule| {
             let all = rule.names_everything() || rule.targets.of(family).iter().any(|glob| glob.covers(prefix));
-            all && rule.arguments.is_empty()
+            all && always(rule)
         });
         let mut allows = mine.iter().filter(|rule| rule.effect == Effect::Allow && rule.classes.has(*class));
         !closed
             && allows.any(|rule| {
-                let possible = rule.arguments.is_empty() || family != Family::Resource;
+                let possible = always(rule) || family != Family::Resource;
                 possible && rule.targets.of(family).iter().any(|glob| glob.may_start_with(prefix))
             })
     })
@@ -86,15 +94,28 @@ fn family_visible(set: &PolicySet, about: About<'_>, family: Family, prefix: &st
 /// Whether some arguments meet the criteria of `allow` and trip none of `denies`. Exact where the values that would do can be
 /// listed; errs towards yes where telling would need to solve patterns against each other.
 fn satisfiable(allow: &Rule, denies: &[&Rule]) -> bool {
-    let tripped = |deny: &&Rule| deny.arguments.iter().all(|d| allow.arguments.iter().any(|a| a.implies(d)));
-    if denies.iter().any(tripped) {
+    if allow.arguments.iter().any(Criterion::is_impossible) {
+        return false;
+    }
+    // A call without arguments.
+    if allow.accepts(None) == Tri::True && denies.iter().all(|deny| deny.accepts(None) == Tri::False) {
+        return true;
+    }
+    let implied = |criterion: &Criterion| allow.arguments.iter().any(|own| own.implies(criterion));
+    if denies.iter().any(|deny| deny.arguments.iter().all(implied)) {
         return false;
     }
     let Some(witnesses) = witnesses(allow) else { return true };
+    // What more arguments could get around is left aside.
+    let steady: Vec<&&Rule> =
+        denies.iter().filter(|deny| deny.arguments.iter().all(|criterion| criterion.is_steady() || implied(criterion))).collect();
     let passes = |witness: &Literal| {
         let text = witness.to_json();
         let arguments = Arguments::new(&text);
-        denies.iter().all(|deny| deny.accepts(Some(&arguments)) == Tri::False)
+        let tree = Tree::read(&text);
+        let selected = |own: &Criterion| tree.as_ref().is_none_or(|tree| own.holds(tree, Quantifier::Every) != Tri::True);
+        !allow.arguments.iter().any(|own| own.is_absent() && selected(own))
+            && steady.iter().all(|deny| deny.accepts(Some(&arguments)) == Tri::False)
     };
     witnesses.iter().any(passes)
 }

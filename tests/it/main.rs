@@ -23,5 +23,6 @@ mod sessions;
 mod smuggling;
 mod stop;
 mod tokens;
+mod traversal;
 mod upstream_faults;
 mod wire;

@@ -1,10 +1,12 @@
 //! Tests of the whole: files in, decisions out.
 
 mod decisions;
+mod matchers;
 mod model;
 mod order;
 mod permits;
 mod problems;
+mod traversal;
 
 use std::sync::Arc;
 
@@ -124,7 +126,11 @@ fn the_schema_names_the_keys_that_files_may_have() {
     assert_eq!(keys("/properties/tools/items"), sorted(read::CLASS_KEYS));
     assert_eq!(keys(rule), sorted(read_rule::RULE_KEYS));
     assert_eq!(keys(&format!("{rule}/properties/require")), sorted(read_rule::REQUIRE_KEYS));
-    assert_eq!(keys(&format!("{rule}/properties/arguments/additionalProperties")), sorted(read_terms::MATCHER_KEYS));
+    assert_eq!(keys(&format!("{rule}/properties/arguments/additionalProperties")), sorted(read_matchers::MATCHER_KEYS));
+    assert_eq!(
+        keys(&format!("{rule}/properties/arguments/additionalProperties/properties/url")),
+        sorted(read_matchers::URL_KEYS)
+    );
     assert_eq!(keys(&format!("{rule}/properties/require/properties/limit/items")), sorted(read_terms::LIMIT_KEYS));
 }
 

@@ -63,3 +63,54 @@ fn the_digest_is_of_what_the_set_means() {
         assert_ne!(digest(&[text.replacen(from, to, 1)]), base, "{from} -> {to}");
     }
 }
+
+#[test]
+fn every_matcher_is_in_the_digest() {
+    let of = |matcher: &str| digest(&[file(&["rules:\n- { id: r, effect: deny, arguments: { /a: { ", matcher, " } } }\n"])]);
+    let mut seen = std::collections::HashMap::new();
+    for matcher in [
+        "equals: a",
+        "equals: 1",
+        "glob: a",
+        "matches: a",
+        "matches: b",
+        "matches: [a, b]",
+        "path_under: /a",
+        "cidr: 10.0.0.0/8",
+        "cidr: 10.0.0.0/9",
+        "cidr: '::/0'",
+        "min: 1",
+        "min: 2",
+        "max: 1",
+        "max_length: 1",
+        "max_length: 2",
+        "type: number",
+        "type: integer",
+        "type: [string, 'null']",
+        "present: true",
+        "absent: true",
+        "min: 1, max: 1",
+        "url: { scheme: http }",
+        "url: { host: http }",
+        "url: { path: '/a' }",
+        "url: { port: 1 }",
+        "url: { address: public }",
+        "url: { address: name }",
+        "url: { scheme: http, host: a }",
+        "url: { scheme: http, host: '?' }",
+    ] {
+        assert_eq!(seen.insert(of(matcher), matcher), None, "{matcher}");
+    }
+    for (a, b) in [
+        ("matches: [b, a, b]", "matches: [a, b]"),
+        ("cidr: [10.0.0.0/8, 2001:DB8:0::/32]", "cidr: [2001:db8::/32, 10.0.0.0/8]"),
+        ("cidr: 10.0.0.1", "cidr: 10.0.0.1/32"),
+        ("min: 1e1", "min: 10.0"),
+        ("type: [integer, number]", "type: number"),
+        ("type: [string, array]", "type: [array, string]"),
+        ("present: true, min: 1", "min: 1"),
+        ("url: { port: [80, 443], scheme: [https, http] }", "url: { scheme: [http, https], port: [443, 80, 443] }"),
+    ] {
+        assert_eq!(of(a), of(b), "{a}; {b}");
+    }
+}

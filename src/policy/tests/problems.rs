@@ -109,10 +109,6 @@ fn arguments_and_requirements() {
     check(&argument("/a: { one_of: [] }"), "rules[0].arguments[\"/a\"].one_of", "the list is empty");
     check(&argument("/a: { equals: 0x10 }"), "rules[0].arguments[\"/a\"].equals", "as JSON writes it");
     check(&with("arguments: {}"), "rules[0].arguments", "no criterion");
-    for later in ["matches", "url", "cidr", "min", "max", "max_length", "type", "present", "absent"] {
-        let path = format!("rules[0].arguments[\"/a\"].{later}");
-        check(&argument(&format!("/a: {{ {later}: x }}")), &path, &format!("not built yet: {path}"));
-    }
     check(&with("when: 'true'"), "rules[0].when", "not built yet: rules[0].when");
     for later in ["approval", "redact", "deadline", "audit"] {
         let path = format!("rules[0].require.{later}");
@@ -135,6 +131,57 @@ fn arguments_and_requirements() {
         "rules[0].capabilities[0]",
         "not a capability",
     );
+}
+
+#[test]
+fn matchers_are_read_strictly() {
+    let check = |key: &str, value: &str, at: &str, says: &str| {
+        let path = format!("rules[0].arguments[\"/a\"].{key}{at}");
+        check(&rule(&format!("{ALLOW}, arguments: {{ /a: {{ {key}: {value} }} }}")), &path, says);
+    };
+    check("matches", "'('", "", "unclosed group");
+    check("matches", "['a', '(?=b)']", "[1]", "look-around");
+    check("matches", "'(a)\\1'", "", "no back-references");
+    check("matches", "'\\w{100}{100}'", "", "compiles to more");
+    check("matches", "''", "", "empty expression");
+    check("matches", "[]", "", "the list is empty");
+    check("matches", "7", "", "expected a list");
+    check("matches", &format!("{:?}", vec!["a"; 65]), "", "more than 64 expressions");
+    check("cidr", "10.0.0.0/33", "", "not a network");
+    check("cidr", "[10.0.0.0/8, 10.0.0.1/8]", "[1]", "beyond the prefix");
+    check("cidr", "'::ffff:10.0.0.0/104'", "", "counts as IPv4");
+    check("min", "'5'", "", "not a number");
+    check("max", "0x10", "", "not a number");
+    check("max_length", "-1", "", "whole number from 0");
+    check("max_length", "1.5", "", "whole number from 0");
+    check("type", "text", "", "one of: string, number, integer, boolean, null, object, array");
+    check("type", "[string, strings]", "[1]", "no such word");
+    check("type", "[]", "", "the list is empty");
+    check("present", "false", "", "write `absent: true`");
+    check("absent", "false", "", "write `present: true`");
+    check("absent", "'true'", "", "only `true`");
+    check("url", "{}", "", "at least one of: scheme, host, port, path, address");
+    check("url", "https://example.com", "", "expected a map");
+    check("url", "{ hosts: x }", ".hosts", "did you mean `host`?");
+    check("url", "{ scheme: HTTPS }", ".scheme", "not a scheme");
+    check("url", "{ scheme: [https, 'http:'] }", ".scheme[1]", "not a scheme");
+    check("url", "{ host: Example.com }", ".host", "lower-case ASCII");
+    check("url", "{ host: münchen.example }", ".host", "Punycode");
+    check("url", "{ host: 'example.com:443' }", ".host", "has no port");
+    check("url", "{ host: example.com/ }", ".host", "not a host");
+    check("url", "{ host: '[::1]' }", ".host", "not a host");
+    check("url", "{ host: [] }", ".host", "the list is empty");
+    check("url", "{ port: 0 }", ".port", "not a port");
+    check("url", "{ port: 65536 }", ".port", "not a port");
+    check("url", "{ port: '443' }", ".port", "not a port");
+    check("url", "{ port: [] }", ".port", "the list is empty");
+    check("url", "{ path: v1/* }", ".path", "starts with `/`");
+    check("url", "{ address: [local] }", ".address[0]", "one of: public, private");
+    let with = |text: &str| rule(&format!("{ALLOW}, arguments: {{ /a: {{ {text} }} }}"));
+    super::problems::check(&with("absent: true, equals: 1"), "rules[0].arguments[\"/a\"]", "stands alone");
+    super::problems::check(&with("absent: true, present: true"), "rules[0].arguments[\"/a\"]", "stands alone");
+    super::problems::check(&with("min: 10, max: 9.5"), "rules[0].arguments[\"/a\"]", "greater than");
+    assert_eq!(problems(&with("min: 10, max: 1e1"), &[]), []);
 }
 
 #[test]
