@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
+use super::bounds::APPROVAL_QUORUM_MAX;
 use super::obligation::By;
+use super::read_require::{CALLER, REDACT_WORDS};
 use super::rule::Capability;
 
 /// The JSON Schema (2020-12) of a policy file, as this build reads it.
@@ -12,18 +14,14 @@ pub fn schema() -> Value {
     let one_or_more = json!({ "oneOf": [text, texts] });
     let words = |words: &[&str]| json!({ "enum": words });
     let class = words(&["read", "write", "destructive"]);
-    let mode = words(&["enforce"]);
-    let by: Vec<&str> = By::WORDS.iter().map(|(word, _)| *word).collect();
+    let mode = words(&["enforce", "shadow"]);
     let capabilities: Vec<&str> = Capability::WORDS.iter().map(|(word, _)| *word).collect();
     let capability = format!("^[^:]+:({})$", capabilities.join("|").replace('.', "\\."));
-    let count = json!({ "type": "integer", "minimum": 1, "maximum": u32::MAX });
     let group = object(
         &[("claim", text.clone()), ("any_of", texts.clone()), ("client_id", one_or_more.clone()), ("issuer", texts.clone())],
         &[],
     );
     let tools = object(&[("match", texts.clone()), ("class", class.clone())], &["match", "class"]);
-    let by = json!({ "oneOf": [words(&by), { "type": "array", "items": words(&by) }] });
-    let limit = object(&[("calls", count.clone()), ("per", text.clone()), ("concurrent", count), ("by", by)], &["by"]);
     let matchers = object(
         &[
             ("equals", json!(true)),
@@ -34,8 +32,8 @@ pub fn schema() -> Value {
         &[],
     );
     let arguments = json!({ "type": "object", "minProperties": 1, "propertyNames": { "pattern": "^(/.*)?$" }, "additionalProperties": matchers });
-    let require = object(&[("scope", one_or_more), ("limit", json!({ "type": "array", "minItems": 1, "items": limit }))], &[]);
     let principal = json!({ "type": "string", "pattern": "^(any|(group|sub|client|scope):.+)$" });
+    let require = require(&one_or_more, &principal);
     let rule = object(
         &[
             ("id", json!({ "type": "string", "pattern": "^[A-Za-z0-9._/:-]{1,128}$" })),
@@ -67,6 +65,42 @@ pub fn schema() -> Value {
         root.insert("title".to_owned(), json!("Portcullis policy"));
     }
     root
+}
+
+/// `require` of a rule.
+fn require(one_or_more: &Value, principal: &Value) -> Value {
+    let text = json!({ "type": "string", "minLength": 1 });
+    let by: Vec<&str> = By::WORDS.iter().map(|(word, _)| *word).collect();
+    let by = json!({ "oneOf": [{ "enum": by }, { "type": "array", "items": { "enum": by } }] });
+    let count = json!({ "type": "integer", "minimum": 1, "maximum": u32::MAX });
+    let bytes = json!({ "type": ["string", "integer"], "minimum": 1, "pattern": "^[0-9]+ *(B|KiB|MiB|GiB|kB|KB|MB|GB)?$" });
+    let limits = [
+        object(&[("calls", count.clone()), ("per", text.clone()), ("by", by.clone())], &["calls", "per", "by"]),
+        object(&[("concurrent", count.clone()), ("by", by.clone())], &["concurrent", "by"]),
+        object(&[("bytes", bytes), ("per", text.clone()), ("by", by.clone())], &["bytes", "per", "by"]),
+        object(&[("response_tokens", count), ("per", text.clone()), ("by", by)], &["response_tokens", "per", "by"]),
+    ];
+    let from = json!({ "oneOf": [principal, { "const": CALLER }] });
+    let approval = object(
+        &[
+            ("from", json!({ "type": "array", "minItems": 1, "items": from })),
+            ("quorum", json!({ "type": "integer", "minimum": 1, "maximum": APPROVAL_QUORUM_MAX })),
+            ("requester", json!({ "type": "boolean" })),
+            ("expires", text.clone()),
+        ],
+        &["from"],
+    );
+    let redact: Vec<&str> = REDACT_WORDS.iter().map(|(word, ())| *word).collect();
+    let pointer = json!({ "type": "string", "pattern": "^/" });
+    let properties = [
+        ("scope", one_or_more.clone()),
+        ("approval", approval),
+        ("limit", json!({ "type": "array", "minItems": 1, "items": { "oneOf": limits } })),
+        ("redact", json!({ "type": "array", "minItems": 1, "items": { "enum": redact } })),
+        ("deadline", text),
+        ("audit", json!({ "type": "array", "minItems": 1, "items": pointer })),
+    ];
+    json!({ "type": "object", "minProperties": 1, "additionalProperties": false, "properties": Map::from_iter(properties.map(|(key, value)| (key.to_owned(), value))) })
 }
 
 fn object(properties: &[(&str, Value)], required: &[&str]) -> Value {

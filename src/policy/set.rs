@@ -7,6 +7,7 @@ use super::decision::Effect;
 use super::glob::Glob;
 use super::index::Index;
 use super::matcher::{Criterion, Matcher};
+use super::obligation::{Approval, Approver, Demands};
 use super::rule::{Capability, Rule};
 use super::who::{Group, Who};
 use crate::vocab::{Class, Principal, Problem};
@@ -23,6 +24,16 @@ pub struct PolicySet {
     digest: Arc<str>,
     pub(super) issuers: Box<[Box<str>]>,
     warnings: Box<[Problem]>,
+    /// There if some rule is in shadow; none of those is among `rules`.
+    pub(super) trial: Option<Box<Trial>>,
+}
+
+/// What is needed to tell what shadow rules would change.
+pub(super) struct Trial {
+    /// The shadow rules alone.
+    pub(super) only: PolicySet,
+    /// All rules, as if none were in shadow.
+    pub(super) whole: PolicySet,
 }
 
 /// What an upstream says about its own tool. Absent differs from false.
@@ -65,12 +76,24 @@ impl PolicySet {
         rules.sort_by(|a, b| a.id.cmp(&b.id));
         classes.sort();
         classes.dedup();
-        let digest = digest(&canonical(&rules, groups, &classes)).into();
+        let digest: Arc<str> = digest(&canonical(&rules, groups, &classes)).into();
+        let issuers: Box<[Box<str>]> = issuers.iter().map(|issuer| issuer.as_str().into()).collect();
+        let bare = |rules: Vec<Rule>| Self::of_rules(rules, digest.clone());
+        let trial = rules.iter().any(|rule| rule.shadow).then(|| {
+            let only = rules.iter().filter(|rule| rule.shadow).cloned().collect();
+            Box::new(Trial { only: bare(only), whole: bare(rules.clone()) })
+        });
+        rules.retain(|rule| !rule.shadow);
+        Self { classes: classes.into(), issuers, warnings: warnings.into(), trial, ..bare(rules) }
+    }
+
+    /// A set of sorted rules that knows nothing else.
+    fn of_rules(rules: Vec<Rule>, digest: Arc<str>) -> Self {
         let speaks = |rule: &Rule| rule.names_everything() || !rule.targets.capabilities.is_empty();
         let capable = rules.iter().enumerate().filter(|(_, rule)| speaks(rule)).map(|(at, _)| at).collect();
         let index = Index::new(&rules);
-        let issuers = issuers.iter().map(|issuer| issuer.as_str().into()).collect();
-        Self { rules: rules.into(), classes: classes.into(), index, capable, digest, issuers, warnings: warnings.into() }
+        let (classes, issuers, warnings) = Default::default();
+        Self { rules: rules.into(), classes, index, capable, digest, issuers, warnings, trial: None }
     }
 
     /// `sha256:` and the hex digest of what the set means: neither bytes, order nor comments of the files count.
@@ -83,9 +106,9 @@ impl PolicySet {
         &self.warnings
     }
 
-    /// Number of rules.
+    /// Number of rules, those in shadow included.
     pub fn rule_count(&self) -> usize {
-        self.rules.len()
+        self.trial.as_ref().map_or(self.rules.len(), |trial| trial.whole.rules.len())
     }
 
     /// The class of a tool: the highest that any entry of the operator gives it, destructive if none does. The upstream's own
@@ -174,17 +197,12 @@ fn canonical(rules: &[Rule], groups: &[Arc<Group>], classes: &[(Glob, Class)]) -
         let _ = writeln!(out, "class {:?} {}", glob.canonical(), class.as_str());
     }
     for rule in rules {
-        let Rule { id, effect, who, targets, classes, arguments, scopes, limits } = rule;
+        let Rule { id, effect, who, targets, classes, arguments, scopes, limits, demands, shadow } = rule;
         let _ = writeln!(out, "rule {id:?} {}", effect.as_str());
-        for entry in who {
-            let _ = match entry {
-                Who::Any => writeln!(out, " any"),
-                Who::Group(group) => writeln!(out, " group {:?}", group.name),
-                Who::Sub { issuer, glob } => writeln!(out, " sub {issuer:?} {:?}", glob.canonical()),
-                Who::Client(glob) => writeln!(out, " client {:?}", glob.canonical()),
-                Who::Scope(scope) => writeln!(out, " scope {scope:?}"),
-            };
+        if *shadow {
+            let _ = writeln!(out, " shadow");
         }
+        who.iter().for_each(|entry| who_text(&mut out, entry));
         let _ = writeln!(out, " tools {:?}", globs(&targets.tools));
         let _ = writeln!(out, " resources {:?}", globs(&targets.resources));
         let _ = writeln!(out, " prompts {:?}", globs(&targets.prompts));
@@ -197,8 +215,45 @@ fn canonical(rules: &[Rule], groups: &[Arc<Group>], classes: &[(Glob, Class)]) -
         for limit in limits {
             let _ = writeln!(out, " limit {} {:?} {:?}", limit.index, limit.quota, limit.by);
         }
+        demands_text(&mut out, demands);
     }
     out
+}
+
+fn who_text(out: &mut String, entry: &Who) {
+    let _ = match entry {
+        Who::Any => writeln!(out, " any"),
+        Who::Group(group) => writeln!(out, " group {:?}", group.name),
+        Who::Sub { issuer, glob } => writeln!(out, " sub {issuer:?} {:?}", glob.canonical()),
+        Who::Client(glob) => writeln!(out, " client {:?}", glob.canonical()),
+        Who::Scope(scope) => writeln!(out, " scope {scope:?}"),
+    };
+}
+
+fn demands_text(out: &mut String, demands: &Demands) {
+    let Demands { approval, redact, deadline, audit } = demands;
+    if let Some(approval) = approval {
+        let Approval { rule: _, from, quorum, requester, expires } = &**approval;
+        let _ = writeln!(out, " approval {quorum} {requester} {expires:?}");
+        for entry in from.iter() {
+            match entry {
+                Approver::Caller => out.push_str("  caller\n"),
+                Approver::Who(who) => {
+                    out.push_str("  from");
+                    who_text(out, who);
+                }
+            }
+        }
+    }
+    if *redact {
+        out.push_str(" redact secrets\n");
+    }
+    if let Some(deadline) = deadline {
+        let _ = writeln!(out, " deadline {deadline:?}");
+    }
+    if !audit.is_empty() {
+        let _ = writeln!(out, " audit {audit:?}");
+    }
 }
 
 fn criterion_text(out: &mut String, criterion: &Criterion) {
