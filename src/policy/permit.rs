@@ -209,6 +209,16 @@ impl Decision {
         self.into_permit(evidence)
     }
 
+    /// As [`Self::permit_observed`], for reading the lists of an upstream and for nothing else.
+    ///
+    /// # Errors
+    /// As [`Self::permit`].
+    pub fn permit_lists_observed(self, observe: ObserveOnly) -> Result<Permit, MissingEvidence> {
+        let reason = self.reason();
+        let passes = self.operation.family == Family::Lists && (self.effect() == Effect::Allow || observe.passes(reason));
+        if passes { self.into_permit(Evidence::default()) } else { Err(MissingEvidence::Refused(reason)) }
+    }
+
     fn into_permit(self, evidence: Evidence) -> Result<Permit, MissingEvidence> {
         let gated = matches!(self.class(), Class::Write | Class::Destructive);
         if gated && evidence.receipt.is_none() {

@@ -199,7 +199,7 @@ fn read_limit(report: &mut Report<'_>, node: &Node, path: &str) -> Option<(Quota
         (None, None, Some(bytes), None, Some(per)) => Quota::Bytes { bytes: bytes?, per: per? },
         (None, None, None, Some(tokens), Some(per)) => Quota::ResponseTokens { tokens: tokens?.into(), per: per? },
         _ => {
-            let hint = "one of calls, bytes and response_tokens with per, or concurrent alone";
+            let hint = "one of: calls and per, bytes and per, response_tokens and per, concurrent";
             report.at(fields.place, path, "", "not a limit", hint);
             return None;
         }

@@ -74,12 +74,13 @@ fn require(one_or_more: &Value, principal: &Value) -> Value {
     let by = json!({ "oneOf": [{ "enum": by }, { "type": "array", "items": { "enum": by } }] });
     let count = json!({ "type": "integer", "minimum": 1, "maximum": u32::MAX });
     let bytes = json!({ "type": ["string", "integer"], "minimum": 1, "pattern": "^[0-9]+ *(B|KiB|MiB|GiB|kB|KB|MB|GB)?$" });
-    let limits = [
-        object(&[("calls", count.clone()), ("per", text.clone()), ("by", by.clone())], &["calls", "per", "by"]),
-        object(&[("concurrent", count.clone()), ("by", by.clone())], &["concurrent", "by"]),
-        object(&[("bytes", bytes), ("per", text.clone()), ("by", by.clone())], &["bytes", "per", "by"]),
-        object(&[("response_tokens", count), ("per", text.clone()), ("by", by)], &["response_tokens", "per", "by"]),
-    ];
+    let quotas = [("calls", count.clone()), ("concurrent", count.clone()), ("bytes", bytes), ("response_tokens", count)];
+    let one = quotas.iter().map(|(key, _)| json!({ "required": if *key == "concurrent" { vec![*key] } else { vec![*key, "per"] } }));
+    let one: Vec<Value> = one.collect();
+    let mut limit = object(&[&quotas[..], &[("per", text.clone()), ("by", by)]].concat(), &["by"]);
+    if let Some(limit) = limit.as_object_mut() {
+        limit.insert("oneOf".to_owned(), one.into());
+    }
     let from = json!({ "oneOf": [principal, { "const": CALLER }] });
     let approval = object(
         &[
@@ -95,12 +96,12 @@ fn require(one_or_more: &Value, principal: &Value) -> Value {
     let properties = [
         ("scope", one_or_more.clone()),
         ("approval", approval),
-        ("limit", json!({ "type": "array", "minItems": 1, "items": { "oneOf": limits } })),
+        ("limit", json!({ "type": "array", "minItems": 1, "items": limit })),
         ("redact", json!({ "type": "array", "minItems": 1, "items": { "enum": redact } })),
         ("deadline", text),
         ("audit", json!({ "type": "array", "minItems": 1, "items": pointer })),
     ];
-    json!({ "type": "object", "minProperties": 1, "additionalProperties": false, "properties": Map::from_iter(properties.map(|(key, value)| (key.to_owned(), value))) })
+    object(&properties, &[])
 }
 
 fn object(properties: &[(&str, Value)], required: &[&str]) -> Value {
