@@ -48,7 +48,9 @@ fn credentials() -> Vec<(&'static str, String)> {
 #[test]
 fn every_shape_is_found_wherever_it_stands() {
     for (kind, secret) in credentials() {
-        for (before, after) in [("", ""), ("the key is ", " ok"), ("\"", "\""), ("(", ")"), ("é", "é"), ("a=", "&b=c"), ("\n", "\n")] {
+        for (before, after) in
+            [("", ""), ("the key is ", " ok"), ("\"", "\""), ("(", ")"), ("é", "é"), ("a=", "&b=c"), ("\n", "\n")]
+        {
             let text = format!("{before}{secret}{after}");
             let found = find(&text);
             assert_eq!(found.len(), 1, "{text}: {found:?}");
@@ -155,8 +157,23 @@ fn all_else_keeps_its_bytes_and_keys_stay_apart() {
 /// Time grows with the text, not with its square: what is repeated a million times is looked at about as often.
 #[test]
 fn hostile_repetitions_end() {
-    for part in ["eyJ", "eyJa.", ".eyJ", "eyJaaaaaaaaaa.eyJ", "password=", "password=a1(", "secret=a1b2c3d4", "-----BEGIN ", "ghp_", "://", "://a:", "pck_", "=", "sk_live_a"] {
-        let text = part.repeat(1_000_000 / part.len());
+    for part in [
+        "eyJ",
+        "eyJa.",
+        ".eyJ",
+        "eyJaaaaaaaaaa.eyJ",
+        "password=",
+        "password=a1(",
+        "secret=a1b2c3d4",
+        "-----BEGIN ",
+        "ghp_",
+        "://",
+        "://a:",
+        "pck_",
+        "=",
+        "sk_live_a",
+    ] {
+        let text = part.repeat(300_000 / part.len());
         drop(find(&text));
     }
     let unclosed = "-----BEGIN PRIVATE KEY-----\n".repeat(20_000);
@@ -164,7 +181,9 @@ fn hostile_repetitions_end() {
 }
 
 fn inspector(require: &str) -> Inspector {
-    let rule = format!("version: 1\ntools: [{{ match: ['x__t'], class: read }}]\nrules: [{{ id: r, effect: allow, principals: [any], tools: ['x__t']{require} }}]\n");
+    let rule = format!(
+        "version: 1\ntools: [{{ match: ['x__t'], class: read }}]\nrules: [{{ id: r, effect: allow, principals: [any], tools: ['x__t']{require} }}]\n"
+    );
     let set = compile(&[("p.yaml".to_owned(), rule)], &Facts { upstreams: &[], issuers: &[] }).unwrap();
     let kind = Kind::Tool { name: "x__t", class: Class::Read, arguments: None };
     let decision = decide(&set, &Principal::anonymous(), &Asked { kind, known: true });

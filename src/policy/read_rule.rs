@@ -106,7 +106,11 @@ fn read_who(report: &mut Report<'_>, node: &Node, path: &str, facts: &Facts<'_>)
 }
 
 /// One entry of a list of principals: its text, where it stands, and its path.
-pub(super) fn read_one_who(report: &mut Report<'_>, (text, node, path): (&str, &Node, &str), facts: &Facts<'_>) -> Option<RawWho> {
+pub(super) fn read_one_who(
+    report: &mut Report<'_>,
+    (text, node, path): (&str, &Node, &str),
+    facts: &Facts<'_>,
+) -> Option<RawWho> {
     let (kind, rest) = text.split_once(':').unwrap_or((text, ""));
     let ready = match (kind, rest) {
         ("any", "") if text == "any" => Some(Who::Any),

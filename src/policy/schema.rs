@@ -75,7 +75,8 @@ fn require(one_or_more: &Value, principal: &Value) -> Value {
     let count = json!({ "type": "integer", "minimum": 1, "maximum": u32::MAX });
     let bytes = json!({ "type": ["string", "integer"], "minimum": 1, "pattern": "^[0-9]+ *(B|KiB|MiB|GiB|kB|KB|MB|GB)?$" });
     let quotas = [("calls", count.clone()), ("concurrent", count.clone()), ("bytes", bytes), ("response_tokens", count)];
-    let one = quotas.iter().map(|(key, _)| json!({ "required": if *key == "concurrent" { vec![*key] } else { vec![*key, "per"] } }));
+    let one =
+        quotas.iter().map(|(key, _)| json!({ "required": if *key == "concurrent" { vec![*key] } else { vec![*key, "per"] } }));
     let one: Vec<Value> = one.collect();
     let mut limit = object(&[&quotas[..], &[("per", text.clone()), ("by", by)]].concat(), &["by"]);
     if let Some(limit) = limit.as_object_mut() {

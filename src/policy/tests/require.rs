@@ -16,7 +16,8 @@ fn rule(id: &str, require: &str) -> String {
 }
 
 fn with(rules: &[String]) -> PolicySet {
-    set(&format!("{HEAD}{}", rules.concat()))
+    let head = if rules.is_empty() { HEAD.trim_end_matches("rules:\n") } else { HEAD };
+    set(&format!("{head}{}", rules.concat()))
 }
 
 fn decision(requires: &[&str]) -> Decision {
@@ -44,7 +45,10 @@ fn every_obligation_has_its_word_in_a_fixed_order() {
         (&["limit: [{ bytes: 1KiB, per: 1h, by: [] }]"], &["limit"]),
         (&["approval: { from: [caller] }"], &["approval"]),
         (
-            &["audit: [/path], deadline: 10s", "redact: [secrets], approval: { from: [caller] }, limit: [{ concurrent: 1, by: [] }]"],
+            &[
+                "audit: [/path], deadline: 10s",
+                "redact: [secrets], approval: { from: [caller] }, limit: [{ concurrent: 1, by: [] }]",
+            ],
             &["approval", "limit", "redact", "deadline", "audit"],
         ),
     ] {
@@ -54,7 +58,10 @@ fn every_obligation_has_its_word_in_a_fixed_order() {
 
 #[test]
 fn cases_know_every_word() {
-    let set = with(&[rule("r", "approval: { from: [caller] }, limit: [{ calls: 1, per: 1s, by: [] }], redact: [secrets], deadline: 1s, audit: [/a]")]);
+    let set = with(&[rule(
+        "r",
+        "approval: { from: [caller] }, limit: [{ calls: 1, per: 1s, by: [] }], redact: [secrets], deadline: 1s, audit: [/a]",
+    )]);
     let case = |words: &str, expect: bool| {
         let text = format!("- {{ name: n, as: {{ sub: a }}, call: x__read, expect: allow, obligations: [{words}] }}\n");
         let outcomes = run(&set, "c.yaml", &text, &CatalogFacts::default()).unwrap_or_else(|p| panic!("{p:#?}"));
@@ -186,7 +193,10 @@ fn the_digest_covers_every_requirement() {
     let digests: std::collections::BTreeSet<Arc<str>> = all.iter().map(|r| with(&[rule("r", r)]).digest().clone()).collect();
     assert_eq!(digests.len(), all.len());
     for (one, same) in [
-        ("approval: { from: ['group:sre', caller], quorum: 1 }", "approval: { requester: false, expires: 900s, from: [caller, 'group:sre', caller] }"),
+        (
+            "approval: { from: ['group:sre', caller], quorum: 1 }",
+            "approval: { requester: false, expires: 900s, from: [caller, 'group:sre', caller] }",
+        ),
         ("deadline: 1m", "deadline: 60s"),
         ("audit: [/a, /b]", "audit: [/b, /a, /a]"),
         ("limit: [{ bytes: 1KiB, per: 1m, by: [] }]", "limit: [{ bytes: 1024, per: 60s, by: [] }]"),
@@ -237,7 +247,7 @@ fn observing_passes_what_policy_refuses_and_nothing_else() {
     assert!(passes.into_iter().all(|reason| observe.passes(reason)));
     assert!(!stays.into_iter().any(|reason| observe.passes(reason)));
 
-    let refused = |name: &str| call(&set(HEAD.trim_end_matches("rules:\n")), &alice(&[]), name, "{}");
+    let refused = |name: &str| call(&with(&[]), &alice(&[]), name, "{}");
     assert!(refused("x__read").permit_observed(Evidence::default(), observe).is_ok());
     // A write keeps its intent.
     let write = refused("x__write").permit_observed(Evidence::default(), observe).err();

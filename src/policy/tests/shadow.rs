@@ -36,7 +36,13 @@ fn what_shadow_rules_would_have_decided() {
         (&[ALLOW, ALLOW_B], "x__read_b", "{}", NotVisible, tried(ScopeRequired, &["allow-b"])),
         (&[ALLOW, ALLOW_B], "x__read", "{}", Allowed, None),
         // It is recorded even where it would have changed nothing.
-        (&[ALLOW, "id: again, effect: allow, principals: [any], tools: ['x__*'], mode: shadow"], "x__read", "{}", Allowed, tried(Allowed, &["again", "allow"])),
+        (
+            &[ALLOW, "id: again, effect: allow, principals: [any], tools: ['x__*'], mode: shadow"],
+            "x__read",
+            "{}",
+            Allowed,
+            tried(Allowed, &["again", "allow"]),
+        ),
         (&[ALLOW, "id: others, effect: deny, principals: ['sub:bob'], mode: shadow"], "x__read", "{}", Allowed, None),
     ] {
         let decision = call(&set(&rules(lines)), &alice(&[]), name, arguments);
@@ -64,7 +70,8 @@ fn shadow_rules_change_neither_visibility_nor_capabilities_nor_a_name_that_leads
 fn the_rule_beats_the_file_and_the_digest_knows() {
     let enforced = set(&rules(&[ALLOW, "id: d, effect: deny, tools: ['x__read']"]));
     let by_file = |mode: &str, deny: &str| {
-        let deny = format!("{HEAD}mode: {mode}\nrules: [{{ id: d, effect: deny, tools: ['x__read']{deny} }}]\n").replace("tools: [{ match: ['x__read*'], class: read }]\n", "");
+        let deny = format!("{HEAD}mode: {mode}\nrules: [{{ id: d, effect: deny, tools: ['x__read']{deny} }}]\n")
+            .replace("tools: [{ match: ['x__read*'], class: read }]\n", "");
         let files = [("a.yaml".to_owned(), rules(&[ALLOW])), ("b.yaml".to_owned(), deny)];
         compile(&files, &Facts { upstreams: &[], issuers: &[] }).unwrap_or_else(|p| panic!("{p:#?}"))
     };

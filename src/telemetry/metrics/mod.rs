@@ -179,7 +179,9 @@ impl Metrics {
 
     /// Counts what a tool of the catalog delivered. A gauge that only rises, because its name is that of no counter.
     pub fn delivered(&self, tool: &Arc<str>, tokens: u64) {
-        self.response_tokens.get(&ToolLabels { tool: tool.clone() }, |_| ToolLabels { tool: other() }).inc_by(tokens.try_into().unwrap_or(i64::MAX));
+        self.response_tokens
+            .get(&ToolLabels { tool: tool.clone() }, |_| ToolLabels { tool: other() })
+            .inc_by(tokens.try_into().unwrap_or(i64::MAX));
     }
 
     /// Audit records not yet written, read when metrics are asked for.
