@@ -82,7 +82,7 @@ impl Limiter {
 
     fn lease(&self, counted: Vec<(Arc<Entry>, &Arc<Limit>)>) -> Lease {
         let mut held = Vec::new();
-        let mut charged: Vec<(Arc<Entry>, fn(Used) -> u64)> = Vec::new();
+        let mut charged: Vec<(Arc<Entry>, Amount)> = Vec::new();
         for (entry, limit) in counted {
             match limit.quota {
                 Quota::Calls { .. } => {}
@@ -126,6 +126,9 @@ impl Limiter {
         if known.is_ok() && fits { Ok(()) } else { Err(denial(limit, None)) }
     }
 }
+
+/// What of an answer a limit counts.
+type Amount = fn(Used) -> u64;
 
 fn take_all(counted: &[(Arc<Entry>, &Arc<Limit>)], now_ns: u64) -> Result<(), Denial> {
     let mut refused: Option<Denial> = None;
