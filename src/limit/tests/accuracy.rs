@@ -95,7 +95,7 @@ fn limits_per_second_grant_what_is_possible_and_no_window_sees_more() {
         let limits = [limit("r", calls(u32::try_from(rate).unwrap(), 1), &[By::Principal])];
         for pattern in [Pattern::Even, Pattern::Bursts, Pattern::OnOff] {
             for percent in [50, 100, 150, 1000] {
-                let at = arrivals(&mut random, pattern, rate, percent, 20_000 / rate.max(10));
+                let at = arrivals(&mut random, pattern, rate, percent, 6_000 / rate.max(10));
                 let passed = run(&limits, &[("alice", &at)]).remove(0);
                 let (granted, best) = (passed.len(), possible(&at, usize::try_from(rate).unwrap()));
                 let what = format!("{rate}/s, {pattern:?} at {percent} %: {granted} of {best} possible, {} asked", at.len());
@@ -111,8 +111,8 @@ fn a_greedy_principal_takes_nothing_from_another() {
     let mut random = Random(0x9eed);
     for rate in [1_u64, 10, 100] {
         let limits = [limit("r", calls(u32::try_from(rate).unwrap(), 1), &[By::Principal])];
-        let modest = arrivals(&mut random, Pattern::Even, rate, 80, 500);
-        let greedy = arrivals(&mut random, Pattern::Bursts, rate, 5_000, 500);
+        let modest = arrivals(&mut random, Pattern::Even, rate, 80, 5_000 / rate.max(10));
+        let greedy = arrivals(&mut random, Pattern::Bursts, rate, 5_000, 5_000 / rate.max(10));
         let alone = run(&limits, &[("modest", &modest)]).remove(0);
         let beside = run(&limits, &[("modest", &modest), ("greedy", &greedy)]);
         assert_eq!(alone, beside[0], "{rate}/s");
