@@ -1,6 +1,6 @@
 //! Portcullis: a security-hardened gateway for the Model Context Protocol.
 //!
-//! Layers, bottom up: `vocab`; `mcp`; `config`, `policy`, `net`, `seal`, `telemetry`; `audit`; `identity`, `limit`, `upstream`;
+//! Layers, bottom up: `vocab`; `mcp`; `config`, `policy`, `net`, `seal`, `telemetry`; `audit`; `identity`, `limit`, `inspect`, `upstream`;
 //! `catalog`; `pipeline`; `server`, `admin`; `app`; `demo`; `cli`.
 //! A module uses lower layers only. See `docs/ARCHITECTURE.md`.
 
@@ -13,6 +13,7 @@ pub mod config;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod identity;
+pub mod inspect;
 pub mod limit;
 pub mod mcp;
 pub mod net;

@@ -18,6 +18,7 @@ use crate::identity::{
 use crate::net::head::HeadRules;
 use crate::net::{DialPolicy, Fetch};
 use crate::pipeline::{Bounds, Route, Subjects, World};
+use crate::policy::permit::ObserveOnly;
 use crate::policy::{self, Facts, PolicySet};
 use crate::upstream::{self, UpstreamLimits, UpstreamSettings, Upstreams};
 use crate::vocab::limits::CONFIG_FILE_BYTES_MAX;
@@ -42,9 +43,6 @@ pub fn load(path: &Path) -> Result<Loaded, Vec<Problem>> {
     let seen = fingerprint(&config::load(path)?.watched);
     let config = config::load(path)?;
     let mut problems = Vec::new();
-    if config.observe_only {
-        problems.push(not_built(path, "danger_observe_only"));
-    }
     let mut files = Vec::new();
     for file in &config.policies {
         match read(file) {
@@ -107,18 +105,6 @@ fn unreadable(file: &Path, why: &str) -> Problem {
     }
 }
 
-fn not_built(file: &Path, key: &str) -> Problem {
-    Problem {
-        file: file.display().to_string(),
-        line: 0,
-        column: 0,
-        path: key.to_owned(),
-        value: String::new(),
-        message: format!("not built yet: {key}"),
-        hint: "leave it out".to_owned(),
-    }
-}
-
 /// Settings of the config that the pipeline judges by. `origin` is `scheme://host:port` as clients see it.
 ///
 /// # Errors
@@ -156,6 +142,7 @@ pub(super) fn world(
             sessions_per_principal: config.limits.sessions_per_principal,
         },
         subjects: Subjects::new(),
+        observe: config.observe_only.then(ObserveOnly::assertion),
         record_arguments: config.audit.record_arguments.clone(),
     })
 }

@@ -47,6 +47,10 @@ pub fn serve(path: &Path) -> Result<(), StartError> {
 }
 
 fn announce(running: &Running) -> std::io::Result<()> {
+    if running.observes_only() {
+        // Beside the log, whose level may hide it.
+        writeln!(std::io::stderr().lock(), "{OBSERVE_ONLY_BANNER}")?;
+    }
     let mut out = std::io::stdout().lock();
     write!(out, "portcullis ready mcp={}", running.mcp_url())?;
     if let Some(admin) = running.admin_url() {
@@ -55,6 +59,12 @@ fn announce(running: &Running) -> std::io::Result<()> {
     writeln!(out)?;
     out.flush()
 }
+
+const OBSERVE_ONLY_BANNER: &str = "\
+**********************************************************************\n\
+** danger_observe_only: POLICY IS NOT ENFORCED. What it refuses     **\n\
+** passes, and is recorded as refused. For a first rollout only.    **\n\
+**********************************************************************";
 
 fn log_format(loaded: &Loaded) -> logging::Format {
     match loaded.config.telemetry.log_format {

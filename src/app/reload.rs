@@ -51,6 +51,7 @@ impl Reloader {
         stopping: CancellationToken,
     ) -> Self {
         gateway.metrics.set_reload_success(true);
+        observing(&gateway);
         let (file, seen) = (loaded.config.file.clone(), loaded.seen);
         let (running, asked) = (Mutex::new(loaded.config), Notify::new());
         Self { file, running, gateway, registry, tls, bound_origin, fetch, seen, asked, stopping }
@@ -105,6 +106,7 @@ impl Reloader {
         match replaced {
             Ok(seen) => {
                 tracing::info!(policy = %self.gateway.world.load().policy.digest(), "configuration reloaded");
+                observing(&self.gateway);
                 Some(seen)
             }
             Err(problems) => {
@@ -148,6 +150,15 @@ impl Reloader {
     async fn look(&self) -> u64 {
         let watched = self.running.lock().watched.clone();
         tokio::task::spawn_blocking(move || fingerprint(&watched)).await.unwrap_or(0)
+    }
+}
+
+/// Says loudly, at the start and with every reload, that policy is not enforced.
+fn observing(gateway: &Gateway) {
+    let observe_only = gateway.world.load().observe.is_some();
+    gateway.metrics.set_observe_only(observe_only);
+    if observe_only {
+        tracing::warn!("danger_observe_only is on: what policy refuses passes, and is recorded as refused");
     }
 }
 

@@ -52,6 +52,11 @@ impl Running {
         self.ca.clone()
     }
 
+    /// Whether refusals of policy are only recorded.
+    pub(super) fn observes_only(&self) -> bool {
+        self.gateway.world.load().observe.is_some()
+    }
+
     /// Reloads config and policy at once.
     pub fn reload_now(&self) {
         self.reloader.ask();

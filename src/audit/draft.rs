@@ -87,6 +87,19 @@ pub struct DecisionNote {
     pub obligations: Vec<&'static str>,
     /// Digest of the policy set.
     pub policy: Arc<str>,
+    /// What shadow rules would have made of it, where they had anything to say.
+    pub shadow: Option<Box<ShadowNote>>,
+}
+
+/// What policy would have decided if its shadow rules counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShadowNote {
+    /// Allow or deny.
+    pub allowed: bool,
+    /// Why.
+    pub reason: Reason,
+    /// Ids of the rules that would have decided.
+    pub rules: Vec<Arc<str>>,
 }
 
 /// How it ended.
@@ -176,6 +189,8 @@ pub struct Draft {
     pub bytes_in: u64,
     /// Bytes of the response's body.
     pub bytes_out: u64,
+    /// Secrets replaced in the response.
+    pub redacted: u64,
     /// The intent that was written first.
     pub intent: Option<IntentSeq>,
     pub(super) total_us: Option<u64>,
@@ -216,6 +231,7 @@ impl Draft {
             upstream_us: None,
             bytes_in: 0,
             bytes_out: 0,
+            redacted: 0,
             intent: None,
             total_us: None,
             rpc_id: None,
@@ -268,11 +284,12 @@ impl Draft {
         };
     }
 
-    /// An argument value that a rule or the configuration lists, as JSON Pointer and raw JSON text.
+    /// An argument value that a rule or the configuration lists, as JSON Pointer and raw JSON text. One pointer is listed once.
     pub fn add_field(&mut self, pointer: &str, raw_json: &str) {
-        if self.fields.len() < AUDIT_FIELDS_MAX {
+        let pointer = cut(pointer, AUDIT_ID_BYTES_MAX);
+        if self.fields.len() < AUDIT_FIELDS_MAX && self.fields.iter().all(|(listed, _)| **listed != *pointer) {
             let value = cut(raw_json, AUDIT_FIELD_BYTES_MAX);
-            self.fields.push((cut(pointer, AUDIT_ID_BYTES_MAX).into(), value.into()));
+            self.fields.push((pointer.into(), value.into()));
         }
     }
 

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use digest::Digester;
-pub use draft::{DecisionNote, Draft, IntentSeq, Kind, OutcomeNote, Status};
+pub use draft::{DecisionNote, Draft, IntentSeq, Kind, OutcomeNote, ShadowNote, Status};
 use queue::{Item, Queue};
 use sink::Sink;
 pub use slot::{AuditHandle, Slot};

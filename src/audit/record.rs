@@ -75,13 +75,24 @@ fn write_args(out: &mut Vec<u8>, digest: &str, fields: &[(Box<str>, Box<str>)]) 
 
 fn write_decision(out: &mut Vec<u8>, decision: &DecisionNote) {
     let mut object = Object::open(out);
-    object.text("effect", Some(if decision.allowed { "allow" } else { "deny" }));
+    object.text("effect", Some(effect(decision.allowed)));
     object.text("mode", Some(if decision.observed { "observe" } else { "enforce" }));
     object.text("reason", Some(decision.reason.as_str()));
     object.list("rules", decision.rules.iter().map(|rule| &**rule));
     object.list("obligations", decision.obligations.iter().copied());
     object.text("policy", Some(&decision.policy));
+    if let Some(shadow) = &decision.shadow {
+        let mut tried = Object::open(object.value("shadow"));
+        tried.text("effect", Some(effect(shadow.allowed)));
+        tried.text("reason", Some(shadow.reason.as_str()));
+        tried.list("rules", shadow.rules.iter().map(|rule| &**rule));
+        tried.close();
+    }
     object.close();
+}
+
+fn effect(allowed: bool) -> &'static str {
+    if allowed { "allow" } else { "deny" }
 }
 
 fn write_outcome(out: &mut Vec<u8>, draft: &Draft) {
@@ -98,6 +109,9 @@ fn write_outcome(out: &mut Vec<u8>, draft: &Draft) {
     object.millis("total_ms", draft.total_us);
     object.number("bytes_in", draft.bytes_in);
     object.number("bytes_out", draft.bytes_out);
+    if draft.redacted > 0 {
+        object.number("redacted", draft.redacted);
+    }
     object.close();
 }
 

@@ -21,7 +21,8 @@ pub use listing::{Listing, Part};
 pub use view::{Freshness, View};
 
 use crate::mcp::client_caps::ClientCaps;
-use crate::policy::{PolicySet, permit::Permit};
+use crate::policy::PolicySet;
+use crate::policy::permit::{ObserveOnly, Permit};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::Upstream;
 use crate::vocab::limits::{CATALOG_BYTES_MAX, VIEW_IDLE_S_MAX, VIEWS_MAX};
@@ -51,6 +52,8 @@ pub struct Access {
     pub policy: Arc<PolicySet>,
     /// The principal on whose behalf the list is read.
     pub principal: Arc<Principal>,
+    /// Present where policy is only observed: then lists are read whatever the rules say.
+    pub observe: Option<ObserveOnly>,
 }
 
 impl Access {
@@ -61,6 +64,9 @@ impl Access {
     pub fn permit(&self, upstream: &str) -> Result<Permit, Denial> {
         let decision = crate::policy::decide_list(&self.policy, &self.principal, upstream);
         let reason = decision.reason();
+        if let Some(observe) = self.observe {
+            return decision.permit_lists_observed(observe).map_err(|_| Denial::new(reason));
+        }
         decision.permit(crate::policy::permit::Evidence::default()).map_err(|_| Denial::new(reason))
     }
 }

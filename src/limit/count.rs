@@ -15,6 +15,7 @@ use governor::state::{NotKeyed, StateStore};
 use governor::{RateLimiter, clock};
 
 use super::monotonic::nanos;
+use super::volume::Volume;
 use crate::policy::obligation::Quota;
 use crate::vocab::limits::LIMITER_EXACT_CALLS_MAX;
 
@@ -34,12 +35,17 @@ pub(super) enum Count {
     Smooth(Smooth),
     /// Calls going on.
     Slots { most: u32, used: u32 },
+    /// What answers delivered.
+    Volume(Volume),
 }
 
 impl Count {
     pub(super) fn new(quota: Quota) -> Self {
         match quota {
             Quota::Concurrent(most) => Self::Slots { most, used: 0 },
+            Quota::Bytes { bytes: most, per } | Quota::ResponseTokens { tokens: most, per } => {
+                Self::Volume(Volume::new(most, nanos(per)))
+            }
             Quota::Calls { calls, per } => match Smooth::new(calls, per) {
                 Some(smooth) => Self::Smooth(smooth),
                 None => Self::Log {
@@ -65,6 +71,7 @@ impl Count {
             Self::Smooth(smooth) => smooth.check(now_ns),
             Self::Slots { most, used } if *used < *most => Room::Free,
             Self::Slots { .. } => Room::Full(None),
+            Self::Volume(volume) => volume.wait(now_ns).map_or(Room::Free, |wait| Room::Full(Some(wait))),
         }
     }
 
@@ -74,6 +81,15 @@ impl Count {
             Self::Log { taken_ns, .. } => taken_ns.push_back(now_ns),
             Self::Smooth(smooth) => smooth.cell.commit(),
             Self::Slots { used, .. } => *used = used.saturating_add(1),
+            // What the call will deliver is not known yet.
+            Self::Volume(_) => {}
+        }
+    }
+
+    /// Counts what a call delivered, if that is what is counted.
+    pub(super) fn charge(&mut self, amount: u64, now_ns: u64) {
+        if let Self::Volume(volume) = self {
+            volume.add(amount, now_ns);
         }
     }
 
@@ -89,13 +105,16 @@ impl Count {
         if let Self::Slots { used, .. } = self {
             return (*used == 0).then_some(0);
         }
+        if let Self::Volume(volume) = self {
+            return volume.pressure(now_ns);
+        }
         if matches!(self.check(now_ns), Room::Full(_)) {
             return None;
         }
         Some(match self {
             Self::Log { calls, taken_ns, .. } => taken_ns.len().saturating_mul(1000).checked_div(*calls).unwrap_or(0) as u64,
             Self::Smooth(smooth) => smooth.pressure(now_ns),
-            Self::Slots { .. } => 0,
+            Self::Slots { .. } | Self::Volume(_) => 0,
         })
     }
 }

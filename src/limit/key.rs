@@ -41,6 +41,8 @@ impl Fingerprints {
         match limit.quota {
             Quota::Calls { calls, per } => twin.add(&(0_u8, calls, per)),
             Quota::Concurrent(most) => twin.add(&(1_u8, most)),
+            Quota::Bytes { bytes, per } => twin.add(&(2_u8, bytes, per)),
+            Quota::ResponseTokens { tokens, per } => twin.add(&(3_u8, tokens, per)),
         }
         for by in &limit.by {
             twin.add_value(*by, subject);

@@ -9,6 +9,9 @@
 //! For a larger N the log would cost too much memory, and governor's GCRA takes its place: N/20 may come at once, then
 //! one call each T/N, so that no window of length T sees more than 105 % of N.
 //!
+//! `bytes` and `response_tokens` count what answers delivered, when they end ([`Lease`]): a call passes while less than the quota
+//! was delivered in the window before it. A window can be exceeded by the answers that are under way, each of which is bounded.
+//!
 //! # Counted by what
 //! By (rule, position in the rule, quota, values of `by`). A limit counted by group counts in each group of the
 //! principal (its `groups` claim) and refuses when one of them is full. A principal without a client, tenant or group
@@ -18,6 +21,7 @@ mod count;
 mod key;
 mod monotonic;
 mod table;
+mod volume;
 
 #[cfg(test)]
 mod tests;
@@ -32,7 +36,7 @@ pub use monotonic::Monotonic;
 use table::{Entry, Table};
 
 use crate::policy::obligation::{Limit, Quota};
-use crate::policy::permit::Lease;
+use crate::policy::permit::{Lease, Used};
 use crate::vocab::limits::LIMITER_KEYS_MAX;
 use crate::vocab::{Denial, Reason};
 
@@ -73,7 +77,37 @@ impl Limiter {
         counted.sort_unstable_by_key(|(entry, _)| entry.key);
         counted.dedup_by_key(|(entry, _)| entry.key);
         take_all(&counted, now_ns)?;
-        Ok(lease(counted))
+        Ok(self.lease(counted))
+    }
+
+    fn lease(&self, counted: Vec<(Arc<Entry>, &Arc<Limit>)>) -> Lease {
+        let mut held = Vec::new();
+        let mut charged: Vec<(Arc<Entry>, Amount)> = Vec::new();
+        for (entry, limit) in counted {
+            match limit.quota {
+                Quota::Calls { .. } => {}
+                Quota::Concurrent(_) => held.push(entry),
+                Quota::Bytes { .. } => charged.push((entry, |used| used.bytes)),
+                Quota::ResponseTokens { .. } => charged.push((entry, Used::tokens)),
+            }
+        }
+        let release = (!held.is_empty()).then(|| -> Box<dyn FnOnce() + Send + Sync> {
+            Box::new(move || {
+                for entry in &held {
+                    entry.count.lock().give_back();
+                }
+            })
+        });
+        let time = self.time.clone();
+        let charge = (!charged.is_empty()).then(|| -> Box<dyn FnOnce(Used) + Send + Sync> {
+            Box::new(move |used| {
+                let now_ns = time.now_ns();
+                for (entry, amount) in &charged {
+                    entry.count.lock().charge(amount(used), now_ns);
+                }
+            })
+        });
+        Lease::assertion(release, charge)
     }
 
     fn entries<'a>(
@@ -92,6 +126,9 @@ impl Limiter {
         if known.is_ok() && fits { Ok(()) } else { Err(denial(limit, None)) }
     }
 }
+
+/// What of an answer a limit counts.
+type Amount = fn(Used) -> u64;
 
 fn take_all(counted: &[(Arc<Entry>, &Arc<Limit>)], now_ns: u64) -> Result<(), Denial> {
     let mut refused: Option<Denial> = None;
@@ -118,20 +155,8 @@ fn take_all(counted: &[(Arc<Entry>, &Arc<Limit>)], now_ns: u64) -> Result<(), De
 
 fn denial(limit: &Limit, retry_after: Option<Duration>) -> Denial {
     let reason = match limit.quota {
-        Quota::Calls { .. } => Reason::RateLimited,
+        Quota::Calls { .. } | Quota::Bytes { .. } | Quota::ResponseTokens { .. } => Reason::RateLimited,
         Quota::Concurrent(_) => Reason::ConcurrencyLimited,
     };
     Denial { rule: Some(limit.rule.clone()), retry_after, ..Denial::new(reason) }
-}
-
-fn lease(counted: Vec<(Arc<Entry>, &Arc<Limit>)>) -> Lease {
-    let mut held = Vec::new();
-    held.extend(counted.into_iter().filter(|(_, l)| matches!(l.quota, Quota::Concurrent(_))).map(|(entry, _)| entry));
-    Lease::assertion((!held.is_empty()).then(|| -> Box<dyn FnOnce() + Send + Sync> {
-        Box::new(move || {
-            for entry in &held {
-                entry.count.lock().give_back();
-            }
-        })
-    }))
 }

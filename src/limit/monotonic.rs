@@ -8,14 +8,20 @@ use std::time::{Duration, Instant};
 /// of the wall clock neither stalls nor frees a caller. Clones share one offset.
 #[derive(Clone, Debug)]
 pub struct Monotonic {
-    start: Instant,
+    /// `None` for a clock that only moves when told to.
+    start: Option<Instant>,
     offset_ns: Arc<AtomicU64>,
 }
 
 impl Monotonic {
     /// A clock that starts now.
     pub fn start() -> Self {
-        Self { start: Instant::now(), offset_ns: Arc::default() }
+        Self { start: Some(Instant::now()), offset_ns: Arc::default() }
+    }
+
+    /// A clock that only [`Self::advance`] moves, for tests.
+    pub fn stopped() -> Self {
+        Self { start: None, offset_ns: Arc::default() }
     }
 
     /// Moves this clock and its clones forward.
@@ -24,7 +30,7 @@ impl Monotonic {
     }
 
     pub(super) fn now_ns(&self) -> u64 {
-        nanos(self.start.elapsed()).saturating_add(self.offset_ns.load(Ordering::Relaxed))
+        self.start.map_or(0, |start| nanos(start.elapsed())).saturating_add(self.offset_ns.load(Ordering::Relaxed))
     }
 }
 

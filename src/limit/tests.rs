@@ -1,3 +1,6 @@
+mod accuracy;
+mod volumes;
+
 use std::collections::VecDeque;
 
 use proptest::prelude::*;

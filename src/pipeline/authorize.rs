@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::ctx::Ctx;
 use super::refusal::Refusal;
 use super::route::{Kind, Target};
-use crate::audit::DecisionNote;
+use crate::audit::{DecisionNote, ShadowNote};
 use crate::limit::Subject;
 use crate::mcp::RawJson;
-use crate::policy::permit::{Evidence, Permit};
+use crate::policy::permit::{Evidence, Lease, Permit};
 use crate::policy::{Asked, Decision, Effect, Kind as AskedKind, decide_for};
 use crate::vocab::limits::AUDIT_INTENT_MS_MAX;
 use crate::vocab::{Class, Denial, Fault, FaultKind, Reason};
@@ -30,6 +30,7 @@ pub(super) fn authorize(ctx: &mut Ctx, target: &Target, arguments: Option<&RawJs
     let subject = world.subjects.of(&world.policy, principal);
     let decision = decide_for(&world.policy, &subject, principal, &Asked { kind, known });
     let allowed = decision.effect() == Effect::Allow;
+    let passes = allowed || ctx.world.observe.is_some_and(|observe| observe.passes(decision.reason()));
     let tool = target.entry.as_ref().filter(|_| target.kind == Kind::Tool).map(|entry| entry.full.clone());
     ctx.gateway.metrics.decided(allowed, decision.reason(), tool.as_ref(), Some(target.class));
     ctx.asked.tool = tool;
@@ -41,64 +42,93 @@ pub(super) fn authorize(ctx: &mut Ctx, target: &Target, arguments: Option<&RawJs
         if let Some(arguments) = arguments {
             draft.set_arguments(arguments.as_bytes());
         }
-        draft.decision = Some(DecisionNote {
-            allowed,
-            observed: false,
-            reason: decision.reason(),
-            rules: decision.rules().to_vec(),
-            obligations: decision.obligations(),
-            policy: ctx.world.policy.digest().clone(),
-        });
+        draft.decision = Some(note(&decision, passes && !allowed));
     });
-    record_fields(ctx, arguments);
-    if allowed {
+    record_fields(ctx, &decision, arguments);
+    if passes {
         return Ok(decision);
     }
     let rule = decision.rules().first().filter(|_| decision.reason() == Reason::RuleDenied).cloned();
     Err(Refusal::Denied(Denial { rule, scopes: decision.scopes_missing().to_vec(), ..Denial::new(decision.reason()) }))
 }
 
-/// Values that the operator chose to see in clear.
-fn record_fields(ctx: &Ctx, arguments: Option<&RawJson>) {
-    let Some(arguments) = arguments.filter(|_| !ctx.world.record_arguments.is_empty()) else { return };
-    for pointer in &ctx.world.record_arguments {
+fn note(decision: &Decision, observed: bool) -> DecisionNote {
+    let shadow = decision.shadow().map(|shadow| {
+        let (allowed, rules) = (shadow.effect() == Effect::Allow, shadow.rules.clone());
+        Box::new(ShadowNote { allowed, reason: shadow.reason, rules })
+    });
+    DecisionNote {
+        allowed: decision.effect() == Effect::Allow,
+        observed,
+        reason: decision.reason(),
+        rules: decision.rules().to_vec(),
+        obligations: decision.obligations(),
+        policy: decision.policy_digest().clone(),
+        shadow,
+    }
+}
+
+/// Values that the operator chose to see in clear, in the config or in the rules that allow.
+fn record_fields(ctx: &Ctx, decision: &Decision, arguments: Option<&RawJson>) {
+    let (shown, always) = (decision.shown_arguments(), &ctx.world.record_arguments);
+    let Some(arguments) = arguments.filter(|_| !shown.is_empty() || !always.is_empty()) else { return };
+    for pointer in shown.iter().map(|pointer| &**pointer).chain(always.iter().map(String::as_str)) {
         if let Some(value) = crate::mcp::pointer::at(arguments, pointer) {
             ctx.note(|draft| draft.add_field(pointer, value.as_str()));
         }
     }
 }
 
-/// Meets every obligation: limits first, then the intent, so that a refused call takes nothing and leaves no intent.
+/// Meets every obligation: approval, limits, then the intent, so that a refused call takes nothing and leaves no intent.
 ///
 /// # Errors
-/// A denial by a limit; a fault when the intent could not be recorded.
+/// A denial for want of an approval or by a limit; a fault when the intent could not be recorded.
 pub(super) async fn discharge(ctx: &mut Ctx, decision: Decision, target: &Target) -> Result<Permit, Refusal> {
     let mut evidence = Evidence::default();
-    let upstream = target.view.upstream().settings().name.clone();
+    // Nobody can approve on this gateway, so a call that needs it ends here.
+    if let Some(approval) = decision.approvals().first() {
+        overruled(ctx, Denial { rule: Some(approval.rule.clone()), ..Denial::new(Reason::ApprovalRequired) })?;
+    }
     if !decision.limits().is_empty() {
-        let principal = ctx.principal()?.clone();
-        let route = ctx.route()?.path.clone();
-        let subject =
-            Subject { principal: &principal, tool: &target.full, class: target.class, upstream: &upstream, route: &route };
-        let lease = ctx.gateway.limiter.take(decision.limits(), &subject).inspect_err(|denial| overruled(ctx, denial))?;
-        evidence.lease = Some(lease);
+        match take(ctx, &decision, target)? {
+            Ok(lease) => evidence.lease = Some(lease),
+            Err(denial) => overruled(ctx, denial)?,
+        }
     }
     if target.class > Class::Read {
         let deadline = ctx.deadline.capped(Duration::from_millis(AUDIT_INTENT_MS_MAX));
         evidence.receipt = Some(Box::pin(ctx.gateway.audit.intent_for(&ctx.audit, deadline)).await?);
     }
     let missing = |_| Fault::internal(FaultKind::Internal, "an obligation was not met");
-    Ok(decision.permit(evidence).map_err(missing)?)
+    Ok(match ctx.world.observe {
+        Some(observe) => decision.permit_observed(evidence, observe).map_err(missing)?,
+        None => decision.permit(evidence).map_err(missing)?,
+    })
 }
 
-/// The record's decision is the final one: an allow whose limit is used up is a deny by that limit.
-fn overruled(ctx: &Ctx, denial: &Denial) {
+/// Takes every limit of the decision, or says which one refuses.
+fn take(ctx: &Ctx, decision: &Decision, target: &Target) -> Result<Result<Lease, Denial>, Refusal> {
+    let upstream = &target.view.upstream().settings().name;
+    let (principal, route) = (ctx.principal()?, &ctx.route()?.path);
+    let subject = Subject { principal, tool: &target.full, class: target.class, upstream, route };
+    Ok(ctx.gateway.limiter.take(decision.limits(), &subject))
+}
+
+/// The record's decision is the final one: an allow that cannot be discharged is a deny. Of several that are only observed the first is
+/// on record.
+///
+/// # Errors
+/// The denial, unless policy is only observed.
+fn overruled(ctx: &Ctx, denial: Denial) -> Result<(), Denial> {
+    let observed = ctx.world.observe.is_some_and(|observe| observe.passes(denial.reason));
     ctx.note(|draft| {
-        if let Some(decision) = &mut draft.decision {
+        if let Some(decision) = draft.decision.as_mut().filter(|decision| decision.allowed) {
             decision.allowed = false;
+            decision.observed = observed;
             decision.reason = denial.reason;
             decision.rules = denial.rule.iter().cloned().collect::<Vec<Arc<str>>>();
         }
     });
     ctx.gateway.metrics.decided(false, denial.reason, ctx.asked.tool.as_ref(), None);
+    if observed { Ok(()) } else { Err(denial) }
 }

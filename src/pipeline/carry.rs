@@ -11,9 +11,10 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::{mpsc, oneshot};
 
 use super::session::Session;
+use super::watch::Watched;
 use crate::mcp::dialect::lower_question;
 use crate::mcp::{Outcome, RawId, RawJson, codes};
-use crate::upstream::{Answer, QuestionReply};
+use crate::upstream::QuestionReply;
 use crate::vocab::Fault;
 use crate::vocab::limits::{CALL_QUESTIONS_MAX, QUESTION_ERROR_BYTES_MAX};
 
@@ -68,7 +69,7 @@ impl Carrier {
         questions: &Questions,
         session: Option<Session>,
         events: &mpsc::Sender<Bytes>,
-        answer: &Answer,
+        answer: &Watched,
         (theirs, method, params): (RawId, &str, Option<&RawJson>),
     ) -> Option<Vec<u8>> {
         let Some(session) = session.filter(|_| self.waiting.len() < CALL_QUESTIONS_MAX) else {
@@ -102,7 +103,7 @@ impl Carrier {
     }
 
     /// Sends an answer to the upstream.
-    pub(super) fn send(&mut self, answer: &Answer, id: &RawId, reply: QuestionReply) {
+    pub(super) fn send(&mut self, answer: &Watched, id: &RawId, reply: QuestionReply) {
         self.sending.push(answer.answer(id, reply));
     }
 }

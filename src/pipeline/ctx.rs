@@ -146,7 +146,8 @@ impl Ctx {
     pub(super) fn decided(&self, allowed: bool, reason: Reason) {
         let policy = self.world.policy.digest().clone();
         self.note(|draft| {
-            let note = || DecisionNote { allowed, observed: false, reason, rules: Vec::new(), obligations: Vec::new(), policy };
+            let (rules, obligations) = Default::default();
+            let note = || DecisionNote { allowed, observed: false, reason, rules, obligations, policy, shadow: None };
             draft.decision.get_or_insert_with(note);
         });
     }
@@ -177,7 +178,8 @@ impl Ctx {
     /// # Errors
     /// As [`Self::principal`].
     pub(super) fn access(&self) -> Result<Access, Refusal> {
-        Ok(Access { policy: self.world.policy.clone(), principal: self.principal()?.clone() })
+        let (policy, observe) = (self.world.policy.clone(), self.world.observe);
+        Ok(Access { policy, principal: self.principal()?.clone(), observe })
     }
 }
 

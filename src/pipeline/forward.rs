@@ -7,12 +7,13 @@ use super::question;
 use super::refusal::Refusal;
 use super::reply::{Answered, lower, screen};
 use super::route::{Kind, Target};
+use super::watch::{Seen, Watched};
+use crate::inspect::Inspected;
 use crate::mcp::dialect::Operation;
 use crate::mcp::headers::McpHeaders;
 use crate::mcp::reply::ResultKind;
 use crate::mcp::{LogLevel, Method, Outgoing, Reference, Reply, mirror, rewrite};
 use crate::policy::permit::Permit;
-use crate::upstream::{Answer, Event};
 use crate::vocab::{Fault, FaultKind, Revision};
 
 /// What came of a call.
@@ -20,7 +21,7 @@ pub(super) enum Forwarded {
     /// The answer.
     Whole(Answered),
     /// Something to show before the answer: the rest is a stream.
-    Streaming(Box<Answer>, Event, Instant),
+    Streaming(Box<Watched>, Seen, Instant),
 }
 
 /// Headers that mirror arguments must agree with the schema the client was shown (2026-07-28).
@@ -51,26 +52,28 @@ pub(super) async fn forward(
     let who = ctx.principal()?.key();
     let upstream = target.view.upstream();
     let called = Instant::now();
-    let answer = upstream.call(permit, &who, outgoing, ctx.deadline).await;
-    let first = match answer {
-        Ok(mut answer) => loop {
-            match answer.next().await {
-                Some(Ok(Event::Reply(reply))) => break Ok(Event::Reply(reply)),
-                Some(Ok(event)) if ctx.streams && shows(ctx, operation, &event) => {
-                    return Ok(Forwarded::Streaming(Box::new(answer), event, called));
-                }
-                Some(Ok(_)) => {}
-                Some(Err(fault)) => break Err(fault),
-                None => break Err(Fault::upstream(FaultKind::Malformed, "the answer never came")),
-            }
-        },
-        Err(fault) => Err(fault),
+    let mut call = match Watched::call(ctx, upstream, permit, &who, outgoing).await {
+        Ok(call) => call,
+        Err(fault) => {
+            took(ctx, target, called, Some(&fault));
+            return Err(fault.into());
+        }
     };
-    took(ctx, target, called, first.as_ref().err());
-    match first? {
-        Event::Reply(reply) => Ok(Forwarded::Whole(finish(ctx, target, operation, reply)?)),
-        _ => Err(Fault::internal(FaultKind::Internal, "an event that is no answer").into()),
-    }
+    let reply = loop {
+        match call.next().await {
+            Some(Ok(Seen::Reply(reply))) => break Ok(reply),
+            Some(Ok(seen)) if ctx.streams && shows(ctx, operation, &seen) => {
+                return Ok(Forwarded::Streaming(Box::new(call), seen, called));
+            }
+            Some(Ok(_)) => {}
+            Some(Err(fault)) => break Err(fault),
+            None => break Err(Fault::upstream(FaultKind::Malformed, "the answer never came")),
+        }
+    };
+    took(ctx, target, called, reply.as_ref().err());
+    // What the answer took is charged before it is shown.
+    call.over(ctx);
+    Ok(Forwarded::Whole(finish(ctx, target, operation, reply?)?))
 }
 
 /// Records and measures the time an upstream took.
@@ -86,7 +89,8 @@ pub(super) fn took(ctx: &Ctx, target: &Target, called: Instant, fault: Option<&F
 ///
 /// # Errors
 /// As [`screen`]; a question or task that was never agreed to.
-pub(super) fn finish(ctx: &Ctx, target: &Target, operation: &Operation, reply: Reply) -> Result<Answered, Refusal> {
+pub(super) fn finish(ctx: &Ctx, target: &Target, operation: &Operation, reply: Inspected<Reply>) -> Result<Answered, Refusal> {
+    let reply = reply.into_inner();
     if let Reply::Error(error) = &reply
         && let Some(missing) = question::missing(operation, error)
     {
@@ -113,13 +117,13 @@ pub(super) fn finish(ctx: &Ctx, target: &Target, operation: &Operation, reply: R
 }
 
 /// Whether the client wants to see an event before the answer.
-pub(super) fn shows(ctx: &Ctx, operation: &Operation, event: &Event) -> bool {
-    match event {
-        Event::Progress { .. } => operation.wants_progress.is_some(),
-        Event::Log { level, .. } => wants_log(ctx, operation, *level),
+pub(super) fn shows(ctx: &Ctx, operation: &Operation, seen: &Seen) -> bool {
+    match seen {
+        Seen::Progress { .. } => operation.wants_progress.is_some(),
+        Seen::Log { level, .. } => wants_log(ctx, operation, *level),
         // Only what this client can be asked comes this far.
-        Event::Question { .. } => true,
-        Event::Reply(_) => false,
+        Seen::Question { .. } => true,
+        Seen::Reply(_) => false,
     }
 }
 

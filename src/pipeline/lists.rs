@@ -79,6 +79,10 @@ async fn one(ctx: &Ctx, upstream: &str, part: Part) -> Result<Option<Result<Arc<
 fn visible(ctx: &Ctx, subject: &Subject, part: Part, entry: &Entry) -> bool {
     let Ok(principal) = ctx.principal() else { return false };
     let policy = &ctx.world.policy;
+    // What a call would pass is shown.
+    if ctx.world.observe.is_some() {
+        return true;
+    }
     let kind = match part {
         Part::Tools => {
             let class = policy.class_of(&entry.full, entry.hints);

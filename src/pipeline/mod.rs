@@ -18,6 +18,7 @@ mod rescue;
 mod route;
 mod session;
 mod stream;
+mod watch;
 mod world;
 
 use std::panic::AssertUnwindSafe;

@@ -163,7 +163,10 @@ fn sentence(reason: Reason) -> &'static str {
         Reason::RuleDenied => "A rule of the gateway's policy forbids this call with these arguments.",
         Reason::Indeterminate => "The gateway could not evaluate its policy for these arguments, so it refused the call.",
         Reason::NoRule => "No rule of the gateway's policy allows this call with these arguments: ask the operator for access.",
-        Reason::ApprovalRequired | Reason::ApprovalDenied | Reason::ApprovalExpired => "This call needs a person's approval.",
+        Reason::ApprovalRequired => {
+            "This call needs a person's approval, and nobody can give one on this gateway yet: ask the operator for another way."
+        }
+        Reason::ApprovalDenied | Reason::ApprovalExpired => "This call needs a person's approval.",
         Reason::RateLimited => "The limit for this call is used up: wait and try again.",
         Reason::ConcurrencyLimited => "Too many of these calls are running: try again when one has finished.",
         Reason::ResponseTooLarge => "The server's answer is larger than the gateway passes on: ask for less.",

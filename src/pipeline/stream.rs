@@ -16,10 +16,10 @@ use super::refusal::Refusal;
 use super::reply::{Answered, Content};
 use super::rescue::rescue;
 use super::route::Target;
+use super::watch::{Seen, Watched};
 use crate::audit::Status;
 use crate::mcp::dialect::{self, Operation};
 use crate::mcp::{RawId, RawJson, sse};
-use crate::upstream::{Answer, Event};
 use crate::vocab::limits::{REPLY_EVENTS_MAX, STREAM_KEEPALIVE_MS};
 use crate::vocab::{Fault, FaultKind, Reason, Revision};
 
@@ -41,8 +41,8 @@ pub(super) fn relay(ctx: Ctx, operation: Box<Operation>, streaming: Streaming, i
 /// An answer that has begun with something else than the reply.
 pub(super) struct Streaming {
     pub(super) target: Target,
-    pub(super) answer: Answer,
-    pub(super) first: Event,
+    pub(super) answer: Watched,
+    pub(super) first: Seen,
     /// When the upstream was called.
     pub(super) called: Instant,
 }
@@ -59,7 +59,7 @@ struct Relay {
 
 /// What the relay waits for.
 enum Next {
-    Event(Option<Result<Event, Fault>>),
+    Event(Option<Result<Seen, Fault>>),
     Settled(Settled),
     Silence,
     Gone,
@@ -74,12 +74,12 @@ async fn cancelled(ctx: &Ctx) {
 }
 
 impl Relay {
-    async fn run(mut self, mut answer: Answer, first: Event, called: Instant) {
-        let mut event: Option<Result<Event, Fault>> = Some(Ok(first));
+    async fn run(mut self, mut answer: Watched, first: Seen, called: Instant) {
+        let mut event: Option<Result<Seen, Fault>> = Some(Ok(first));
         loop {
             let last = match event {
-                Some(Ok(Event::Reply(reply))) => Some(finish(&self.ctx, &self.target, &self.operation, reply)),
-                Some(Ok(Event::Question { id, method, params })) => {
+                Some(Ok(Seen::Reply(reply))) => Some(finish(&self.ctx, &self.target, &self.operation, reply)),
+                Some(Ok(Seen::Question { id, method, params })) => {
                     self.ask(&answer, (id, &method, params.as_ref())).await;
                     None
                 }
@@ -93,6 +93,7 @@ impl Relay {
             if let Some(last) = last {
                 took(&self.ctx, &self.target, called, last.as_ref().err().and_then(Refusal::fault));
                 measure(&self.ctx, last.as_ref().err());
+                answer.over(&self.ctx);
                 let last = last.unwrap_or_else(|refusal| rescue(&self.ctx, refusal));
                 return self.close(last).await;
             }
@@ -104,6 +105,7 @@ impl Relay {
                     Next::Silence => self.send(Bytes::from_static(b":\n\n")).await,
                     Next::Gone => {
                         took(&self.ctx, &self.target, called, None);
+                        answer.over(&self.ctx);
                         self.ctx.ended(Status::Cancelled, Reason::Cancelled);
                         return self.measure();
                     }
@@ -112,7 +114,7 @@ impl Relay {
         }
     }
 
-    async fn wait(&mut self, answer: &mut Answer) -> Next {
+    async fn wait(&mut self, answer: &mut Watched) -> Next {
         let modern = self.operation.revision > Revision::NEWEST_WITH_SESSIONS;
         tokio::select! {
             event = answer.next() => Next::Event(event),
@@ -124,7 +126,7 @@ impl Relay {
     }
 
     /// Puts a question of the upstream to the client; its answer comes by another request.
-    async fn ask(&mut self, answer: &Answer, question: (RawId, &str, Option<&RawJson>)) {
+    async fn ask(&mut self, answer: &Watched, question: (RawId, &str, Option<&RawJson>)) {
         let (gateway, session, method) = (self.ctx.gateway.clone(), self.ctx.asked.session, question.1);
         if let Some(message) = self.carrier.ask(&gateway.questions, session, &self.events, answer, question) {
             let upstream = &self.target.view.upstream().settings().name;
@@ -140,14 +142,14 @@ impl Relay {
         }
     }
 
-    async fn show(&mut self, event: &Event) {
+    async fn show(&mut self, event: &Seen) {
         if !shows(&self.ctx, &self.operation, event) {
             return;
         }
         let revision = self.operation.revision;
         let message = match (event, &self.operation.wants_progress) {
-            (Event::Progress { members }, Some(token)) => dialect::lower_progress(revision, token, members),
-            (Event::Log { params, .. }, _) => dialect::lower_log(revision, params),
+            (Seen::Progress { members }, Some(token)) => dialect::lower_progress(revision, token, members),
+            (Seen::Log { params, .. }, _) => dialect::lower_log(revision, params),
             _ => return,
         };
         self.send_message(&message).await;

@@ -9,6 +9,7 @@ use moka::sync::Cache;
 
 use crate::identity::Authenticator;
 use crate::net::head::HeadRules;
+use crate::policy::permit::ObserveOnly;
 use crate::policy::{PolicySet, Subject};
 use crate::upstream::{Upstream, Upstreams};
 use crate::vocab::limits::{TOKEN_CACHE_ENTRIES_MAX, VIEW_IDLE_S_MAX};
@@ -32,6 +33,8 @@ pub struct World {
     pub bounds: Bounds,
     /// Which rules are about whom, worked out once per credential.
     pub subjects: Subjects,
+    /// Present where policy is only observed.
+    pub observe: Option<ObserveOnly>,
     /// JSON pointers into `arguments` whose values records may hold in clear.
     pub record_arguments: Vec<String>,
 }

@@ -26,6 +26,17 @@ pub(super) const POINTER_DEEP_MAX: usize = 2;
 pub(super) const LIMITS_MAX: usize = 16;
 /// Longest window of a limit, in seconds.
 pub(super) const LIMIT_PER_S_MAX: u64 = 31 * 24 * 3_600;
+/// How long an approval can be waited for: by default, at least, at most.
+pub(super) const APPROVAL_MS_DEFAULT: u64 = 15 * 60 * 1_000;
+pub(super) const APPROVAL_MS_MIN: u64 = 60 * 1_000;
+pub(super) const APPROVAL_MS_MAX: u64 = 24 * 3_600 * 1_000;
+/// People who must agree to one call.
+pub(super) const APPROVAL_QUORUM_MAX: u8 = 16;
+/// Shortest and longest `deadline`.
+pub(super) const DEADLINE_MS_MIN: u64 = 100;
+pub(super) const DEADLINE_MS_MAX: u64 = 3_600 * 1_000;
+/// Arguments that one rule has recorded; records hold no more of all rules together.
+pub(super) const SHOWN_ARGUMENTS_MAX: usize = crate::vocab::limits::AUDIT_FIELDS_MAX;
 /// Nesting of arguments that argument rules look at; the decoder's own limit is lower.
 pub(super) const ARGUMENT_DEPTH_MAX: usize = 512;
 /// Rounds of percent-decoding after which a path counts as hostile.

@@ -7,6 +7,7 @@ use super::address::Block;
 use super::glob::Glob;
 use super::literal::Literal;
 use super::matcher::{Criterion, Matcher};
+use super::obligation::{Approval, Approver, Demands};
 use super::path::Directory;
 use super::pattern::Pattern;
 use super::rule::Rule;
@@ -37,17 +38,12 @@ fn canonical(rules: &[Rule], groups: &[Arc<Group>], classes: &[(Glob, Class)]) -
         let _ = writeln!(out, "class {:?} {}", glob.canonical(), class.as_str());
     }
     for rule in rules {
-        let Rule { id, effect, who, targets, classes, arguments, scopes, limits } = rule;
+        let Rule { id, effect, who, targets, classes, arguments, scopes, limits, demands, shadow } = rule;
         let _ = writeln!(out, "rule {id:?} {}", effect.as_str());
-        for entry in who {
-            let _ = match entry {
-                Who::Any => writeln!(out, " any"),
-                Who::Group(group) => writeln!(out, " group {:?}", group.name),
-                Who::Sub { issuer, glob } => writeln!(out, " sub {issuer:?} {:?}", glob.canonical()),
-                Who::Client(glob) => writeln!(out, " client {:?}", glob.canonical()),
-                Who::Scope(scope) => writeln!(out, " scope {scope:?}"),
-            };
+        if *shadow {
+            let _ = writeln!(out, " shadow");
         }
+        who.iter().for_each(|entry| who_text(&mut out, entry));
         let _ = writeln!(out, " tools {:?}", globs(&targets.tools));
         let _ = writeln!(out, " resources {:?}", globs(&targets.resources));
         let _ = writeln!(out, " prompts {:?}", globs(&targets.prompts));
@@ -60,8 +56,45 @@ fn canonical(rules: &[Rule], groups: &[Arc<Group>], classes: &[(Glob, Class)]) -
         for limit in limits {
             let _ = writeln!(out, " limit {} {:?} {:?}", limit.index, limit.quota, limit.by);
         }
+        demands_text(&mut out, demands);
     }
     out
+}
+
+fn who_text(out: &mut String, entry: &Who) {
+    let _ = match entry {
+        Who::Any => writeln!(out, " any"),
+        Who::Group(group) => writeln!(out, " group {:?}", group.name),
+        Who::Sub { issuer, glob } => writeln!(out, " sub {issuer:?} {:?}", glob.canonical()),
+        Who::Client(glob) => writeln!(out, " client {:?}", glob.canonical()),
+        Who::Scope(scope) => writeln!(out, " scope {scope:?}"),
+    };
+}
+
+fn demands_text(out: &mut String, demands: &Demands) {
+    let Demands { approval, redact, deadline, audit } = demands;
+    if let Some(approval) = approval {
+        let Approval { rule: _, from, quorum, requester, expires } = &**approval;
+        let _ = writeln!(out, " approval {quorum} {requester} {expires:?}");
+        for entry in from.iter() {
+            match entry {
+                Approver::Caller => out.push_str("  caller\n"),
+                Approver::Who(who) => {
+                    out.push_str("  from");
+                    who_text(out, who);
+                }
+            }
+        }
+    }
+    if *redact {
+        out.push_str(" redact secrets\n");
+    }
+    if let Some(deadline) = deadline {
+        let _ = writeln!(out, " deadline {deadline:?}");
+    }
+    if !audit.is_empty() {
+        let _ = writeln!(out, " audit {audit:?}");
+    }
 }
 
 fn criterion_text(out: &mut String, criterion: &Criterion) {

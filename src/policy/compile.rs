@@ -6,8 +6,9 @@ use std::sync::Arc;
 use super::bounds::RULES_MAX;
 use super::glob::Glob;
 use super::matcher::Criterion;
-use super::obligation::Limit;
+use super::obligation::{Approval, Approver, Demands, Limit};
 use super::read::{RawFile, read_file, tidy};
+use super::read_require::{RawApproval, RawRequire};
 use super::read_rule::{RawRule, RawWho};
 use super::report::{Report, nearest};
 use super::rule::Rule;
@@ -51,7 +52,7 @@ pub fn compile(files: &[(String, String)], facts: &Facts<'_>) -> Result<PolicySe
                 break;
             }
             warn(report, &raw, facts);
-            rules.push(finish(report, raw, &groups));
+            rules.push(finish(report, raw, &groups, file.shadow));
         }
         classes.append(&mut file.classes);
         warnings.append(&mut report.take_warnings());
@@ -64,7 +65,9 @@ pub fn compile(files: &[(String, String)], facts: &Facts<'_>) -> Result<PolicySe
     Ok(PolicySet::new(rules, &groups, classes, facts.issuers, warnings))
 }
 
-fn gather_groups(read: &mut [(Report<'_>, RawFile)]) -> HashMap<Box<str>, Arc<Group>> {
+type Groups = HashMap<Box<str>, Arc<Group>>;
+
+fn gather_groups(read: &mut [(Report<'_>, RawFile)]) -> Groups {
     let mut groups = HashMap::new();
     for (report, file) in read {
         for (group, place, path) in file.groups.drain(..) {
@@ -78,9 +81,26 @@ fn gather_groups(read: &mut [(Report<'_>, RawFile)]) -> HashMap<Box<str>, Arc<Gr
 }
 
 /// Looks up the groups of a rule and numbers its limits.
-fn finish(report: &mut Report<'_>, raw: RawRule, groups: &HashMap<Box<str>, Arc<Group>>) -> Rule {
-    let mut who = Vec::with_capacity(raw.who.len());
-    for entry in raw.who {
+fn finish(report: &mut Report<'_>, raw: RawRule, groups: &Groups, file_shadow: bool) -> Rule {
+    let RawRule { id, effect, who, targets, classes, arguments, require, shadow, .. } = raw;
+    let who = tidy(look_up(report, who, groups));
+    let RawRequire { scopes, limits, approval, redact, deadline, audit } = require;
+    let limits = (0_u16..).zip(limits);
+    let limits = limits.map(|(index, (quota, by))| Arc::new(Limit { rule: id.clone(), index, quota, by })).collect();
+    let approval = approval.map(|approval| {
+        let RawApproval { caller, from, quorum, requester, expires } = approval;
+        let from = look_up(report, from, groups).into_iter().map(Approver::Who);
+        let from = tidy(caller.then_some(Approver::Caller).into_iter().chain(from).collect()).into();
+        Arc::new(Approval { rule: id.clone(), from, quorum, requester, expires })
+    });
+    let demands = Demands { approval, redact, deadline, audit };
+    let shadow = shadow.unwrap_or(file_shadow);
+    Rule { id, effect, who, targets, classes, arguments, scopes, limits, demands, shadow }
+}
+
+fn look_up(report: &mut Report<'_>, entries: Vec<RawWho>, groups: &Groups) -> Vec<Who> {
+    let mut who = Vec::with_capacity(entries.len());
+    for entry in entries {
         match entry {
             RawWho::Ready(ready) => who.push(ready),
             RawWho::Group { name, place, path } => match groups.get(name.as_str()) {
@@ -96,10 +116,7 @@ fn finish(report: &mut Report<'_>, raw: RawRule, groups: &HashMap<Box<str>, Arc<
             },
         }
     }
-    let RawRule { id, effect, targets, classes, arguments, scopes, .. } = raw;
-    let numbered = (0_u16..).zip(raw.limits);
-    let limits = numbered.map(|(index, (quota, by))| Arc::new(Limit { rule: id.clone(), index, quota, by })).collect();
-    Rule { id, effect, who: tidy(who), targets, classes, arguments, scopes, limits }
+    who
 }
 
 /// A rule may speak of upstreams that come later, but more often the name is a slip; and arguments close a rule to resources.
@@ -111,6 +128,10 @@ fn warn(report: &mut Report<'_>, rule: &RawRule, facts: &Facts<'_>) {
     for name in strangers {
         let hint = nearest(name, &known).map_or_else(String::new, |near| format!("did you mean `{near}`?"));
         report.warn(rule.place, &rule.path, name, "no upstream of this name is configured", hint);
+    }
+    if rule.require.approval.is_some() {
+        let hint = "nobody can approve on this gateway, so every call that this rule matches is refused";
+        report.warn(rule.place, &format!("{}.require.approval", rule.path), "", "nobody can approve yet", hint);
     }
     if !rule.arguments.iter().all(Criterion::is_absent) && !targets.resources.is_empty() {
         let hint = "give the resources a rule of their own";

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::asked::{Asked, Family, Kind, Subject as Operation};
-use super::decision::{Decision, Effect};
+use super::decision::{Decision, Effect, Shadow};
+use super::obligation::Duties;
 use super::rule::{Arguments, Rule};
 use super::set::{PolicySet, Subject};
 use super::tri::Tri;
@@ -12,12 +13,26 @@ use crate::vocab::{Class, Principal, Reason};
 
 /// Decides whether `who` may do what is `asked`.
 pub fn decide(set: &PolicySet, who: &Principal, asked: &Asked<'_>) -> Decision {
-    evaluate(set, &|_, rule| rule.is_about(who), who, asked)
+    tried(evaluate(set, &|_, rule| rule.is_about(who), who, asked), set, who, asked)
 }
 
 /// As [`decide`], with the principal's rules worked out before by [`PolicySet::subject`]; a subject of another set is ignored.
 pub fn decide_for(set: &PolicySet, subject: &Subject, who: &Principal, asked: &Asked<'_>) -> Decision {
-    if subject.is_of(set) { evaluate(set, &|at, _| subject.has(at), who, asked) } else { decide(set, who, asked) }
+    if !subject.is_of(set) {
+        return decide(set, who, asked);
+    }
+    tried(evaluate(set, &|at, _| subject.has(at), who, asked), set, who, asked)
+}
+
+/// `decision` with what shadow rules would have made of it. Where no rule is in shadow this is one look at a pointer.
+fn tried(decision: Decision, set: &PolicySet, who: &Principal, asked: &Asked<'_>) -> Decision {
+    let Some(trial) = &set.trial else { return decision };
+    let about: About<'_> = &|_, rule| rule.is_about(who);
+    if !asked.known || asked.kind.is_hostile() || Found::by(&trial.only, about, &asked.kind).is_silent() {
+        return decision;
+    }
+    let Decision { reason, rules, .. } = evaluate(&trial.whole, about, who, asked);
+    Decision { shadow: Some(Box::new(Shadow { reason, rules })), ..decision }
 }
 
 /// Decides whether `who` may have the lists of `upstream` read: only if something there could be allowed.
@@ -29,6 +44,8 @@ pub fn decide_list(set: &PolicySet, who: &Principal, upstream: &str) -> Decision
         reason,
         rules: Vec::new(),
         limits: Vec::new(),
+        duties: None,
+        shadow: None,
         scopes_missing: Vec::new(),
         policy: set.digest().clone(),
         operation,
@@ -46,7 +63,8 @@ fn evaluate(set: &PolicySet, about: About<'_>, who: &Principal, asked: &Asked<'_
     let found = Found::by(set, about, kind);
     if found.is_clear_yes() && found.scopes_missing(who).next().is_none() {
         let limits = found.allows.iter().flat_map(|rule| rule.limits.iter().cloned()).collect();
-        return Decision { limits, ..conclude(set, kind, Reason::Allowed, found.allows) };
+        let duties = Duties::join(&found.allows);
+        return Decision { limits, duties, ..conclude(set, kind, Reason::Allowed, found.allows) };
     }
     if !visible_to(set, about, kind) {
         return conclude(set, kind, Reason::NotVisible, found.denies);
@@ -98,6 +116,12 @@ impl<'s> Found<'s> {
         found
     }
 
+    /// No rule matched, and none is in doubt.
+    fn is_silent(&self) -> bool {
+        let Self { allows, denies, allow_doubts, deny_doubts } = self;
+        [allows, denies, allow_doubts, deny_doubts].into_iter().all(Vec::is_empty)
+    }
+
     fn is_clear_yes(&self) -> bool {
         !self.allows.is_empty() && self.denies.is_empty() && self.deny_doubts.is_empty()
     }
@@ -113,6 +137,8 @@ fn conclude(set: &PolicySet, kind: &Kind<'_>, reason: Reason, rules: Vec<&Rule>)
         reason,
         rules: rules.into_iter().map(|rule| rule.id.clone()).collect(),
         limits: Vec::new(),
+        duties: None,
+        shadow: None,
         scopes_missing: Vec::new(),
         policy: set.digest().clone(),
         operation: Operation { family: kind.family(), name: kind.name().into(), class: kind.class() },

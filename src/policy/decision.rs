@@ -1,9 +1,10 @@
 //! The outcome of asking a policy set.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::asked::Subject as Operation;
-use super::obligation::Limit;
+use super::obligation::{Approval, Duties, Limit, WORDS};
 use crate::vocab::{Class, Reason};
 
 /// Yes or no.
@@ -25,6 +26,22 @@ impl Effect {
     }
 }
 
+/// What the set would have decided if its shadow rules counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shadow {
+    /// Why; [`Reason::Allowed`] for a yes.
+    pub reason: Reason,
+    /// Ids of the rules that would have decided, sorted.
+    pub rules: Vec<Arc<str>>,
+}
+
+impl Shadow {
+    /// Yes or no.
+    pub fn effect(&self) -> Effect {
+        if self.reason == Reason::Allowed { Effect::Allow } else { Effect::Deny }
+    }
+}
+
 /// What a policy set says about one operation, and why. Made by the `decide` functions only.
 #[derive(Clone, Debug)]
 #[must_use]
@@ -32,6 +49,9 @@ pub struct Decision {
     pub(super) reason: Reason,
     pub(super) rules: Vec<Arc<str>>,
     pub(super) limits: Vec<Arc<Limit>>,
+    /// What a yes demands besides; absent where it demands nothing.
+    pub(super) duties: Option<Box<Duties>>,
+    pub(super) shadow: Option<Box<Shadow>>,
     pub(super) scopes_missing: Vec<Arc<str>>,
     pub(super) policy: Arc<str>,
     pub(super) operation: Operation,
@@ -63,9 +83,41 @@ impl Decision {
         &self.scopes_missing
     }
 
-    /// Kinds of obligations of a yes, as words for records and cases.
+    /// Approvals that must be given before the operation leaves, each on its own.
+    pub fn approvals(&self) -> &[Arc<Approval>] {
+        self.duties.as_ref().map_or(&[], |duties| &duties.approvals)
+    }
+
+    /// Whether secrets in the answer must be replaced.
+    pub fn redacts(&self) -> bool {
+        self.duties.as_ref().is_some_and(|duties| duties.redact)
+    }
+
+    /// The longest that the call may take.
+    pub fn deadline(&self) -> Option<Duration> {
+        self.duties.as_ref()?.deadline
+    }
+
+    /// JSON pointers into the arguments whose values the record shows.
+    pub fn shown_arguments(&self) -> &[Arc<str>] {
+        self.duties.as_ref().map_or(&[], |duties| &duties.audit)
+    }
+
+    /// What shadow rules would have changed. Present only where one of them matched or could not be evaluated.
+    pub fn shadow(&self) -> Option<&Shadow> {
+        self.shadow.as_deref()
+    }
+
+    /// Kinds of obligations of a yes, as words for records and cases, in the order of [`WORDS`].
     pub fn obligations(&self) -> Vec<&'static str> {
-        if self.limits.is_empty() { Vec::new() } else { vec!["limit"] }
+        let holds = [
+            !self.approvals().is_empty(),
+            !self.limits.is_empty(),
+            self.redacts(),
+            self.deadline().is_some(),
+            !self.shown_arguments().is_empty(),
+        ];
+        WORDS.into_iter().zip(holds).filter(|(_, holds)| *holds).map(|(word, _)| word).collect()
     }
 
     /// Digest of the policy set that decided.

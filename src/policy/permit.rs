@@ -1,21 +1,47 @@
 //! Evidence, and the permit it buys. A permit is the only thing an upstream call accepts, and this file the only one that makes it.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::asked::{Family, Subject as Operation};
 use super::decision::{Decision, Effect};
 use crate::vocab::{Class, Reason};
 
+/// What an answer delivered, for the limits that count it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Used {
+    /// Bytes of the result and of the notifications before it, as the upstream sent them.
+    pub bytes: u64,
+    /// Bytes of their text.
+    pub text_bytes: u64,
+}
+
+impl Used {
+    /// The tokens that the text is taken for: a quarter of its bytes, rounded up.
+    pub fn tokens(self) -> u64 {
+        self.text_bytes.div_ceil(BYTES_PER_TOKEN)
+    }
+}
+
+const BYTES_PER_TOKEN: u64 = 4;
+
+/// Gives back what was held.
+type Release = Box<dyn FnOnce() + Send + Sync>;
+/// Counts what an answer delivered.
+type Charge = Box<dyn FnOnce(Used) + Send + Sync>;
+
 /// A bounded right that a limiter gave out. Dropping it gives it back.
 #[must_use]
 pub struct Lease {
-    release: Option<Box<dyn FnOnce() + Send + Sync>>,
+    release: Option<Release>,
+    charge: Option<Charge>,
 }
 
 impl Lease {
-    /// Asserts that every limit of a decision was taken. `release` runs once, when the lease is dropped.
-    pub(crate) fn assertion(release: Option<Box<dyn FnOnce() + Send + Sync>>) -> Self {
-        Self { release }
+    /// Asserts that every limit of a decision was taken. `release` runs once, when the lease is dropped; `charge` once, when the
+    /// answer has ended.
+    pub(crate) fn assertion(release: Option<Release>, charge: Option<Charge>) -> Self {
+        Self { release, charge }
     }
 }
 
@@ -30,6 +56,65 @@ impl Drop for Lease {
 impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Lease")
+    }
+}
+
+/// Adds up what one answer delivers, and charges it when dropped: however a call ends, what came of it counts.
+#[must_use]
+pub struct Meter {
+    used: Used,
+    charge: Option<Charge>,
+}
+
+impl Meter {
+    /// Adds a part of the answer.
+    pub fn add(&mut self, part: Used) {
+        self.used.bytes = self.used.bytes.saturating_add(part.bytes);
+        self.used.text_bytes = self.used.text_bytes.saturating_add(part.text_bytes);
+    }
+
+    /// What was added so far.
+    pub fn used(&self) -> Used {
+        self.used
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        if let Some(charge) = self.charge.take() {
+            charge(self.used);
+        }
+    }
+}
+
+impl fmt::Debug for Meter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Meter").field("used", &self.used).finish_non_exhaustive()
+    }
+}
+
+/// The operator's word that policy is only observed: `danger_observe_only` of the config.
+#[derive(Clone, Copy, Debug)]
+pub struct ObserveOnly(());
+
+impl ObserveOnly {
+    /// Asserts that the configuration says so.
+    pub(crate) fn assertion() -> Self {
+        Self(())
+    }
+
+    /// Whether a refusal for this reason passes: what policy refuses, and nothing else.
+    pub fn passes(self, reason: Reason) -> bool {
+        matches!(
+            reason,
+            Reason::NoRule
+                | Reason::RuleDenied
+                | Reason::Indeterminate
+                | Reason::NotVisible
+                | Reason::ApprovalRequired
+                | Reason::RateLimited
+                | Reason::ConcurrencyLimited
+        )
     }
 }
 
@@ -62,6 +147,9 @@ pub enum MissingEvidence {
     /// The decision is a refusal.
     #[error("refused: {}", .0.as_str())]
     Refused(Reason),
+    /// People did not approve. No evidence of it can be had: nobody can approve on this gateway.
+    #[error("not approved")]
+    Grant,
     /// Limits were not taken.
     #[error("limits not taken")]
     Lease,
@@ -87,6 +175,8 @@ pub struct Permit {
     operation: Operation,
     intent_seq: Option<u64>,
     lease: Option<Lease>,
+    redacts: bool,
+    deadline: Option<Duration>,
 }
 
 impl Decision {
@@ -98,15 +188,45 @@ impl Decision {
         if self.effect() != Effect::Allow {
             return Err(MissingEvidence::Refused(self.reason()));
         }
+        if !self.approvals().is_empty() {
+            return Err(MissingEvidence::Grant);
+        }
         if !self.limits().is_empty() && evidence.lease.is_none() {
             return Err(MissingEvidence::Lease);
         }
+        self.into_permit(evidence)
+    }
+
+    /// As [`Self::permit`], where the operator only observes: a refusal of policy, an approval and limits do not hold the operation
+    /// back. Everything else does, and a write or destructive operation needs its intent as ever.
+    ///
+    /// # Errors
+    /// As [`Self::permit`].
+    pub fn permit_observed(self, evidence: Evidence, observe: ObserveOnly) -> Result<Permit, MissingEvidence> {
+        if self.effect() != Effect::Allow && !observe.passes(self.reason()) {
+            return Err(MissingEvidence::Refused(self.reason()));
+        }
+        self.into_permit(evidence)
+    }
+
+    /// As [`Self::permit_observed`], for reading the lists of an upstream and for nothing else.
+    ///
+    /// # Errors
+    /// As [`Self::permit`].
+    pub fn permit_lists_observed(self, observe: ObserveOnly) -> Result<Permit, MissingEvidence> {
+        let reason = self.reason();
+        let passes = self.operation.family == Family::Lists && (self.effect() == Effect::Allow || observe.passes(reason));
+        if passes { self.into_permit(Evidence::default()) } else { Err(MissingEvidence::Refused(reason)) }
+    }
+
+    fn into_permit(self, evidence: Evidence) -> Result<Permit, MissingEvidence> {
         let gated = matches!(self.class(), Class::Write | Class::Destructive);
         if gated && evidence.receipt.is_none() {
             return Err(MissingEvidence::Receipt);
         }
         let intent_seq = evidence.receipt.and_then(|receipt| receipt.intent_seq);
-        Ok(Permit { operation: self.operation, intent_seq, lease: evidence.lease })
+        let (redacts, deadline) = (self.redacts(), self.deadline());
+        Ok(Permit { operation: self.operation, intent_seq, lease: evidence.lease, redacts, deadline })
     }
 }
 
@@ -146,6 +266,21 @@ impl Permit {
         self.operation.class
     }
 
+    /// Whether secrets in the answer must be replaced before anybody sees it.
+    pub fn redacts(&self) -> bool {
+        self.redacts
+    }
+
+    /// The longest that the call may take.
+    pub fn deadline(&self) -> Option<Duration> {
+        self.deadline
+    }
+
+    /// Counts what the answer delivers, for the limits of the lease. Handed out once; later ones count for nobody.
+    pub fn meter(&mut self) -> Meter {
+        Meter { used: Used::default(), charge: self.lease.as_mut().and_then(|lease| lease.charge.take()) }
+    }
+
     /// Sequence number of the intent record, where there is one.
     pub fn intent_seq(&self) -> Option<u64> {
         self.intent_seq
@@ -154,7 +289,7 @@ impl Permit {
 
 impl fmt::Debug for Permit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { operation, intent_seq, lease } = self;
+        let Self { operation, intent_seq, lease, .. } = self;
         f.debug_struct("Permit").field("name", &operation.name).field("intent", intent_seq).field("lease", lease).finish()
     }
 }

@@ -16,10 +16,14 @@ pub(super) struct RawFile {
     pub(super) groups: Vec<(Group, Place, String)>,
     pub(super) classes: Vec<(Glob, Class)>,
     pub(super) rules: Vec<RawRule>,
+    /// What rules are that do not say: in shadow or not.
+    pub(super) shadow: bool,
 }
 
 /// Keys of a file.
 pub(super) const FILE_KEYS: &[&str] = &["version", "groups", "tools", "rules", "mode"];
+/// The modes, as words, and whether they mean that a rule decides nothing.
+pub(super) const MODE_WORDS: &[(&str, bool)] = &[("enforce", false), ("shadow", true)];
 /// Keys of a group.
 pub(super) const GROUP_KEYS: &[&str] = &["claim", "any_of", "client_id", "issuer"];
 /// Keys of an entry of `tools`.
@@ -44,9 +48,7 @@ pub(super) fn read_file(report: &mut Report<'_>, text: &str, facts: &Facts<'_>) 
         Some(node) => report.wrong(node, "version", "unknown version of the policy language", "write `version: 1`"),
         None => report.at(fields.place, "version", "", "is required and not given", "write `version: 1`"),
     }
-    if let Some(node) = fields.get("mode") {
-        read_mode(report, node, "mode");
-    }
+    file.shadow = fields.get("mode").and_then(|node| read_mode(report, node, "mode")).unwrap_or(false);
     for entry in fields.get("groups").and_then(|node| report.map(node, "groups")).unwrap_or_default() {
         let path = key_path("groups", &entry.key);
         check_name(report, &entry.key, entry.place, &path);
@@ -63,11 +65,9 @@ pub(super) fn read_file(report: &mut Report<'_>, text: &str, facts: &Facts<'_>) 
     file
 }
 
-/// Accepts `enforce`; the other word of the language is not built.
-pub(super) fn read_mode(report: &mut Report<'_>, node: &Node, path: &str) {
-    if report.word(node, path, &[("enforce", true), ("shadow", false)]) == Some(false) {
-        report.wrong(node, path, format!("not built yet: {path} shadow"), "use `enforce`, or leave the rule out");
-    }
+/// Whether the rules that this is said of are in shadow.
+pub(super) fn read_mode(report: &mut Report<'_>, node: &Node, path: &str) -> Option<bool> {
+    report.word(node, path, MODE_WORDS)
 }
 
 /// Ids of rules and names of groups: short, without spaces or control characters.

@@ -6,14 +6,13 @@ use super::compile::Facts;
 use super::decision::Effect;
 use super::glob::Glob;
 use super::matcher::Criterion;
-use super::obligation::{By, Quota};
 use super::read::{CLASS_WORDS, check_issuer, check_name, read_mode, read_names, tidy};
 use super::read_matchers::read_arguments;
-use super::read_terms::{read_limits, read_scopes};
+use super::read_require::{RawRequire, read_require};
 use super::report::{Fields, Report, key_path};
 use super::rule::{Capability, Classes, Targets};
 use super::who::{ANONYMOUS, KEY_PREFIX, Who};
-use super::yaml::{Node, Place, Value};
+use super::yaml::{Node, Place};
 use crate::vocab::Class;
 
 /// A rule whose groups are not looked up yet.
@@ -26,8 +25,9 @@ pub(super) struct RawRule {
     pub(super) targets: Targets,
     pub(super) classes: Classes,
     pub(super) arguments: Box<[Criterion]>,
-    pub(super) scopes: Box<[Arc<str>]>,
-    pub(super) limits: Box<[(Quota, Box<[By]>)]>,
+    pub(super) require: RawRequire,
+    /// What the rule itself says of its mode: whether it is in shadow.
+    pub(super) shadow: Option<bool>,
 }
 
 /// An entry of `principals`.
@@ -40,9 +40,6 @@ pub(super) enum RawWho {
 pub(super) const RULE_KEYS: &[&str] =
     &["id", "effect", "principals", "tools", "resources", "prompts", "capabilities", "classes", "arguments", "require", "mode"];
 const RULE_KEYS_LATER: &[&str] = &["when"];
-/// Keys of `require`.
-pub(super) const REQUIRE_KEYS: &[&str] = &["scope", "limit"];
-const REQUIRE_KEYS_LATER: &[&str] = &["approval", "redact", "deadline", "audit"];
 
 /// Reads a rule; `None` if it has no usable id or effect, which the report then says.
 pub(super) fn read_rule(report: &mut Report<'_>, node: &Node, path: &str, facts: &Facts<'_>) -> Option<RawRule> {
@@ -55,15 +52,13 @@ pub(super) fn read_rule(report: &mut Report<'_>, node: &Node, path: &str, facts:
     let effect = required(report, &fields, path, "effect", "allow or deny");
     let words = [("allow", Effect::Allow), ("deny", Effect::Deny)];
     let effect = effect.and_then(|node| report.word(node, &key_path(path, "effect"), &words));
-    if let Some(node) = fields.get("mode") {
-        read_mode(report, node, &key_path(path, "mode"));
-    }
+    let shadow = fields.get("mode").and_then(|node| read_mode(report, node, &key_path(path, "mode")));
     let who = fields.get("principals").map(|node| read_who(report, node, &key_path(path, "principals"), facts));
     let targets = read_targets(report, &fields, path);
     let classes = fields.get("classes").map(|node| read_classes(report, node, &key_path(path, "classes")));
     let arguments_path = key_path(path, "arguments");
     let arguments = fields.get("arguments").map_or_else(Box::default, |node| read_arguments(report, node, &arguments_path));
-    let (scopes, limits) = read_require(report, &fields, path);
+    let require = read_require(report, &fields, path, facts);
     let ((id, place), effect) = id.zip(effect)?;
     check_shape(report, &fields, path, effect, who.is_some());
     let classes = classes.unwrap_or(match effect {
@@ -71,7 +66,7 @@ pub(super) fn read_rule(report: &mut Report<'_>, node: &Node, path: &str, facts:
         Effect::Deny => Classes::EVERY,
     });
     let who = who.unwrap_or_else(|| vec![RawWho::Ready(Who::Any)]);
-    Some(RawRule { id: id.into(), place, path: path.to_owned(), effect, who, targets, classes, arguments, scopes, limits })
+    Some(RawRule { id: id.into(), place, path: path.to_owned(), effect, who, targets, classes, arguments, require, shadow })
 }
 
 /// What the parts of a rule demand of each other.
@@ -106,27 +101,32 @@ fn required<'n>(report: &mut Report<'_>, fields: &Fields<'n>, path: &str, key: &
 }
 
 fn read_who(report: &mut Report<'_>, node: &Node, path: &str, facts: &Facts<'_>) -> Vec<RawWho> {
-    let mut out = Vec::new();
-    for (text, node, here) in report.texts(node, path) {
-        let (kind, rest) = text.split_once(':').unwrap_or((text, ""));
-        let ready = match (kind, rest) {
-            ("any", "") if text == "any" => Some(Who::Any),
-            ("group", name) if !name.is_empty() => {
-                out.push(RawWho::Group { name: name.to_owned(), place: node.place, path: here });
-                continue;
-            }
-            ("scope", name) if !name.is_empty() => Some(Who::Scope(name.into())),
-            ("client", glob) => read_glob(report, glob, node, &here).map(Who::Client),
-            ("sub", rest) => read_sub(report, rest, node, &here, facts),
-            _ => {
-                let hint = "group:NAME, sub:GLOB, client:GLOB, scope:NAME or any";
-                report.wrong(node, &here, "no such kind of principal", hint);
-                None
-            }
-        };
-        out.extend(ready.map(RawWho::Ready));
-    }
-    out
+    let texts = report.texts(node, path);
+    texts.iter().filter_map(|(text, node, here)| read_one_who(report, (text, node, here), facts)).collect()
+}
+
+/// One entry of a list of principals: its text, where it stands, and its path.
+pub(super) fn read_one_who(
+    report: &mut Report<'_>,
+    (text, node, path): (&str, &Node, &str),
+    facts: &Facts<'_>,
+) -> Option<RawWho> {
+    let (kind, rest) = text.split_once(':').unwrap_or((text, ""));
+    let ready = match (kind, rest) {
+        ("any", "") if text == "any" => Some(Who::Any),
+        ("group", name) if !name.is_empty() => {
+            return Some(RawWho::Group { name: name.to_owned(), place: node.place, path: path.to_owned() });
+        }
+        ("scope", name) if !name.is_empty() => Some(Who::Scope(name.into())),
+        ("client", glob) => read_glob(report, glob, node, path).map(Who::Client),
+        ("sub", rest) => read_sub(report, rest, node, path, facts),
+        _ => {
+            let hint = "group:NAME, sub:GLOB, client:GLOB, scope:NAME or any";
+            report.wrong(node, path, "no such kind of principal", hint);
+            None
+        }
+    };
+    ready.map(RawWho::Ready)
 }
 
 /// `GLOB` or `ISSUER#GLOB`. With several issuers a bare subject could be anybody's, except for the names only the gateway gives.
@@ -182,18 +182,4 @@ fn read_classes(report: &mut Report<'_>, node: &Node, path: &str) -> Classes {
         classes.extend(report.word(item, &format!("{path}[{i}]"), CLASS_WORDS));
     }
     Classes::of(classes)
-}
-
-type Requirements = (Box<[Arc<str>]>, Box<[(Quota, Box<[By]>)]>);
-
-fn read_require(report: &mut Report<'_>, fields: &Fields<'_>, path: &str) -> Requirements {
-    let path = key_path(path, "require");
-    let Some(node) = fields.get("require") else { return Requirements::default() };
-    let Some(fields) = report.fields(node, &path, REQUIRE_KEYS, REQUIRE_KEYS_LATER) else { return Requirements::default() };
-    if matches!(&node.value, Value::Map(entries) if entries.is_empty()) {
-        report.wrong(node, &path, "no requirement", format!("one of: {}", REQUIRE_KEYS.join(", ")));
-    }
-    let scopes = fields.get("scope").map(|node| read_scopes(report, node, &key_path(&path, "scope")));
-    let limits = fields.get("limit").map(|node| read_limits(report, node, &key_path(&path, "limit")));
-    (scopes.unwrap_or_default(), limits.unwrap_or_default())
 }

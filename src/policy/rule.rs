@@ -7,13 +7,13 @@ use super::asked::Family;
 use super::decision::Effect;
 use super::glob::Glob;
 use super::matcher::{Criterion, Quantifier};
-use super::obligation::Limit;
+use super::obligation::{Demands, Limit};
 use super::tri::Tri;
 use super::who::Who;
 use crate::vocab::{Class, Principal};
 
 /// One rule. Every list is sorted, so that equal rules are equal however a file spells them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Rule {
     pub(super) id: Arc<str>,
     pub(super) effect: Effect,
@@ -25,10 +25,13 @@ pub(super) struct Rule {
     /// Scopes a call needs besides the rule.
     pub(super) scopes: Box<[Arc<str>]>,
     pub(super) limits: Box<[Arc<Limit>]>,
+    pub(super) demands: Demands,
+    /// Tried beside the others, decides nothing.
+    pub(super) shadow: bool,
 }
 
 /// What a rule is about.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Targets {
     pub(super) tools: Box<[Glob]>,
     pub(super) resources: Box<[Glob]>,

@@ -4,7 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::address::Reach;
 use super::matcher::shape::Shapes;
+use super::bounds::APPROVAL_QUORUM_MAX;
 use super::obligation::By;
+use super::read_require::{CALLER, REDACT_WORDS};
 use super::rule::Capability;
 
 /// The JSON Schema (2020-12) of a policy file, as this build reads it.
@@ -14,22 +16,18 @@ pub fn schema() -> Value {
     let one_or_more = json!({ "oneOf": [text, texts] });
     let words = |words: &[&str]| json!({ "enum": words });
     let class = words(&["read", "write", "destructive"]);
-    let mode = words(&["enforce"]);
-    let by: Vec<&str> = By::WORDS.iter().map(|(word, _)| *word).collect();
+    let mode = words(&["enforce", "shadow"]);
     let capabilities: Vec<&str> = Capability::WORDS.iter().map(|(word, _)| *word).collect();
     let capability = format!("^[^:]+:({})$", capabilities.join("|").replace('.', "\\."));
-    let count = json!({ "type": "integer", "minimum": 1, "maximum": u32::MAX });
     let group = object(
         &[("claim", text.clone()), ("any_of", texts.clone()), ("client_id", one_or_more.clone()), ("issuer", texts.clone())],
         &[],
     );
     let tools = object(&[("match", texts.clone()), ("class", class.clone())], &["match", "class"]);
-    let by = json!({ "oneOf": [words(&by), { "type": "array", "items": words(&by) }] });
-    let limit = object(&[("calls", count.clone()), ("per", text.clone()), ("concurrent", count), ("by", by)], &["by"]);
     let matchers = matchers(&one_or_more);
     let arguments = json!({ "type": "object", "minProperties": 1, "propertyNames": { "pattern": "^(/.*)?$" }, "additionalProperties": matchers });
-    let require = object(&[("scope", one_or_more), ("limit", json!({ "type": "array", "minItems": 1, "items": limit }))], &[]);
     let principal = json!({ "type": "string", "pattern": "^(any|(group|sub|client|scope):.+)$" });
+    let require = require(&one_or_more, &principal);
     let rule = object(
         &[
             ("id", json!({ "type": "string", "pattern": "^[A-Za-z0-9._/:-]{1,128}$" })),
@@ -61,6 +59,44 @@ pub fn schema() -> Value {
         root.insert("title".to_owned(), json!("Portcullis policy"));
     }
     root
+}
+
+/// `require` of a rule.
+fn require(one_or_more: &Value, principal: &Value) -> Value {
+    let text = json!({ "type": "string", "minLength": 1 });
+    let by: Vec<&str> = By::WORDS.iter().map(|(word, _)| *word).collect();
+    let by = json!({ "oneOf": [{ "enum": by }, { "type": "array", "items": { "enum": by } }] });
+    let count = json!({ "type": "integer", "minimum": 1, "maximum": u32::MAX });
+    let bytes = json!({ "type": ["string", "integer"], "minimum": 1, "pattern": "^[0-9]+ *(B|KiB|MiB|GiB|kB|KB|MB|GB)?$" });
+    let quotas = [("calls", count.clone()), ("concurrent", count.clone()), ("bytes", bytes), ("response_tokens", count)];
+    let one =
+        quotas.iter().map(|(key, _)| json!({ "required": if *key == "concurrent" { vec![*key] } else { vec![*key, "per"] } }));
+    let one: Vec<Value> = one.collect();
+    let mut limit = object(&[&quotas[..], &[("per", text.clone()), ("by", by)]].concat(), &["by"]);
+    if let Some(limit) = limit.as_object_mut() {
+        limit.insert("oneOf".to_owned(), one.into());
+    }
+    let from = json!({ "oneOf": [principal, { "const": CALLER }] });
+    let approval = object(
+        &[
+            ("from", json!({ "type": "array", "minItems": 1, "items": from })),
+            ("quorum", json!({ "type": "integer", "minimum": 1, "maximum": APPROVAL_QUORUM_MAX })),
+            ("requester", json!({ "type": "boolean" })),
+            ("expires", text.clone()),
+        ],
+        &["from"],
+    );
+    let redact: Vec<&str> = REDACT_WORDS.iter().map(|(word, ())| *word).collect();
+    let pointer = json!({ "type": "string", "pattern": "^/" });
+    let properties = [
+        ("scope", one_or_more.clone()),
+        ("approval", approval),
+        ("limit", json!({ "type": "array", "minItems": 1, "items": limit })),
+        ("redact", json!({ "type": "array", "minItems": 1, "items": { "enum": redact } })),
+        ("deadline", text),
+        ("audit", json!({ "type": "array", "minItems": 1, "items": pointer })),
+    ];
+    object(&properties, &[])
 }
 
 fn object(properties: &[(&str, Value)], required: &[&str]) -> Value {

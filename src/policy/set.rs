@@ -23,6 +23,16 @@ pub struct PolicySet {
     digest: Arc<str>,
     pub(super) issuers: Box<[Box<str>]>,
     warnings: Box<[Problem]>,
+    /// There if some rule is in shadow; none of those is among `rules`.
+    pub(super) trial: Option<Box<Trial>>,
+}
+
+/// What is needed to tell what shadow rules would change.
+pub(super) struct Trial {
+    /// The shadow rules alone.
+    pub(super) only: PolicySet,
+    /// All rules, as if none were in shadow.
+    pub(super) whole: PolicySet,
 }
 
 /// What an upstream says about its own tool. Absent differs from false.
@@ -65,12 +75,24 @@ impl PolicySet {
         rules.sort_by(|a, b| a.id.cmp(&b.id));
         classes.sort();
         classes.dedup();
-        let digest = digest(&rules, groups, &classes).into();
+        let digest: Arc<str> = digest(&rules, groups, &classes).into();
+        let issuers: Box<[Box<str>]> = issuers.iter().map(|issuer| issuer.as_str().into()).collect();
+        let bare = |rules: Vec<Rule>| Self::of_rules(rules, digest.clone());
+        let trial = rules.iter().any(|rule| rule.shadow).then(|| {
+            let only = rules.iter().filter(|rule| rule.shadow).cloned().collect();
+            Box::new(Trial { only: bare(only), whole: bare(rules.clone()) })
+        });
+        rules.retain(|rule| !rule.shadow);
+        Self { classes: classes.into(), issuers, warnings: warnings.into(), trial, ..bare(rules) }
+    }
+
+    /// A set of sorted rules that knows nothing else.
+    fn of_rules(rules: Vec<Rule>, digest: Arc<str>) -> Self {
         let speaks = |rule: &Rule| rule.names_everything() || !rule.targets.capabilities.is_empty();
         let capable = rules.iter().enumerate().filter(|(_, rule)| speaks(rule)).map(|(at, _)| at).collect();
         let index = Index::new(&rules);
-        let issuers = issuers.iter().map(|issuer| issuer.as_str().into()).collect();
-        Self { rules: rules.into(), classes: classes.into(), index, capable, digest, issuers, warnings: warnings.into() }
+        let (classes, issuers, warnings) = Default::default();
+        Self { rules: rules.into(), classes, index, capable, digest, issuers, warnings, trial: None }
     }
 
     /// `sha256:` and the hex digest of what the set means: neither bytes, order nor comments of the files count.
@@ -83,9 +105,9 @@ impl PolicySet {
         &self.warnings
     }
 
-    /// Number of rules.
+    /// Number of rules, those in shadow included.
     pub fn rule_count(&self) -> usize {
-        self.rules.len()
+        self.trial.as_ref().map_or(self.rules.len(), |trial| trial.whole.rules.len())
     }
 
     /// The class of a tool: the highest that any entry of the operator gives it, destructive if none does. The upstream's own

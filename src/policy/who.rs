@@ -7,7 +7,7 @@ use crate::vocab::Principal;
 use crate::vocab::principal::KEY_ISSUER;
 
 /// A named set of principals, told by verified claims.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Group {
     pub(super) name: Box<str>,
     /// Only principals of these issuers; empty for any. Sorted.

@@ -82,6 +82,8 @@ pub const PUBLIC_NAME_BYTES_MAX: usize = 64;
 pub const LIMITER_KEYS_MAX: u64 = 100_000;
 /// Largest number of calls a limit counts one by one; larger limits are smoothed.
 pub const LIMITER_EXACT_CALLS_MAX: u32 = 100;
+/// Slices of the window of a limit on bytes or tokens: it forgets what was delivered later than it could, by at most one of them.
+pub const LIMITER_VOLUME_SLICES_MAX: u64 = 64;
 /// Groups of one principal that a limit by group counts for.
 pub const LIMITER_GROUPS_MAX: usize = 256;
 /// Distinct label sets of one metric; further ones are counted under `other`.

@@ -41,6 +41,7 @@ fn fill(draft: &mut Draft) {
         rules: vec!["r1".into()],
         obligations: vec!["limit"],
         policy: "sha256:11".into(),
+        shadow: None,
     });
     draft.outcome = Some(OutcomeNote::fault(FaultKind::Malformed));
     draft.http = Some(200);
@@ -166,6 +167,7 @@ fn long_texts_are_cut_with_a_mark() {
         rules,
         obligations: Vec::new(),
         policy: "p".into(),
+        shadow: None,
     };
     draft.decision = Some(note);
     drop(slot);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json};
 
 use super::super::literal::Literal;
+use super::super::obligation::WORDS as OBLIGATIONS;
 use super::super::report::{Fields, Report, key_path};
 use super::super::who::{ANONYMOUS, KEY_PREFIX};
 use super::super::yaml::{Node, Place, Value, parse};
@@ -127,6 +128,12 @@ fn read_operation(report: &mut Report<'_>, fields: &Fields<'_>, path: &str) -> O
         })
     };
     let (rules, obligations) = (list("rules"), list("obligations"));
+    if let (Some(node), Some(words)) = (fields.get("obligations"), &obligations) {
+        for strange in words.iter().filter(|word| !OBLIGATIONS.contains(&word.as_str())) {
+            let hint = format!("one of: {}", OBLIGATIONS.join(", "));
+            report.at(node.place, &key_path(path, "obligations"), strange, "no such obligation", hint);
+        }
+    }
     let operation = match (call, read, get) {
         (Some(name), _, _) => Operation::Call { name, args },
         (_, Some(uri), _) => Operation::Read { uri: full_uri(uri) },

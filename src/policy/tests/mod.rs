@@ -7,6 +7,8 @@ mod order;
 mod permits;
 mod problems;
 mod traversal;
+mod require;
+mod shadow;
 
 use std::sync::Arc;
 
@@ -125,13 +127,14 @@ fn the_schema_names_the_keys_that_files_may_have() {
     assert_eq!(keys("/properties/groups/additionalProperties"), sorted(read::GROUP_KEYS));
     assert_eq!(keys("/properties/tools/items"), sorted(read::CLASS_KEYS));
     assert_eq!(keys(rule), sorted(read_rule::RULE_KEYS));
-    assert_eq!(keys(&format!("{rule}/properties/require")), sorted(read_rule::REQUIRE_KEYS));
+    assert_eq!(keys(&format!("{rule}/properties/require")), sorted(read_require::REQUIRE_KEYS));
     assert_eq!(keys(&format!("{rule}/properties/arguments/additionalProperties")), sorted(read_matchers::MATCHER_KEYS));
     assert_eq!(
         keys(&format!("{rule}/properties/arguments/additionalProperties/properties/url")),
         sorted(read_matchers::URL_KEYS)
     );
-    assert_eq!(keys(&format!("{rule}/properties/require/properties/limit/items")), sorted(read_terms::LIMIT_KEYS));
+    assert_eq!(keys(&format!("{rule}/properties/require/properties/limit/items")), sorted(read_require::LIMIT_KEYS));
+    assert_eq!(keys(&format!("{rule}/properties/require/properties/approval")), sorted(read_require::APPROVAL_KEYS));
 }
 
 #[test]

@@ -16,7 +16,7 @@ fn decision(groups: &[&str], name: &str) -> Decision {
 }
 
 fn lease() -> Option<Lease> {
-    Some(Lease::assertion(None))
+    Some(Lease::assertion(None, None))
 }
 
 fn receipt() -> Option<Receipt> {
@@ -49,7 +49,7 @@ fn a_permit_says_what_it_is_for_and_keeps_its_lease() {
     let release = || {
         RETURNED.fetch_add(1, Ordering::SeqCst);
     };
-    let lease = Some(Lease::assertion(Some(Box::new(release))));
+    let lease = Some(Lease::assertion(Some(Box::new(release)), None));
     let permit = decision(&["g"], "x__write").permit(Evidence { lease, receipt: receipt() }).unwrap();
     assert_eq!((permit.upstream(), permit.name(), permit.intent_seq()), ("x", "x__write", Some(7)));
     assert_eq!(permit.class(), Class::Write);
@@ -58,7 +58,7 @@ fn a_permit_says_what_it_is_for_and_keeps_its_lease() {
     drop(permit);
     assert_eq!(RETURNED.load(Ordering::SeqCst), 1);
     // Evidence that buys nothing is returned as well.
-    let lease = Some(Lease::assertion(Some(Box::new(release))));
+    let lease = Some(Lease::assertion(Some(Box::new(release)), None));
     assert!(decision(&["g"], "x__write").permit(Evidence { lease, receipt: None }).is_err());
     assert_eq!(RETURNED.load(Ordering::SeqCst), 2);
 }

@@ -35,6 +35,8 @@ pub struct Metrics {
     sheds: Family<ReasonLabels, Counter>,
     audit_queue_depth: Gauge,
     reload_success: Gauge,
+    observe_only: Gauge,
+    response_tokens: Series<ToolLabels, Gauge>,
     in_flight: Gauge,
     connections: Gauge,
 }
@@ -69,6 +71,11 @@ struct UpstreamLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ToolLabels {
+    tool: Arc<str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReasonLabels {
     reason: &'static str,
 }
@@ -99,6 +106,8 @@ impl Metrics {
             sheds: Family::default(),
             audit_queue_depth: Gauge::default(),
             reload_success: Gauge::default(),
+            observe_only: Gauge::default(),
+            response_tokens: Series::default(),
             in_flight: Gauge::default(),
             connections: Gauge::default(),
             registry: Registry::default(),
@@ -108,6 +117,8 @@ impl Metrics {
         own.register("upstream_up", "1 if the upstream answered last", metrics.upstream_up.family());
         own.register("list_stale", "1 if a last known list is shown", metrics.list_stale.family());
         own.register("config_last_reload_success", "1 if the last reload was taken", metrics.reload_success.clone());
+        own.register("observe_only", "1 if refusals of policy are only recorded", metrics.observe_only.clone());
+        own.register("tool_response_tokens", "Tokens that results of tools are taken for", metrics.response_tokens.family());
         own.register("sheds", "Requests turned away before they were read", metrics.sheds.clone());
         own.register("in_flight", "Requests being served", metrics.in_flight.clone());
         own.register("connections", "Connections open", metrics.connections.clone());
@@ -159,6 +170,18 @@ impl Metrics {
     /// Whether the last configuration was taken.
     pub fn set_reload_success(&self, success: bool) {
         self.reload_success.set(success.into());
+    }
+
+    /// Whether refusals of policy are only recorded.
+    pub fn set_observe_only(&self, observe_only: bool) {
+        self.observe_only.set(observe_only.into());
+    }
+
+    /// Counts what a tool of the catalog delivered. A gauge that only rises, because its name is that of no counter.
+    pub fn delivered(&self, tool: &Arc<str>, tokens: u64) {
+        self.response_tokens
+            .get(&ToolLabels { tool: tool.clone() }, |_| ToolLabels { tool: other() })
+            .inc_by(tokens.try_into().unwrap_or(i64::MAX));
     }
 
     /// Audit records not yet written, read when metrics are asked for.

@@ -1,0 +1,36 @@
+//! How much text a result holds.
+
+use crate::mcp::json::{JsonError, Kind, Scanner, unquote};
+use crate::mcp::{RawJson, ResultBody};
+
+/// Bytes of the text that a model gets to read: content of tools, messages of prompts, contents of resources. Structured content
+/// counts where it is more than the text, of which it is usually another form.
+pub(super) fn text_bytes(body: &ResultBody) -> u64 {
+    let member = |key| body.member(key).map_or(0, texts);
+    let structured = body.member("structuredContent").map_or(0, |raw| raw.as_bytes().len() as u64);
+    member("content").max(structured).saturating_add(member("contents")).saturating_add(member("messages"))
+}
+
+/// Bytes of every string under a key `text`, escapes undone.
+fn texts(raw: &RawJson) -> u64 {
+    let mut total = 0;
+    // The value was validated before; should it end early, what was seen counts.
+    let _ = walk(&mut raw.scanner(), &mut total);
+    total
+}
+
+fn walk(scan: &mut Scanner<'_>, total: &mut u64) -> Result<(), JsonError> {
+    match scan.peek()? {
+        Kind::Object => scan.object(|scan, key| {
+            if key == "text" && scan.peek()? == Kind::String {
+                let text = scan.value()?;
+                *total = total.saturating_add(unquote(text)?.len() as u64);
+                return Ok(());
+            }
+            walk(scan, total)
+        })?,
+        Kind::Array => scan.array(|scan| walk(scan, total))?,
+        Kind::String | Kind::Number | Kind::Bool | Kind::Null => scan.value()?,
+    };
+    Ok(())
+}

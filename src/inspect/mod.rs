@@ -1,0 +1,97 @@
+//! What is done to an upstream's words before anybody sees them, as the permit of the call obliges.
+//!
+//! Layer 4. An [`Inspector`] is made of a permit only, and [`Inspected`] of an inspector only: a stage that demands the latter cannot
+//! be reached by an answer that was not looked at.
+
+mod measure;
+mod secrets;
+mod shapes;
+
+#[cfg(test)]
+mod tests;
+
+use crate::mcp::{RawJson, Reply};
+use crate::policy::permit::{Meter, Permit, Used};
+
+/// Looks at everything that one call yields.
+#[derive(Debug)]
+pub struct Inspector {
+    redacts: bool,
+    redacted: u64,
+    meter: Meter,
+}
+
+/// Something that an inspector has let through.
+#[derive(Debug)]
+pub struct Inspected<T>(T);
+
+impl<T> Inspected<T> {
+    /// The thing itself.
+    pub fn into_inner(self) -> T {
+        self.0
+    }
+}
+
+/// Members of an object: key as its JSON token, value.
+pub type Members = Vec<(RawJson, RawJson)>;
+
+impl Inspector {
+    /// What `permit` obliges to. What passes is charged to the limits of the permit when the inspector is dropped.
+    pub fn of(permit: &mut Permit) -> Self {
+        Self { redacts: permit.redacts(), redacted: 0, meter: permit.meter() }
+    }
+
+    /// Looks at the answer. The errors of upstreams are not shown to anybody, so there is nothing in them to look at.
+    pub fn reply(&mut self, mut reply: Reply) -> Inspected<Reply> {
+        if let Reply::Result(body) = &mut reply {
+            let bytes = body.meta.iter().chain(&body.members).map(|(key, value)| length(key) + length(value)).sum();
+            self.meter.add(Used { bytes, text_bytes: measure::text_bytes(body) });
+            for (key, value) in body.meta.iter_mut().chain(&mut body.members) {
+                // The upstream's own state goes back to it, sealed: nobody reads it on the way.
+                if key.as_str() != "\"requestState\"" {
+                    self.value(value);
+                }
+            }
+        }
+        Inspected(reply)
+    }
+
+    /// Looks at the members of a notification.
+    pub fn members(&mut self, mut members: Members) -> Members {
+        let bytes = members.iter().map(|(key, value)| length(key) + length(value)).sum();
+        self.meter.add(Used { bytes, text_bytes: 0 });
+        members.iter_mut().for_each(|(_, value)| self.value(value));
+        members
+    }
+
+    /// Looks at the params of a notification or a question.
+    pub fn params(&mut self, mut params: RawJson) -> RawJson {
+        self.meter.add(Used { bytes: length(&params), text_bytes: 0 });
+        self.value(&mut params);
+        params
+    }
+
+    /// Secrets replaced so far.
+    pub fn redacted(&self) -> u64 {
+        self.redacted
+    }
+
+    /// What passed so far.
+    pub fn used(&self) -> Used {
+        self.meter.used()
+    }
+
+    fn value(&mut self, value: &mut RawJson) {
+        if !self.redacts {
+            return;
+        }
+        if let Some((clean, found)) = secrets::redact(value) {
+            *value = clean;
+            self.redacted = self.redacted.saturating_add(found);
+        }
+    }
+}
+
+fn length(raw: &RawJson) -> u64 {
+    raw.as_bytes().len() as u64
+}

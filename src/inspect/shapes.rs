@@ -1,0 +1,289 @@
+//! The shapes of well-known credentials, found in linear time: every position is looked at once, a look that fails costs a constant,
+//! and one that succeeds continues behind what it found.
+
+use std::sync::LazyLock;
+
+use memchr::memmem;
+
+/// A credential in a text, as byte positions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) kind: &'static str,
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+/// What a credential that begins in a known way goes on with.
+struct Shape {
+    kind: &'static str,
+    prefix: &'static str,
+    rest: fn(u8) -> bool,
+    /// Bytes of the rest.
+    least: usize,
+    /// More than that is something else. `usize::MAX` where length tells nothing.
+    most: usize,
+}
+
+const ANY: usize = usize::MAX;
+
+const fn shape(kind: &'static str, prefix: &'static str, rest: fn(u8) -> bool, least: usize, most: usize) -> Shape {
+    Shape { kind, prefix, rest, least, most }
+}
+
+/// Longer prefixes stand before those that begin them.
+const SHAPES: &[Shape] = &[
+    shape("aws-key", "AKIA", upper, 16, 16),
+    shape("aws-key", "ASIA", upper, 16, 16),
+    shape("aws-key", "ABIA", upper, 16, 16),
+    shape("aws-key", "ACCA", upper, 16, 16),
+    shape("github-token", "github_pat_", word, 22, ANY),
+    shape("github-token", "ghp_", alnum, 36, ANY),
+    shape("github-token", "gho_", alnum, 36, ANY),
+    shape("github-token", "ghu_", alnum, 36, ANY),
+    shape("github-token", "ghs_", alnum, 36, ANY),
+    shape("github-token", "ghr_", alnum, 36, ANY),
+    shape("gitlab-token", "glpat-", url, 20, ANY),
+    shape("gitlab-token", "gldt-", url, 20, ANY),
+    shape("gitlab-token", "glrt-", url, 20, ANY),
+    shape("gitlab-token", "glptt-", url, 20, ANY),
+    shape("gitlab-token", "glcbt-", url, 20, ANY),
+    shape("gitlab-token", "glft-", url, 20, ANY),
+    shape("gitlab-token", "gloas-", url, 20, ANY),
+    shape("slack-token", "xoxb-", dashed, 20, ANY),
+    shape("slack-token", "xoxp-", dashed, 20, ANY),
+    shape("slack-token", "xoxa-", dashed, 20, ANY),
+    shape("slack-token", "xoxr-", dashed, 20, ANY),
+    shape("slack-token", "xoxs-", dashed, 20, ANY),
+    shape("slack-token", "xoxe-", dashed, 20, ANY),
+    shape("slack-token", "xoxe.xoxp-", dashed, 20, ANY),
+    shape("slack-token", "xapp-", dashed, 20, ANY),
+    shape("slack-webhook", "hooks.slack.com/services/T", pathed, 20, ANY),
+    shape("stripe-key", "sk_live_", alnum, 16, ANY),
+    shape("stripe-key", "sk_test_", alnum, 16, ANY),
+    shape("stripe-key", "rk_live_", alnum, 16, ANY),
+    shape("stripe-key", "rk_test_", alnum, 16, ANY),
+    shape("stripe-key", "whsec_", alnum, 24, ANY),
+    shape("google-key", "AIza", url, 35, 35),
+    shape("google-token", "ya29.", url, 20, ANY),
+    shape("google-secret", "GOCSPX-", url, 28, 28),
+    shape("npm-token", "npm_", alnum, 36, 36),
+    shape("pypi-token", "pypi-AgEIcHlwaS5vcmc", url, 50, ANY),
+    shape("anthropic-key", "sk-ant-", url, 24, ANY),
+    shape("openai-key", "sk-proj-", url, 24, ANY),
+    shape("huggingface-token", "hf_", alnum, 34, 34),
+];
+
+/// Bytes that a credential, or what announces one, can begin with.
+static FIRST: LazyLock<[bool; 256]> = LazyLock::new(|| {
+    let mut first = [false; 256];
+    let prefixes = SHAPES.iter().filter_map(|shape| shape.prefix.as_bytes().first());
+    for byte in prefixes.chain(b"-.=:p") {
+        if let Some(flag) = first.get_mut(usize::from(*byte)) {
+            *flag = true;
+        }
+    }
+    first
+});
+
+/// Every credential in `text`, in order, without overlaps.
+pub(super) fn find(text: &str) -> Vec<Found> {
+    let bytes = text.as_bytes();
+    let mut found: Vec<Found> = Vec::new();
+    let first = &*FIRST;
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        let free = found.last().map_or(0, |last| last.end);
+        let hit = if first.get(usize::from(*byte)).copied().unwrap_or(false) { look(bytes, at, free) } else { None };
+        match hit {
+            Some(hit) => {
+                at = hit.end.max(at + 1);
+                found.push(hit);
+            }
+            None => at += 1,
+        }
+    }
+    found
+}
+
+/// What is at `at`. Nothing before `free` is left to be found.
+fn look(bytes: &[u8], at: usize, free: usize) -> Option<Found> {
+    match bytes.get(at)? {
+        b'-' => pem(bytes, at),
+        b'.' => jwt(bytes, at, free),
+        b'=' => assignment(bytes, at, free),
+        b':' => in_url(bytes, at).or_else(|| assignment(bytes, at, free)),
+        _ if at.checked_sub(1).and_then(|before| bytes.get(before)).is_some_and(u8::is_ascii_alphanumeric) => None,
+        b'p' => portcullis(bytes, at).or_else(|| prefixed(bytes, at)),
+        _ => prefixed(bytes, at),
+    }
+}
+
+fn prefixed(bytes: &[u8], at: usize) -> Option<Found> {
+    let here = bytes.get(at..)?;
+    let shape = SHAPES.iter().find(|shape| here.starts_with(shape.prefix.as_bytes()))?;
+    let start = at + shape.prefix.len();
+    // A rest that is too long is not walked to its end: that it is too long is enough.
+    let least = run(bytes, start, shape.rest, shape.most.saturating_add(1).min(shape.least));
+    if least < shape.least {
+        return None;
+    }
+    let length = run(bytes, start, shape.rest, shape.most.saturating_add(1));
+    (length <= shape.most).then_some(Found { kind: shape.kind, start: at, end: start + length })
+}
+
+/// Our own API keys: `pck_`, an id, `_`, 43 characters.
+fn portcullis(bytes: &[u8], at: usize) -> Option<Found> {
+    let id_at = at + "pck_".len();
+    bytes.get(at..)?.starts_with(b"pck_").then_some(())?;
+    let secret_at = id_at + run(bytes, id_at, alnum, KEY_ID_BYTES_MAX) + 1;
+    let holds = secret_at > id_at + 1 && bytes.get(secret_at - 1) == Some(&b'_');
+    let length = run(bytes, secret_at, url, KEY_SECRET_BYTES + 1);
+    (holds && length == KEY_SECRET_BYTES).then_some(Found { kind: "portcullis-key", start: at, end: secret_at + length })
+}
+
+/// A PEM private key (RFC 7468), to its end line or, where that is missing, to the end of the text.
+fn pem(bytes: &[u8], at: usize) -> Option<Found> {
+    let here = bytes.get(at..)?;
+    let label = here.strip_prefix(b"-----BEGIN ")?;
+    let label = label.get(..label.len().min(PEM_LABEL_BYTES_MAX))?;
+    let label_end = memmem::find(label, b"-----")?;
+    let label = label.get(..label_end)?;
+    if !label.ends_with(b"PRIVATE KEY") && !label.ends_with(b"PRIVATE KEY BLOCK") {
+        return None;
+    }
+    let body = b"-----BEGIN ".len() + label_end + 5;
+    let end = memmem::find(here.get(body..)?, b"-----END ").map_or(here.len(), |end_line| {
+        let tail = body + end_line + b"-----END ".len();
+        let close = memmem::find(here.get(tail..).unwrap_or_default(), b"-----");
+        close.map_or(here.len(), |close| tail + close + 5)
+    });
+    Some(Found { kind: "private-key", start: at, end: at + end })
+}
+
+/// A JSON Web Token in compact form (RFC 7519): told by the dot between its header and its claims or encrypted key. It begins with
+/// the first `{"` in base64url of the run of characters before the dot.
+fn jwt(bytes: &[u8], dot: usize, free: usize) -> Option<Found> {
+    let before = bytes.get(free..dot)?;
+    let run_start = before.iter().rposition(|b| !url(*b)).map_or(free, |at| free + at + 1);
+    let start = run_start + memmem::find(bytes.get(run_start..dot)?, b"eyJ")?;
+    if dot - start < JWT_PART_BYTES_MIN {
+        return None;
+    }
+    let signed = bytes.get(dot + 1..).is_some_and(|claims| claims.starts_with(b"eyJ"));
+    let wanted = if signed { JWS_PARTS } else { JWE_PARTS };
+    let (mut end, mut parts) = (dot, 1);
+    while parts < wanted && bytes.get(end) == Some(&b'.') {
+        end += 1 + run(bytes, end + 1, url, ANY);
+        parts += 1;
+    }
+    (parts == wanted && end - dot > JWT_PART_BYTES_MIN).then_some(Found { kind: "jwt", start, end })
+}
+
+/// The value of `password=VALUE` and, where the value is in quotes, of `password: "VALUE"`. Precise rather than complete: the value has
+/// letters and digits, and nothing of what code and placeholders are made of.
+fn assignment(bytes: &[u8], sign: usize, free: usize) -> Option<Found> {
+    let window = bytes.get(sign.saturating_sub(NAME_WINDOW_BYTES).max(free)..sign)?.trim_ascii_end();
+    let name = window.strip_suffix(b"\"").or_else(|| window.strip_suffix(b"'")).unwrap_or(window);
+    if !NAMES.iter().any(|known| ends_with_word(name, known.as_bytes())) {
+        return None;
+    }
+    let quote_at = sign + 1 + run(bytes, sign + 1, |b| b == b' ', VALUE_SPACES_MAX);
+    let quoted = matches!(bytes.get(quote_at), Some(b'"' | b'\''));
+    if bytes.get(sign) == Some(&b':') && !quoted {
+        return None;
+    }
+    let start = quote_at + usize::from(quoted);
+    let sample = bytes.get(start..start + run(bytes, start, value, VALUE_SAMPLE_BYTES))?;
+    let telling = sample.iter().any(u8::is_ascii_digit) && sample.iter().any(u8::is_ascii_alphabetic);
+    // A call or a template goes on where a value would end.
+    let goes_on = matches!(bytes.get(start + sample.len()), Some(b'(' | b'{' | b'[' | b'$' | b'<'));
+    if sample.len() < VALUE_BYTES_MIN || !telling || goes_on {
+        return None;
+    }
+    Some(Found { kind: "password", start, end: start + run(bytes, start, value, ANY) })
+}
+
+/// The password of `scheme://user:password@host`.
+fn in_url(bytes: &[u8], colon: usize) -> Option<Found> {
+    let user_at = colon + "://".len();
+    bytes.get(colon..)?.starts_with(b"://").then_some(())?;
+    let start = user_at + run(bytes, user_at, userinfo, USERINFO_BYTES_MAX) + 1;
+    if bytes.get(start - 1) != Some(&b':') {
+        return None;
+    }
+    let length = run(bytes, start, userinfo, USERINFO_BYTES_MAX);
+    (length > 0 && bytes.get(start + length) == Some(&b'@')).then_some(Found { kind: "password", start, end: start + length })
+}
+
+/// How many bytes from `at` are `of` a kind, at most `most`.
+fn run(bytes: &[u8], at: usize, of: fn(u8) -> bool, most: usize) -> usize {
+    bytes.get(at..).unwrap_or_default().iter().take(most).take_while(|b| of(**b)).count()
+}
+
+fn ends_with_word(text: &[u8], word: &[u8]) -> bool {
+    let Some(at) = text.len().checked_sub(word.len()) else { return false };
+    text.get(at..).is_some_and(|end| end.eq_ignore_ascii_case(word))
+}
+
+fn upper(b: u8) -> bool {
+    b.is_ascii_uppercase() || b.is_ascii_digit()
+}
+
+fn alnum(b: u8) -> bool {
+    b.is_ascii_alphanumeric()
+}
+
+fn word(b: u8) -> bool {
+    alnum(b) || b == b'_'
+}
+
+fn dashed(b: u8) -> bool {
+    alnum(b) || b == b'-'
+}
+
+/// The alphabet of base64url (RFC 4648 section 5).
+fn url(b: u8) -> bool {
+    word(b) || b == b'-'
+}
+
+fn pathed(b: u8) -> bool {
+    alnum(b) || b == b'/'
+}
+
+fn value(b: u8) -> bool {
+    b > b' ' && b != 0x7f && !b"\"'`&;,<>(){}[]$\\|".contains(&b)
+}
+
+fn userinfo(b: u8) -> bool {
+    value(b) && !b"/:@?#".contains(&b)
+}
+
+/// Names whose values are secret, without regard to case.
+const NAMES: &[&str] = &[
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "secret_key",
+    "secret_access_key",
+    "client_secret",
+    "api_key",
+    "apikey",
+    "access_token",
+    "auth_token",
+    "private_key",
+    "account_key",
+    "accountkey",
+    "sharedaccesskey",
+];
+const NAME_WINDOW_BYTES: usize = 32;
+const VALUE_BYTES_MIN: usize = 8;
+const VALUE_SAMPLE_BYTES: usize = 128;
+const VALUE_SPACES_MAX: usize = 2;
+const USERINFO_BYTES_MAX: usize = 256;
+const PEM_LABEL_BYTES_MAX: usize = 64;
+const JWT_PART_BYTES_MIN: usize = 10;
+const JWS_PARTS: usize = 3;
+const JWE_PARTS: usize = 5;
+const KEY_ID_BYTES_MAX: usize = 32;
+const KEY_SECRET_BYTES: usize = 43;
