@@ -95,10 +95,10 @@ fn finish(report: &mut Report<'_>, raw: RawRule, groups: &HashMap<Box<str>, Arc<
             },
         }
     }
-    let RawRule { id, effect, targets, classes, arguments, scopes, .. } = raw;
+    let RawRule { id, effect, targets, classes, arguments, schedule, when, scopes, .. } = raw;
     let numbered = (0_u16..).zip(raw.limits);
     let limits = numbered.map(|(index, (quota, by))| Arc::new(Limit { rule: id.clone(), index, quota, by })).collect();
-    Rule { id, effect, who: tidy(who), targets, classes, arguments, scopes, limits }
+    Rule { id, effect, who: tidy(who), targets, classes, arguments, schedule, when, scopes, limits }
 }
 
 /// A rule may speak of upstreams that come later, but more often the name is a slip; and arguments close a rule to resources.

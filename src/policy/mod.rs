@@ -25,14 +25,16 @@ mod read_rule;
 mod read_terms;
 mod report;
 mod rule;
+mod schedule;
 mod schema;
 mod set;
 mod tri;
 mod visible;
+mod when;
 mod who;
 mod yaml;
 
-pub use asked::{Asked, Kind};
+pub use asked::{Asked, Kind, Moment};
 pub use compile::{Facts, compile};
 pub use decide::{decide, decide_for, decide_list};
 pub use decision::{Decision, Effect};

@@ -3,11 +3,13 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use super::asked::Moment;
 use super::decision::Effect;
 use super::glob::Glob;
 use super::index::Index;
 use super::matcher::{Criterion, Matcher};
 use super::rule::{Capability, Rule};
+use super::when::Scene;
 use super::who::{Group, Who};
 use crate::vocab::{Class, Principal, Problem};
 
@@ -104,13 +106,14 @@ impl PolicySet {
     }
 
     /// What `upstream` may ask of the client of `who`.
-    pub fn capabilities(&self, who: &Principal, upstream: &str) -> Capabilities {
+    pub fn capabilities(&self, who: &Principal, upstream: &str, moment: Moment<'_>) -> Capabilities {
+        let scene = Scene::new(who, moment, None, None);
         let may = |wanted: Capability| {
             let about = |rule: &&Rule| {
                 let named = rule.targets.capabilities.iter().any(|(glob, c)| *c == wanted && glob.matches(upstream));
                 // Like resources and prompts, a question of an upstream counts as reading.
                 let covers = (named || rule.names_everything()) && rule.classes.has(Class::Read);
-                covers && rule.arguments.is_empty() && rule.is_about(who)
+                covers && rule.arguments.is_empty() && rule.is_about(who) && rule.could_speak(&scene)
             };
             let mut rules = self.capable.iter().filter_map(|at| self.rules.get(*at)).filter(about).peekable();
             rules.peek().is_some() && rules.all(|rule| rule.effect == Effect::Allow)
@@ -174,7 +177,7 @@ fn canonical(rules: &[Rule], groups: &[Arc<Group>], classes: &[(Glob, Class)]) -
         let _ = writeln!(out, "class {:?} {}", glob.canonical(), class.as_str());
     }
     for rule in rules {
-        let Rule { id, effect, who, targets, classes, arguments, scopes, limits } = rule;
+        let Rule { id, effect, who, targets, classes, arguments, schedule, when, scopes, limits } = rule;
         let _ = writeln!(out, "rule {id:?} {}", effect.as_str());
         for entry in who {
             let _ = match entry {
@@ -193,6 +196,12 @@ fn canonical(rules: &[Rule], groups: &[Arc<Group>], classes: &[(Glob, Class)]) -
         }
         let _ = writeln!(out, " classes {classes:?}");
         arguments.iter().for_each(|criterion| criterion_text(&mut out, criterion));
+        if !schedule.is_always() {
+            let _ = writeln!(out, " schedule {:?}", schedule.canonical());
+        }
+        if let Some(when) = when {
+            let _ = writeln!(out, " when {:?}", when.canonical());
+        }
         let _ = writeln!(out, " scopes {scopes:?}");
         for limit in limits {
             let _ = writeln!(out, " limit {} {:?} {:?}", limit.index, limit.quota, limit.by);

@@ -113,7 +113,6 @@ fn arguments_and_requirements() {
         let path = format!("rules[0].arguments[\"/a\"].{later}");
         check(&argument(&format!("/a: {{ {later}: x }}")), &path, &format!("not built yet: {path}"));
     }
-    check(&with("when: 'true'"), "rules[0].when", "not built yet: rules[0].when");
     for later in ["approval", "redact", "deadline", "audit"] {
         let path = format!("rules[0].require.{later}");
         check(&with(&format!("require: {{ {later}: x }}")), &path, &format!("not built yet: {path}"));
