@@ -24,4 +24,5 @@ mod smuggling;
 mod stop;
 mod tokens;
 mod upstream_faults;
+mod when;
 mod wire;
