@@ -21,12 +21,12 @@ pub use listing::{Listing, Part};
 pub use view::{Freshness, View};
 
 use crate::mcp::client_caps::ClientCaps;
-use crate::policy::PolicySet;
 use crate::policy::permit::{ObserveOnly, Permit};
+use crate::policy::{Moment, PolicySet};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::Upstream;
 use crate::vocab::limits::{CATALOG_BYTES_MAX, VIEW_IDLE_S_MAX, VIEWS_MAX};
-use crate::vocab::{Denial, Principal, PrincipalKey};
+use crate::vocab::{Clock, Denial, Principal, PrincipalKey};
 
 /// All views. Live state: it outlives reloads of config and policy.
 pub struct Catalog {
@@ -54,6 +54,10 @@ pub struct Access {
     pub principal: Arc<Principal>,
     /// Present where policy is only observed: then lists are read whatever the rules say.
     pub observe: Option<ObserveOnly>,
+    /// The path of the route by which it asks.
+    pub route: Arc<str>,
+    /// Wall-clock time: rules may speak at some hours only.
+    pub clock: Clock,
 }
 
 impl Access {
@@ -62,12 +66,19 @@ impl Access {
     /// # Errors
     /// A denial when no rule could allow this principal anything there.
     pub fn permit(&self, upstream: &str) -> Result<Permit, Denial> {
-        let decision = crate::policy::decide_list(&self.policy, &self.principal, upstream);
+        let decision = crate::policy::decide_list(&self.policy, &self.principal, upstream, self.moment());
         let reason = decision.reason();
         if let Some(observe) = self.observe {
             return decision.permit_lists_observed(observe).map_err(|_| Denial::new(reason));
         }
         decision.permit(crate::policy::permit::Evidence::default()).map_err(|_| Denial::new(reason))
+    }
+}
+
+impl Access {
+    /// Now, on this route.
+    pub fn moment(&self) -> Moment<'_> {
+        Moment { now_unix_ms: i64::try_from(self.clock.unix_ms()).unwrap_or(0), route: &self.route }
     }
 }
 

@@ -186,7 +186,7 @@ fn inspector(require: &str) -> Inspector {
     );
     let set = compile(&[("p.yaml".to_owned(), rule)], &Facts { upstreams: &[], issuers: &[] }).unwrap();
     let kind = Kind::Tool { name: "x__t", class: Class::Read, arguments: None };
-    let decision = decide(&set, &Principal::anonymous(), &Asked { kind, known: true });
+    let decision = decide(&set, &Principal::anonymous(), &Asked { kind, known: true, now_unix_ms: 1, route: "/mcp" });
     Inspector::of(&mut decision.permit(Evidence::default()).unwrap())
 }
 

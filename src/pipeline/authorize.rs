@@ -10,7 +10,7 @@ use crate::audit::{DecisionNote, ShadowNote};
 use crate::limit::Subject;
 use crate::mcp::RawJson;
 use crate::policy::permit::{Evidence, Lease, Permit};
-use crate::policy::{Asked, Decision, Effect, Kind as AskedKind, decide_for};
+use crate::policy::{Asked, Decision, Effect, Kind as AskedKind, Moment, decide_for};
 use crate::vocab::limits::AUDIT_INTENT_MS_MAX;
 use crate::vocab::{Class, Denial, Fault, FaultKind, Reason};
 
@@ -28,7 +28,8 @@ pub(super) fn authorize(ctx: &mut Ctx, target: &Target, arguments: Option<&RawJs
     let known = target.kind != Kind::Tool || target.entry.is_some() || target.unread.is_some();
     let (world, principal) = (&ctx.world, ctx.principal()?);
     let subject = world.subjects.of(&world.policy, principal);
-    let decision = decide_for(&world.policy, &subject, principal, &Asked { kind, known });
+    let Moment { now_unix_ms, route } = ctx.moment();
+    let decision = decide_for(&world.policy, &subject, principal, &Asked { kind, known, now_unix_ms, route });
     let allowed = decision.effect() == Effect::Allow;
     let passes = allowed || ctx.world.observe.is_some_and(|observe| observe.passes(decision.reason()));
     let tool = target.entry.as_ref().filter(|_| target.kind == Kind::Tool).map(|entry| entry.full.clone());

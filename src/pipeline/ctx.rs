@@ -14,6 +14,7 @@ use crate::audit::{AuditHandle, DecisionNote, Draft, Kind, OutcomeNote, Status};
 use crate::catalog::Access;
 use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::{Method, RawId};
+use crate::policy::Moment;
 use crate::telemetry::trace::TraceContext;
 use crate::vocab::{Deadline, Fault, FaultKind, Principal, Reason, RecordId, Revision};
 
@@ -178,8 +179,15 @@ impl Ctx {
     /// # Errors
     /// As [`Self::principal`].
     pub(super) fn access(&self) -> Result<Access, Refusal> {
+        let route = self.route()?.path.clone();
         let (policy, observe) = (self.world.policy.clone(), self.world.observe);
-        Ok(Access { policy, principal: self.principal()?.clone(), observe })
+        Ok(Access { policy, principal: self.principal()?.clone(), observe, route, clock: self.gateway.clock.clone() })
+    }
+
+    /// When and where the request asks, for conditions of rules.
+    pub(super) fn moment(&self) -> Moment<'_> {
+        let route = self.route.as_ref().map_or("", |route| &*route.path);
+        Moment { now_unix_ms: i64::try_from(self.gateway.clock.unix_ms()).unwrap_or(0), route }
     }
 }
 

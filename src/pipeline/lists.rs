@@ -91,10 +91,10 @@ fn visible(ctx: &Ctx, subject: &Subject, part: Part, entry: &Entry) -> bool {
         Part::Prompts => AskedKind::Prompt { name: &entry.full, arguments: None },
         Part::Resources => AskedKind::Resource { uri: &entry.full },
         Part::Templates => {
-            return visible_template_for(policy, subject, principal, &entry.full);
+            return visible_template_for(policy, subject, principal, &entry.full, ctx.moment());
         }
     };
-    visible_for(policy, subject, principal, &kind)
+    visible_for(policy, subject, principal, &kind, ctx.moment())
 }
 
 fn open_cursor(ctx: &Ctx, part: Part, cursor: &str) -> Result<usize, Refusal> {

@@ -140,7 +140,7 @@ async fn ask(
             Part::Tools => AskedKind::Tool { name: full, class, arguments: None },
             _ => AskedKind::Prompt { name: full, arguments: None },
         };
-        policy::visible(&ctx.world.policy, &access.principal, &kind)
+        policy::visible(&ctx.world.policy, &access.principal, &kind, access.moment())
     };
     match view.list(part, access, Freshness::Known, ctx.deadline).await {
         Err(fault) => (None, Some(fault)),

@@ -39,6 +39,11 @@ impl<'a> Tree<'a> {
         self.collides
     }
 
+    /// Number of values.
+    pub(super) fn len(&self) -> usize {
+        self.items.len()
+    }
+
     /// The value at `at`.
     pub(super) fn item(&self, at: usize) -> Option<&Item<'a>> {
         self.items.get(at)

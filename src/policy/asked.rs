@@ -13,6 +13,32 @@ pub struct Asked<'a> {
     pub kind: Kind<'a>,
     /// Whether the catalog has it. What it does not have is refused as unknown before any rule is asked.
     pub known: bool,
+    /// As [`Moment::now_unix_ms`].
+    pub now_unix_ms: i64,
+    /// As [`Moment::route`].
+    pub route: &'a str,
+}
+
+impl<'a> Asked<'a> {
+    pub(super) fn moment(&self) -> Moment<'a> {
+        Moment { now_unix_ms: self.now_unix_ms, route: self.route }
+    }
+}
+
+/// When and where something is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment<'a> {
+    /// The wall clock, in milliseconds since the Unix epoch. Zero and less mean a clock that cannot be read: whatever depends on
+    /// the time is then unknown.
+    pub now_unix_ms: i64,
+    /// The path of the route.
+    pub route: &'a str,
+}
+
+impl Moment<'_> {
+    pub(super) fn readable_unix_ms(&self) -> Option<i64> {
+        Some(self.now_unix_ms).filter(|ms| *ms > 0)
+    }
 }
 
 /// The kinds of operations rules can name.

@@ -51,3 +51,31 @@ pub(super) const REGEX_PROGRAM_BYTES_MAX: usize = 256 * 1_024;
 pub(super) const REGEX_CACHE_BYTES_MAX: usize = 512 * 1_024;
 /// Regular expressions of one `matches`.
 pub(super) const REGEXES_MAX: usize = 64;
+/// Length of a `when` condition.
+pub(super) const WHEN_BYTES_MAX: usize = 2_048;
+/// Words and signs of a `when`; the parser recurses along them.
+pub(super) const WHEN_TOKENS_MAX: usize = 400;
+/// Open brackets and `?` of a `when` at any one place.
+pub(super) const WHEN_BRACKETS_MAX: usize = 16;
+/// Recursion of the parser of `when`.
+pub(super) const WHEN_PARSE_DEPTH_MAX: u16 = 96;
+/// Stack of the parser of `when`; pages it does not touch cost nothing.
+pub(super) const WHEN_PARSE_STACK_BYTES: usize = 16 << 20;
+/// Parts of a `when`: every value, operator and call.
+pub(super) const WHEN_NODES_MAX: usize = 200;
+/// Nesting of the parts of a `when`.
+pub(super) const WHEN_DEPTH_MAX: usize = 48;
+/// Comprehensions (`all`, `exists`, `map`, ..) inside or after one another.
+pub(super) const WHEN_LOOPS_MAX: u32 = 2;
+/// Compiled size of a regex of a `when`.
+pub(super) const WHEN_REGEX_BYTES_MAX: usize = 1 << 20;
+/// Argument values, to the power of the comprehensions around each other, that a `when` looks at.
+pub(super) const WHEN_VALUES_MAX: u64 = 100_000;
+/// Arguments that a `when` with comprehensions looks at.
+pub(super) const WHEN_LOOP_ARGUMENT_BYTES_MAX: usize = 64 * 1024;
+/// Nesting of arguments that a `when` looks at.
+pub(super) const WHEN_ARGUMENT_DEPTH_MAX: usize = 128;
+/// Steps of one evaluation of a `when` that can multiply or add up values, estimated from above; a step is some nanoseconds.
+pub(super) const WHEN_STEPS_MAX: u64 = 32_000_000;
+/// Windows of the schedule of a rule.
+pub(super) const SCHEDULE_WINDOWS_MAX: usize = 64;

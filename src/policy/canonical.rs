@@ -38,7 +38,7 @@ fn canonical(rules: &[Rule], groups: &[Arc<Group>], classes: &[(Glob, Class)]) -
         let _ = writeln!(out, "class {:?} {}", glob.canonical(), class.as_str());
     }
     for rule in rules {
-        let Rule { id, effect, who, targets, classes, arguments, scopes, limits, demands, shadow } = rule;
+        let Rule { id, effect, who, targets, classes, arguments, schedule, when, scopes, limits, demands, shadow } = rule;
         let _ = writeln!(out, "rule {id:?} {}", effect.as_str());
         if *shadow {
             let _ = writeln!(out, " shadow");
@@ -52,6 +52,12 @@ fn canonical(rules: &[Rule], groups: &[Arc<Group>], classes: &[(Glob, Class)]) -
         }
         let _ = writeln!(out, " classes {classes:?}");
         arguments.iter().for_each(|criterion| criterion_text(&mut out, criterion));
+        if !schedule.is_always() {
+            let _ = writeln!(out, " schedule {:?}", schedule.canonical());
+        }
+        if let Some(when) = when {
+            let _ = writeln!(out, " when {:?}", when.canonical());
+        }
         let _ = writeln!(out, " scopes {scopes:?}");
         for limit in limits {
             let _ = writeln!(out, " limit {} {:?} {:?}", limit.index, limit.quota, limit.by);

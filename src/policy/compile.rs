@@ -82,7 +82,7 @@ fn gather_groups(read: &mut [(Report<'_>, RawFile)]) -> Groups {
 
 /// Looks up the groups of a rule and numbers its limits.
 fn finish(report: &mut Report<'_>, raw: RawRule, groups: &Groups, file_shadow: bool) -> Rule {
-    let RawRule { id, effect, who, targets, classes, arguments, require, shadow, .. } = raw;
+    let RawRule { id, effect, who, targets, classes, arguments, schedule, when, require, shadow, .. } = raw;
     let who = tidy(look_up(report, who, groups));
     let RawRequire { scopes, limits, approval, redact, deadline, audit } = require;
     let limits = (0_u16..).zip(limits);
@@ -95,7 +95,7 @@ fn finish(report: &mut Report<'_>, raw: RawRule, groups: &Groups, file_shadow: b
     });
     let demands = Demands { approval, redact, deadline, audit };
     let shadow = shadow.unwrap_or(file_shadow);
-    Rule { id, effect, who, targets, classes, arguments, scopes, limits, demands, shadow }
+    Rule { id, effect, who, targets, classes, arguments, schedule, when, scopes, limits, demands, shadow }
 }
 
 fn look_up(report: &mut Report<'_>, entries: Vec<RawWho>, groups: &Groups) -> Vec<Who> {

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use super::asked::{Asked, Family, Kind, Subject as Operation};
+use super::asked::{Asked, Family, Kind, Moment, Subject as Operation};
 use super::decision::{Decision, Effect, Shadow};
 use super::obligation::Duties;
 use super::rule::{Arguments, Rule};
 use super::set::{PolicySet, Subject};
 use super::tri::Tri;
 use super::visible::{any_visible, visible_to};
+use super::when::Scene;
 use crate::vocab::{Class, Principal, Reason};
 
 /// Decides whether `who` may do what is `asked`.
@@ -28,7 +29,12 @@ pub fn decide_for(set: &PolicySet, subject: &Subject, who: &Principal, asked: &A
 fn tried(decision: Decision, set: &PolicySet, who: &Principal, asked: &Asked<'_>) -> Decision {
     let Some(trial) = &set.trial else { return decision };
     let about: About<'_> = &|_, rule| rule.is_about(who);
-    if !asked.known || asked.kind.is_hostile() || Found::by(&trial.only, about, &asked.kind).is_silent() {
+    if !asked.known || asked.kind.is_hostile() {
+        return decision;
+    }
+    let arguments = asked.kind.arguments().map(|raw| Arguments::new(raw.as_str()));
+    let scene = Scene::new(who, asked.moment(), Some(&asked.kind), arguments.as_ref());
+    if Found::by(&trial.only, about, &asked.kind, arguments.as_ref(), &scene).is_silent() {
         return decision;
     }
     let Decision { reason, rules, .. } = evaluate(&trial.whole, about, who, asked);
@@ -36,9 +42,9 @@ fn tried(decision: Decision, set: &PolicySet, who: &Principal, asked: &Asked<'_>
 }
 
 /// Decides whether `who` may have the lists of `upstream` read: only if something there could be allowed.
-pub fn decide_list(set: &PolicySet, who: &Principal, upstream: &str) -> Decision {
+pub fn decide_list(set: &PolicySet, who: &Principal, upstream: &str, moment: Moment<'_>) -> Decision {
     let operation = Operation { family: Family::Lists, name: upstream.into(), class: Class::Read };
-    let allowed = any_visible(set, &|_, rule| rule.is_about(who), &format!("{upstream}__"));
+    let allowed = any_visible(set, &|_, rule| rule.is_about(who), who, &format!("{upstream}__"), moment);
     let reason = if allowed { Reason::Allowed } else { Reason::NotVisible };
     Decision {
         reason,
@@ -60,13 +66,15 @@ fn evaluate(set: &PolicySet, about: About<'_>, who: &Principal, asked: &Asked<'_
     if !asked.known || kind.is_hostile() {
         return conclude(set, kind, Reason::UnknownName, Vec::new());
     }
-    let found = Found::by(set, about, kind);
+    let arguments = kind.arguments().map(|raw| Arguments::new(raw.as_str()));
+    let scene = Scene::new(who, asked.moment(), Some(kind), arguments.as_ref());
+    let found = Found::by(set, about, kind, arguments.as_ref(), &scene);
     if found.is_clear_yes() && found.scopes_missing(who).next().is_none() {
         let limits = found.allows.iter().flat_map(|rule| rule.limits.iter().cloned()).collect();
         let duties = Duties::join(&found.allows);
         return Decision { limits, duties, ..conclude(set, kind, Reason::Allowed, found.allows) };
     }
-    if !visible_to(set, about, kind) {
+    if !visible_to(set, about, who, kind, asked.moment()) {
         return conclude(set, kind, Reason::NotVisible, found.denies);
     }
     let mut scopes_missing: Vec<Arc<str>> = found.scopes_missing(who).cloned().collect();
@@ -95,16 +103,15 @@ struct Found<'s> {
 }
 
 impl<'s> Found<'s> {
-    fn by(set: &'s PolicySet, about: About<'_>, kind: &Kind<'_>) -> Self {
+    fn by(set: &'s PolicySet, about: About<'_>, kind: &Kind<'_>, arguments: Option<&Arguments<'_>>, scene: &Scene<'_>) -> Self {
         let (family, name, class) = (kind.family(), kind.name(), kind.class());
-        let arguments = kind.arguments().map(|raw| Arguments::new(raw.as_str()));
         let mut found = Self::default();
         for at in set.index.candidates(family, name) {
             let Some(rule) = set.rules.get(*at) else { continue };
             if !about(*at, rule) || !rule.covers(family, name, class) {
                 continue;
             }
-            let list = match (rule.effect, rule.accepts(arguments.as_ref())) {
+            let list = match (rule.effect, rule.holds(arguments, scene)) {
                 (Effect::Allow, Tri::True) => &mut found.allows,
                 (Effect::Allow, Tri::Unknown) => &mut found.allow_doubts,
                 (Effect::Deny, Tri::True) => &mut found.denies,

@@ -29,15 +29,17 @@ mod read_require;
 mod read_rule;
 mod report;
 mod rule;
+mod schedule;
 mod schema;
 mod set;
 mod tri;
 mod url;
 mod visible;
+mod when;
 mod who;
 mod yaml;
 
-pub use asked::{Asked, Kind};
+pub use asked::{Asked, Kind, Moment};
 pub use compile::{Facts, compile};
 pub use decide::{decide, decide_for, decide_list};
 pub use decision::{Decision, Effect, Shadow};

@@ -11,6 +11,8 @@ use super::read_matchers::read_arguments;
 use super::read_require::{RawRequire, read_require};
 use super::report::{Fields, Report, key_path};
 use super::rule::{Capability, Classes, Targets};
+use super::schedule::{Schedule, read_schedule};
+use super::when::When;
 use super::who::{ANONYMOUS, KEY_PREFIX, Who};
 use super::yaml::{Node, Place};
 use crate::vocab::Class;
@@ -25,6 +27,8 @@ pub(super) struct RawRule {
     pub(super) targets: Targets,
     pub(super) classes: Classes,
     pub(super) arguments: Box<[Criterion]>,
+    pub(super) schedule: Schedule,
+    pub(super) when: Option<Arc<When>>,
     pub(super) require: RawRequire,
     /// What the rule itself says of its mode: whether it is in shadow.
     pub(super) shadow: Option<bool>,
@@ -37,13 +41,25 @@ pub(super) enum RawWho {
 }
 
 /// Keys of a rule.
-pub(super) const RULE_KEYS: &[&str] =
-    &["id", "effect", "principals", "tools", "resources", "prompts", "capabilities", "classes", "arguments", "require", "mode"];
-const RULE_KEYS_LATER: &[&str] = &["when"];
+pub(super) const RULE_KEYS: &[&str] = &[
+    "id",
+    "effect",
+    "principals",
+    "tools",
+    "resources",
+    "prompts",
+    "capabilities",
+    "classes",
+    "arguments",
+    "schedule",
+    "when",
+    "require",
+    "mode",
+];
 
 /// Reads a rule; `None` if it has no usable id or effect, which the report then says.
 pub(super) fn read_rule(report: &mut Report<'_>, node: &Node, path: &str, facts: &Facts<'_>) -> Option<RawRule> {
-    let fields = report.fields(node, path, RULE_KEYS, RULE_KEYS_LATER)?;
+    let fields = report.fields(node, path, RULE_KEYS, &[])?;
     let id = required(report, &fields, path, "id", "every rule has an id of its own");
     let id = id.and_then(|node| Some((report.text(node, &key_path(path, "id"))?, node.place)));
     if let Some((id, place)) = id {
@@ -58,6 +74,8 @@ pub(super) fn read_rule(report: &mut Report<'_>, node: &Node, path: &str, facts:
     let classes = fields.get("classes").map(|node| read_classes(report, node, &key_path(path, "classes")));
     let arguments_path = key_path(path, "arguments");
     let arguments = fields.get("arguments").map_or_else(Box::default, |node| read_arguments(report, node, &arguments_path));
+    let schedule = fields.get("schedule").map(|node| read_schedule(report, node, &key_path(path, "schedule")));
+    let when = fields.get("when").and_then(|node| read_when(report, node, &key_path(path, "when")));
     let require = read_require(report, &fields, path, facts);
     let ((id, place), effect) = id.zip(effect)?;
     check_shape(report, &fields, path, effect, who.is_some());
@@ -66,7 +84,21 @@ pub(super) fn read_rule(report: &mut Report<'_>, node: &Node, path: &str, facts:
         Effect::Deny => Classes::EVERY,
     });
     let who = who.unwrap_or_else(|| vec![RawWho::Ready(Who::Any)]);
-    Some(RawRule { id: id.into(), place, path: path.to_owned(), effect, who, targets, classes, arguments, require, shadow })
+    let schedule = schedule.unwrap_or_default();
+    Some(RawRule {
+        id: id.into(),
+        place,
+        path: path.to_owned(),
+        effect,
+        who,
+        targets,
+        classes,
+        arguments,
+        schedule,
+        when,
+        require,
+        shadow,
+    })
 }
 
 /// What the parts of a rule demand of each other.
@@ -83,13 +115,25 @@ fn check_shape(report: &mut Report<'_>, fields: &Fields<'_>, path: &str, effect:
         report.wrong(node, &key_path(path, "require"), "a deny rule requires nothing", "move it to an allow rule");
     }
     if named(&["capabilities"]) {
-        for key in ["arguments", "require", "classes"] {
+        for key in ["arguments", "when", "require", "classes"] {
             if let Some(node) = fields.get(key) {
                 let hint = "give capabilities a rule of their own";
                 report.wrong(node, &key_path(path, key), format!("capabilities have no `{key}`"), hint);
             }
         }
     }
+}
+
+fn read_when(report: &mut Report<'_>, node: &Node, path: &str) -> Option<Arc<When>> {
+    let flaws = match When::parse(report.text(node, path)?) {
+        Ok(when) => return Some(Arc::new(when)),
+        Err(flaws) => flaws,
+    };
+    for flaw in flaws {
+        let place = flaw.at.map_or(node.place, |at| report.place_within(node, at));
+        report.at(place, path, &flaw.value, flaw.message, flaw.hint);
+    }
+    None
 }
 
 fn required<'n>(report: &mut Report<'_>, fields: &Fields<'n>, path: &str, key: &str, hint: &str) -> Option<&'n Node> {

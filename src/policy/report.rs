@@ -61,6 +61,11 @@ impl<'a> Report<'a> {
         node.token(self.text)
     }
 
+    /// The place of the byte `at` of a text, where the file has the text as it is read; else the place of the whole.
+    pub(super) fn place_within(&self, node: &Node, at: usize) -> Place {
+        node.place_within(self.text, at).unwrap_or(node.place)
+    }
+
     /// The members of a map whose keys are all in `known`. Keys in `later` belong to the language but not to this build.
     pub(super) fn fields<'n>(&mut self, node: &'n Node, path: &str, known: &[&str], later: &[&str]) -> Option<Fields<'n>> {
         let entries = self.map(node, path)?;

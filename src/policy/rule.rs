@@ -1,6 +1,6 @@
 //! A compiled rule.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::arguments::Tree;
 use super::asked::Family;
@@ -8,7 +8,9 @@ use super::decision::Effect;
 use super::glob::Glob;
 use super::matcher::{Criterion, Quantifier};
 use super::obligation::{Demands, Limit};
+use super::schedule::Schedule;
 use super::tri::Tri;
+use super::when::{Scene, When};
 use super::who::Who;
 use crate::vocab::{Class, Principal};
 
@@ -22,6 +24,10 @@ pub(super) struct Rule {
     pub(super) classes: Classes,
     /// All must hold.
     pub(super) arguments: Box<[Criterion]>,
+    /// When it speaks at all.
+    pub(super) schedule: Schedule,
+    /// A condition on everything else.
+    pub(super) when: Option<Arc<When>>,
     /// Scopes a call needs besides the rule.
     pub(super) scopes: Box<[Arc<str>]>,
     pub(super) limits: Box<[Arc<Limit>]>,
@@ -114,6 +120,31 @@ impl Rule {
         self.effect == Effect::Deny && self.targets.is_empty()
     }
 
+    /// Whether everything holds that the rule says of the arguments, the hour and the rest. The condition is asked last, and only
+    /// if it can matter.
+    pub(super) fn holds(&self, arguments: Option<&Arguments<'_>>, scene: &Scene<'_>) -> Tri {
+        let typed = Tri::all([self.accepts(arguments), self.schedule.is_open(scene.now_unix_ms())]);
+        match &self.when {
+            Some(when) if typed != Tri::False => Tri::all([typed, when.holds(scene)]),
+            _ => typed,
+        }
+    }
+
+    /// Whether some arguments could make the rule speak here and now, its argument criteria left aside. A condition that cannot be
+    /// judged without knowing more is taken to favour the operation: to let an allow rule speak, and to keep a deny rule silent.
+    pub(super) fn could_speak(&self, scene: &Scene<'_>) -> bool {
+        let open = self.schedule.is_open(scene.now_unix_ms());
+        let sum = match &self.when {
+            Some(when) if !scene.suffices(when.reads) => Tri::all([open, (self.effect == Effect::Allow).into()]),
+            Some(when) if open != Tri::False => Tri::all([open, when.holds(scene)]),
+            _ => open,
+        };
+        match self.effect {
+            Effect::Allow => sum == Tri::True,
+            Effect::Deny => sum != Tri::False,
+        }
+    }
+
     /// Whether the argument criteria hold. `arguments` is `None` for an operation without any: then nothing is selected, and
     /// only `absent` holds.
     pub(super) fn accepts(&self, arguments: Option<&Arguments<'_>>) -> Tri {
@@ -133,15 +164,15 @@ impl Rule {
 /// Arguments that are read once, when the first rule asks.
 pub(super) struct Arguments<'a> {
     text: &'a str,
-    tree: std::cell::OnceCell<Option<Tree<'a>>>,
+    tree: OnceLock<Option<Tree<'a>>>,
 }
 
 impl<'a> Arguments<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        Self { text, tree: std::cell::OnceCell::new() }
+        Self { text, tree: OnceLock::new() }
     }
 
-    fn tree(&self) -> Option<&Tree<'a>> {
+    pub(super) fn tree(&self) -> Option<&Tree<'a>> {
         self.tree.get_or_init(|| Tree::read(self.text)).as_ref()
     }
 }

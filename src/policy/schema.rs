@@ -3,11 +3,12 @@
 use serde_json::{Map, Value, json};
 
 use super::address::Reach;
+use super::bounds::{APPROVAL_QUORUM_MAX, WHEN_BYTES_MAX};
 use super::matcher::shape::Shapes;
-use super::bounds::APPROVAL_QUORUM_MAX;
 use super::obligation::By;
 use super::read_require::{CALLER, REDACT_WORDS};
 use super::rule::Capability;
+use super::schedule::DAYS;
 
 /// The JSON Schema (2020-12) of a policy file, as this build reads it.
 pub fn schema() -> Value {
@@ -26,6 +27,11 @@ pub fn schema() -> Value {
     let tools = object(&[("match", texts.clone()), ("class", class.clone())], &["match", "class"]);
     let matchers = matchers(&one_or_more);
     let arguments = json!({ "type": "object", "minProperties": 1, "propertyNames": { "pattern": "^(/.*)?$" }, "additionalProperties": matchers });
+    let time = json!({ "type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$" });
+    let days = json!({ "type": "array", "minItems": 1, "items": words(&DAYS) });
+    let window = object(&[("days", days), ("from", time.clone()), ("to", time), ("zone", text.clone())], &[]);
+    let schedule = json!({ "oneOf": [window, { "type": "array", "minItems": 1, "items": window }] });
+    let when = json!({ "type": "string", "minLength": 1, "maxLength": WHEN_BYTES_MAX });
     let principal = json!({ "type": "string", "pattern": "^(any|(group|sub|client|scope):.+)$" });
     let require = require(&one_or_more, &principal);
     let rule = object(
@@ -39,6 +45,8 @@ pub fn schema() -> Value {
             ("capabilities", json!({ "type": "array", "minItems": 1, "items": { "type": "string", "pattern": capability } })),
             ("classes", json!({ "type": "array", "minItems": 1, "items": class })),
             ("arguments", arguments),
+            ("schedule", schedule),
+            ("when", when),
             ("require", require),
             ("mode", mode.clone()),
         ],

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use super::asked::Moment;
 use super::canonical::digest;
 use super::decision::Effect;
 use super::glob::Glob;
 use super::index::Index;
 use super::rule::{Capability, Rule};
 use super::tri::Tri;
+use super::when::Scene;
 use super::who::Group;
 use crate::vocab::{Class, Principal, Problem};
 
@@ -126,13 +128,14 @@ impl PolicySet {
     }
 
     /// What `upstream` may ask of the client of `who`.
-    pub fn capabilities(&self, who: &Principal, upstream: &str) -> Capabilities {
+    pub fn capabilities(&self, who: &Principal, upstream: &str, moment: Moment<'_>) -> Capabilities {
+        let scene = Scene::new(who, moment, None, None);
         let may = |wanted: Capability| {
             let about = |rule: &&Rule| {
                 let named = rule.targets.capabilities.iter().any(|(glob, c)| *c == wanted && glob.matches(upstream));
                 // Like resources and prompts, a question of an upstream counts as reading.
                 let covers = (named || rule.names_everything()) && rule.classes.has(Class::Read);
-                covers && rule.accepts(None) == Tri::True && rule.is_about(who)
+                covers && rule.accepts(None) == Tri::True && rule.is_about(who) && rule.could_speak(&scene)
             };
             let mut rules = self.capable.iter().filter_map(|at| self.rules.get(*at)).filter(about).peekable();
             rules.peek().is_some() && rules.all(|rule| rule.effect == Effect::Allow)

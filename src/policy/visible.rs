@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::arguments::Tree;
-use super::asked::{Family, Kind};
+use super::asked::{Family, Kind, Moment};
 use super::decide::About;
 use super::decision::Effect;
 use super::literal::Literal;
@@ -11,44 +11,52 @@ use super::matcher::{Criterion, Quantifier};
 use super::rule::{Arguments, Rule};
 use super::set::{PolicySet, Subject};
 use super::tri::Tri;
+use super::when::Scene;
 use crate::vocab::{Class, Principal};
 
 /// Whether `who` may know that this exists; the arguments do not count. `require.scope` hides nothing, for the way to more scope
 /// must be open; a principal `scope:` does.
-pub fn visible(set: &PolicySet, who: &Principal, kind: &Kind<'_>) -> bool {
-    !kind.is_hostile() && visible_to(set, &|_, rule| rule.is_about(who), kind)
+///
+/// Rules speak as they would at this moment: outside its `schedule`, or with a `when` that is not true, an allow rule shows nothing.
+/// A `when` that reads the arguments could turn out either way, so it shows and hides nothing.
+pub fn visible(set: &PolicySet, who: &Principal, kind: &Kind<'_>, moment: Moment<'_>) -> bool {
+    !kind.is_hostile() && visible_to(set, &|_, rule| rule.is_about(who), who, kind, moment)
 }
 
 /// Whether `who` may know a resource template (`upstream__` and an RFC 6570 template): some resource it could name is visible.
-pub fn visible_template(set: &PolicySet, who: &Principal, template: &str) -> bool {
+pub fn visible_template(set: &PolicySet, who: &Principal, template: &str, moment: Moment<'_>) -> bool {
     let literal = template.split('{').next().unwrap_or_default();
     if literal.len() == template.len() {
-        return visible(set, who, &Kind::Resource { uri: template });
+        return visible(set, who, &Kind::Resource { uri: template }, moment);
     }
-    family_visible(set, &|_, rule| rule.is_about(who), Family::Resource, literal)
+    let scene = Scene::new(who, moment, None, None);
+    family_visible(set, &|_, rule| rule.is_about(who), Family::Resource, literal, &scene)
 }
 
 /// As [`visible`], with the principal's rules worked out before by [`PolicySet::subject`]; a subject of another set is ignored.
-pub fn visible_for(set: &PolicySet, subject: &Subject, who: &Principal, kind: &Kind<'_>) -> bool {
+pub fn visible_for(set: &PolicySet, subject: &Subject, who: &Principal, kind: &Kind<'_>, moment: Moment<'_>) -> bool {
     if !subject.is_of(set) {
-        return visible(set, who, kind);
+        return visible(set, who, kind, moment);
     }
-    !kind.is_hostile() && visible_to(set, &|at, _| subject.has(at), kind)
+    !kind.is_hostile() && visible_to(set, &|at, _| subject.has(at), who, kind, moment)
 }
 
 /// As [`visible_template`], in the way of [`visible_for`].
-pub fn visible_template_for(set: &PolicySet, subject: &Subject, who: &Principal, template: &str) -> bool {
+pub fn visible_template_for(set: &PolicySet, subject: &Subject, who: &Principal, template: &str, moment: Moment<'_>) -> bool {
     let literal = template.split('{').next().unwrap_or_default();
     if !subject.is_of(set) || literal.len() == template.len() {
-        return visible_template(set, who, template);
+        return visible_template(set, who, template, moment);
     }
-    family_visible(set, &|at, _| subject.has(at), Family::Resource, literal)
+    let scene = Scene::new(who, moment, None, None);
+    family_visible(set, &|at, _| subject.has(at), Family::Resource, literal, &scene)
 }
 
-pub(super) fn visible_to(set: &PolicySet, about: About<'_>, kind: &Kind<'_>) -> bool {
+pub(super) fn visible_to(set: &PolicySet, about: About<'_>, who: &Principal, kind: &Kind<'_>, moment: Moment<'_>) -> bool {
+    let scene = Scene::new(who, moment, Some(kind), None);
     let (family, name, class) = (kind.family(), kind.name(), kind.class());
     let candidates = set.index.candidates(family, name).iter().filter_map(|at| Some((*at, set.rules.get(*at)?)));
-    let covering = candidates.filter(|(at, rule)| about(*at, rule) && rule.covers(family, name, class));
+    let covering =
+        candidates.filter(|(at, rule)| about(*at, rule) && rule.covers(family, name, class) && rule.could_speak(&scene));
     let (allows, denies): (Vec<&Rule>, Vec<&Rule>) =
         covering.map(|(_, rule)| rule).partition(|rule| rule.effect == Effect::Allow);
     if denies.iter().any(|rule| rule.arguments.is_empty()) {
@@ -62,14 +70,16 @@ pub(super) fn visible_to(set: &PolicySet, about: About<'_>, kind: &Kind<'_>) -> 
 }
 
 /// Whether anything of `upstream` (given as the prefix of its full names) could be allowed.
-pub(super) fn any_visible(set: &PolicySet, about: About<'_>, prefix: &str) -> bool {
-    [Family::Tool, Family::Resource, Family::Prompt].into_iter().any(|family| family_visible(set, about, family, prefix))
+pub(super) fn any_visible(set: &PolicySet, about: About<'_>, who: &Principal, prefix: &str, moment: Moment<'_>) -> bool {
+    let scene = Scene::new(who, moment, None, None);
+    [Family::Tool, Family::Resource, Family::Prompt].into_iter().any(|family| family_visible(set, about, family, prefix, &scene))
 }
 
 /// Whether anything whose full name begins with `prefix` could be allowed.
-fn family_visible(set: &PolicySet, about: About<'_>, family: Family, prefix: &str) -> bool {
+fn family_visible(set: &PolicySet, about: About<'_>, family: Family, prefix: &str, scene: &Scene<'_>) -> bool {
     let candidates = set.index.candidates(family, prefix).iter().filter_map(|at| Some((*at, set.rules.get(*at)?)));
-    let mine: Vec<&Rule> = candidates.filter(|(at, rule)| about(*at, rule)).map(|(_, rule)| rule).collect();
+    let mine: Vec<&Rule> =
+        candidates.filter(|(at, rule)| about(*at, rule) && rule.could_speak(scene)).map(|(_, rule)| rule).collect();
     let classes: &[Class] = match family {
         Family::Tool => &[Class::Read, Class::Write, Class::Destructive],
         Family::Resource | Family::Prompt | Family::Lists => &[Class::Read],

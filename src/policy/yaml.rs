@@ -56,6 +56,26 @@ impl Node {
         self.span.and_then(|(start, end)| text.get(start..end)).unwrap_or_default().trim()
     }
 
+    /// The place of the byte `at` of a text in `file`, the file it came from; `None` where the two are spelled differently.
+    pub(super) fn place_within(&self, file: &str, at: usize) -> Option<Place> {
+        let Value::Text(text) = &self.value else { return None };
+        let before = text.get(..at)?;
+        let (lines, start) = (before.matches('\n').count(), before.rfind('\n').map_or(0, |end| end + 1));
+        let wanted = text.get(start..)?.lines().next()?;
+        let line = usize::try_from(self.place.line).ok()?.checked_add(lines)?;
+        let row = file.lines().nth(line.checked_sub(1)?)?;
+        let skipped = if lines == 0 { usize::try_from(self.place.column).ok()?.checked_sub(1)? } else { 0 };
+        let from = row.char_indices().nth(skipped)?.0;
+        let lead = row.get(from..)?.find(wanted)?;
+        // A first line follows its quote, the others their indent. Anything else is spelled with escapes or folded.
+        let honest = match row.get(from..from + lead)? {
+            "" | "\"" | "'" => true,
+            indent => lines > 0 && indent.trim().is_empty(),
+        };
+        let column = row.get(..from + lead + (at - start))?.chars().count() + 1;
+        honest.then_some(Place { line: u64::try_from(line).ok()?, column: u64::try_from(column).ok()? })
+    }
+
     /// What kind of value this is, for a message.
     pub(super) fn kind(&self) -> &'static str {
         match self.value {

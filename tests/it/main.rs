@@ -27,4 +27,5 @@ mod stop;
 mod tokens;
 mod traversal;
 mod upstream_faults;
+mod when;
 mod wire;

@@ -43,6 +43,7 @@ fn a_full_disk_refuses_intents_at_once_and_keeps_records() {
     assert_eq!(fault.kind, FaultKind::Audit);
     drop(slot);
     until("unhealthy", || !audit.healthy());
+    until("the refused intent's room is free", || audit.queue_depth() == 1);
     // Reads go on until the queue is full.
     let mut served = 0;
     while audit.reserve().is_ok() {

@@ -5,9 +5,13 @@
 //!   as: { sub: alice, groups: [support] }
 //!   call: files__read_file
 //!   args: { path: /srv/public/../etc/passwd }
+//!   at: 2026-11-21T14:00:00Z
+//!   route: /mcp
 //!   expect: deny
 //!   reason: no_rule
 //! ```
+//!
+//! Without `at` a case happens when the cases are run, without `route` on `/mcp`.
 
 mod read;
 mod run;
@@ -16,6 +20,6 @@ pub use run::{CaseOutcome, CatalogFacts, run};
 
 /// Keys of a case.
 pub(super) const CASE_KEYS: &[&str] =
-    &["name", "as", "call", "args", "read", "get", "list", "visible", "expect", "reason", "rules", "obligations"];
+    &["name", "as", "at", "route", "call", "args", "read", "get", "list", "visible", "expect", "reason", "rules", "obligations"];
 /// Keys of `as`.
 pub(super) const AS_KEYS: &[&str] = &["sub", "issuer", "groups", "scopes", "client_id", "tenant", "claims"];

@@ -20,6 +20,9 @@ pub(super) struct Case {
     pub(super) name: String,
     pub(super) place: Place,
     pub(super) who: Principal,
+    /// In milliseconds since the Unix epoch; `None` for when the cases are run.
+    pub(super) at_unix_ms: Option<i64>,
+    pub(super) route: String,
     pub(super) ask: Ask,
 }
 
@@ -71,6 +74,8 @@ fn read_case(report: &mut Report<'_>, node: &Node, path: &str, set: &PolicySet) 
     if fields.get("as").is_none() {
         report.at(fields.place, &key_path(path, "as"), "", "is required and not given", "as: { sub: alice }, or as: anonymous");
     }
+    let at = fields.get("at").map(|node| read_at(report, node, &key_path(path, "at")));
+    let route = fields.get("route").map(|node| read_route(report, node, &key_path(path, "route")));
     let asks = ["call", "read", "get", "list"].iter().filter(|key| fields.get(key).is_some()).count();
     if asks != 1 {
         report.at(fields.place, path, "", "a case asks one thing", "one of: call, read, get, list");
@@ -79,7 +84,29 @@ fn read_case(report: &mut Report<'_>, node: &Node, path: &str, set: &PolicySet) 
     let ask = if fields.get("list").is_some() { read_list(report, &fields, path) } else { read_operation(report, &fields, path) };
     let name = fields.get("name").and_then(|node| report.text(node, &key_path(path, "name")));
     let name = name.map_or_else(|| format!("case {path}"), str::to_owned);
-    Some(Case { name, place: fields.place, who: who?, ask: ask? })
+    let route = route.unwrap_or_else(|| Some(ROUTE.to_owned()));
+    Some(Case { name, place: fields.place, who: who?, at_unix_ms: at.flatten(), route: route?, ask: ask? })
+}
+
+/// The route of cases that name none.
+const ROUTE: &str = "/mcp";
+
+fn read_at(report: &mut Report<'_>, node: &Node, path: &str) -> Option<i64> {
+    let text = report.text(node, path)?;
+    let at = text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond).filter(|ms| *ms > 0);
+    if at.is_none() {
+        report.wrong(node, path, "not a time since 1970 with its offset (RFC 3339)", "for example 2026-11-21T14:00:00Z");
+    }
+    at
+}
+
+fn read_route(report: &mut Report<'_>, node: &Node, path: &str) -> Option<String> {
+    let text = report.text(node, path)?;
+    if !text.starts_with('/') {
+        report.wrong(node, path, "not a path of a route", "for example /mcp");
+        return None;
+    }
+    Some(text.to_owned())
 }
 
 fn read_list(report: &mut Report<'_>, fields: &Fields<'_>, path: &str) -> Option<Ask> {

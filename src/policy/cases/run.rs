@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::{Asked, Decision, Hints, Kind, PolicySet, decide, visible};
+use super::super::{Asked, Decision, Hints, Kind, Moment, PolicySet, decide, visible};
 use super::read::{Ask, Case, Expect, Listed, Operation, read_cases};
 use crate::vocab::{Principal, Problem};
 
@@ -29,24 +29,32 @@ pub struct CaseOutcome {
     pub failure: Option<String>,
 }
 
-/// Runs the cases of `text`, which stands in `file`.
+/// Runs the cases of `text`, which stands in `file`. `now_unix_ms` is when those happen that do not say when, in milliseconds since
+/// the Unix epoch.
 ///
 /// # Errors
 /// Every mistake in the file, unknown keys among them.
-pub fn run(set: &PolicySet, file: &str, text: &str, catalog: &CatalogFacts<'_>) -> Result<Vec<CaseOutcome>, Vec<Problem>> {
+pub fn run(
+    set: &PolicySet,
+    file: &str,
+    text: &str,
+    catalog: &CatalogFacts<'_>,
+    now_unix_ms: i64,
+) -> Result<Vec<CaseOutcome>, Vec<Problem>> {
     let cases = read_cases(file, text, set)?;
     let names = Names::of(set, &cases, catalog);
     let outcome = |case: &Case| {
+        let moment = Moment { now_unix_ms: case.at_unix_ms.unwrap_or(now_unix_ms), route: &case.route };
         let failure = match &case.ask {
-            Ask::Operation { operation, expect } => differs(expect, &answer(set, &case.who, operation, catalog)),
-            Ask::List { what, visible } => names.differ(set, &case.who, *what, visible, catalog),
+            Ask::Operation { operation, expect } => differs(expect, &answer(set, &case.who, operation, catalog, moment)),
+            Ask::List { what, visible } => names.differ(set, &case.who, *what, visible, catalog, moment),
         };
         CaseOutcome { name: case.name.clone(), line: case.place.line, failure }
     };
     Ok(cases.iter().map(outcome).collect())
 }
 
-fn answer(set: &PolicySet, who: &Principal, operation: &Operation, catalog: &CatalogFacts<'_>) -> Decision {
+fn answer(set: &PolicySet, who: &Principal, operation: &Operation, catalog: &CatalogFacts<'_>, moment: Moment<'_>) -> Decision {
     let (kind, known) = match operation {
         Operation::Call { name, args } => {
             let listed = catalog.tools.map(|tools| tools.iter().find(|(tool, _)| tool == name));
@@ -59,7 +67,8 @@ fn answer(set: &PolicySet, who: &Principal, operation: &Operation, catalog: &Cat
             (Kind::Prompt { name, arguments: args.as_ref() }, known)
         }
     };
-    decide(set, who, &Asked { kind, known })
+    let Moment { now_unix_ms, route } = moment;
+    decide(set, who, &Asked { kind, known, now_unix_ms, route })
 }
 
 fn hints(name: &str, catalog: &CatalogFacts<'_>) -> Hints {
@@ -149,6 +158,7 @@ impl Names {
         what: Listed,
         want: &[String],
         catalog: &CatalogFacts<'_>,
+        moment: Moment<'_>,
     ) -> Option<String> {
         let shown = |name: &&String| {
             let kind = match what {
@@ -156,7 +166,7 @@ impl Names {
                 Listed::Resources => Kind::Resource { uri: name },
                 Listed::Prompts => Kind::Prompt { name, arguments: None },
             };
-            visible(set, who, &kind)
+            visible(set, who, &kind, moment)
         };
         let all = match what {
             Listed::Tools => &self.tools,

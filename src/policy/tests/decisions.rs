@@ -119,7 +119,7 @@ fn scopes_and_obligations() {
     let decision = call(&set, &who, "files__write_file", r#"{"path":"/a"}"#);
     assert_eq!(decision.reason(), ScopeRequired);
     assert_eq!(decision.scopes_missing(), [Arc::from("files:write")]);
-    assert!(visible(&set, &who, &Kind::Tool { name: "files__write_file", class: Class::Write, arguments: None }));
+    assert!(visible(&set, &who, &Kind::Tool { name: "files__write_file", class: Class::Write, arguments: None }, NOW));
     // More scope is asked for before it is told that a rule denies, so that no mode can pass the one for the other.
     assert_eq!(call(&set, &who, "files__write_file", r#"{"path":"/etc/x"}"#).reason(), ScopeRequired);
     who.scopes.push("files:write".into());
@@ -157,12 +157,19 @@ fn resources_prompts_and_lists() {
         ("docs__file:///srv/public/a\\b", UnknownName),
         ("files__file:///srv/public/a", NotVisible),
     ] {
-        let asked = Asked { kind: Kind::Resource { uri }, known: true };
+        let asked = Asked { kind: Kind::Resource { uri }, known: true, now_unix_ms: NOW.now_unix_ms, route: NOW.route };
         assert_eq!(decide(&set, &nobody, &asked).reason(), expect, "{uri}");
     }
-    let listed = |uri| visible(&set, &nobody, &Kind::Resource { uri });
+    let listed = |uri| visible(&set, &nobody, &Kind::Resource { uri }, NOW);
     assert!(listed("docs__file:///srv/public/a") && !listed("docs__file:///srv/public/../private/a"));
-    let prompt = |name, known| decide(&set, &nobody, &Asked { kind: Kind::Prompt { name, arguments: None }, known }).reason();
+    let prompt = |name, known| {
+        decide(
+            &set,
+            &nobody,
+            &Asked { kind: Kind::Prompt { name, arguments: None }, known, now_unix_ms: NOW.now_unix_ms, route: NOW.route },
+        )
+        .reason()
+    };
     assert_eq!(prompt("docs__intro", true), Allowed);
     assert_eq!(prompt("docs__intro", false), UnknownName);
     assert_eq!(prompt("files__intro", true), NotVisible);
@@ -174,7 +181,7 @@ fn resources_prompts_and_lists() {
         (&alice(&["eng"]), "github", Allowed),
         (&alice(&["eng"]), "githu", NotVisible),
     ] {
-        assert_eq!(decide_list(&set, who, upstream).reason(), expect, "{who:?} {upstream}");
+        assert_eq!(decide_list(&set, who, upstream, NOW).reason(), expect, "{who:?} {upstream}");
     }
     for (template, expect) in [
         ("docs__file:///srv/public/{name}", true),
@@ -183,8 +190,8 @@ fn resources_prompts_and_lists() {
         ("docs__file:///etc/{name}", false),
         ("files__file:///srv/public/{name}", false),
     ] {
-        assert_eq!(visible_template(&set, &nobody, template), expect, "{template}");
-        assert_eq!(visible_template_for(&set, &set.subject(&nobody), &nobody, template), expect, "{template}");
+        assert_eq!(visible_template(&set, &nobody, template, NOW), expect, "{template}");
+        assert_eq!(visible_template_for(&set, &set.subject(&nobody), &nobody, template, NOW), expect, "{template}");
     }
 }
 
@@ -213,7 +220,7 @@ fn what_no_arguments_could_allow_is_hidden() {
              - {{ id: d, effect: deny, arguments: {{ {deny} }} }}\n"
         );
         let kind = Kind::Tool { name: "x__y", class: Class::Read, arguments: None };
-        assert_eq!(visible(&set(&text), &alice(&[]), &kind), expect, "allow {allow} deny {deny}");
+        assert_eq!(visible(&set(&text), &alice(&[]), &kind, NOW), expect, "allow {allow} deny {deny}");
     }
 }
 
@@ -275,7 +282,7 @@ fn capabilities_are_off_unless_a_rule_gives_them() {
         - { id: e, effect: deny, classes: [destructive] }\n\
         - { id: f, effect: deny, arguments: { /x: { equals: 1 } } }\n");
     let caps = |who: &Principal, upstream| {
-        let Capabilities { elicitation_form, elicitation_url, sampling, roots } = set.capabilities(who, upstream);
+        let Capabilities { elicitation_form, elicitation_url, sampling, roots } = set.capabilities(who, upstream, NOW);
         [elicitation_form, elicitation_url, sampling, roots]
     };
     assert_eq!(caps(&alice(&[]), "github"), [false, true, false, false]);
@@ -293,7 +300,12 @@ fn a_subject_of_another_set_decides_nothing() {
     let none =
         set("version: 1\nrules: [{ id: r, effect: allow, principals: ['sub:bob'], tools: ['*'], classes: [destructive] }]\n");
     let who = alice(&[]);
-    let asked = Asked { kind: Kind::Tool { name: "a__b", class: Class::Destructive, arguments: None }, known: true };
+    let asked = Asked {
+        kind: Kind::Tool { name: "a__b", class: Class::Destructive, arguments: None },
+        known: true,
+        now_unix_ms: NOW.now_unix_ms,
+        route: NOW.route,
+    };
     assert_eq!(decide_for(&none, &everyone.subject(&who), &who, &asked).reason(), NotVisible);
     assert_eq!(decide_for(&everyone, &none.subject(&who), &who, &asked).reason(), Allowed);
 }
@@ -303,7 +315,7 @@ fn an_empty_set_refuses_everything() {
     let set = compile(&[], &Facts { upstreams: &[], issuers: &[] }).unwrap();
     let who = alice(&["eng"]);
     assert_eq!(call(&set, &who, "files__read_file", "{}").reason(), NotVisible);
-    assert_eq!(decide_list(&set, &who, "files").reason(), NotVisible);
-    assert_eq!(set.capabilities(&who, "files"), Capabilities::default());
+    assert_eq!(decide_list(&set, &who, "files", NOW).reason(), NotVisible);
+    assert_eq!(set.capabilities(&who, "files", NOW), Capabilities::default());
     assert_eq!(set.class_of("files__read_file", Hints::default()), Class::Destructive);
 }

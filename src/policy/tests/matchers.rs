@@ -157,7 +157,7 @@ fn without_arguments_only_absence_holds() {
         let (allow, deny) = both(arguments);
         let got = |set: &PolicySet| {
             let kind = Kind::Tool { name: "x__y", class: Class::Destructive, arguments: None };
-            decide(set, &alice(&[]), &Asked { kind, known: true }).reason()
+            decide(set, &alice(&[]), &Asked { kind, known: true, now_unix_ms: 1, route: "/mcp" }).reason()
         };
         assert_eq!((got(&allow), got(&deny)), expect, "{arguments}");
     }
@@ -169,15 +169,15 @@ fn without_arguments_only_absence_holds() {
     let kind = Kind::Resource { uri: "docs__x:y" };
     let allow = set(&resource("allow"));
     assert!(allow.warnings().is_empty(), "{:?}", allow.warnings());
-    assert_eq!(decide(&allow, &alice(&[]), &Asked { kind, known: true }).reason(), Allowed);
-    assert!(visible(&allow, &alice(&[]), &kind) && visible_template(&allow, &alice(&[]), "docs__x:{y}"));
+    assert_eq!(decide(&allow, &alice(&[]), &Asked { kind, known: true, now_unix_ms: 1, route: "/mcp" }).reason(), Allowed);
+    assert!(visible(&allow, &alice(&[]), &kind, NOW) && visible_template(&allow, &alice(&[]), "docs__x:{y}", NOW));
     let deny = set(&format!(
         "{}- {{ id: a, effect: allow, principals: [any], resources: ['*'], capabilities: ['docs:roots'] }}\n",
         resource("deny").replace("resources: ['docs__x:*'], ", "")
     ));
-    assert!(!visible(&deny, &alice(&[]), &kind) && !visible_template(&deny, &alice(&[]), "docs__x:{y}"));
-    assert_eq!(decide(&deny, &alice(&[]), &Asked { kind, known: true }).reason(), NotVisible);
-    assert!(!deny.capabilities(&alice(&[]), "docs").roots);
+    assert!(!visible(&deny, &alice(&[]), &kind, NOW) && !visible_template(&deny, &alice(&[]), "docs__x:{y}", NOW));
+    assert_eq!(decide(&deny, &alice(&[]), &Asked { kind, known: true, now_unix_ms: 1, route: "/mcp" }).reason(), NotVisible);
+    assert!(!deny.capabilities(&alice(&[]), "docs", NOW).roots);
 }
 
 #[test]
@@ -222,6 +222,6 @@ fn what_no_arguments_could_allow_is_hidden() {
              - {{ id: d, effect: deny, arguments: {{ {deny} }} }}\n"
         );
         let kind = Kind::Tool { name: "x__y", class: Class::Read, arguments: None };
-        assert_eq!(visible(&set(&text), &alice(&[]), &kind), expect, "allow {allow} deny {deny}");
+        assert_eq!(visible(&set(&text), &alice(&[]), &kind, NOW), expect, "allow {allow} deny {deny}");
     }
 }

@@ -6,9 +6,10 @@ mod model;
 mod order;
 mod permits;
 mod problems;
-mod traversal;
 mod require;
 mod shadow;
+mod traversal;
+mod when;
 
 use std::sync::Arc;
 
@@ -19,6 +20,9 @@ use super::cases::{CatalogFacts, run};
 use super::*;
 use crate::mcp::RawJson;
 use crate::vocab::{Class, Principal};
+
+/// A Saturday, 2026-11-21T14:00:00Z.
+const NOW: Moment<'static> = Moment { now_unix_ms: 1_795_269_600_000, route: "/mcp" };
 
 /// Compiles one file for one issuer and the upstreams the tests use.
 fn set(text: &str) -> PolicySet {
@@ -48,7 +52,12 @@ fn raw(text: &str) -> RawJson {
 fn call(set: &PolicySet, who: &Principal, name: &str, arguments: &str) -> Decision {
     let arguments = raw(arguments);
     let class = set.class_of(name, Hints::default());
-    let asked = Asked { kind: Kind::Tool { name, class, arguments: Some(&arguments) }, known: true };
+    let asked = Asked {
+        kind: Kind::Tool { name, class, arguments: Some(&arguments) },
+        known: true,
+        now_unix_ms: NOW.now_unix_ms,
+        route: NOW.route,
+    };
     let decision = decide(set, who, &asked);
     let other = decide_for(set, &set.subject(who), who, &asked);
     assert_eq!((decision.reason(), decision.rules()), (other.reason(), other.rules()), "both ways of asking agree");
@@ -61,7 +70,8 @@ fn the_demo_policy_keeps_its_promises() {
     let set = set(text);
     assert!(set.warnings().is_empty(), "{:?}", set.warnings());
     let cases = include_str!("../../../policies/demo/demo.cases.yaml");
-    let outcomes = run(&set, "demo.cases.yaml", cases, &CatalogFacts::default()).unwrap_or_else(|p| panic!("{p:#?}"));
+    let outcomes =
+        run(&set, "demo.cases.yaml", cases, &CatalogFacts::default(), NOW.now_unix_ms).unwrap_or_else(|p| panic!("{p:#?}"));
     assert!(outcomes.len() >= 20);
     let failed: Vec<_> = outcomes.iter().filter(|outcome| outcome.failure.is_some()).collect();
     assert!(failed.is_empty(), "{failed:#?}");
@@ -75,7 +85,7 @@ fn broken_promises_are_told() {
                  - { as: { sub: x, groups: [writers] }, call: notes__write_note, expect: allow, obligations: [] }\n\
                  - { as: { sub: x, groups: [writers] }, call: notes__write_note, expect: allow, rules: [other] }\n\
                  - { as: { sub: x }, call: notes__read_note, expect: deny, reason: no_rule }\n";
-    let outcomes = run(&set, "x.cases.yaml", cases, &CatalogFacts::default()).unwrap();
+    let outcomes = run(&set, "x.cases.yaml", cases, &CatalogFacts::default(), NOW.now_unix_ms).unwrap();
     assert_eq!(outcomes.len(), 5);
     assert!(outcomes.iter().all(|outcome| outcome.failure.is_some()), "{outcomes:#?}");
     assert_eq!(outcomes[4].line, 5);
@@ -83,7 +93,7 @@ fn broken_promises_are_told() {
     let catalog = CatalogFacts { tools: Some(&tools), ..CatalogFacts::default() };
     let cases = "- { as: { sub: x, groups: [readers] }, call: notes__read_note, expect: deny, reason: unknown_name }\n\
                  - { as: { sub: x, groups: [readers] }, list: tools, visible: [notes__list_notes] }\n";
-    let outcomes = run(&set, "x.cases.yaml", cases, &catalog).unwrap();
+    let outcomes = run(&set, "x.cases.yaml", cases, &catalog, NOW.now_unix_ms).unwrap();
     assert!(outcomes.iter().all(|outcome| outcome.failure.is_none()), "{outcomes:#?}");
 }
 
@@ -101,9 +111,13 @@ fn mistakes_in_cases_are_errors() {
         ("- { as: { sub: x }, list: tools }", "[0].visible"),
         ("- { as: { sub: x }, list: tools, visible: [], expect: allow }", "[0].expect"),
         ("- { as: { groups: [a] }, call: a__b, expect: allow }", "[0].as.sub"),
+        ("- { as: { sub: x }, at: 14:00, call: a__b, expect: allow }", "[0].at"),
+        ("- { as: { sub: x }, at: 2026-11-21, call: a__b, expect: allow }", "[0].at"),
+        ("- { as: { sub: x }, at: '1969-11-21T14:00:00Z', call: a__b, expect: allow }", "[0].at"),
+        ("- { as: { sub: x }, route: mcp, call: a__b, expect: allow }", "[0].route"),
         ("cases: []", ""),
     ] {
-        let problems = run(&set, "x.cases.yaml", text, &CatalogFacts::default()).unwrap_err();
+        let problems = run(&set, "x.cases.yaml", text, &CatalogFacts::default(), NOW.now_unix_ms).unwrap_err();
         assert!(problems.iter().any(|problem| problem.path == path), "{text}: {problems:#?}");
     }
 }

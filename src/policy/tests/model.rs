@@ -294,8 +294,8 @@ fn the_model_agrees() {
             let (who, args, (name, class)) = (random.pick(&people), random.pick(&universe), random.pick(&NAMES));
             let got = call(&set, &who, name, &args.to_string()).reason();
             let could = universe.iter().any(|args| model(&rules, &who, name, class, args, false) == Reason::Allowed);
-            let shown = visible(&set, &who, &Kind::Tool { name, class, arguments: None });
-            let cached = visible_for(&set, &set.subject(&who), &who, &Kind::Tool { name, class, arguments: None });
+            let shown = visible(&set, &who, &Kind::Tool { name, class, arguments: None }, NOW);
+            let cached = visible_for(&set, &set.subject(&who), &who, &Kind::Tool { name, class, arguments: None }, NOW);
             assert_eq!(cached, shown, "{name}");
             assert!(shown || !could, "{name} is hidden from {who:?}, yet could be allowed\n{text}");
             let listable = rules.iter().filter(|rule| rule.allow).all(|rule| {

@@ -66,9 +66,9 @@ fn a_permit_says_what_it_is_for_and_keeps_its_lease() {
 #[test]
 fn reading_lists_needs_no_evidence() {
     let set = set(&POLICY.replace("    groups", "groups"));
-    let permit = decide_list(&set, &alice(&[]), "x").permit(Evidence::default()).unwrap();
+    let permit = decide_list(&set, &alice(&[]), "x", NOW).permit(Evidence::default()).unwrap();
     assert_eq!((permit.upstream(), permit.name(), permit.is_for_lists()), ("x", "x", true));
-    assert!(decide_list(&set, &alice(&[]), "y").permit(Evidence::default()).is_err());
+    assert!(decide_list(&set, &alice(&[]), "y", NOW).permit(Evidence::default()).is_err());
 }
 
 #[test]

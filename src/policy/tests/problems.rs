@@ -108,7 +108,6 @@ fn arguments_and_requirements() {
     check(&argument("/a: { one_of: [] }"), "rules[0].arguments[\"/a\"].one_of", "the list is empty");
     check(&argument("/a: { equals: 0x10 }"), "rules[0].arguments[\"/a\"].equals", "as JSON writes it");
     check(&with("arguments: {}"), "rules[0].arguments", "no criterion");
-    check(&with("when: 'true'"), "rules[0].when", "not built yet: rules[0].when");
     let limit = |text: &str| with(&format!("require: {{ limit: [{{ {text} }}] }}"));
     check(&limit("calls: 1, by: []"), "rules[0].require.limit[0]", "calls and per");
     check(&limit("calls: 1, per: 1m, concurrent: 2, by: []"), "rules[0].require.limit[0]", "not a limit");

@@ -64,14 +64,14 @@ fn cases_know_every_word() {
     )]);
     let case = |words: &str, expect: bool| {
         let text = format!("- {{ name: n, as: {{ sub: a }}, call: x__read, expect: allow, obligations: [{words}] }}\n");
-        let outcomes = run(&set, "c.yaml", &text, &CatalogFacts::default()).unwrap_or_else(|p| panic!("{p:#?}"));
+        let outcomes = run(&set, "c.yaml", &text, &CatalogFacts::default(), NOW.now_unix_ms).unwrap_or_else(|p| panic!("{p:#?}"));
         assert_eq!(outcomes[0].failure.is_none(), expect, "{words} {outcomes:?}");
     };
     case("approval, limit, redact, deadline, audit", true);
     case("audit, deadline, redact, limit, approval", true);
     case("approval, limit, redact, deadline", false);
     let text = "- { name: n, as: { sub: a }, call: x__read, expect: allow, obligations: [approve] }\n";
-    assert!(run(&set, "c.yaml", text, &CatalogFacts::default()).is_err());
+    assert!(run(&set, "c.yaml", text, &CatalogFacts::default(), NOW.now_unix_ms).is_err());
 }
 
 #[test]
@@ -258,7 +258,7 @@ fn observing_passes_what_policy_refuses_and_nothing_else() {
     assert_eq!(scoped, Some(MissingEvidence::Refused(Reason::ScopeRequired)));
     // Lists have a way of their own, which is no way for calls.
     let set = with(&[]);
-    assert!(decide_list(&set, &alice(&[]), "x").permit_lists_observed(observe).is_ok());
+    assert!(decide_list(&set, &alice(&[]), "x", NOW).permit_lists_observed(observe).is_ok());
     assert!(refused("x__read").permit_lists_observed(observe).is_err());
 }
 

@@ -57,12 +57,12 @@ fn shadow_rules_change_neither_visibility_nor_capabilities_nor_a_name_that_leads
     let who = alice(&[]);
     for name in ["x__read", "x__read_b"] {
         let kind = Kind::Tool { name, class: Class::Read, arguments: None };
-        assert_eq!(visible(&plain, &who, &kind), visible(&shadowed, &who, &kind), "{name}");
+        assert_eq!(visible(&plain, &who, &kind, NOW), visible(&shadowed, &who, &kind, NOW), "{name}");
     }
-    assert_eq!(shadowed.capabilities(&who, "x"), plain.capabilities(&who, "x"));
+    assert_eq!(shadowed.capabilities(&who, "x", NOW), plain.capabilities(&who, "x", NOW));
     assert_eq!(shadowed.rule_count(), 4);
     let kind = Kind::Tool { name: "x__read", class: Class::Read, arguments: None };
-    let unknown = decide(&shadowed, &who, &Asked { kind, known: false });
+    let unknown = decide(&shadowed, &who, &Asked { kind, known: false, now_unix_ms: 1, route: "/mcp" });
     assert_eq!((unknown.reason(), unknown.shadow()), (Reason::UnknownName, None));
 }
 

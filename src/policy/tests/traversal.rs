@@ -56,7 +56,7 @@ const ALLOW: &str = "version: 1\ntools: [{ match: [x__read], class: read }]\nrul
     - { id: docs, effect: allow, principals: [any], resources: ['docs__file:///srv/public/*'] }\n";
 
 fn read(set: &PolicySet, uri: &str) -> Reason {
-    decide(set, &alice(&[]), &Asked { kind: Kind::Resource { uri }, known: true }).reason()
+    decide(set, &alice(&[]), &Asked { kind: Kind::Resource { uri }, known: true, now_unix_ms: 1, route: "/mcp" }).reason()
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn no_escape_passes_a_rule_about_resources() {
     let passed: Vec<String> = escapes()
         .iter()
         .map(Escape::uri)
-        .filter(|uri| read(&set, uri) == Reason::Allowed || visible(&set, &alice(&[]), &Kind::Resource { uri }))
+        .filter(|uri| read(&set, uri) == Reason::Allowed || visible(&set, &alice(&[]), &Kind::Resource { uri }, NOW))
         .collect();
     assert!(passed.is_empty(), "{passed:#?}");
 }

@@ -37,12 +37,14 @@ static RULES: std::sync::LazyLock<PolicySet> = std::sync::LazyLock::new(|| {
 fn permit(name: &str) -> Permit {
     let full = format!("u__{name}");
     let kind = policy::Kind::Tool { name: &full, class: Class::Read, arguments: None };
-    let asked = policy::Asked { kind, known: true };
+    let asked = policy::Asked { kind, known: true, now_unix_ms: 1, route: "/mcp" };
     policy::decide(&RULES, &Principal::anonymous(), &asked).permit(Evidence::default()).unwrap()
 }
 
 fn list_permit() -> Permit {
-    policy::decide_list(&RULES, &Principal::anonymous(), "u").permit(Evidence::default()).unwrap()
+    policy::decide_list(&RULES, &Principal::anonymous(), "u", policy::Moment { now_unix_ms: 1, route: "/mcp" })
+        .permit(Evidence::default())
+        .unwrap()
 }
 
 fn who(sub: &str) -> PrincipalKey {
