@@ -23,13 +23,7 @@ pub(super) enum Verb {
     /// Run the gateway until SIGTERM or SIGINT; SIGHUP reloads
     Serve(ConfigArg),
     /// Check config and policies, and print every mistake
-    Check {
-        #[command(flatten)]
-        config: ConfigArg,
-        /// Print one JSON document
-        #[arg(long)]
-        json: bool,
-    },
+    Check(CheckArgs),
     /// Run a gateway with a sample MCP server on loopback and walk through it
     Demo(DemoArgs),
     /// The sample MCP server of the demo, over stdio
@@ -97,6 +91,21 @@ pub(super) struct ConfigArg {
     /// The config file
     #[arg(long, value_name = "FILE", env = "PORTCULLIS_CONFIG", default_value = "config/portcullis.yaml")]
     pub(super) config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    #[command(flatten)]
+    pub(super) config: ConfigArg,
+    /// The tools that exist, as JSON: a list of names, or what tools/list answered
+    #[arg(long, value_name = "FILE")]
+    pub(super) tools: Option<PathBuf>,
+    /// Exit with 1 where there are warnings
+    #[arg(long)]
+    pub(super) strict: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -45,7 +45,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn verb(verb: Verb, out: &mut Out) -> Result<Exit, Failure> {
     match verb {
         Verb::Serve(config) => serve(&config),
-        Verb::Check { config, json } => check::run(&config.config, json, out),
+        Verb::Check(args) => check::run(&args, out),
         Verb::Demo(args) => demo::run(args, out),
         #[cfg(feature = "demo")]
         Verb::DemoServer => demo::server(),

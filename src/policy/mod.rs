@@ -4,6 +4,7 @@
 //! evaluation problem is a refusal. [`compile`] makes a [`PolicySet`]; [`decide`] makes a [`Decision`] from it; the only way
 //! from there to an upstream is [`Decision::permit`].
 
+mod analyze;
 mod arguments;
 mod asked;
 mod bounds;
@@ -17,6 +18,7 @@ mod literal;
 mod matcher;
 mod number;
 pub mod obligation;
+mod origin;
 mod path;
 pub mod permit;
 mod pointer;
@@ -32,6 +34,7 @@ mod visible;
 mod who;
 mod yaml;
 
+pub use analyze::{Finding, Known, KnownTool, Severity, Tools, check, propose};
 pub use asked::{Asked, Kind};
 pub use compile::{Facts, compile};
 pub use decide::{decide, decide_for, decide_list};
