@@ -28,7 +28,7 @@ pub struct Checked {
 /// Every problem of all files at once.
 pub fn check(path: &Path, tools: Option<&Path>) -> Result<Checked, Vec<Problem>> {
     let config = config::load(path)?;
-    let tools = tools.map(|file| known_tools(file, &config)).transpose().map_err(|problem| vec![problem])?;
+    let tools = tools.map(|file| known_tools(file, &config)).transpose()?;
     let keys: Vec<Principal> = config.identity.api_keys.iter().map(key).collect();
     let tools = tools.as_ref().map(|(file, tools)| (file.as_str(), tools));
     let known = Known { tools, anonymous: config.identity.anonymous, keys: &keys };
@@ -36,10 +36,10 @@ pub fn check(path: &Path, tools: Option<&Path>) -> Result<Checked, Vec<Problem>>
     Ok(Checked { policy: set.digest().to_string(), findings, config })
 }
 
-fn known_tools(file: &Path, config: &Config) -> Result<(String, Tools), Problem> {
+fn known_tools(file: &Path, config: &Config) -> Result<(String, Tools), Vec<Problem>> {
     let upstreams: Vec<String> = config.upstreams.iter().map(|upstream| upstream.name.clone()).collect();
     let hint = "a JSON list of names such as UPSTREAM__TOOL, or the result of tools/list";
-    let wrong = |message: String| Problem { message, hint: hint.to_owned(), ..unreadable(file, "") };
+    let wrong = |message: String| vec![Problem { message, hint: hint.to_owned(), ..unreadable(file, "") }];
     let text = read(file).map_err(|why| wrong(format!("cannot be read: {why}")))?;
     Ok((file.display().to_string(), Tools::read(&text, &upstreams).map_err(wrong)?))
 }

@@ -42,7 +42,7 @@ pub fn load(path: &Path) -> Result<Loaded, Vec<Problem>> {
     let seen = fingerprint(&config::load(path)?.watched);
     let config = config::load(path)?;
     let texts = Texts::of(path, &config);
-    let policy = texts.with(|files, facts| policy::compile(files, facts))?;
+    let policy = texts.with(policy::compile)?;
     Ok(Loaded { config, policy: Arc::new(policy), seen })
 }
 

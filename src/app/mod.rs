@@ -1,6 +1,7 @@
 //! The composition root: the only place that knows every part. Start, reload, stop.
 
 mod check;
+pub mod init;
 mod load;
 mod reload;
 mod running;

@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod exit;
 mod health;
+mod init;
 mod key;
 mod out;
 mod schema;
@@ -62,7 +63,7 @@ fn verb(verb: Verb, out: &mut Out) -> Result<Exit, Failure> {
         Verb::Explain(_) => Err(Failure::not_built("explain")),
         Verb::Access(_) => Err(Failure::not_built("access")),
         Verb::Replay(_) => Err(Failure::not_built("replay")),
-        Verb::Init(_) => Err(Failure::not_built("init")),
+        Verb::Init(args) => init::run(args, out),
         Verb::Lock(_) => Err(Failure::not_built("lock")),
         Verb::Audit(_) => Err(Failure::not_built("audit")),
         Verb::Approvals(_) => Err(Failure::not_built("approvals")),

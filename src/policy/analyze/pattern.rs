@@ -54,11 +54,7 @@ impl Pattern {
 
     /// All of one upstream, whichever: `NAME__*`, or `*`.
     pub(super) fn is_whole_upstream(&self) -> bool {
-        match &*self.0 {
-            [Unit::Run] => true,
-            [.., Unit::Char('_'), Unit::Char('_'), Unit::Run] => true,
-            _ => false,
-        }
+        matches!(&*self.0, [Unit::Run] | [.., Unit::Char('_'), Unit::Char('_'), Unit::Run])
     }
 
     /// Whether all of `text` matches.
