@@ -145,13 +145,21 @@ fn classes(out: &mut String, found: &[Found<'_>]) {
     }
 }
 
-/// What the policy promises; `None` where it promises nothing yet.
-pub(super) fn cases(found: &[Found<'_>]) -> Option<String> {
+/// What the policy promises.
+pub(super) fn cases(found: &[Found<'_>]) -> String {
     let mut out = String::from("# What the first policy promises. `portcullis test` checks every line.\n");
-    let mut any = false;
     for one in found {
+        let _ = write!(
+            out,
+            "- name: strangers reach nothing of {name}
+  as: {{ sub: sam }}
+  call: {name}__anything
+  expect: deny
+  reason: not_visible
+",
+            name = one.planned.name
+        );
         for tool in of_class(one, Class::Read).take(CASES_MAX) {
-            any = true;
             let name = &tool.full;
             let _ = write!(
                 out,
@@ -168,7 +176,6 @@ pub(super) fn cases(found: &[Found<'_>]) -> Option<String> {
             );
         }
         for tool in [Class::Write, Class::Destructive].into_iter().filter_map(|class| of_class(one, class).next()) {
-            any = true;
             let name = &tool.full;
             let _ = write!(
                 out,
@@ -181,7 +188,7 @@ pub(super) fn cases(found: &[Found<'_>]) -> Option<String> {
             );
         }
     }
-    any.then_some(out)
+    out
 }
 
 fn of_class<'f>(found: &'f Found<'_>, class: Class) -> impl Iterator<Item = &'f Tool> {

@@ -121,7 +121,7 @@ pub fn init(options: &Options) -> Result<Made, InitError> {
     let mut planned = plan::plan(servers, &mut variables);
     let stage = Stage::new().map_err(|error| InitError::Fault(error.to_string()))?;
     // Before any server is contacted, for then it is too late to say that the files are in the way.
-    place::clear(&options.dir, &files(&options.name, String::new(), String::new(), None), &options.name, options.force)?;
+    place::clear(&options.dir, &files(&options.name, String::new(), String::new(), String::new()), &options.name, options.force)?;
     let config = settle(&stage, &options.name, &mut planned, &variables, &mut left_out)?;
     let tools = tools(&config, &planned, &variables, options.offline)?;
     let found: Vec<Found<'_>> = planned.iter().zip(&tools).map(|(planned, tools)| Found { planned, tools }).collect();
@@ -135,10 +135,12 @@ pub fn init(options: &Options) -> Result<Made, InitError> {
     Ok(Made { from, files, upstreams, left_out, variables: named })
 }
 
-fn files(name: &str, config: String, policy: String, cases: Option<String>) -> Files {
-    let mut files = vec![(place::config_file(), config), (place::policy_file(name, "first.yaml"), policy)];
-    files.extend(cases.map(|cases| (place::policy_file(name, "first.cases.yaml"), cases)));
-    files
+fn files(name: &str, config: String, policy: String, cases: String) -> Files {
+    vec![
+        (place::config_file(), config),
+        (place::policy_file(name, "first.yaml"), policy),
+        (place::policy_file(name, "first.cases.yaml"), cases),
+    ]
 }
 
 /// Checks the config, and leaves out the servers that it cannot have.
@@ -156,7 +158,7 @@ fn settle(
                 format!("no server to put behind the gateway\n{}", why.join("\n")).trim_end().to_owned(),
             ));
         }
-        let files = files(name, draft::config(planned, name), "version: 1\n".to_owned(), None);
+        let files = files(name, draft::config(planned, name), "version: 1\n".to_owned(), String::new());
         place::write(stage.dir(), &files, true)?;
         let problems = match load(stage, variables) {
             Ok(config) => return Ok(config),

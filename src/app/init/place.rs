@@ -56,10 +56,13 @@ pub(super) fn clear(dir: &Path, files: &Files, name: &str, force: bool) -> Resul
             there.join(", ")
         )));
     }
-    // Whatever lies beside the first policy would be loaded with it.
+    // Whatever lies beside the first policy would be loaded with it, cases excepted.
     let policies = dir.join("policies").join(name);
     let ours = |path: &Path| files.iter().any(|(file, _)| dir.join(file) == path);
-    let yaml = |path: &Path| path.extension().is_some_and(|e| e == "yaml" || e == "yml");
+    let yaml = |path: &Path| {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        (name.ends_with(".yaml") || name.ends_with(".yml")) && !name.contains(".cases.")
+    };
     let entries = fs::read_dir(&policies).into_iter().flatten().flatten().map(|entry| entry.path());
     match entries.filter(|path| yaml(path)).find(|path| !ours(path)) {
         Some(other) => {
