@@ -107,9 +107,7 @@ fn server(value: &Value, places: &Places<'_>) -> Result<(Launch, Vec<String>), S
     }
     let kind = members.get("type").or_else(|| members.get("transport")).and_then(Value::as_str).unwrap_or_default();
     if kind == "sse" {
-        notes.push(
-            "the client spoke HTTP+SSE: give the endpoint that speaks Streamable HTTP".to_owned(),
-        );
+        notes.push("the client spoke HTTP+SSE: give the endpoint that speaks Streamable HTTP".to_owned());
     }
     let url = match text("url")? {
         Some(url) => Some(url),
