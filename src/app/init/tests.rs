@@ -1,7 +1,5 @@
 //! From a client's file to files that hold, without a server being asked.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-
 use std::fs;
 
 use super::*;

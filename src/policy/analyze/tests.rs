@@ -1,7 +1,5 @@
 //! Each finding where it belongs, and none where nothing is wrong.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use serde_json::{Map, json};
 
 use super::*;
