@@ -188,6 +188,7 @@ fn check_warns_of_what_was_most_likely_not_meant() {
 }
 
 /// What a client's file says: a server that answers, a program that does not exist, and an address where nobody listens.
+#[cfg(feature = "demo")]
 fn client_file(dir: &Path) -> PathBuf {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let servers = serde_json::json!({ "mcpServers": {
