@@ -57,7 +57,6 @@ fn what_is_not_built_says_so_whatever_its_arguments() {
         (vec!["explain", "--as", "sub=alice", "--route", "/mcp", "--call", "files__read", "--args", "{}"], "explain"),
         (vec!["access", "--against", "dir"], "access"),
         (vec!["replay", "audit", "--policy", "dir"], "replay"),
-        (vec!["init", "--from", "mcp.json"], "init"),
         (vec!["lock"], "lock"),
         (vec!["lock", "diff"], "lock"),
         (vec!["audit", "verify", "dir"], "audit"),
@@ -111,7 +110,11 @@ fn check_reports_every_mistake_with_its_place() {
     assert_eq!(ran.code, 0, "{}", ran.stdout);
     assert!(ran.stdout.starts_with("ok: ") || ran.stdout.contains("\nok: "), "{}", ran.stdout);
     let said = ran.stdout + &ran.stderr;
-    assert!(said.contains("policy.yaml:36:9: rules[2]: no upstream of this name is configured (value: notes)"), "{said}");
+    assert!(
+        said.contains("warning[unknown_upstream]: ")
+            && said.contains("policy.yaml:36:9: rules[2]: no upstream of this name is configured (value: notes)"),
+        "{said}"
+    );
 
     let broken = |text: String| text.replace("listen: ", "lisen: ").replace("path: /mcp", "path: mcp");
     let bad = config_file(dir.path(), broken);
@@ -134,6 +137,156 @@ fn check_reports_every_mistake_with_its_place() {
     let ran = portcullis(&["check", "--config", dir.path().join("absent.yaml").to_str().unwrap()]);
     assert_eq!(ran.code, 2);
     assert!(ran.stdout.contains("absent.yaml"), "{}", ran.stdout);
+}
+
+#[test]
+fn check_warns_of_what_was_most_likely_not_meant() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config_file(dir.path(), |text| text);
+    let config = config.to_str().unwrap();
+    let ran = portcullis(&["check", "--strict", "--config", config]);
+    assert_eq!((ran.code, ran.stdout.lines().count()), (0, 1), "nothing is wrong with the demo: {}", ran.stdout);
+
+    let policy = dir.path().join("policy.yaml");
+    let more = "  - { id: open, effect: allow, principals: [any], tools: ['*'], classes: [write] }\n";
+    fs::write(&policy, format!("{}{more}", include_str!("../policies/demo/demo.yaml"))).unwrap();
+    let line = fs::read_to_string(&policy).unwrap().lines().count();
+    let place = format!("policy.yaml:{line}:11: rules[6]: rule `open` lets anybody call every write tool of *");
+    for (args, code) in [(vec![], 0), (vec!["--strict"], 1)] {
+        let ran = portcullis(&[&["check", "--config", config], args.as_slice()].concat());
+        assert_eq!(ran.code, code, "{}", ran.stdout);
+        assert!(ran.stdout.contains("warning[allow_all]: ") && ran.stdout.contains(&place), "{place} in {}", ran.stdout);
+        assert!(ran.stdout.contains("\n  hint: ") && ran.stdout.contains("ok: 1 route"), "{}", ran.stdout);
+    }
+    let ran = portcullis(&["check", "--strict", "--json", "--config", config]);
+    let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let said = |at: &str| report.pointer(at).unwrap_or_else(|| panic!("{at} in {}", ran.stdout)).to_string();
+    let of_rule: Vec<usize> = (0..)
+        .take_while(|n| report.pointer(&format!("/warnings/{n}")).is_some())
+        .filter(|n| said(&format!("/warnings/{n}/rule")) == "\"open\"")
+        .collect();
+    let all = format!("/warnings/{}", of_rule.last().unwrap());
+    assert_eq!((ran.code, said("/ok"), said("/problems")), (1, "false".to_owned(), "[]".to_owned()));
+    assert_eq!(said(&format!("{all}/line")), line.to_string());
+    assert!(report.pointer(&format!("{all}/hint")).is_some());
+
+    // With the tools at hand there is more to say.
+    fs::write(&policy, include_str!("../policies/demo/demo.yaml")).unwrap();
+    let tools = dir.path().join("tools.json");
+    let tools = |names: &str| {
+        fs::write(&tools, names).unwrap();
+        portcullis(&["check", "--config", config, "--tools", tools.to_str().unwrap()])
+    };
+    let ran = tools(
+        r#"{"tools":[{"name":"list_notes"},{"name":"read_note"},{"name":"search_notes"},{"name":"write_note"},{"name":"delete_note"},{"name":"notes__find_note"}]}"#,
+    );
+    assert_eq!(ran.code, 0);
+    assert!(ran.stdout.contains(r#"- { match: ["notes__find_note"], class: read }"#), "{}", ran.stdout);
+    let ran = tools("{}");
+    assert_eq!(ran.code, 2);
+    assert!(ran.stdout.contains("neither a list"), "{}", ran.stdout);
+}
+
+/// What a client's file says: a server that answers, a program that does not exist, and an address where nobody listens.
+#[cfg(feature = "demo")]
+fn client_file(dir: &Path) -> PathBuf {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let servers = serde_json::json!({ "mcpServers": {
+        "Notes": { "command": env!("CARGO_BIN_EXE_portcullis"), "args": ["demo-server"], "env": { "NOTES_TOKEN": "hush-hush" } },
+        "missing": { "command": "portcullis-test-no-such-program", "args": ["-y"] },
+        "remote": { "url": format!("http://127.0.0.1:{port}/mcp"), "headers": { "Authorization": "Bearer hush-hush" } },
+    } });
+    let file = dir.join("mcp.json");
+    fs::write(&file, servers.to_string()).unwrap();
+    file
+}
+
+#[cfg(feature = "demo")]
+#[test]
+fn init_makes_files_that_hold() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = client_file(dir.path());
+    let (file, out) = (file.to_str().unwrap(), dir.path().join("gate"));
+    let ran = portcullis(&["init", "--from", file, "--dir", out.to_str().unwrap()]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{}", ran.stdout);
+    for expected in [
+        "notes (stdio): proposed as read 3, write 1, destructive 1",
+        "missing (stdio): tools not listed: it cannot be started",
+        "remote (http): tools not listed: ",
+        "export NOTES_TOKEN=...",
+        "export REMOTE_TOKEN=...",
+        "portcullis check --config ",
+        "portcullis serve --config ",
+        "portcullis token --config ",
+    ] {
+        assert!(ran.stdout.contains(expected), "{expected} in {}", ran.stdout);
+    }
+    let text = |file: &str| fs::read_to_string(out.join(file)).unwrap();
+    let policy = text("policies/main/first.yaml");
+    for line in [
+        r#"- { match: ["notes__read_note"], class: read }   # Reads a note."#,
+        r#"- { match: ["notes__write_note"], class: write }"#,
+        r#"- { match: ["notes__delete_note"], class: destructive }"#,
+        "# missing: not listed: it cannot be started",
+        r#"tools: ["notes__*"]"#,
+    ] {
+        assert!(policy.contains(line), "{line} in {policy}");
+    }
+    for written in [text("config/portcullis.yaml"), policy, text("policies/main/first.cases.yaml"), ran.stdout] {
+        assert!(!written.contains("hush"), "{written}");
+    }
+    let config = out.join("config/portcullis.yaml");
+    let check = |set: bool| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        command.args(["check", "--strict", "--config", config.to_str().unwrap()]).env_remove("NOTES_TOKEN");
+        let command = if set { command.env("NOTES_TOKEN", "x").env("REMOTE_TOKEN", "y") } else { &mut command };
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, said) = check(true);
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = check(false);
+    assert!(code == Some(2) && said.contains("NOTES_TOKEN is not set"), "{said}");
+
+    // Again, it stays out of the way of what is there.
+    let ran = portcullis(&["init", "--from", file, "--dir", out.to_str().unwrap()]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (2, ""));
+    assert!(ran.stderr.contains("--force"), "{}", ran.stderr);
+    let ran = portcullis(&["init", "--from", file, "--dir", out.to_str().unwrap(), "--force", "--offline", "--json"]);
+    let made: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let of = |at: &str| made.pointer(at).cloned().unwrap_or_default();
+    assert_eq!((ran.code, of("/variables/0"), of("/upstreams/0/name")), (0, "NOTES_TOKEN".into(), "notes".into()), "{made}");
+    assert!(of("/upstreams/0/unlisted").to_string().contains("--offline") && of("/upstreams/0/tools").is_null(), "{made}");
+    assert_eq!(of("/next").as_array().map(Vec::len), Some(3));
+    assert_eq!(check(true).0, Some(0));
+}
+
+#[test]
+fn init_needs_something_to_begin_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let absent = dir.path().join("absent.json");
+    let ran = portcullis(&["init", "--from", absent.to_str().unwrap(), "--dir", dir.path().to_str().unwrap()]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (2, ""));
+    assert!(ran.stderr.contains("absent.json: cannot be read"), "{}", ran.stderr);
+    let ran = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .arg("init")
+        .current_dir(dir.path())
+        .env("HOME", dir.path())
+        .output()
+        .unwrap();
+    assert_eq!(ran.status.code(), Some(2));
+    assert!(String::from_utf8(ran.stderr).unwrap().contains("--from FILE"));
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    // Without --from, a file in a usual place is found.
+    fs::write(dir.path().join(".mcp.json"), r#"{"mcpServers":{"a":{"command":"x"}}}"#).unwrap();
+    let ran = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .args(["init", "--offline"])
+        .current_dir(dir.path())
+        .env("HOME", dir.path())
+        .output()
+        .unwrap();
+    assert_eq!(ran.status.code(), Some(0), "{}", String::from_utf8(ran.stderr).unwrap());
+    assert!(dir.path().join("config/portcullis.yaml").exists());
 }
 
 #[test]

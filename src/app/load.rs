@@ -42,50 +42,55 @@ pub fn load(path: &Path) -> Result<Loaded, Vec<Problem>> {
     // Which files to watch is known once the config was read. It is read again, so that no change of any file is missed.
     let seen = fingerprint(&config::load(path)?.watched);
     let config = config::load(path)?;
-    let mut problems = Vec::new();
-    let mut files = Vec::new();
-    for file in &config.policies {
-        match read(file) {
-            Ok(text) => files.push((file.display().to_string(), text)),
-            Err(why) => problems.push(unreadable(file, &why)),
+    let texts = Texts::of(&config);
+    let policy = texts.with(policy::compile)?;
+    Ok(Loaded { config, policy: Arc::new(policy), seen })
+}
+
+/// The policy files of a config, and what the config says that they depend on.
+pub(super) struct Texts {
+    files: Vec<(String, String)>,
+    upstreams: Vec<String>,
+    issuers: Vec<String>,
+    problems: Vec<Problem>,
+}
+
+impl Texts {
+    pub(super) fn of(config: &Config) -> Self {
+        let mut problems = Vec::new();
+        let mut files = Vec::new();
+        for file in &config.policies {
+            match read(file) {
+                Ok(text) => files.push((file.display().to_string(), text)),
+                Err(why) => problems.push(unreadable(file, &why)),
+            }
+        }
+        let upstreams = config.upstreams.iter().map(|upstream| upstream.name.clone()).collect();
+        let mut issuers: Vec<String> = config.identity.issuers.iter().map(|issuer| issuer.issuer.clone()).collect();
+        if config.identity.dev {
+            issuers.push(crate::identity::dev::DEV_ISSUER.to_owned());
+        }
+        Self { files, upstreams, issuers, problems }
+    }
+
+    /// What `compile` makes of them, or every problem.
+    pub(super) fn with<T>(
+        self,
+        compile: impl FnOnce(&[(String, String)], &Facts<'_>) -> Result<T, Vec<Problem>>,
+    ) -> Result<T, Vec<Problem>> {
+        let Self { files, upstreams, issuers, mut problems } = self;
+        match compile(&files, &Facts { upstreams: &upstreams, issuers: &issuers }) {
+            Ok(compiled) if problems.is_empty() => Ok(compiled),
+            Ok(_) => Err(problems),
+            Err(more) => {
+                problems.extend(more);
+                Err(problems)
+            }
         }
     }
-    let upstreams: Vec<String> = config.upstreams.iter().map(|upstream| upstream.name.clone()).collect();
-    let mut issuers: Vec<String> = config.identity.issuers.iter().map(|issuer| issuer.issuer.clone()).collect();
-    if config.identity.dev {
-        issuers.push(crate::identity::dev::DEV_ISSUER.to_owned());
-    }
-    match policy::compile(&files, &Facts { upstreams: &upstreams, issuers: &issuers }) {
-        Ok(policy) if problems.is_empty() => Ok(Loaded { config, policy: Arc::new(policy), seen }),
-        Ok(_) => Err(problems),
-        Err(more) => {
-            problems.extend(more);
-            Err(problems)
-        }
-    }
 }
 
-/// A config and its policies, found good.
-#[derive(Debug)]
-pub struct Checked {
-    /// The config.
-    pub config: Config,
-    /// Digest of the compiled policy set.
-    pub policy: String,
-    /// What is allowed but worth a second look.
-    pub warnings: Vec<Problem>,
-}
-
-/// [`load`], and what an operator wants to know about the result.
-///
-/// # Errors
-/// As [`load`].
-pub fn check(path: &Path) -> Result<Checked, Vec<Problem>> {
-    let Loaded { config, policy, .. } = load(path)?;
-    Ok(Checked { config, policy: policy.digest().to_string(), warnings: policy.warnings().to_vec() })
-}
-
-fn read(file: &Path) -> Result<String, String> {
+pub(super) fn read(file: &Path) -> Result<String, String> {
     let size = fs::metadata(file).map_err(|error| error.to_string())?.len();
     if size > CONFIG_FILE_BYTES_MAX {
         return Err(format!("larger than {CONFIG_FILE_BYTES_MAX} bytes"));
@@ -93,7 +98,7 @@ fn read(file: &Path) -> Result<String, String> {
     fs::read_to_string(file).map_err(|error| error.to_string())
 }
 
-fn unreadable(file: &Path, why: &str) -> Problem {
+pub(super) fn unreadable(file: &Path, why: &str) -> Problem {
     Problem {
         file: file.display().to_string(),
         line: 0,

@@ -1,12 +1,15 @@
 //! The composition root: the only place that knows every part. Start, reload, stop.
 
+mod check;
+pub mod init;
 mod load;
 mod reload;
 mod running;
 mod start;
 mod watch;
 
-pub use load::{Checked, Loaded, check, load};
+pub use check::{Checked, check};
+pub use load::{Loaded, load};
 pub use running::Running;
 pub use start::{StartError, start};
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-const NOT_BUILT: &str = "Not built yet: connect, test, explain, access, replay, init, lock, audit, approvals, completions, man.\n\
+const NOT_BUILT: &str = "Not built yet: connect, test, explain, access, replay, lock, audit, approvals, completions, man.\n\
                          Exit codes: 0 yes, 1 no, 2 the input is wrong, 70 our fault.";
 
 /// A security-hardened gateway between agents and MCP servers.
@@ -23,13 +23,9 @@ pub(super) enum Verb {
     /// Run the gateway until SIGTERM or SIGINT; SIGHUP reloads
     Serve(ConfigArg),
     /// Check config and policies, and print every mistake
-    Check {
-        #[command(flatten)]
-        config: ConfigArg,
-        /// Print one JSON document
-        #[arg(long)]
-        json: bool,
-    },
+    Check(CheckArgs),
+    /// Write a config and a first policy from the files in which clients keep their MCP servers
+    Init(InitArgs),
     /// Run a gateway with a sample MCP server on loopback and walk through it
     Demo(DemoArgs),
     /// The sample MCP server of the demo, over stdio
@@ -71,8 +67,6 @@ pub(super) enum Verb {
     #[command(hide = true)]
     Replay(Unread),
     #[command(hide = true)]
-    Init(Unread),
-    #[command(hide = true)]
     Lock(Unread),
     #[command(hide = true)]
     Audit(Unread),
@@ -97,6 +91,43 @@ pub(super) struct ConfigArg {
     /// The config file
     #[arg(long, value_name = "FILE", env = "PORTCULLIS_CONFIG", default_value = "config/portcullis.yaml")]
     pub(super) config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    #[command(flatten)]
+    pub(super) config: ConfigArg,
+    /// The tools that exist, as JSON: a list of names, or what tools/list answered
+    #[arg(long, value_name = "FILE")]
+    pub(super) tools: Option<PathBuf>,
+    /// Exit with 1 where there are warnings
+    #[arg(long)]
+    pub(super) strict: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InitArgs {
+    /// A file of a client, such as mcp.json; may be given several times [default: those in the usual places]
+    #[arg(long, value_name = "FILE")]
+    pub(super) from: Vec<PathBuf>,
+    /// Where `config` and `policies` go
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(super) dir: PathBuf,
+    /// The directory below `policies`
+    #[arg(long, default_value = "main", value_parser = directory_name)]
+    pub(super) name: String,
+    /// Contact no server; its tools are then not listed
+    #[arg(long)]
+    pub(super) offline: bool,
+    /// Write over files that are there
+    #[arg(long)]
+    pub(super) force: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -197,6 +228,13 @@ fn key_name(text: &str) -> Result<String, &'static str> {
     let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     let fits = (1..=KEY_NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(legal);
     if fits { Ok(text.to_owned()) } else { Err("is not 1 to 64 letters, digits, `.`, `_` and `-`") }
+}
+
+/// One name, that neither leads elsewhere nor needs quoting.
+fn directory_name(text: &str) -> Result<String, &'static str> {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+    let fits = (1..=64).contains(&text.len()) && text.bytes().all(legal);
+    if fits { Ok(text.to_owned()) } else { Err("is not 1 to 64 letters, digits, `_` and `-`") }
 }
 
 fn life(text: &str) -> Result<Duration, String> {

@@ -1,36 +1,42 @@
-//! `check`: every mistake of config and policies, or a line that says what was found.
-
-use std::path::Path;
+//! `check`: every mistake of config and policies, or what looks like one and a line that says what was found.
 
 use serde::Serialize;
 
+use super::args::CheckArgs;
 use super::exit::{Exit, Failure};
 use super::out::Out;
 use crate::app::{self, Checked};
+use crate::policy::Finding;
 use crate::vocab::Problem;
 
 /// What `check --json` prints.
 #[derive(Serialize)]
 struct Report<'a> {
+    /// The exit code is 0.
     ok: bool,
     problems: &'a [Problem],
-    warnings: &'a [Problem],
+    warnings: Vec<&'a Finding>,
+    notes: Vec<&'a Finding>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    policy: Option<String>,
+    policy: Option<&'a str>,
 }
 
-pub(super) fn run(config: &Path, json: bool, out: &mut Out) -> Result<Exit, Failure> {
-    let checked = app::check(config);
-    let exit = if checked.is_ok() { Exit::Yes } else { Exit::Input };
-    if json {
-        let text = serde_json::to_string_pretty(&report(&checked)).map_err(Failure::fault)?;
+pub(super) fn run(args: &CheckArgs, out: &mut Out) -> Result<Exit, Failure> {
+    let checked = app::check(&args.config.config, args.tools.as_deref());
+    let exit = match &checked {
+        Ok(checked) if args.strict && checked.findings.iter().any(Finding::is_warning) => Exit::No,
+        Ok(_) => Exit::Yes,
+        Err(_) => Exit::Input,
+    };
+    if args.json {
+        let text = serde_json::to_string_pretty(&report(&checked, exit)).map_err(Failure::fault)?;
         out.line(text);
         return Ok(exit);
     }
     match &checked {
         Ok(checked) => {
-            for warning in &checked.warnings {
-                out.line(format_args!("warning: {warning}"));
+            for finding in &checked.findings {
+                out.line(finding);
             }
             out.line(summary(checked));
         }
@@ -38,25 +44,35 @@ pub(super) fn run(config: &Path, json: bool, out: &mut Out) -> Result<Exit, Fail
             for problem in problems {
                 out.line(problem);
             }
-            let count = problems.len();
-            out.line(format_args!("{count} {}", if count == 1 { "problem" } else { "problems" }));
+            out.line(count(problems.len(), "problem"));
         }
     }
     Ok(exit)
 }
 
-fn report(checked: &Result<Checked, Vec<Problem>>) -> Report<'_> {
+fn report(checked: &Result<Checked, Vec<Problem>>, exit: Exit) -> Report<'_> {
+    let ok = exit == Exit::Yes;
     match checked {
-        Ok(checked) => Report { ok: true, problems: &[], warnings: &checked.warnings, policy: Some(checked.policy.to_string()) },
-        Err(problems) => Report { ok: false, problems, warnings: &[], policy: None },
+        Ok(Checked { findings, policy, .. }) => {
+            let (warnings, notes) = findings.iter().partition(|finding| finding.is_warning());
+            Report { ok, problems: &[], warnings, notes, policy: Some(policy) }
+        }
+        Err(problems) => Report { ok, problems, warnings: Vec::new(), notes: Vec::new(), policy: None },
     }
+}
+
+fn count(n: usize, one: &str) -> String {
+    format!("{n} {one}{}", if n == 1 { "" } else { "s" })
 }
 
 fn summary(checked: &Checked) -> String {
     let config = &checked.config;
-    let count = |n: usize, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
+    let warnings = match checked.findings.iter().filter(|finding| finding.is_warning()).count() {
+        0 => String::new(),
+        n => format!(", {}", count(n, "warning")),
+    };
     format!(
-        "ok: {}, {}, {}, policy {}",
+        "ok: {}, {}, {}, policy {}{warnings}",
         count(config.routes.len(), "route"),
         count(config.upstreams.len(), "upstream"),
         count(config.policies.len(), "policy file"),

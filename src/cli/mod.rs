@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod exit;
 mod health;
+mod init;
 mod key;
 mod out;
 mod schema;
@@ -45,7 +46,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn verb(verb: Verb, out: &mut Out) -> Result<Exit, Failure> {
     match verb {
         Verb::Serve(config) => serve(&config),
-        Verb::Check { config, json } => check::run(&config.config, json, out),
+        Verb::Check(args) => check::run(&args, out),
         Verb::Demo(args) => demo::run(args, out),
         #[cfg(feature = "demo")]
         Verb::DemoServer => demo::server(),
@@ -62,7 +63,7 @@ fn verb(verb: Verb, out: &mut Out) -> Result<Exit, Failure> {
         Verb::Explain(_) => Err(Failure::not_built("explain")),
         Verb::Access(_) => Err(Failure::not_built("access")),
         Verb::Replay(_) => Err(Failure::not_built("replay")),
-        Verb::Init(_) => Err(Failure::not_built("init")),
+        Verb::Init(args) => init::run(args, out),
         Verb::Lock(_) => Err(Failure::not_built("lock")),
         Verb::Audit(_) => Err(Failure::not_built("audit")),
         Verb::Approvals(_) => Err(Failure::not_built("approvals")),

@@ -1,12 +1,12 @@
 //! From texts to a policy set: everything or nothing, and every mistake at once.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::bounds::RULES_MAX;
-use super::glob::Glob;
 use super::matcher::Criterion;
 use super::obligation::{Approval, Approver, Demands, Limit};
+use super::origin::{ClassOrigin, Origin, Origins};
 use super::read::{RawFile, read_file, tidy};
 use super::read_require::{RawApproval, RawRequire};
 use super::read_rule::{RawRule, RawWho};
@@ -30,13 +30,19 @@ pub struct Facts<'a> {
 /// # Errors
 /// Every mistake in every file. A set with a mistake never exists.
 pub fn compile(files: &[(String, String)], facts: &Facts<'_>) -> Result<PolicySet, Vec<Problem>> {
+    compile_with_origins(files, facts).map(|(set, _)| set)
+}
+
+/// As [`compile`], with where everything came from.
+pub(super) fn compile_with_origins(files: &[(String, String)], facts: &Facts<'_>) -> Result<(PolicySet, Origins), Vec<Problem>> {
     let mut read: Vec<(Report<'_>, RawFile)> = Vec::with_capacity(files.len());
     for (name, text) in files {
         let mut report = Report::new(name, text);
         let file = read_file(&mut report, text, facts);
         read.push((report, file));
     }
-    let groups = gather_groups(&mut read);
+    let mut origins = Origins::default();
+    let groups = gather_groups(&mut read, &mut origins);
     let mut ids: HashSet<Arc<str>> = HashSet::new();
     let mut rules = Vec::new();
     let mut classes = Vec::new();
@@ -51,10 +57,16 @@ pub fn compile(files: &[(String, String)], facts: &Facts<'_>) -> Result<PolicySe
                 report.at(raw.place, &raw.path, "", format!("more than {RULES_MAX} rules"), "");
                 break;
             }
-            warn(report, &raw, facts);
+            let origin = Origin { file: report.file().into(), place: raw.place, path: raw.path.as_str().into() };
+            origins.rules.insert(raw.id.clone(), origin);
+            warn(report, &raw);
             rules.push(finish(report, raw, &groups, file.shadow));
         }
-        classes.append(&mut file.classes);
+        for entry in file.classes.drain(..) {
+            classes.extend(entry.globs.iter().map(|glob| (glob.clone(), entry.class)));
+            let origin = Origin { file: report.file().into(), place: entry.place, path: entry.path.into() };
+            origins.classes.push(ClassOrigin { globs: entry.globs, class: entry.class, origin });
+        }
         warnings.append(&mut report.take_warnings());
     }
     let problems: Vec<Problem> = read.into_iter().flat_map(|(report, _)| report.into_problems()).collect();
@@ -62,16 +74,17 @@ pub fn compile(files: &[(String, String)], facts: &Facts<'_>) -> Result<PolicySe
         return Err(problems);
     }
     let groups: Vec<Arc<Group>> = groups.into_values().collect();
-    Ok(PolicySet::new(rules, &groups, classes, facts.issuers, warnings))
+    Ok((PolicySet::new(rules, &groups, classes, facts.issuers, warnings), origins))
 }
 
 type Groups = HashMap<Box<str>, Arc<Group>>;
 
-fn gather_groups(read: &mut [(Report<'_>, RawFile)]) -> Groups {
+fn gather_groups(read: &mut [(Report<'_>, RawFile)], origins: &mut Origins) -> Groups {
     let mut groups = HashMap::new();
     for (report, file) in read {
         for (group, place, path) in file.groups.drain(..) {
             let name = group.name.clone();
+            origins.groups.push((name.clone(), Origin { file: report.file().into(), place, path: path.as_str().into() }));
             if groups.insert(name.clone(), Arc::new(group)).is_some() {
                 report.at(place, &path, &name, "another group has this name", "names are unique, all files together");
             }
@@ -119,26 +132,16 @@ fn look_up(report: &mut Report<'_>, entries: Vec<RawWho>, groups: &Groups) -> Ve
     who
 }
 
-/// A rule may speak of upstreams that come later, but more often the name is a slip; and arguments close a rule to resources.
-fn warn(report: &mut Report<'_>, rule: &RawRule, facts: &Facts<'_>) {
-    let known: Vec<&str> = facts.upstreams.iter().map(String::as_str).collect();
+/// What a rule says twice over: arguments close it to the resources it names beside other things.
+fn warn(report: &mut Report<'_>, rule: &RawRule) {
     let targets = &rule.targets;
-    let named = targets.tools.iter().chain(&targets.resources).chain(&targets.prompts);
-    let strangers: BTreeSet<&str> = named.filter_map(upstream).filter(|name| !known.contains(name)).collect();
-    for name in strangers {
-        let hint = nearest(name, &known).map_or_else(String::new, |near| format!("did you mean `{near}`?"));
-        report.warn(rule.place, &rule.path, name, "no upstream of this name is configured", hint);
-    }
     if rule.require.approval.is_some() {
         let hint = "nobody can approve on this gateway, so every call that this rule matches is refused";
         report.warn(rule.place, &format!("{}.require.approval", rule.path), "", "nobody can approve yet", hint);
     }
-    if !rule.arguments.iter().all(Criterion::is_absent) && !targets.resources.is_empty() {
+    let others = !targets.tools.is_empty() || !targets.prompts.is_empty();
+    if !rule.arguments.iter().all(Criterion::is_absent) && !targets.resources.is_empty() && others {
         let hint = "give the resources a rule of their own";
         report.warn(rule.place, &rule.path, "", "a resource has no arguments, so this rule never matches one", hint);
     }
-}
-
-fn upstream(glob: &Glob) -> Option<&str> {
-    glob.literal_prefix().split_once("__").map(|(upstream, _)| upstream)
 }

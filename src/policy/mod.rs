@@ -5,6 +5,7 @@
 //! from there to an upstream is [`Decision::permit`].
 
 mod address;
+mod analyze;
 mod arguments;
 mod asked;
 mod bounds;
@@ -19,6 +20,7 @@ mod literal;
 mod matcher;
 mod number;
 pub mod obligation;
+mod origin;
 mod path;
 mod pattern;
 pub mod permit;
@@ -39,6 +41,7 @@ mod when;
 mod who;
 mod yaml;
 
+pub use analyze::{Finding, Known, KnownTool, Severity, Tools, check, propose};
 pub use asked::{Asked, Kind, Moment};
 pub use compile::{Facts, compile};
 pub use decide::{decide, decide_for, decide_list};

@@ -14,10 +14,18 @@ use crate::vocab::principal::KEY_ISSUER;
 #[derive(Default)]
 pub(super) struct RawFile {
     pub(super) groups: Vec<(Group, Place, String)>,
-    pub(super) classes: Vec<(Glob, Class)>,
+    pub(super) classes: Vec<ClassEntry>,
     pub(super) rules: Vec<RawRule>,
     /// What rules are that do not say: in shadow or not.
     pub(super) shadow: bool,
+}
+
+/// One entry of `tools`.
+pub(super) struct ClassEntry {
+    pub(super) globs: Vec<Glob>,
+    pub(super) class: Class,
+    pub(super) place: Place,
+    pub(super) path: String,
 }
 
 /// Keys of a file.
@@ -167,7 +175,7 @@ fn read_group(report: &mut Report<'_>, name: &str, node: &Node, path: &str, fact
     Some(Group { name: name.into(), issuers: tidy(issuers), claim, clients: tidy(clients.unwrap_or_default()) })
 }
 
-fn read_class(report: &mut Report<'_>, node: &Node, path: &str, classes: &mut Vec<(Glob, Class)>) {
+fn read_class(report: &mut Report<'_>, node: &Node, path: &str, classes: &mut Vec<ClassEntry>) {
     let Some(fields) = report.fields(node, path, CLASS_KEYS, &[]) else { return };
     let globs = fields.get("match").map(|node| read_names(report, node, &key_path(path, "match")));
     let class = fields.get("class").map(|node| report.word(node, &key_path(path, "class"), CLASS_WORDS));
@@ -178,6 +186,6 @@ fn read_class(report: &mut Report<'_>, node: &Node, path: &str, classes: &mut Ve
         report.at(fields.place, &key_path(path, "class"), "", "is required and not given", "read, write or destructive");
     }
     if let (Some(globs), Some(Some(class))) = (globs, class) {
-        classes.extend(globs.into_iter().map(|glob| (glob, class)));
+        classes.push(ClassEntry { globs, class, place: fields.place, path: path.to_owned() });
     }
 }

@@ -18,6 +18,11 @@ impl<'a> Report<'a> {
         Self { file, text, problems: Vec::new(), warnings: Vec::new() }
     }
 
+    /// The file, as the operator named it.
+    pub(super) fn file(&self) -> &'a str {
+        self.file
+    }
+
     /// A mistake at a place.
     pub(super) fn at(&mut self, place: Place, path: &str, value: &str, message: impl Into<String>, hint: impl Into<String>) {
         let problem = self.problem(place, path, value, message.into(), hint.into());
@@ -215,7 +220,7 @@ fn distance(a: &[char], b: &str) -> usize {
 }
 
 /// A text made fit for a terminal: bounded, without control characters.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     let clean = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
     let mut out: String = text.chars().take(SHOWN_CHARS_MAX).map(clean).collect();
     if text.chars().nth(SHOWN_CHARS_MAX).is_some() {

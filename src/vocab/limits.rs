@@ -168,3 +168,11 @@ pub const UPSTREAM_ERRAND_MS_MAX: u64 = 2_000;
 pub const CALL_QUESTIONS_MAX: usize = 8;
 /// Text of a client's error that an upstream gets to see.
 pub const QUESTION_ERROR_BYTES_MAX: usize = 256;
+/// Servers that `init` takes from the files of clients.
+pub const INIT_SERVERS_MAX: usize = 64;
+/// Servers that `init` asks for their tools at one time.
+pub const INIT_CONTACTS_MAX: usize = 8;
+/// Time for `init` to start or reach one server.
+pub const INIT_CONTACT_MS_MAX: u64 = 30_000;
+/// Characters of a tool's own description that `init` writes beside it.
+pub const INIT_ABOUT_CHARS_MAX: usize = 100;

@@ -1,0 +1,58 @@
+//! What `check` finds: every mistake, and what is legal but most likely not meant.
+
+use std::path::Path;
+
+use serde_json::{Map, json};
+
+use super::load::{Texts, read, unreadable};
+use crate::config::{self, Config};
+use crate::policy::{self, Finding, Known, Tools};
+use crate::vocab::principal::KEY_ISSUER;
+use crate::vocab::{Principal, Problem};
+
+/// A config and its policies, found good.
+#[derive(Debug)]
+pub struct Checked {
+    /// The config.
+    pub config: Config,
+    /// Digest of the compiled policy set.
+    pub policy: String,
+    /// What is allowed but worth a second look.
+    pub findings: Vec<Finding>,
+}
+
+/// Checks the config at `path` and its policies, and looks for what was most likely not meant. `tools` names a JSON file with the
+/// tools that exist: a list of names, or what `tools/list` answered.
+///
+/// # Errors
+/// Every problem of all files at once.
+pub fn check(path: &Path, tools: Option<&Path>) -> Result<Checked, Vec<Problem>> {
+    let config = config::load(path)?;
+    let tools = tools.map(|file| known_tools(file, &config)).transpose()?;
+    let keys: Vec<Principal> = config.identity.api_keys.iter().map(key).collect();
+    let tools = tools.as_ref().map(|(file, tools)| (file.as_str(), tools));
+    let known = Known { tools, anonymous: config.identity.anonymous, keys: &keys };
+    let (set, findings) = Texts::of(&config).with(|files, facts| policy::check(files, facts, &known))?;
+    Ok(Checked { policy: set.digest().to_string(), findings, config })
+}
+
+fn known_tools(file: &Path, config: &Config) -> Result<(String, Tools), Vec<Problem>> {
+    let upstreams: Vec<String> = config.upstreams.iter().map(|upstream| upstream.name.clone()).collect();
+    let hint = "a JSON list of names such as UPSTREAM__TOOL, or the result of tools/list";
+    let wrong = |message: String| vec![Problem { message, hint: hint.to_owned(), ..unreadable(file, "") }];
+    let text = read(file).map_err(|why| wrong(format!("cannot be read: {why}")))?;
+    Ok((file.display().to_string(), Tools::read(&text, &upstreams).map_err(wrong)?))
+}
+
+/// Who a key of the config is to rules.
+fn key(key: &config::ApiKey) -> Principal {
+    Principal {
+        iss: KEY_ISSUER.into(),
+        sub: format!("key:{}", key.name).into(),
+        scopes: key.scopes.iter().map(|scope| scope.as_str().into()).collect(),
+        claims: Map::from_iter([("groups".to_owned(), json!(key.groups))]),
+        key_id: Some(key.id.as_str().into()),
+        anonymous: false,
+        ..Principal::anonymous()
+    }
+}
