@@ -67,8 +67,6 @@ pub(super) const WHEN_NODES_MAX: usize = 200;
 pub(super) const WHEN_DEPTH_MAX: usize = 48;
 /// Comprehensions (`all`, `exists`, `map`, ..) inside or after one another.
 pub(super) const WHEN_LOOPS_MAX: u32 = 2;
-/// Compiled size of a regex of a `when`.
-pub(super) const WHEN_REGEX_BYTES_MAX: usize = 1 << 20;
 /// Argument values, to the power of the comprehensions around each other, that a `when` looks at.
 pub(super) const WHEN_VALUES_MAX: u64 = 100_000;
 /// Arguments that a `when` with comprehensions looks at.

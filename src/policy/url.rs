@@ -46,6 +46,12 @@ impl UrlTest {
     }
 }
 
+/// The host of a URL: lower case, without brackets, without a dot at the end. `None` for what has none, and for what readers could
+/// disagree about.
+pub(super) fn host_of(text: &str) -> Option<String> {
+    Web::read(text)?.host.map(|host| host.text())
+}
+
 /// A URL that every reader takes for the same.
 #[derive(Debug)]
 struct Web<'t> {

@@ -6,12 +6,13 @@ use std::sync::{Arc, LazyLock};
 use cel::common::types::{CelBool, CelString, DYN_TYPE, STRING_TYPE, Type};
 use cel::common::value::{CowVal, StaticVal, Val};
 use cel::{Env, ExecutionError};
-use regex::{Regex, RegexBuilder};
 
-use super::super::bounds::WHEN_REGEX_BYTES_MAX;
+use super::super::address::{Block, within};
 use super::super::glob::Glob;
 use super::super::path::{Directory, Where, locate};
-use super::net::{self, Network};
+use super::super::pattern::Pattern;
+use super::super::tri::Tri;
+use super::super::url::host_of;
 use super::shape::Shape;
 
 /// A function a condition may call.
@@ -80,10 +81,10 @@ pub(super) const MACROS: &[&str] = &["has", "all", "exists", "exists_one", "map"
 /// Something compiled at load that a function is given.
 #[derive(Clone, Debug)]
 pub(super) enum Constant {
-    Regex(Regex),
+    Pattern(Arc<Pattern>),
     Glob(Arc<Glob>),
     Directories(Arc<[Directory]>),
-    Network(Network),
+    Block(Arc<[Block]>),
 }
 
 static CONSTANT: Type = Type::new_unspecified_type("constant");
@@ -110,11 +111,7 @@ impl StaticVal for Constant {}
 
 fn compile_regex(literals: &[&str]) -> Result<Constant, String> {
     let [pattern] = literals else { return Err("one pattern".to_owned()) };
-    let regex = RegexBuilder::new(pattern).size_limit(WHEN_REGEX_BYTES_MAX).dfa_size_limit(WHEN_REGEX_BYTES_MAX).build();
-    regex.map(Constant::Regex).map_err(|error| match error {
-        regex::Error::CompiledTooBig(_) => "the regex is too large".to_owned(),
-        other => format!("not a regex: {}", other.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ")),
-    })
+    Pattern::parse(pattern).map(|pattern| Constant::Pattern(Arc::new(pattern)))
 }
 
 fn compile_glob(literals: &[&str]) -> Result<Constant, String> {
@@ -129,7 +126,7 @@ fn compile_directories(literals: &[&str]) -> Result<Constant, String> {
 
 fn compile_network(literals: &[&str]) -> Result<Constant, String> {
     let [range] = literals else { return Err("one range".to_owned()) };
-    Network::parse(range).map(Constant::Network).map_err(str::to_owned)
+    Ok(Constant::Block([Block::parse(range)?].into()))
 }
 
 /// The environment of every evaluation; `None` would mean that the crate refuses our functions.
@@ -165,7 +162,7 @@ fn judge<'b, 'v>(args: Args<'b, 'v>) -> Outcome<'b, 'v> {
     let text = text(&args)?;
     let constant = args.get(1).and_then(|value| value.downcast_ref::<Constant>());
     let truth = match constant.ok_or_else(|| failed("not compiled"))? {
-        Constant::Regex(regex) => regex.is_match(text),
+        Constant::Pattern(pattern) => pattern.finds(text),
         Constant::Glob(glob) => glob.matches(text),
         Constant::Directories(directories) => match locate(directories, text) {
             Where::Under => true,
@@ -173,13 +170,17 @@ fn judge<'b, 'v>(args: Args<'b, 'v>) -> Outcome<'b, 'v> {
             // Neither answer would be safe under a `!`.
             Where::Hostile => return Err(failed("a path that readers disagree about")),
         },
-        Constant::Network(network) => network.has(text).map_err(failed)?,
+        Constant::Block(block) => match within(block, text) {
+            Tri::True => true,
+            Tri::False => false,
+            Tri::Unknown => return Err(failed("an address in a notation that readers disagree about")),
+        },
     };
     Ok(CowVal::owned(CelBool::from(truth)))
 }
 
 fn url_host<'b, 'v>(args: Args<'b, 'v>) -> Outcome<'b, 'v> {
-    let host = net::host(text(&args)?).map_err(failed)?;
+    let host = host_of(text(&args)?).ok_or_else(|| failed("no URL with a host, or one that readers disagree about"))?;
     Ok(CowVal::owned(CelString::from(host)))
 }
 

@@ -8,7 +8,6 @@ mod check;
 mod cost;
 mod functions;
 mod lex;
-mod net;
 mod roots;
 mod scene;
 mod shape;

@@ -235,7 +235,7 @@ fn mistakes_are_told_with_their_place_and_a_hint() {
         ("size(5) > 0", Some(4), "size", "does not take a whole number", ""),
         ("args.l.all(x)", Some(10), "all", "not called like this", "list.all(x, ..)"),
         ("matches(route, args.p)", Some(20), "", "pattern as a text in quotes", "matches("),
-        ("matches(route, '(')", Some(15), "(", "not a regex", ""),
+        ("matches(route, '(')", Some(15), "(", "not a regular expression", ""),
         ("matches(route, '(a{1000}){1000}')", Some(15), "(a{1000}){1000}", "too large", ""),
         ("glob(route, '')", Some(12), "", "empty pattern", ""),
         ("path_under(route, '/a', 'b')", Some(18), "/a", "absolute path", ""),
