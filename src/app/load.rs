@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jsonwebtoken::Algorithm;
 
+use super::policies::Around;
 use super::watch::fingerprint;
 use crate::config::{self, Config};
 use crate::identity::dev::DevIssuer;
@@ -18,7 +19,7 @@ use crate::identity::{
 use crate::net::head::HeadRules;
 use crate::net::{DialPolicy, Fetch};
 use crate::pipeline::{Bounds, Route, Subjects, World};
-use crate::policy::{self, Facts, PolicySet};
+use crate::policy::{self, PolicySet};
 use crate::upstream::{self, UpstreamLimits, UpstreamSettings, Upstreams};
 use crate::vocab::limits::CONFIG_FILE_BYTES_MAX;
 use crate::vocab::{Clock, Problem, Resource};
@@ -52,12 +53,8 @@ pub fn load(path: &Path) -> Result<Loaded, Vec<Problem>> {
             Err(why) => problems.push(unreadable(file, &why)),
         }
     }
-    let upstreams: Vec<String> = config.upstreams.iter().map(|upstream| upstream.name.clone()).collect();
-    let mut issuers: Vec<String> = config.identity.issuers.iter().map(|issuer| issuer.issuer.clone()).collect();
-    if config.identity.dev {
-        issuers.push(crate::identity::dev::DEV_ISSUER.to_owned());
-    }
-    match policy::compile(&files, &Facts { upstreams: &upstreams, issuers: &issuers }) {
+    let around = Around::of(&config);
+    match policy::compile(&files, &around.facts()) {
         Ok(policy) if problems.is_empty() => Ok(Loaded { config, policy: Arc::new(policy), seen }),
         Ok(_) => Err(problems),
         Err(more) => {
@@ -87,7 +84,7 @@ pub fn check(path: &Path) -> Result<Checked, Vec<Problem>> {
     Ok(Checked { config, policy: policy.digest().to_string(), warnings: policy.warnings().to_vec() })
 }
 
-fn read(file: &Path) -> Result<String, String> {
+pub(super) fn read(file: &Path) -> Result<String, String> {
     let size = fs::metadata(file).map_err(|error| error.to_string())?.len();
     if size > CONFIG_FILE_BYTES_MAX {
         return Err(format!("larger than {CONFIG_FILE_BYTES_MAX} bytes"));
@@ -95,7 +92,7 @@ fn read(file: &Path) -> Result<String, String> {
     fs::read_to_string(file).map_err(|error| error.to_string())
 }
 
-fn unreadable(file: &Path, why: &str) -> Problem {
+pub(super) fn unreadable(file: &Path, why: &str) -> Problem {
     Problem {
         file: file.display().to_string(),
         line: 0,

@@ -1,12 +1,14 @@
 //! The composition root: the only place that knows every part. Start, reload, stop.
 
 mod load;
+mod policies;
 mod reload;
 mod running;
 mod start;
 mod watch;
 
 pub use load::{Checked, Loaded, check, load};
+pub use policies::{Around, PolicyPlace, compile_at, read_text};
 pub use running::Running;
 pub use start::{StartError, start};
 

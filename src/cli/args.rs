@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-const NOT_BUILT: &str = "Not built yet: connect, test, explain, access, replay, init, lock, audit, approvals, completions, man.\n\
+use super::{access, explain, replay, test};
+
+const NOT_BUILT: &str = "Not built yet: connect, init, lock, audit, approvals, completions, man.\n\
                          Exit codes: 0 yes, 1 no, 2 the input is wrong, 70 our fault.";
 
 /// A security-hardened gateway between agents and MCP servers.
@@ -30,6 +32,14 @@ pub(super) enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Run policy cases (*.cases.yaml) and say what they leave untried
+    Test(test::TestArgs),
+    /// Explain one decision, rule by rule
+    Explain(explain::ExplainArgs),
+    /// Show who can do what, or what another policy changes about it
+    Access(access::AccessArgs),
+    /// Decide recorded calls again
+    Replay(replay::ReplayArgs),
     /// Run a gateway with a sample MCP server on loopback and walk through it
     Demo(DemoArgs),
     /// The sample MCP server of the demo, over stdio
@@ -62,14 +72,6 @@ pub(super) enum Verb {
     },
     #[command(hide = true)]
     Connect(Unread),
-    #[command(hide = true)]
-    Test(Unread),
-    #[command(hide = true)]
-    Explain(Unread),
-    #[command(hide = true)]
-    Access(Unread),
-    #[command(hide = true)]
-    Replay(Unread),
     #[command(hide = true)]
     Init(Unread),
     #[command(hide = true)]
@@ -167,7 +169,7 @@ pub(super) enum SchemaOf {
     Config,
     /// Policy files
     Policy,
-    /// Policy cases (not built yet)
+    /// Policy cases
     Cases,
     /// Audit records (not built yet)
     Audit,

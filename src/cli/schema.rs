@@ -9,7 +9,7 @@ pub(super) fn run(of: SchemaOf, out: &mut Out) -> Result<Exit, Failure> {
     let schema = match of {
         SchemaOf::Config => config::schema(),
         SchemaOf::Policy => crate::policy::schema(),
-        SchemaOf::Cases => return Err(Failure::not_built("schema cases")),
+        SchemaOf::Cases => crate::policy::cases::schema(),
         SchemaOf::Audit => return Err(Failure::not_built("schema audit")),
     };
     out.line(serde_json::to_string_pretty(&schema).map_err(Failure::fault)?);

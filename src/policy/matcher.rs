@@ -92,7 +92,8 @@ impl Criterion {
 }
 
 impl Matcher {
-    fn satisfied(&self, tree: &Tree<'_>, selected: Selected<'_>, quantifier: Quantifier, searches: bool) -> Tri {
+    /// Whether one selected value satisfies this.
+    pub(super) fn satisfied(&self, tree: &Tree<'_>, selected: Selected<'_>, quantifier: Quantifier, searches: bool) -> Tri {
         if let Self::OneOf(values) = self {
             return match selected {
                 Selected::Value(at) => Tri::any(values.iter().map(|value| value.same(tree, at))),

@@ -201,7 +201,8 @@ fn canonical(rules: &[Rule], groups: &[Arc<Group>], classes: &[(Glob, Class)]) -
     out
 }
 
-fn criterion_text(out: &mut String, criterion: &Criterion) {
+/// A criterion in its one canonical spelling, a line for the pointer and one for each matcher.
+pub(super) fn criterion_text(out: &mut String, criterion: &Criterion) {
     let _ = writeln!(out, " argument {:?}", criterion.pointer.canonical());
     for matcher in &criterion.matchers {
         let _ = match matcher {

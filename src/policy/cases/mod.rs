@@ -9,10 +9,15 @@
 //!   reason: no_rule
 //! ```
 
+mod gather;
 mod read;
 mod run;
+mod schema;
 
-pub use run::{CaseOutcome, CatalogFacts, run};
+pub use gather::{Cast, gather, principal};
+pub use read::full_uri;
+pub use run::{Broken, CaseOutcome, CatalogFacts, run, run_covered};
+pub use schema::schema;
 
 /// Keys of a case.
 pub(super) const CASE_KEYS: &[&str] =

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::super::{Asked, Decision, Hints, Kind, PolicySet, decide, visible};
+use serde::Serialize;
+
+use super::super::{Asked, Coverage, Decision, Hints, Kind, PolicySet, decide, visible};
 use super::read::{Ask, Case, Expect, Listed, Operation, read_cases};
 use crate::vocab::{Principal, Problem};
 
@@ -26,7 +28,16 @@ pub struct CaseOutcome {
     /// Its line in the file, from 1.
     pub line: u64,
     /// What was promised and what came instead; `None` for a promise that holds.
-    pub failure: Option<String>,
+    pub failure: Option<Broken>,
+}
+
+/// A promise that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Broken {
+    /// What the case says.
+    pub expected: String,
+    /// What the policy says.
+    pub got: String,
 }
 
 /// Runs the cases of `text`, which stands in `file`.
@@ -34,19 +45,37 @@ pub struct CaseOutcome {
 /// # Errors
 /// Every mistake in the file, unknown keys among them.
 pub fn run(set: &PolicySet, file: &str, text: &str, catalog: &CatalogFacts<'_>) -> Result<Vec<CaseOutcome>, Vec<Problem>> {
+    run_covered(set, file, text, catalog, &mut Coverage::default())
+}
+
+/// As [`run`], and notes what the cases exercise.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_covered(
+    set: &PolicySet,
+    file: &str,
+    text: &str,
+    catalog: &CatalogFacts<'_>,
+    coverage: &mut Coverage,
+) -> Result<Vec<CaseOutcome>, Vec<Problem>> {
     let cases = read_cases(file, text, set)?;
     let names = Names::of(set, &cases, catalog);
-    let outcome = |case: &Case| {
+    let mut outcome = |case: &Case| {
         let failure = match &case.ask {
-            Ask::Operation { operation, expect } => differs(expect, &answer(set, &case.who, operation, catalog)),
+            Ask::Operation { operation, expect } => {
+                let asked = asked(set, operation, catalog);
+                coverage.record(set, &case.who, &asked);
+                differs(expect, &decide(set, &case.who, &asked))
+            }
             Ask::List { what, visible } => names.differ(set, &case.who, *what, visible, catalog),
         };
         CaseOutcome { name: case.name.clone(), line: case.place.line, failure }
     };
-    Ok(cases.iter().map(outcome).collect())
+    Ok(cases.iter().map(&mut outcome).collect())
 }
 
-fn answer(set: &PolicySet, who: &Principal, operation: &Operation, catalog: &CatalogFacts<'_>) -> Decision {
+fn asked<'c>(set: &PolicySet, operation: &'c Operation, catalog: &CatalogFacts<'_>) -> Asked<'c> {
     let (kind, known) = match operation {
         Operation::Call { name, args } => {
             let listed = catalog.tools.map(|tools| tools.iter().find(|(tool, _)| tool == name));
@@ -59,7 +88,7 @@ fn answer(set: &PolicySet, who: &Principal, operation: &Operation, catalog: &Cat
             (Kind::Prompt { name, arguments: args.as_ref() }, known)
         }
     };
-    decide(set, who, &Asked { kind, known })
+    Asked { kind, known }
 }
 
 fn hints(name: &str, catalog: &CatalogFacts<'_>) -> Hints {
@@ -67,7 +96,7 @@ fn hints(name: &str, catalog: &CatalogFacts<'_>) -> Hints {
     tools.iter().find(|(tool, _)| *tool == name).map_or_else(Hints::default, |(_, hints)| *hints)
 }
 
-fn differs(expect: &Expect, got: &Decision) -> Option<String> {
+fn differs(expect: &Expect, got: &Decision) -> Option<Broken> {
     let sorted = |items: &[String]| items.iter().cloned().collect::<BTreeSet<_>>();
     let rules: BTreeSet<String> = got.rules().iter().map(|id| id.to_string()).collect();
     let obligations: BTreeSet<String> = got.obligations().into_iter().map(str::to_owned).collect();
@@ -89,7 +118,7 @@ fn differs(expect: &Expect, got: &Decision) -> Option<String> {
         want = format!("{want}, obligations {obligations:?}");
     }
     let (effect, reason) = (got.effect().as_str(), got.reason().as_str());
-    Some(format!("expected {want}; got {effect}, {reason}, rules {rules:?}, obligations {obligations:?}"))
+    Some(Broken { expected: want, got: format!("{effect}, {reason}, rules {rules:?}, obligations {obligations:?}") })
 }
 
 /// Every name a list could show.
@@ -149,7 +178,7 @@ impl Names {
         what: Listed,
         want: &[String],
         catalog: &CatalogFacts<'_>,
-    ) -> Option<String> {
+    ) -> Option<Broken> {
         let shown = |name: &&String| {
             let kind = match what {
                 Listed::Tools => Kind::Tool { name, class: set.class_of(name, hints(name, catalog)), arguments: None },
@@ -165,6 +194,6 @@ impl Names {
         };
         let got: BTreeSet<&String> = all.iter().filter(shown).collect();
         let want: BTreeSet<&String> = want.iter().collect();
-        (got != want).then(|| format!("expected to see {want:?}; saw {got:?}"))
+        (got != want).then(|| Broken { expected: format!("to see {want:?}"), got: format!("{got:?}") })
     }
 }
