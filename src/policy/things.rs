@@ -156,12 +156,13 @@ fn meet(a: &[Unit], b: &[Unit]) -> Option<Pattern> {
     }
     let mut seen: HashSet<(usize, usize)> = HashSet::from([(0, 0)]);
     let mut queue: VecDeque<(usize, usize, Pattern)> = VecDeque::from([(0, 0, Vec::new())]);
-    while let Some((i, j, made)) = queue.pop_front() {
+    while let Some((i, j, mut made)) = queue.pop_front() {
         let (x, y) = (a.get(i).copied(), b.get(j).copied());
         let mut steps: Vec<(usize, usize, Option<Unit>)> = Vec::new();
         match (x, y) {
             (None, None) => return Some(made),
-            (Some(Unit::Any), Some(Unit::Any)) => steps.push((i + 1, j + 1, Some(Unit::Any))),
+            // Both take anything here, whatever follows.
+            (Some(Unit::Any), Some(Unit::Any)) if made.last() != Some(&Unit::Any) => made.push(Unit::Any),
             _ => {}
         }
         // A run takes a character of the other side, or ends.

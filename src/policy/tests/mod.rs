@@ -5,6 +5,7 @@ mod model;
 mod order;
 mod permits;
 mod problems;
+mod tools;
 
 use std::sync::Arc;
 
