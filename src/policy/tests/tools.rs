@@ -117,7 +117,10 @@ fn replays_tell_nothing_but_the_truth() {
                     "changed"
                 }
                 Again::Undecidable { missing, could } => {
-                    assert!(!missing.is_empty() && could.iter().any(|ruling| ruling.reason == truth.reason()), "{again:?}\n{other}");
+                    assert!(
+                        !missing.is_empty() && could.iter().any(|ruling| ruling.reason == truth.reason()),
+                        "{again:?}\n{other}"
+                    );
                     "undecidable"
                 }
             };
@@ -198,11 +201,10 @@ fn a_seeded_change_is_shown_and_nothing_else() {
         BASE.replace(", arguments: { /path: { path_under: [/srv] } }", ""),
         &[(ChangeKind::BecomesUnconditional, "group:eng", "files__write")],
     );
-    expect(BASE.replace("[files__write], class: write", "[files__write], class: destructive"), &[(
-        ChangeKind::Stops,
-        "group:eng",
-        "files__write",
-    )]);
+    expect(
+        BASE.replace("[files__write], class: write", "[files__write], class: destructive"),
+        &[(ChangeKind::Stops, "group:eng", "files__write")],
+    );
     expect(
         format!("{BASE}- {{ id: no-secrets, effect: deny, tools: ['*__read_secret*'] }}\n"),
         &[(ChangeKind::Stops, "group:eng", "files__read_secret*")],
@@ -212,10 +214,13 @@ fn a_seeded_change_is_shown_and_nothing_else() {
         format!("{BASE}- {{ id: no-bots, effect: deny, principals: ['group:bots'], tools: [files__write] }}\n"),
         &[(ChangeKind::Stops, "group:eng + group:bots", "files__write")],
     );
-    expect(BASE.replace("any_of: [eng]", "any_of: [eng, ops]"), &[
-        (ChangeKind::BecomesPossible, "group:eng[ops]", "files__read_*"),
-        (ChangeKind::BecomesPossible, "group:eng[ops]", "files__write"),
-    ]);
+    expect(
+        BASE.replace("any_of: [eng]", "any_of: [eng, ops]"),
+        &[
+            (ChangeKind::BecomesPossible, "group:eng[ops]", "files__read_*"),
+            (ChangeKind::BecomesPossible, "group:eng[ops]", "files__write"),
+        ],
+    );
 }
 
 #[test]
@@ -228,10 +233,7 @@ fn coverage_names_what_no_case_tried() {
     let report = coverage.report(&set);
     let gaps: Vec<(&str, &str, &str)> = report.gaps.iter().map(|gap| (&*gap.rule, &*gap.key, &*gap.never)).collect();
     // The write missed `eng-reads`, which is about reading.
-    assert_eq!(gaps, [
-        ("eng-writes", "", "missed an operation that it names"),
-        ("eng-writes", "arguments /path", "failed"),
-    ]);
+    assert_eq!(gaps, [("eng-writes", "", "missed an operation that it names"), ("eng-writes", "arguments /path", "failed"),]);
     assert_eq!((report.goals, report.met, report.percent()), (8, 6, 75));
     let more = "- { as: { sub: x, groups: [eng] }, call: files__write, args: { path: /etc }, expect: deny }\n";
     run_covered(&set, "x", more, &CatalogFacts::default(), &mut coverage).unwrap();
