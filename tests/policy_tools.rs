@@ -1,5 +1,5 @@
 //! `test`, `explain`, `access` and `replay` as a shell sees them: what is printed, and the exit code.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::fs;
 use std::io::Write as _;

@@ -225,6 +225,8 @@ fn decide_again(source: &Source, hints: Option<&HintsOf>, record: &Recorded) -> 
         class: record.class,
         hints: hints.and_then(|hints| hints.get(name).copied()),
         arguments: pieces.as_deref(),
+        now_unix_ms: record.unix_ms(),
+        route: record.route.as_deref(),
         reason: decision.reason,
         obligations: &decision.obligations,
     };

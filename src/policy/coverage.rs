@@ -144,7 +144,7 @@ fn record_matchers(criterion: &Criterion, rule: &Rule, known: &Known<'_>, met: &
 fn goals(at: usize, rule: &Rule, found: &mut dyn FnMut(Goal, String, String)) {
     let goal = |aspect, atom, holds| Goal { rule: at, aspect, atom, holds };
     found(goal(0, 0, true), String::new(), "matched".to_owned());
-    let somebody = rule.who.iter().any(|entry| *entry == Who::Any);
+    let somebody = rule.who.contains(&Who::Any);
     if !somebody || !rule.arguments.is_empty() {
         found(goal(0, 0, false), String::new(), "missed an operation that it names".to_owned());
     }

@@ -17,6 +17,10 @@ pub enum Missing {
     Claim(String),
     /// What the upstream's annotations say about the tool, and with it the class.
     Hints,
+    /// When it was asked.
+    Time,
+    /// The route it came by.
+    Route,
     /// How much of a limit was used.
     Counts,
     /// What an approver would have said.
@@ -31,6 +35,8 @@ impl fmt::Display for Missing {
             Self::Argument(pointer) => write!(f, "argument {pointer}"),
             Self::Claim(name) => write!(f, "claim {name}"),
             Self::Hints => f.write_str("the upstream's annotations of the tool"),
+            Self::Time => f.write_str("the time"),
+            Self::Route => f.write_str("the route"),
             Self::Counts => f.write_str("how much of the limits was used"),
             Self::Approval => f.write_str("what an approver would have said"),
             Self::Cut(what) => write!(f, "{what}, which the record holds cut"),

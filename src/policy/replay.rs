@@ -52,6 +52,10 @@ pub struct Past<'a> {
     pub hints: Option<Hints>,
     /// The argument values that are known; `None` for an operation without arguments.
     pub arguments: Option<&'a [Piece]>,
+    /// When it was asked, in milliseconds since the Unix epoch. No condition of this build reads it.
+    pub now_unix_ms: Option<i64>,
+    /// The path of the route. No condition of this build reads it.
+    pub route: Option<&'a str>,
     /// The reason of the recorded decision.
     pub reason: Reason,
     /// The obligations of the recorded decision.
@@ -90,14 +94,9 @@ pub fn replay(set: &PolicySet, past: &Past<'_>) -> Again {
     let mut rules = BTreeSet::new();
     let classes = classes(set, past);
     for class in &classes {
-        let none: &[Piece] = &[];
-        let arguments = match past.arguments {
-            _ if past.named == Named::Resource => Given::None,
+        let arguments = match past.arguments.filter(|_| past.named != Named::Resource) {
             None => Given::None,
-            Some(pieces) => {
-                let pieces = if pieces.is_empty() { none } else { pieces };
-                Given::Pieces { pieces, may_collide: past.reason == Reason::Indeterminate }
-            }
+            Some(pieces) => Given::Pieces { pieces, may_collide: past.reason == Reason::Indeterminate },
         };
         let (family, name) = (past.named.family(), past.name);
         let known = Known { who: past.who, claims: past.claims, family, name, class: *class, arguments };
@@ -142,7 +141,7 @@ enum Stands {
 }
 
 fn stands(past: &Past<'_>, ruling: &Ruling) -> Stands {
-    let owes = |word: &str| ruling.reason == Reason::Allowed && ruling.obligations.iter().any(|owed| *owed == word);
+    let owes = |word: &str| ruling.reason == Reason::Allowed && ruling.obligations.contains(&word);
     let same = |same: bool| if same { Stands::Same } else { Stands::Other };
     match past.reason {
         Reason::Allowed => {

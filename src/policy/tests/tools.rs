@@ -102,6 +102,8 @@ fn replays_tell_nothing_but_the_truth() {
                 class: Some(was.class()),
                 hints: (random.below(2) == 0).then_some(hints),
                 arguments: Some(&pieces),
+                now_unix_ms: None,
+                route: None,
                 reason: was.reason(),
                 obligations: &[],
             };
