@@ -171,7 +171,7 @@ pub(super) enum SchemaOf {
     Policy,
     /// Policy cases
     Cases,
-    /// Audit records (not built yet)
+    /// Audit records
     Audit,
 }
 

@@ -10,7 +10,7 @@ pub(super) fn run(of: SchemaOf, out: &mut Out) -> Result<Exit, Failure> {
         SchemaOf::Config => config::schema(),
         SchemaOf::Policy => crate::policy::schema(),
         SchemaOf::Cases => crate::policy::cases::schema(),
-        SchemaOf::Audit => return Err(Failure::not_built("schema audit")),
+        SchemaOf::Audit => crate::audit::schema(),
     };
     out.line(serde_json::to_string_pretty(&schema).map_err(Failure::fault)?);
     Ok(Exit::Yes)
