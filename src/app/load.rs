@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jsonwebtoken::Algorithm;
 
+use super::policies::Around;
 use super::watch::fingerprint;
 use crate::config::{self, Config};
 use crate::identity::dev::DevIssuer;
@@ -50,8 +51,7 @@ pub fn load(path: &Path) -> Result<Loaded, Vec<Problem>> {
 /// The policy files of a config, and what the config says that they depend on.
 pub(super) struct Texts {
     files: Vec<(String, String)>,
-    upstreams: Vec<String>,
-    issuers: Vec<String>,
+    around: Around,
     problems: Vec<Problem>,
 }
 
@@ -65,12 +65,7 @@ impl Texts {
                 Err(why) => problems.push(unreadable(file, &why)),
             }
         }
-        let upstreams = config.upstreams.iter().map(|upstream| upstream.name.clone()).collect();
-        let mut issuers: Vec<String> = config.identity.issuers.iter().map(|issuer| issuer.issuer.clone()).collect();
-        if config.identity.dev {
-            issuers.push(crate::identity::dev::DEV_ISSUER.to_owned());
-        }
-        Self { files, upstreams, issuers, problems }
+        Self { files, around: Around::of(config), problems }
     }
 
     /// What `compile` makes of them, or every problem.
@@ -78,8 +73,8 @@ impl Texts {
         self,
         compile: impl FnOnce(&[(String, String)], &Facts<'_>) -> Result<T, Vec<Problem>>,
     ) -> Result<T, Vec<Problem>> {
-        let Self { files, upstreams, issuers, mut problems } = self;
-        match compile(&files, &Facts { upstreams: &upstreams, issuers: &issuers }) {
+        let Self { files, around, mut problems } = self;
+        match compile(&files, &around.facts()) {
             Ok(compiled) if problems.is_empty() => Ok(compiled),
             Ok(_) => Err(problems),
             Err(more) => {

@@ -3,6 +3,7 @@
 mod check;
 pub mod init;
 mod load;
+mod policies;
 mod reload;
 mod running;
 mod start;
@@ -10,6 +11,7 @@ mod watch;
 
 pub use check::{Checked, check};
 pub use load::{Loaded, load};
+pub use policies::{Around, PolicyPlace, compile_at, read_text};
 pub use running::Running;
 pub use start::{StartError, start};
 

@@ -10,7 +10,7 @@ use crate::vocab::Principal;
 use crate::vocab::limits::{AUDIT_LIST_ENTRIES_MAX, AUDIT_NAME_BYTES_MAX, AUDIT_URI_BYTES_MAX};
 
 /// Version of the record's shape.
-const VERSION: u64 = 1;
+pub(super) const VERSION: u64 = 1;
 
 /// Appends the record and its line feed.
 pub(super) fn write(out: &mut Vec<u8>, seq: u64, draft: &Draft) {

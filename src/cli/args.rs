@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-const NOT_BUILT: &str = "Not built yet: connect, test, explain, access, replay, lock, audit, approvals, completions, man.\n\
+use super::{access, explain, replay, test};
+
+const NOT_BUILT: &str = "Not built yet: connect, lock, audit, approvals, completions, man.\n\
                          Exit codes: 0 yes, 1 no, 2 the input is wrong, 70 our fault.";
 
 /// A security-hardened gateway between agents and MCP servers.
@@ -26,6 +28,14 @@ pub(super) enum Verb {
     Check(CheckArgs),
     /// Write a config and a first policy from the files in which clients keep their MCP servers
     Init(InitArgs),
+    /// Run policy cases (*.cases.yaml) and say what they leave untried
+    Test(test::TestArgs),
+    /// Explain one decision, rule by rule
+    Explain(explain::ExplainArgs),
+    /// Show who can do what, or what another policy changes about it
+    Access(access::AccessArgs),
+    /// Decide recorded calls again
+    Replay(replay::ReplayArgs),
     /// Run a gateway with a sample MCP server on loopback and walk through it
     Demo(DemoArgs),
     /// The sample MCP server of the demo, over stdio
@@ -59,13 +69,6 @@ pub(super) enum Verb {
     #[command(hide = true)]
     Connect(Unread),
     #[command(hide = true)]
-    Test(Unread),
-    #[command(hide = true)]
-    Explain(Unread),
-    #[command(hide = true)]
-    Access(Unread),
-    #[command(hide = true)]
-    Replay(Unread),
     #[command(hide = true)]
     Lock(Unread),
     #[command(hide = true)]
@@ -198,9 +201,9 @@ pub(super) enum SchemaOf {
     Config,
     /// Policy files
     Policy,
-    /// Policy cases (not built yet)
+    /// Policy cases
     Cases,
-    /// Audit records (not built yet)
+    /// Audit records
     Audit,
 }
 

@@ -9,8 +9,8 @@ pub(super) fn run(of: SchemaOf, out: &mut Out) -> Result<Exit, Failure> {
     let schema = match of {
         SchemaOf::Config => config::schema(),
         SchemaOf::Policy => crate::policy::schema(),
-        SchemaOf::Cases => return Err(Failure::not_built("schema cases")),
-        SchemaOf::Audit => return Err(Failure::not_built("schema audit")),
+        SchemaOf::Cases => crate::policy::cases::schema(),
+        SchemaOf::Audit => crate::audit::schema(),
     };
     out.line(serde_json::to_string_pretty(&schema).map_err(Failure::fault)?);
     Ok(Exit::Yes)

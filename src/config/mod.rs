@@ -21,6 +21,7 @@ mod tests;
 
 use std::path::Path;
 
+pub use check::policies::{PolicyFiles, is_cases, policy_files};
 pub use checked::{
     Admin, Algorithm, ApiKey, Audit, Config, Credential, Durability, Identity, Issuer, Jwks, Limits, LogFormat, PublicUrl, Route,
     Scheme, Telemetry, Tls, Transport, Upstream,

@@ -77,7 +77,8 @@ fn who_text(out: &mut String, entry: &Who) {
     };
 }
 
-fn demands_text(out: &mut String, demands: &Demands) {
+/// What a rule demands, a line for each.
+pub(super) fn demands_text(out: &mut String, demands: &Demands) {
     let Demands { approval, redact, deadline, audit } = demands;
     if let Some(approval) = approval {
         let Approval { rule: _, from, quorum, requester, expires } = &**approval;
@@ -103,7 +104,8 @@ fn demands_text(out: &mut String, demands: &Demands) {
     }
 }
 
-fn criterion_text(out: &mut String, criterion: &Criterion) {
+/// A criterion in its one canonical spelling, a line for the pointer and one for each matcher.
+pub(super) fn criterion_text(out: &mut String, criterion: &Criterion) {
     let _ = writeln!(out, " argument {:?}", criterion.pointer.canonical());
     for matcher in &criterion.matchers {
         let _ = match matcher {

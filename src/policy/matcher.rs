@@ -109,7 +109,8 @@ impl Criterion {
 }
 
 impl Matcher {
-    fn satisfied(&self, tree: &Tree<'_>, selected: Selected<'_>, quantifier: Quantifier, searches: bool) -> Tri {
+    /// Whether one selected value satisfies this.
+    pub(super) fn satisfied(&self, tree: &Tree<'_>, selected: Selected<'_>, quantifier: Quantifier, searches: bool) -> Tri {
         match self {
             Self::OneOf(values) => match selected {
                 Selected::Value(at) => Tri::any(values.iter().map(|value| value.same(tree, at))),

@@ -1,5 +1,6 @@
 mod drops;
 mod file;
+mod recorded;
 mod shape;
 
 use std::fs;

@@ -82,6 +82,20 @@ fn a_full_record_has_the_promised_shape_and_no_value_that_nobody_listed() {
     let lines: Vec<String> = text.lines().map(masked).collect();
     assert_eq!(lines, [head(1, "intent") + "}", head(2, "outcome") + outcome]);
     assert!(!text.contains("CANARY"));
+    // The schema names every member that records have.
+    let schema = crate::audit::schema();
+    for (pointer, at) in [
+        ("", ""),
+        ("/principal", "/properties/principal"),
+        ("/args", "/properties/args"),
+        ("/decision", "/properties/decision"),
+        ("/outcome", "/properties/outcome"),
+    ] {
+        let properties = schema.pointer(&format!("{at}/properties")).unwrap();
+        let record = &bed.records()[1];
+        let members = record.pointer(pointer).unwrap().as_object().unwrap();
+        assert!(members.keys().all(|key| properties.get(key).is_some()), "{pointer}: {members:?}");
+    }
     let time = bed.records()[0]["time"].as_str().unwrap().to_owned();
     assert!(time.len() == "2026-07-28T00:00:00.000Z".len() && time.ends_with('Z'), "{time}");
 }

@@ -7,7 +7,7 @@ mod door;
 mod files;
 mod identity;
 mod operation;
-mod policies;
+pub(super) mod policies;
 mod routes;
 mod settings;
 mod upstreams;

@@ -45,7 +45,7 @@ fn entry(path: &str, text: &str, cx: &mut Cx<'_>) -> Vec<PathBuf> {
 }
 
 fn directory(path: &str, dir: &Path, cx: &mut Cx<'_>) -> Option<Vec<PathBuf>> {
-    let mut walk = Walk { policies: Vec::new(), directories: Vec::new(), stray: Vec::new(), seen: 0 };
+    let mut walk = Walk::default();
     if let Err(why) = walk.enter(dir, 0) {
         return cx.refuse(path, why, format!("looked into {}", dir.display()));
     }
@@ -64,8 +64,39 @@ fn directory(path: &str, dir: &Path, cx: &mut Cx<'_>) -> Option<Vec<PathBuf>> {
     Some(walk.policies)
 }
 
+/// What lies in a directory of policies.
+#[derive(Debug)]
+pub struct PolicyFiles {
+    /// The policy files directly in it.
+    pub policies: Vec<PathBuf>,
+    /// The files of cases in and below it.
+    pub cases: Vec<PathBuf>,
+}
+
+/// Looks through a directory as `policies` of a config does.
+///
+/// # Errors
+/// Why it cannot be used.
+pub fn policy_files(dir: &Path) -> Result<PolicyFiles, String> {
+    let mut walk = Walk::default();
+    walk.enter(dir, 0)?;
+    if let Some(stray) = walk.stray.first() {
+        return Err(format!("holds {}, which would not be loaded", stray.display()));
+    }
+    walk.policies.sort();
+    walk.cases.sort();
+    Ok(PolicyFiles { policies: walk.policies, cases: walk.cases })
+}
+
+/// Whether a file is one of cases, by its name.
+pub fn is_cases(path: &Path) -> bool {
+    matches!(kind(path), Kind::Cases)
+}
+
+#[derive(Default)]
 struct Walk {
     policies: Vec<PathBuf>,
+    cases: Vec<PathBuf>,
     directories: Vec<PathBuf>,
     stray: Vec<PathBuf>,
     seen: usize,
@@ -96,7 +127,8 @@ impl Walk {
             match (kind(&path), depth) {
                 (Kind::Policy, 0) if path.to_str().is_some() => self.policies.push(path),
                 (Kind::Policy | Kind::LooksLikeYaml, _) => self.stray.push(path),
-                (Kind::Cases | Kind::Other, _) => {}
+                (Kind::Cases, _) => self.cases.push(path),
+                (Kind::Other, _) => {}
             }
         }
         Ok(())

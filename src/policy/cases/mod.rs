@@ -13,10 +13,15 @@
 //!
 //! Without `at` a case happens when the cases are run, without `route` on `/mcp`.
 
+mod gather;
 mod read;
 mod run;
+mod schema;
 
-pub use run::{CaseOutcome, CatalogFacts, run};
+pub use gather::{Cast, gather, principal};
+pub use read::{ROUTE, full_uri};
+pub use run::{Broken, CaseOutcome, CatalogFacts, run, run_covered};
+pub use schema::schema;
 
 /// Keys of a case.
 pub(super) const CASE_KEYS: &[&str] =

@@ -89,7 +89,7 @@ fn read_case(report: &mut Report<'_>, node: &Node, path: &str, set: &PolicySet) 
 }
 
 /// The route of cases that name none.
-const ROUTE: &str = "/mcp";
+pub const ROUTE: &str = "/mcp";
 
 fn read_at(report: &mut Report<'_>, node: &Node, path: &str) -> Option<i64> {
     let text = report.text(node, path)?;
@@ -184,7 +184,7 @@ fn texts(report: &mut Report<'_>, node: &Node, path: &str) -> Vec<String> {
 }
 
 /// The public form `upstream+URI` means the same as the full name `upstream__URI`.
-fn full_uri(uri: String) -> String {
+pub fn full_uri(uri: String) -> String {
     match uri.split_once('+') {
         Some((upstream, rest))
             if !upstream.is_empty() && upstream.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-')) =>
@@ -195,7 +195,8 @@ fn full_uri(uri: String) -> String {
     }
 }
 
-fn read_who(report: &mut Report<'_>, node: &Node, path: &str, set: &PolicySet) -> Option<Principal> {
+/// A principal as a case has it under `as`.
+pub(super) fn read_who(report: &mut Report<'_>, node: &Node, path: &str, set: &PolicySet) -> Option<Principal> {
     if matches!(&node.value, Value::Text(text) if text == ANONYMOUS) {
         return Some(Principal::anonymous());
     }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::super::{Asked, Decision, Hints, Kind, Moment, PolicySet, decide, visible};
+use serde::Serialize;
+
+use super::super::{Asked, Coverage, Decision, Hints, Kind, Moment, PolicySet, decide, visible};
 use super::read::{Ask, Case, Expect, Listed, Operation, read_cases};
 use crate::vocab::{Principal, Problem};
 
@@ -26,7 +28,16 @@ pub struct CaseOutcome {
     /// Its line in the file, from 1.
     pub line: u64,
     /// What was promised and what came instead; `None` for a promise that holds.
-    pub failure: Option<String>,
+    pub failure: Option<Broken>,
+}
+
+/// A promise that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Broken {
+    /// What the case says.
+    pub expected: String,
+    /// What the policy says.
+    pub got: String,
 }
 
 /// Runs the cases of `text`, which stands in `file`. `now_unix_ms` is when those happen that do not say when, in milliseconds since
@@ -41,20 +52,39 @@ pub fn run(
     catalog: &CatalogFacts<'_>,
     now_unix_ms: i64,
 ) -> Result<Vec<CaseOutcome>, Vec<Problem>> {
+    run_covered(set, file, text, catalog, now_unix_ms, &mut Coverage::default())
+}
+
+/// As [`run`], and notes what the cases exercise.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_covered(
+    set: &PolicySet,
+    file: &str,
+    text: &str,
+    catalog: &CatalogFacts<'_>,
+    now_unix_ms: i64,
+    coverage: &mut Coverage,
+) -> Result<Vec<CaseOutcome>, Vec<Problem>> {
     let cases = read_cases(file, text, set)?;
     let names = Names::of(set, &cases, catalog);
-    let outcome = |case: &Case| {
+    let mut outcome = |case: &Case| {
         let moment = Moment { now_unix_ms: case.at_unix_ms.unwrap_or(now_unix_ms), route: &case.route };
         let failure = match &case.ask {
-            Ask::Operation { operation, expect } => differs(expect, &answer(set, &case.who, operation, catalog, moment)),
+            Ask::Operation { operation, expect } => {
+                let asked = asked(set, operation, catalog, moment);
+                coverage.record(set, &case.who, &asked);
+                differs(expect, &decide(set, &case.who, &asked))
+            }
             Ask::List { what, visible } => names.differ(set, &case.who, *what, visible, catalog, moment),
         };
         CaseOutcome { name: case.name.clone(), line: case.place.line, failure }
     };
-    Ok(cases.iter().map(outcome).collect())
+    Ok(cases.iter().map(&mut outcome).collect())
 }
 
-fn answer(set: &PolicySet, who: &Principal, operation: &Operation, catalog: &CatalogFacts<'_>, moment: Moment<'_>) -> Decision {
+fn asked<'c>(set: &PolicySet, operation: &'c Operation, catalog: &CatalogFacts<'_>, moment: Moment<'c>) -> Asked<'c> {
     let (kind, known) = match operation {
         Operation::Call { name, args } => {
             let listed = catalog.tools.map(|tools| tools.iter().find(|(tool, _)| tool == name));
@@ -68,7 +98,7 @@ fn answer(set: &PolicySet, who: &Principal, operation: &Operation, catalog: &Cat
         }
     };
     let Moment { now_unix_ms, route } = moment;
-    decide(set, who, &Asked { kind, known, now_unix_ms, route })
+    Asked { kind, known, now_unix_ms, route }
 }
 
 fn hints(name: &str, catalog: &CatalogFacts<'_>) -> Hints {
@@ -76,7 +106,7 @@ fn hints(name: &str, catalog: &CatalogFacts<'_>) -> Hints {
     tools.iter().find(|(tool, _)| *tool == name).map_or_else(Hints::default, |(_, hints)| *hints)
 }
 
-fn differs(expect: &Expect, got: &Decision) -> Option<String> {
+fn differs(expect: &Expect, got: &Decision) -> Option<Broken> {
     let sorted = |items: &[String]| items.iter().cloned().collect::<BTreeSet<_>>();
     let rules: BTreeSet<String> = got.rules().iter().map(|id| id.to_string()).collect();
     let obligations: BTreeSet<String> = got.obligations().into_iter().map(str::to_owned).collect();
@@ -98,7 +128,7 @@ fn differs(expect: &Expect, got: &Decision) -> Option<String> {
         want = format!("{want}, obligations {obligations:?}");
     }
     let (effect, reason) = (got.effect().as_str(), got.reason().as_str());
-    Some(format!("expected {want}; got {effect}, {reason}, rules {rules:?}, obligations {obligations:?}"))
+    Some(Broken { expected: want, got: format!("{effect}, {reason}, rules {rules:?}, obligations {obligations:?}") })
 }
 
 /// Every name a list could show.
@@ -159,7 +189,7 @@ impl Names {
         want: &[String],
         catalog: &CatalogFacts<'_>,
         moment: Moment<'_>,
-    ) -> Option<String> {
+    ) -> Option<Broken> {
         let shown = |name: &&String| {
             let kind = match what {
                 Listed::Tools => Kind::Tool { name, class: set.class_of(name, hints(name, catalog)), arguments: None },
@@ -175,6 +205,6 @@ impl Names {
         };
         let got: BTreeSet<&String> = all.iter().filter(shown).collect();
         let want: BTreeSet<&String> = want.iter().collect();
-        (got != want).then(|| format!("expected to see {want:?}; saw {got:?}"))
+        (got != want).then(|| Broken { expected: format!("to see {want:?}"), got: format!("{got:?}") })
     }
 }

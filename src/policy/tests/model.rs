@@ -9,7 +9,7 @@ use crate::vocab::Reason;
 
 /// A rule as random choice makes it; `render` is its only way into the real thing.
 #[derive(Clone, Debug)]
-struct ModelRule {
+pub(super) struct ModelRule {
     id: String,
     allow: bool,
     principals: Vec<&'static str>,
@@ -26,17 +26,17 @@ enum Matcher {
     Under(&'static str),
 }
 
-struct Random(u64);
+pub(super) struct Random(u64);
 
 impl Random {
-    fn below(&mut self, n: usize) -> usize {
+    pub(super) fn below(&mut self, n: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         (self.0 >> 16) as usize % n
     }
 
-    fn pick<T: Clone>(&mut self, from: &[T]) -> T {
+    pub(super) fn pick<T: Clone>(&mut self, from: &[T]) -> T {
         from[self.below(from.len())].clone()
     }
 
@@ -49,14 +49,14 @@ impl Random {
 const PRINCIPALS: [&str; 6] = ["any", "group:g", "group:h", "sub:al*", "sub:bob", "scope:s"];
 const TOOLS: [&str; 6] = ["*", "x__*", "x__read", "y__*", "?__read", "x__r*d"];
 const POINTERS: [&str; 4] = ["/a", "/b", "/*", "/**"];
-const NAMES: [(&str, Class); 4] =
+pub(super) const NAMES: [(&str, Class); 4] =
     [("x__read", Class::Read), ("x__write", Class::Write), ("y__read", Class::Read), ("x__wipe", Class::Destructive)];
 
 fn values() -> Vec<Value> {
     vec![json!("x"), json!("xy"), json!(1), json!("/p/q"), json!("/p/../q"), json!(null)]
 }
 
-fn universe() -> Vec<Value> {
+pub(super) fn universe() -> Vec<Value> {
     let mut all =
         vec![json!({}), json!({"a": {"b": "x"}}), json!({"a": ["x", 1]}), json!({"a": "x", "A": "x"}), json!({"c": {"a": 1}})];
     for a in values() {
@@ -93,7 +93,7 @@ fn random_rule(random: &mut Random, id: usize) -> ModelRule {
     }
 }
 
-fn render(rules: &[ModelRule]) -> String {
+pub(super) fn render(rules: &[ModelRule]) -> String {
     let mut out = String::from(
         "version: 1\ngroups:\n  g: { claim: groups, any_of: [g] }\n  h: { claim: groups, any_of: [h, i] }\n\
          tools:\n- { match: ['*__read'], class: read }\n- { match: [x__write], class: write }\n",
@@ -259,7 +259,7 @@ fn model(rules: &[ModelRule], who: &Principal, name: &str, class: Class, args: &
     }
 }
 
-fn people() -> Vec<Principal> {
+pub(super) fn people() -> Vec<Principal> {
     let someone = |sub: &str, groups: &[&str], scopes: &[&str]| Principal {
         sub: Arc::from(sub),
         scopes: scopes.iter().map(|scope| (*scope).into()).collect(),
@@ -273,11 +273,11 @@ fn people() -> Vec<Principal> {
     ]
 }
 
-fn seed() -> Random {
+pub(super) fn seed() -> Random {
     Random(0x9e37_79b9_7f4a_7c15)
 }
 
-fn random_policy(random: &mut Random) -> Vec<ModelRule> {
+pub(super) fn random_policy(random: &mut Random) -> Vec<ModelRule> {
     (0..random.below(6)).map(|id| random_rule(random, id)).collect()
 }
 

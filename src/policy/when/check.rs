@@ -144,7 +144,10 @@ impl Checker<'_> {
                 self.reads.args = true;
                 Shape::Map
             }
-            ROUTE => Shape::Text,
+            ROUTE => {
+                self.reads.route = true;
+                Shape::Text
+            }
             _ => match ROOTS.iter().find(|root| root.name == name) {
                 Some(root) => {
                     let fields: Vec<&str> = root.fields.iter().map(|field| field.name).collect();
@@ -174,6 +177,13 @@ impl Checker<'_> {
             return self.flaw(id, name, format!("`{root}` has no field `{name}`"), hint);
         };
         self.reads.tool |= root == "tool";
+        self.reads.time |= root == "time";
+        match field.slot {
+            "principal.groups" => self.reads.groups = true,
+            "principal.scopes" => self.reads.scopes = true,
+            "principal.claims" | "principal.tenant" => self.reads.claims = true,
+            _ => {}
+        }
         expr.expr = match (test, field.has) {
             (false, _) => Expr::Ident(field.slot.to_owned()),
             (true, Some(has)) => Expr::Ident(has.to_owned()),

@@ -12,6 +12,7 @@ mod roots;
 mod scene;
 mod shape;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -20,6 +21,7 @@ use cel::common::ast::SourceInfo;
 use cel::common::types::CelBool;
 
 use self::functions::Constant;
+use self::roots::ARGS;
 use self::scene::Scope;
 use super::bounds::{WHEN_BYTES_MAX, WHEN_PARSE_DEPTH_MAX, WHEN_PARSE_STACK_BYTES};
 use super::tri::Tri;
@@ -40,12 +42,22 @@ pub(super) struct When {
     grows: bool,
 }
 
-/// What a condition depends on besides the principal, the route and the time.
+/// What a condition depends on, besides who is asking: issuer, subject and client.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Reads {
     pub(super) args: bool,
     /// The name, class, kind or upstream of the operation.
     pub(super) tool: bool,
+    /// The clock.
+    pub(super) time: bool,
+    /// The path of the route.
+    pub(super) route: bool,
+    /// The groups claim.
+    pub(super) groups: bool,
+    /// Scopes.
+    pub(super) scopes: bool,
+    /// Any claim besides groups.
+    pub(super) claims: bool,
 }
 
 /// A mistake in a condition.
@@ -88,6 +100,33 @@ impl When {
     /// The condition in the one spelling that digests count.
     pub(super) fn canonical(&self) -> &str {
         &self.canonical
+    }
+
+    /// Which arguments the condition names: a pointer for each `args.a.b`, `/**` where it looks at more than names.
+    pub(super) fn argument_pointers(&self) -> BTreeSet<String> {
+        let text = &*self.canonical;
+        let word = |c: char| c.is_alphanumeric() || c == '_';
+        let mut pointers = BTreeSet::new();
+        for (at, _) in text.match_indices(ARGS) {
+            let (before, rest) = (text.get(..at).unwrap_or_default(), text.get(at + ARGS.len()..).unwrap_or_default());
+            if before.ends_with(|c: char| word(c) || c == '.') || rest.starts_with(word) {
+                continue;
+            }
+            let mut pointer = String::new();
+            let mut rest = rest;
+            while let Some(member) = rest.strip_prefix('.') {
+                let end = member.find(|c: char| !word(c)).unwrap_or(member.len());
+                let (name, after) = member.split_at_checked(end).unwrap_or((member, ""));
+                if after.starts_with('(') {
+                    break;
+                }
+                pointer.push('/');
+                pointer.push_str(name);
+                rest = after;
+            }
+            pointers.insert(if pointer.is_empty() || rest.starts_with('[') { format!("{pointer}/**") } else { pointer });
+        }
+        if pointers.is_empty() { BTreeSet::from(["/**".to_owned()]) } else { pointers }
     }
 
     /// Whether the condition holds.

@@ -1,0 +1,77 @@
+//! JSON Schema of records. Members may be added to records, so readers pass over those they do not know.
+
+use serde_json::{Map, Value, json};
+
+use crate::vocab::{Class, Reason};
+
+/// The JSON Schema (2020-12) of one record, as this build writes it.
+pub fn schema() -> Value {
+    let text = || json!({ "type": "string" });
+    let texts = || json!({ "type": "array", "items": { "type": "string" } });
+    let count = || json!({ "type": "integer", "minimum": 0 });
+    let millis = || json!({ "type": "number", "minimum": 0 });
+    let reason = || schemars::schema_for!(Reason).to_value();
+    let principal = object(
+        &[("iss", text()), ("sub", text()), ("client_id", text()), ("groups", texts()), ("scopes", texts()), ("key", text())],
+        &["iss", "sub", "groups", "scopes"],
+    );
+    let args = object(&[("digest", text()), ("fields", json!({ "type": "object" }))], &["digest"]);
+    let decision = object(
+        &[
+            ("effect", json!({ "enum": ["allow", "deny"] })),
+            ("mode", json!({ "enum": ["enforce", "observe"] })),
+            ("reason", reason()),
+            ("rules", texts()),
+            ("obligations", texts()),
+            ("policy", text()),
+        ],
+        &["effect", "mode", "reason", "rules", "obligations", "policy"],
+    );
+    let status = ["completed", "denied", "faulted", "timed_out", "cancelled", "refused", "panicked"];
+    let outcome = object(
+        &[
+            ("status", json!({ "enum": status })),
+            ("reason", reason()),
+            ("error_kind", text()),
+            ("http", count()),
+            ("upstream_ms", millis()),
+            ("total_ms", millis()),
+            ("bytes_in", count()),
+            ("bytes_out", count()),
+        ],
+        &["bytes_in", "bytes_out"],
+    );
+    let mut root = object(
+        &[
+            ("v", json!({ "const": super::record::VERSION })),
+            ("seq", json!({ "type": "integer", "minimum": 1 })),
+            ("time", json!({ "type": "string", "format": "date-time" })),
+            ("id", text()),
+            ("rpc_id", text()),
+            ("kind", json!({ "enum": ["intent", "outcome", "list", "auth", "admin"] })),
+            ("trace_id", json!({ "type": "string", "pattern": "^[0-9a-f]{32}$" })),
+            ("principal", principal),
+            ("route", text()),
+            ("upstream", text()),
+            ("method", text()),
+            ("name", text()),
+            ("class", schemars::schema_for!(Class).to_value()),
+            ("definition", text()),
+            ("args", args),
+            ("decision", decision),
+            ("outcome", outcome),
+            ("intent", count()),
+        ],
+        &["v", "seq", "time", "id", "kind"],
+    );
+    if let Some(members) = root.as_object_mut() {
+        members.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
+        members.insert("title".to_owned(), json!("Portcullis audit record"));
+    }
+    root
+}
+
+fn object(properties: &[(&str, Value)], required: &[&str]) -> Value {
+    let properties: Map<String, Value> = properties.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+    json!({ "type": "object", "properties": properties, "required": required })
+}
