@@ -1,7 +1,6 @@
 //! Tests of the whole: files in, decisions out.
 
 mod decisions;
-mod model;
 mod order;
 mod permits;
 mod problems;
