@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# What takes too long for every change: a million random policies and requests against the model of the language, and the fuzz
+# targets as far as they are there. PORTCULLIS_MODEL_PAIRS, PORTCULLIS_MODEL_SEED and PORTCULLIS_FUZZ_SECONDS change how long.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-never}"
+export PORTCULLIS_MODEL_PAIRS="${PORTCULLIS_MODEL_PAIRS:-1000000}"
+export PORTCULLIS_MODEL_SEED="${PORTCULLIS_MODEL_SEED:-1}"
+fuzz_seconds="${PORTCULLIS_FUZZ_SECONDS:-3600}"
+ran=()
+
+SECONDS=0
+step() { printf '\n=== [%4d s] %s\n' "$SECONDS" "$*"; }
+
+step "the model of the policy language: $PORTCULLIS_MODEL_PAIRS pairs, seed $PORTCULLIS_MODEL_SEED"
+cargo test --locked --release --test policy_model -- --nocapture
+ran+=("policy_model: $PORTCULLIS_MODEL_PAIRS pairs, seed $PORTCULLIS_MODEL_SEED")
+
+if [ -f fuzz/Cargo.toml ]; then
+  for target in $(cargo fuzz list); do
+    step "fuzz $target: $fuzz_seconds s"
+    cargo fuzz run "$target" -- -max_total_time="$fuzz_seconds" -rss_limit_mb=4096
+    ran+=("fuzz $target: $fuzz_seconds s")
+  done
+else
+  ran+=("no fuzz targets here")
+fi
+
+step 'all passed'
+printf '%s\n' "${ran[@]}"
