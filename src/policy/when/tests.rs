@@ -240,7 +240,7 @@ fn mistakes_are_told_with_their_place_and_a_hint() {
         ("glob(route, '')", Some(12), "", "empty pattern", ""),
         ("path_under(route, '/a', 'b')", Some(18), "/a", "absolute path", ""),
         ("cidr(route, '10.0.0.1/8')", Some(12), "10.0.0.1/8", "beyond the prefix", ""),
-        ("cidr(route, '10.0.0.0/33')", Some(12), "10.0.0.0/33", "not a prefix length", ""),
+        ("cidr(route, '10.0.0.0/33')", Some(12), "10.0.0.0/33", "not a network", ""),
         ("url_host(5) == ''", Some(8), "url_host", "does not take a whole number", ""),
         ("type(args) == type(route)", Some(4), "type", "unknown function", ""),
         ("b'x' == b'x'", None, "", "bytes", ""),
