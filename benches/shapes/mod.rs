@@ -7,7 +7,7 @@ use portcullis::vocab::Principal;
 use serde_json::json;
 
 /// Upstreams that the rules are spread over.
-pub const UPSTREAMS: usize = 40;
+pub(super) const UPSTREAMS: usize = 40;
 /// Groups that the rules are spread over.
 const GROUPS: usize = 50;
 /// Groups that the principal is in: the first ones.
@@ -15,30 +15,30 @@ const OWN_GROUPS: usize = 5;
 /// Different calls asked in turn, at most.
 const CALLS_MAX: usize = 16;
 /// Tools of the list that is filtered.
-pub const TOOLS_OF_A_LIST: usize = 100;
+pub(super) const TOOLS_OF_A_LIST: usize = 100;
 
 const ARGUMENTS: &str = r#"{"path":"/srv/a/reports/2026/q3.csv","mode":"r","limit":100,"options":{"encoding":"utf-8","follow":false},"tags":["finance","weekly"]}"#;
 
 /// What becomes of the calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expect {
+pub(super) enum Expect {
     Allowed,
     Denied,
 }
 
 /// A kind of policy, and calls to ask of it.
-pub struct Shape {
-    pub name: &'static str,
+pub(super) struct Shape {
+    pub(super) name: &'static str,
     /// What is there whatever the number of rules.
     always: &'static str,
     /// The rule of this number, without its id.
     rule: fn(usize) -> String,
     /// Names that are called, for a number of rules.
-    pub names: fn(usize) -> Vec<String>,
-    pub arguments: &'static str,
-    pub expect: Expect,
+    pub(super) names: fn(usize) -> Vec<String>,
+    pub(super) arguments: &'static str,
+    pub(super) expect: Expect,
     /// Whether a list is filtered by it too.
-    pub is_listed: bool,
+    pub(super) is_listed: bool,
 }
 
 const PLAIN: Shape = Shape {
@@ -57,7 +57,7 @@ const SECRETS: &str =
 const CONDITION: &str = r#"when: 'args.limit <= 1000 && args.path.startsWith("/srv/") && principal.tenant == "acme"'"#;
 
 /// Every shape.
-pub const SHAPES: &[Shape] = &[
+pub(super) const SHAPES: &[Shape] = &[
     PLAIN,
     Shape {
         name: "literals",
@@ -137,7 +137,7 @@ fn own(size: usize) -> impl Iterator<Item = usize> {
 }
 
 /// A policy of so many rules. Those that are there always are among them, but for the smallest.
-pub fn policy(shape: &Shape, size: usize) -> String {
+pub(super) fn policy(shape: &Shape, size: usize) -> String {
     let mut out = String::from("version: 1\ngroups:\n");
     for n in 0..GROUPS {
         let _ = writeln!(out, "  g{n}: {{ claim: groups, any_of: [team-{n}] }}");
@@ -155,7 +155,7 @@ pub fn policy(shape: &Shape, size: usize) -> String {
 }
 
 /// Tools of a list: some that the rules name, most that they do not.
-pub fn listed() -> Vec<String> {
+pub(super) fn listed() -> Vec<String> {
     let of = |n: usize| match n % 4 {
         0 => format!("up{}__tool{n}_read", n % UPSTREAMS),
         1 => format!("up{}__get{n}", n % UPSTREAMS),
@@ -166,7 +166,7 @@ pub fn listed() -> Vec<String> {
 }
 
 /// Somebody in a few groups.
-pub fn principal() -> Principal {
+pub(super) fn principal() -> Principal {
     let groups: Vec<String> = (0..OWN_GROUPS).map(|n| format!("team-{n}")).collect();
     let claims = json!({ "groups": groups, "tenant": "acme", "email": "user0@example.com" });
     Principal {
