@@ -22,7 +22,7 @@ pub use view::{Freshness, View};
 
 use crate::mcp::client_caps::ClientCaps;
 use crate::policy::permit::{ObserveOnly, Permit};
-use crate::policy::{Moment, PolicySet};
+use crate::policy::{Moment, PolicySet, Subject, decide_list_for};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::Upstream;
 use crate::vocab::limits::{CATALOG_BYTES_MAX, VIEW_IDLE_S_MAX, VIEWS_MAX};
@@ -52,6 +52,8 @@ pub struct Access {
     pub policy: Arc<PolicySet>,
     /// The principal on whose behalf the list is read.
     pub principal: Arc<Principal>,
+    /// Which rules are about the principal.
+    pub subject: Arc<Subject>,
     /// Present where policy is only observed: then lists are read whatever the rules say.
     pub observe: Option<ObserveOnly>,
     /// The path of the route by which it asks.
@@ -66,7 +68,7 @@ impl Access {
     /// # Errors
     /// A denial when no rule could allow this principal anything there.
     pub fn permit(&self, upstream: &str) -> Result<Permit, Denial> {
-        let decision = crate::policy::decide_list(&self.policy, &self.principal, upstream, self.moment());
+        let decision = decide_list_for(&self.policy, &self.subject, &self.principal, upstream, self.moment());
         let reason = decision.reason();
         if let Some(observe) = self.observe {
             return decision.permit_lists_observed(observe).map_err(|_| Denial::new(reason));

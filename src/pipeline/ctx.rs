@@ -181,7 +181,9 @@ impl Ctx {
     pub(super) fn access(&self) -> Result<Access, Refusal> {
         let route = self.route()?.path.clone();
         let (policy, observe) = (self.world.policy.clone(), self.world.observe);
-        Ok(Access { policy, principal: self.principal()?.clone(), observe, route, clock: self.gateway.clock.clone() })
+        let principal = self.principal()?.clone();
+        let subject = self.world.subjects.of(&policy, &principal);
+        Ok(Access { policy, principal, subject, observe, route, clock: self.gateway.clock.clone() })
     }
 
     /// When and where the request asks, for conditions of rules.

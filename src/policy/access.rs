@@ -9,7 +9,7 @@ use super::aspect::{obligations, possible};
 use super::canonical::{criterion_text, demands_text};
 use super::decision::Effect;
 use super::known::{Claims, Given, Known};
-use super::outlook::outlook;
+use super::outlook::{covering, outlook};
 use super::people::{Person, pairs};
 use super::possible::Missing;
 use super::rule::{Capability, Rule};
@@ -131,8 +131,8 @@ fn capability(set: &PolicySet, who: &Principal, name: &str) -> Cell {
 
 /// What the rules that can match demand, leaving out what changes nothing.
 fn conditions(set: &PolicySet, known: &Known<'_>) -> BTreeSet<String> {
-    let candidates = set.index.candidates(known.family, known.name).iter().filter_map(|at| set.rules.get(*at));
-    let open: Vec<&Rule> = candidates.filter(|rule| possible(rule, known).known() != Some(Tri::False)).collect();
+    let open: Vec<&Rule> =
+        covering(set, known).into_iter().filter(|rule| possible(rule, known).known() != Some(Tri::False)).collect();
     let free = |rule: &Rule| rule.scopes.is_empty() && obligations(rule).is_empty();
     let certain = |rule: &Rule| possible(rule, known).known() == Some(Tri::True);
     let open_door = open.iter().any(|rule| rule.effect == Effect::Allow && certain(rule) && free(rule));

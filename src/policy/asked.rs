@@ -1,6 +1,6 @@
 //! What a principal asks for.
 
-use std::sync::Arc;
+use smallvec::SmallVec;
 
 use super::path::hostile_uri;
 use crate::mcp::RawJson;
@@ -126,17 +126,57 @@ pub(super) enum Family {
 pub(super) struct Subject {
     pub(super) family: Family,
     /// `upstream__name`; for lists the upstream alone.
-    pub(super) name: Arc<str>,
+    pub(super) name: Name,
     pub(super) class: Class,
+}
+
+/// A full name; a short one takes no heap allocation. Always the bytes of a text.
+#[derive(Clone)]
+pub(super) struct Name(SmallVec<[u8; NAME_BYTES]>);
+
+/// Names mostly fit into this.
+const NAME_BYTES: usize = 56;
+
+impl Name {
+    pub(super) fn as_str(&self) -> &str {
+        // Should it be no text after all, it names nothing.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl From<&str> for Name {
+    fn from(name: &str) -> Self {
+        Self(SmallVec::from_slice(name.as_bytes()))
+    }
+}
+
+impl std::fmt::Debug for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.as_str().fmt(f)
+    }
 }
 
 impl Subject {
     pub(super) fn upstream(&self) -> &str {
-        upstream_of(&self.name)
+        upstream_of(self.name.as_str())
     }
 }
 
 /// The upstream of a full name: what stands before the first `__`, for upstream names hold no `_`.
 pub(super) fn upstream_of(full: &str) -> &str {
     full.split_once("__").map_or(full, |(upstream, _)| upstream)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_any_length_stay_what_they_are() {
+        for length in [0, 1, NAME_BYTES - 1, NAME_BYTES, NAME_BYTES + 1, 4_096] {
+            let name = format!("files__{}ü", "a".repeat(length));
+            let subject = Subject { family: Family::Tool, name: name.as_str().into(), class: Class::Read };
+            assert_eq!((subject.name.as_str(), subject.upstream()), (name.as_str(), "files"));
+        }
+    }
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::asked::{Asked, Family, Kind, Moment, Subject as Operation};
 use super::decision::{Decision, Effect, Shadow};
+use super::index::{About, Few};
 use super::obligation::Duties;
-use super::rule::{Arguments, Rule};
+use super::rule::Arguments;
 use super::set::{PolicySet, Subject};
 use super::tri::Tri;
 use super::visible::{any_visible, visible_to};
@@ -14,7 +15,8 @@ use crate::vocab::{Class, Principal, Reason};
 
 /// Decides whether `who` may do what is `asked`.
 pub fn decide(set: &PolicySet, who: &Principal, asked: &Asked<'_>) -> Decision {
-    tried(evaluate(set, &|_, rule| rule.is_about(who), who, asked), set, who, asked)
+    let about = About::Who(who);
+    tried(evaluate(set, about, who, asked), set, (about, about), who, asked)
 }
 
 /// As [`decide`], with the principal's rules worked out before by [`PolicySet::subject`]; a subject of another set is ignored.
@@ -22,49 +24,53 @@ pub fn decide_for(set: &PolicySet, subject: &Subject, who: &Principal, asked: &A
     if !subject.is_of(set) {
         return decide(set, who, asked);
     }
-    tried(evaluate(set, &|at, _| subject.has(at), who, asked), set, who, asked)
+    let about_trial = subject.about_trial().unwrap_or((About::Who(who), About::Who(who)));
+    tried(evaluate(set, subject.about(), who, asked), set, about_trial, who, asked)
 }
 
 /// `decision` with what shadow rules would have made of it. Where no rule is in shadow this is one look at a pointer.
-fn tried(decision: Decision, set: &PolicySet, who: &Principal, asked: &Asked<'_>) -> Decision {
+fn tried(
+    decision: Decision,
+    set: &PolicySet,
+    (only, whole): (About<'_>, About<'_>),
+    who: &Principal,
+    asked: &Asked<'_>,
+) -> Decision {
     let Some(trial) = &set.trial else { return decision };
-    let about: About<'_> = &|_, rule| rule.is_about(who);
     if !asked.known || asked.kind.is_hostile() {
         return decision;
     }
     let arguments = asked.kind.arguments().map(|raw| Arguments::new(raw.as_str()));
     let scene = Scene::new(who, asked.moment(), Some(&asked.kind), arguments.as_ref());
-    if Found::by(&trial.only, about, &asked.kind, arguments.as_ref(), &scene).is_silent() {
+    if Found::by(&trial.only, only, &asked.kind, arguments.as_ref(), &scene).is_silent() {
         return decision;
     }
-    let Decision { reason, rules, .. } = evaluate(&trial.whole, about, who, asked);
-    Decision { shadow: Some(Box::new(Shadow { reason, rules })), ..decision }
+    let Decision { reason, rules, .. } = evaluate(&trial.whole, whole, who, asked);
+    Decision { shadow: Some(Box::new(Shadow { reason, rules: rules.into_vec() })), ..decision }
 }
 
 /// Decides whether `who` may have the lists of `upstream` read: only if something there could be allowed.
 pub fn decide_list(set: &PolicySet, who: &Principal, upstream: &str, moment: Moment<'_>) -> Decision {
-    let operation = Operation { family: Family::Lists, name: upstream.into(), class: Class::Read };
-    let allowed = any_visible(set, &|_, rule| rule.is_about(who), who, &format!("{upstream}__"), moment);
-    let reason = if allowed { Reason::Allowed } else { Reason::NotVisible };
-    Decision {
-        reason,
-        rules: Vec::new(),
-        limits: Vec::new(),
-        duties: None,
-        shadow: None,
-        scopes_missing: Vec::new(),
-        policy: set.digest().clone(),
-        operation,
-    }
+    list(set, About::Who(who), who, upstream, moment)
 }
 
-/// Tells whether the rule at a position is about the principal.
-pub(super) type About<'s> = &'s dyn Fn(usize, &Rule) -> bool;
+/// As [`decide_list`], in the way of [`decide_for`].
+pub fn decide_list_for(set: &PolicySet, subject: &Subject, who: &Principal, upstream: &str, moment: Moment<'_>) -> Decision {
+    let about = if subject.is_of(set) { subject.about() } else { About::Who(who) };
+    list(set, about, who, upstream, moment)
+}
+
+fn list(set: &PolicySet, about: About<'_>, who: &Principal, upstream: &str, moment: Moment<'_>) -> Decision {
+    let operation = Operation { family: Family::Lists, name: upstream.into(), class: Class::Read };
+    let allowed = any_visible(set, about, who, &format!("{upstream}__"), moment);
+    let reason = if allowed { Reason::Allowed } else { Reason::NotVisible };
+    of_rules(set, operation, reason, Few::new())
+}
 
 fn evaluate(set: &PolicySet, about: About<'_>, who: &Principal, asked: &Asked<'_>) -> Decision {
     let kind = &asked.kind;
     if !asked.known || kind.is_hostile() {
-        return conclude(set, kind, Reason::UnknownName, Vec::new());
+        return conclude(set, kind, Reason::UnknownName, Few::new());
     }
     let arguments = kind.arguments().map(|raw| Arguments::new(raw.as_str()));
     let scene = Scene::new(who, asked.moment(), Some(kind), arguments.as_ref());
@@ -96,21 +102,16 @@ fn evaluate(set: &PolicySet, about: About<'_>, who: &Principal, asked: &Asked<'_
 /// The rules that speak about one operation, sorted out.
 #[derive(Default)]
 struct Found<'s> {
-    allows: Vec<&'s Rule>,
-    denies: Vec<&'s Rule>,
-    allow_doubts: Vec<&'s Rule>,
-    deny_doubts: Vec<&'s Rule>,
+    allows: Few<'s>,
+    denies: Few<'s>,
+    allow_doubts: Few<'s>,
+    deny_doubts: Few<'s>,
 }
 
 impl<'s> Found<'s> {
     fn by(set: &'s PolicySet, about: About<'_>, kind: &Kind<'_>, arguments: Option<&Arguments<'_>>, scene: &Scene<'_>) -> Self {
-        let (family, name, class) = (kind.family(), kind.name(), kind.class());
         let mut found = Self::default();
-        for at in set.index.candidates(family, name) {
-            let Some(rule) = set.rules.get(*at) else { continue };
-            if !about(*at, rule) || !rule.covers(family, name, class) {
-                continue;
-            }
+        for rule in set.index.covering(&set.rules, about, (kind.family(), kind.name(), kind.class())) {
             let list = match (rule.effect, rule.holds(arguments, scene)) {
                 (Effect::Allow, Tri::True) => &mut found.allows,
                 (Effect::Allow, Tri::Unknown) => &mut found.allow_doubts,
@@ -126,7 +127,7 @@ impl<'s> Found<'s> {
     /// No rule matched, and none is in doubt.
     fn is_silent(&self) -> bool {
         let Self { allows, denies, allow_doubts, deny_doubts } = self;
-        [allows, denies, allow_doubts, deny_doubts].into_iter().all(Vec::is_empty)
+        [allows, denies, allow_doubts, deny_doubts].into_iter().all(|rules| rules.is_empty())
     }
 
     fn is_clear_yes(&self) -> bool {
@@ -139,7 +140,12 @@ impl<'s> Found<'s> {
     }
 }
 
-fn conclude(set: &PolicySet, kind: &Kind<'_>, reason: Reason, rules: Vec<&Rule>) -> Decision {
+fn conclude(set: &PolicySet, kind: &Kind<'_>, reason: Reason, rules: Few<'_>) -> Decision {
+    let operation = Operation { family: kind.family(), name: kind.name().into(), class: kind.class() };
+    of_rules(set, operation, reason, rules)
+}
+
+fn of_rules(set: &PolicySet, operation: Operation, reason: Reason, rules: Few<'_>) -> Decision {
     Decision {
         reason,
         rules: rules.into_iter().map(|rule| rule.id.clone()).collect(),
@@ -148,6 +154,6 @@ fn conclude(set: &PolicySet, kind: &Kind<'_>, reason: Reason, rules: Vec<&Rule>)
         shadow: None,
         scopes_missing: Vec::new(),
         policy: set.digest().clone(),
-        operation: Operation { family: kind.family(), name: kind.name().into(), class: kind.class() },
+        operation,
     }
 }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use super::asked::Subject as Operation;
 use super::obligation::{Approval, Duties, Limit, WORDS};
 use crate::vocab::{Class, Reason};
@@ -47,7 +49,8 @@ impl Shadow {
 #[must_use]
 pub struct Decision {
     pub(super) reason: Reason,
-    pub(super) rules: Vec<Arc<str>>,
+    /// Mostly one or two, which need no heap.
+    pub(super) rules: SmallVec<[Arc<str>; 2]>,
     pub(super) limits: Vec<Arc<Limit>>,
     /// What a yes demands besides; absent where it demands nothing.
     pub(super) duties: Option<Box<Duties>>,

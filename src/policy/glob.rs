@@ -83,6 +83,25 @@ impl Glob {
         }
     }
 
+    /// The characters every match ends with.
+    pub(super) fn literal_suffix(&self) -> &str {
+        match self.rest.as_ref().map_or(Some(&self.head), |rest| rest.last()) {
+            Some(Piece::Literal(text)) => text,
+            Some(Piece::Mixed(_)) | None => "",
+        }
+    }
+
+    /// Whether every text that begins with [`Self::literal_prefix`] matches, and there is more than one.
+    pub(super) fn is_prefix(&self) -> bool {
+        let open = self.rest.as_ref().is_some_and(|rest| rest.iter().all(Piece::is_empty));
+        open && matches!(self.head, Piece::Literal(_))
+    }
+
+    /// Whether every text that ends with [`Self::literal_suffix`] matches, and there is more than one.
+    pub(super) fn is_suffix(&self) -> bool {
+        self.head.is_empty() && matches!(self.rest.as_deref(), Some([Piece::Literal(_)]))
+    }
+
     /// The only text that matches, if there is only one.
     pub(super) fn literal(&self) -> Option<&str> {
         match (&self.head, &self.rest) {

@@ -1,5 +1,6 @@
 //! JSON numbers compared by value, digit by digit: `1`, `1.0` and `10e-1` are one number, however long it is.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use super::tri::Tri;
@@ -44,6 +45,14 @@ pub(super) fn canonical(token: &str) -> Option<String> {
         None => out.push_str(&format!("e{}", parts.scale)),
     }
     Some(out)
+}
+
+/// As [`canonical`]; borrowed where the token is in that spelling, as most numbers are.
+pub(super) fn spelled(token: &str) -> Option<Cow<'_, str>> {
+    let digits = token.strip_prefix('-').unwrap_or(token);
+    let plain =
+        (1..=PLAIN_ZEROS_MAX).contains(&digits.len()) && !digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit());
+    if plain { Some(Cow::Borrowed(token)) } else { canonical(token).map(Cow::Owned) }
 }
 
 /// Whether `token` is a number as JSON writes it.
@@ -137,6 +146,7 @@ mod tests {
                 for b in group {
                     assert_eq!(same(a, b), Tri::True, "{a} {b}");
                     assert_eq!(canonical(a), canonical(b));
+                    assert_eq!(spelled(a).as_deref(), canonical(a).as_deref());
                 }
             }
         }

@@ -7,6 +7,7 @@ use super::Kind;
 use super::asked::Family;
 use super::aspect::{Aspect, obligations, possible};
 use super::decision::Effect;
+use super::index::{About, Few};
 use super::known::Known;
 use super::obligation::WORDS;
 use super::possible::{Missing, Possible};
@@ -57,14 +58,19 @@ pub(super) fn outlook(set: &PolicySet, known: &Known<'_>) -> Outlook {
         let unknown = Ruling { reason: Reason::UnknownName, obligations: Vec::new() };
         return Outlook { rulings: BTreeSet::from([unknown]), missing: BTreeSet::new(), rules: Vec::new() };
     }
-    let candidates = set.index.candidates(known.family, known.name).iter().filter_map(|at| set.rules.get(*at));
-    let open = candidates.map(|rule| Open { rule, truth: possible(rule, known), lacks: lacks(rule, known) });
+    let open =
+        covering(set, known).into_iter().map(|rule| Open { rule, truth: possible(rule, known), lacks: lacks(rule, known) });
     let open: Vec<Open<'_>> = open.filter(|open| open.truth.known() != Some(Tri::False)).collect();
     let visible = visibility(set, known);
     let rulings = rulings(&open, None, &visible);
     let missing = if rulings.len() > 1 { what_matters(&open, &visible) } else { BTreeSet::new() };
     let certain = open.iter().filter(|open| matches!(open.truth.known(), Some(Tri::True | Tri::Unknown)));
     Outlook { rulings, missing, rules: certain.map(|open| open.rule.id.clone()).collect() }
+}
+
+/// The rules about the operation, whoever asks.
+pub(super) fn covering<'s>(set: &'s PolicySet, known: &Known<'_>) -> Few<'s> {
+    set.index.covering(&set.rules, About::Those(&|_| true), (known.family, known.name, known.class))
 }
 
 fn lacks(rule: &Rule, known: &Known<'_>) -> Possible {
@@ -142,12 +148,12 @@ fn visibility(set: &PolicySet, known: &Known<'_>) -> Possible {
     let kind = kind(known);
     let about = |rule: &Rule| Aspect::Principals.possible(rule, known);
     let shown = |generous: bool| {
-        let counts = |_: usize, rule: &Rule| {
+        let counts = |rule: &Rule| {
             let about = about(rule);
             let lenient = generous == (rule.effect == Effect::Allow);
             if lenient { about.may_be(Tri::True) } else { about.known() == Some(Tri::True) }
         };
-        visible_to(set, &counts, known.who, &kind, known.moment())
+        visible_to(set, About::Those(&counts), known.who, &kind, known.moment())
     };
     let unsaid = unsaid(set, known);
     if !unsaid.is_empty() {
@@ -156,9 +162,8 @@ fn visibility(set: &PolicySet, known: &Known<'_>) -> Possible {
     match (shown(true), shown(false)) {
         (most, least) if most == least => Possible::just(Tri::from(most)),
         _ => {
-            let candidates = set.index.candidates(known.family, known.name).iter().filter_map(|at| set.rules.get(*at));
-            let covering = candidates.filter(|rule| rule.covers(known.family, known.name, known.class));
-            let missing: BTreeSet<Missing> = covering.flat_map(|rule| about(rule).missing().clone()).collect();
+            let missing: BTreeSet<Missing> =
+                covering(set, known).into_iter().flat_map(|rule| about(rule).missing().clone()).collect();
             let each = missing.into_iter().map(|missing| Possible::one_of(&[Tri::True, Tri::False], missing));
             Possible::all(each)
         }
@@ -167,9 +172,8 @@ fn visibility(set: &PolicySet, known: &Known<'_>) -> Possible {
 
 /// What the hours and conditions of rules about the name read, arguments aside, and is not known.
 fn unsaid(set: &PolicySet, known: &Known<'_>) -> BTreeSet<Missing> {
-    let candidates = set.index.candidates(known.family, known.name).iter().filter_map(|at| set.rules.get(*at));
-    let covering = candidates.filter(|rule| rule.covers(known.family, known.name, known.class));
-    let speaking = covering.filter(|rule| Aspect::Principals.possible(rule, known).known() != Some(Tri::False));
+    let speaking =
+        covering(set, known).into_iter().filter(|rule| Aspect::Principals.possible(rule, known).known() != Some(Tri::False));
     let of = |rule: &Rule| {
         let hours = known.schedule(&rule.schedule).missing().clone();
         let hours = if rule.schedule.is_always() { BTreeSet::new() } else { hours };

@@ -238,7 +238,7 @@ impl Permit {
 
     /// The full name (`upstream__name`, `upstream__URI`) of what may be asked; the upstream's name for its lists.
     pub fn name(&self) -> &str {
-        &self.operation.name
+        self.operation.name.as_str()
     }
 
     /// Whether this is for reading the upstream's lists.

@@ -110,11 +110,6 @@ impl Rule {
         self.who.iter().any(|entry| entry.is(who))
     }
 
-    /// Whether the rule is about an operation of this family, name and class.
-    pub(super) fn covers(&self, family: Family, name: &str, class: Class) -> bool {
-        self.classes.has(class) && (self.names_everything() || self.targets.of(family).iter().any(|glob| glob.matches(name)))
-    }
-
     /// A deny rule without targets.
     pub(super) fn names_everything(&self) -> bool {
         self.effect == Effect::Deny && self.targets.is_empty()

@@ -6,7 +6,9 @@ use super::asked::Moment;
 use super::canonical::digest;
 use super::decision::Effect;
 use super::glob::Glob;
-use super::index::Index;
+use super::index::{About, Index};
+use super::names::Names;
+use super::posting::{Bits, Mask};
 use super::rule::{Capability, Rule};
 use super::tri::Tri;
 use super::when::Scene;
@@ -19,6 +21,7 @@ pub struct PolicySet {
     pub(super) rules: Box<[Rule]>,
     /// Operator classes of tools. Sorted.
     pub(super) classes: Box<[(Glob, Class)]>,
+    class_names: Names,
     pub(super) index: Index,
     /// Rules that speak about capabilities.
     capable: Box<[usize]>,
@@ -63,7 +66,15 @@ pub struct Capabilities {
 #[derive(Clone, Debug)]
 pub struct Subject {
     digest: Arc<str>,
-    about: Box<[u64]>,
+    about: Bits,
+    /// As [`PolicySet::trial`], where there is one.
+    trial: Option<Box<Tried>>,
+}
+
+#[derive(Clone, Debug)]
+struct Tried {
+    only: Bits,
+    whole: Bits,
 }
 
 impl PolicySet {
@@ -85,7 +96,8 @@ impl PolicySet {
             Box::new(Trial { only: bare(only), whole: bare(rules.clone()) })
         });
         rules.retain(|rule| !rule.shadow);
-        Self { classes: classes.into(), issuers, warnings: warnings.into(), trial, ..bare(rules) }
+        let class_names = Names::new(classes.iter().map(|(glob, _)| glob).zip(0_u32..), classes.len());
+        Self { classes: classes.into(), class_names, issuers, warnings: warnings.into(), trial, ..bare(rules) }
     }
 
     /// A set of sorted rules that knows nothing else.
@@ -93,8 +105,8 @@ impl PolicySet {
         let speaks = |rule: &Rule| rule.names_everything() || !rule.targets.capabilities.is_empty();
         let capable = rules.iter().enumerate().filter(|(_, rule)| speaks(rule)).map(|(at, _)| at).collect();
         let index = Index::new(&rules);
-        let (classes, issuers, warnings) = Default::default();
-        Self { rules: rules.into(), classes, index, capable, digest, issuers, warnings, trial: None }
+        let (classes, class_names, issuers, warnings) = Default::default();
+        Self { rules: rules.into(), classes, class_names, index, capable, digest, issuers, warnings, trial: None }
     }
 
     /// `sha256:` and the hex digest of what the set means: neither bytes, order nor comments of the files count.
@@ -115,8 +127,7 @@ impl PolicySet {
     /// The class of a tool: the highest that any entry of the operator gives it, destructive if none does. The upstream's own
     /// hints can raise it and never lower it.
     pub fn class_of(&self, full_name: &str, hints: Hints) -> Class {
-        let given = self.classes.iter().filter(|(glob, _)| glob.matches(full_name)).map(|(_, class)| *class).max();
-        let by_operator = given.unwrap_or(Class::Destructive);
+        let by_operator = self.given_class(full_name).unwrap_or(Class::Destructive);
         let by_read_only = if hints.read_only == Some(false) { Class::Write } else { Class::Read };
         let by_destructive = if hints.destructive == Some(true) { Class::Destructive } else { Class::Read };
         by_operator.max(by_read_only).max(by_destructive)
@@ -124,7 +135,21 @@ impl PolicySet {
 
     /// Whether any entry of the operator classifies the tool.
     pub fn is_classified(&self, full_name: &str) -> bool {
-        self.classes.iter().any(|(glob, _)| glob.matches(full_name))
+        self.given_class(full_name).is_some()
+    }
+
+    /// The highest class that an entry gives the tool.
+    fn given_class(&self, full_name: &str) -> Option<Class> {
+        let mut highest = None;
+        self.class_names.find(full_name, &mut |posting, is_sure| {
+            posting.each(Mask::default(), &mut |at| {
+                let entry =
+                    self.classes.get(at).filter(|(glob, class)| highest < Some(*class) && (is_sure || glob.matches(full_name)));
+                highest = entry.map(|(_, class)| *class).or(highest);
+                true
+            });
+        });
+        highest
     }
 
     /// What `upstream` may ask of the client of `who`.
@@ -150,13 +175,12 @@ impl PolicySet {
 
     /// Which rules are about `who`, to be kept with the credential and used with [`super::decide_for`].
     pub fn subject(&self, who: &Principal) -> Subject {
-        let mut about = vec![0_u64; self.rules.len().div_ceil(64)];
-        for (word, rules) in about.iter_mut().zip(self.rules.chunks(64)) {
-            for (bit, rule) in rules.iter().enumerate() {
-                *word |= u64::from(rule.is_about(who)) << bit;
-            }
-        }
-        Subject { digest: self.digest.clone(), about: about.into() }
+        let trial = self.trial.as_ref().map(|trial| Tried { only: trial.only.about(who), whole: trial.whole.about(who) });
+        Subject { digest: self.digest.clone(), about: self.about(who), trial: trial.map(Box::new) }
+    }
+
+    fn about(&self, who: &Principal) -> Bits {
+        Bits::of(self.rules.len(), |at| self.rules.get(at).is_some_and(|rule| rule.is_about(who)))
     }
 }
 
@@ -166,8 +190,13 @@ impl Subject {
         self.digest == set.digest
     }
 
-    pub(super) fn has(&self, rule: usize) -> bool {
-        self.about.get(rule / 64).is_some_and(|word| word >> (rule % 64) & 1 == 1)
+    pub(super) fn about(&self) -> About<'_> {
+        About::Known(&self.about)
+    }
+
+    /// Of the shadow rules alone, and of all rules as if none were in shadow.
+    pub(super) fn about_trial(&self) -> Option<(About<'_>, About<'_>)> {
+        self.trial.as_ref().map(|trial| (About::Known(&trial.only), About::Known(&trial.whole)))
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::arguments::Tree;
 use super::asked::{Family, Kind, Moment};
-use super::decide::About;
 use super::decision::Effect;
+use super::index::{About, Few};
 use super::literal::Literal;
 use super::matcher::{Criterion, Quantifier};
 use super::rule::{Arguments, Rule};
@@ -20,7 +20,7 @@ use crate::vocab::{Class, Principal};
 /// Rules speak as they would at this moment: outside its `schedule`, or with a `when` that is not true, an allow rule shows nothing.
 /// A `when` that reads the arguments could turn out either way, so it shows and hides nothing.
 pub fn visible(set: &PolicySet, who: &Principal, kind: &Kind<'_>, moment: Moment<'_>) -> bool {
-    !kind.is_hostile() && visible_to(set, &|_, rule| rule.is_about(who), who, kind, moment)
+    !kind.is_hostile() && visible_to(set, About::Who(who), who, kind, moment)
 }
 
 /// Whether `who` may know a resource template (`upstream__` and an RFC 6570 template): some resource it could name is visible.
@@ -30,7 +30,7 @@ pub fn visible_template(set: &PolicySet, who: &Principal, template: &str, moment
         return visible(set, who, &Kind::Resource { uri: template }, moment);
     }
     let scene = Scene::new(who, moment, None, None);
-    family_visible(set, &|_, rule| rule.is_about(who), Family::Resource, literal, &scene)
+    family_visible(set, About::Who(who), Family::Resource, literal, &scene)
 }
 
 /// As [`visible`], with the principal's rules worked out before by [`PolicySet::subject`]; a subject of another set is ignored.
@@ -38,7 +38,7 @@ pub fn visible_for(set: &PolicySet, subject: &Subject, who: &Principal, kind: &K
     if !subject.is_of(set) {
         return visible(set, who, kind, moment);
     }
-    !kind.is_hostile() && visible_to(set, &|at, _| subject.has(at), who, kind, moment)
+    !kind.is_hostile() && visible_to(set, subject.about(), who, kind, moment)
 }
 
 /// As [`visible_template`], in the way of [`visible_for`].
@@ -48,17 +48,14 @@ pub fn visible_template_for(set: &PolicySet, subject: &Subject, who: &Principal,
         return visible_template(set, who, template, moment);
     }
     let scene = Scene::new(who, moment, None, None);
-    family_visible(set, &|at, _| subject.has(at), Family::Resource, literal, &scene)
+    family_visible(set, subject.about(), Family::Resource, literal, &scene)
 }
 
 pub(super) fn visible_to(set: &PolicySet, about: About<'_>, who: &Principal, kind: &Kind<'_>, moment: Moment<'_>) -> bool {
     let scene = Scene::new(who, moment, Some(kind), None);
-    let (family, name, class) = (kind.family(), kind.name(), kind.class());
-    let candidates = set.index.candidates(family, name).iter().filter_map(|at| Some((*at, set.rules.get(*at)?)));
-    let covering =
-        candidates.filter(|(at, rule)| about(*at, rule) && rule.covers(family, name, class) && rule.could_speak(&scene));
-    let (allows, denies): (Vec<&Rule>, Vec<&Rule>) =
-        covering.map(|(_, rule)| rule).partition(|rule| rule.effect == Effect::Allow);
+    let covering = set.index.covering(&set.rules, about, (kind.family(), kind.name(), kind.class()));
+    let (allows, denies): (Few<'_>, Few<'_>) =
+        covering.into_iter().filter(|rule| rule.could_speak(&scene)).partition(|rule| rule.effect == Effect::Allow);
     if denies.iter().any(|rule| rule.arguments.is_empty()) {
         return false;
     }
@@ -77,27 +74,25 @@ pub(super) fn any_visible(set: &PolicySet, about: About<'_>, who: &Principal, pr
 
 /// Whether anything whose full name begins with `prefix` could be allowed.
 fn family_visible(set: &PolicySet, about: About<'_>, family: Family, prefix: &str, scene: &Scene<'_>) -> bool {
-    let candidates = set.index.candidates(family, prefix).iter().filter_map(|at| Some((*at, set.rules.get(*at)?)));
-    let mine: Vec<&Rule> =
-        candidates.filter(|(at, rule)| about(*at, rule) && rule.could_speak(scene)).map(|(_, rule)| rule).collect();
     let classes: &[Class] = match family {
         Family::Tool => &[Class::Read, Class::Write, Class::Destructive],
         Family::Resource | Family::Prompt | Family::Lists => &[Class::Read],
     };
+    let any = |holds: &dyn Fn(&Rule) -> bool| set.index.any_within(&set.rules, about, (family, prefix), holds);
     // Nothing is ever selected in a resource.
     let always = |rule: &Rule| rule.arguments.is_empty() || (family == Family::Resource && rule.accepts(None) == Tri::True);
     classes.iter().any(|class| {
-        let mut denies = mine.iter().filter(|rule| rule.effect == Effect::Deny && rule.classes.has(*class));
-        let closed = denies.any(|rule| {
+        let speaks = |rule: &Rule, effect| rule.effect == effect && rule.classes.has(*class) && rule.could_speak(scene);
+        let closes = |rule: &Rule| {
             let all = rule.names_everything() || rule.targets.of(family).iter().any(|glob| glob.covers(prefix));
-            all && always(rule)
-        });
-        let mut allows = mine.iter().filter(|rule| rule.effect == Effect::Allow && rule.classes.has(*class));
-        !closed
-            && allows.any(|rule| {
-                let possible = always(rule) || family != Family::Resource;
-                possible && rule.targets.of(family).iter().any(|glob| glob.may_start_with(prefix))
-            })
+            all && always(rule) && speaks(rule, Effect::Deny)
+        };
+        let opens = |rule: &Rule| {
+            let possible = always(rule) || family != Family::Resource;
+            let some = possible && rule.targets.of(family).iter().any(|glob| glob.may_start_with(prefix));
+            some && speaks(rule, Effect::Allow)
+        };
+        any(&opens) && !any(&closes)
     })
 }
 

@@ -78,7 +78,8 @@ struct Asker {
 impl Asker {
     fn new(policy: PolicySet) -> Self {
         let (policy, principal) = (Arc::new(policy), Arc::new(Principal::anonymous()));
-        let access = Access { policy, principal, observe: None, route: "/mcp".into(), clock: Clock::system() };
+        let subject = Arc::new(policy.subject(&principal));
+        let access = Access { policy, principal, subject, observe: None, route: "/mcp".into(), clock: Clock::system() };
         Self { access, catalog: Catalog::new(Arc::new(Metrics::new()), TaskTracker::new()) }
     }
 

@@ -16,7 +16,7 @@ pub(super) fn text<'t>(tree: &'t Tree<'_>, selected: Selected<'t>, searches: boo
     };
     match item.kind {
         Kind::String => unquote(item.raw).ok(),
-        Kind::Number if searches => number::canonical(item.raw).map(Cow::Owned),
+        Kind::Number if searches => number::spelled(item.raw),
         Kind::Bool | Kind::Null if searches => Some(Cow::Borrowed(item.raw)),
         Kind::Number | Kind::Bool | Kind::Null | Kind::Object | Kind::Array => None,
     }
