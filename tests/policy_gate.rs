@@ -104,6 +104,7 @@ fn a_change_is_judged_against_the_base() {
     let repository = Repository::new();
     let ran = repository.gate("main");
     assert_eq!((ran.code, ran.result.as_str()), (0, "access=same\n"), "{}", ran.said);
+    assert!(ran.summary.ends_with("\n\nNothing: the old and the new policy mean the same.\n"), "{}", ran.summary);
 
     // Names and order mean nothing.
     repository.edit("- id: staff-read", "- id: staff-looks");

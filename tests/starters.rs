@@ -94,6 +94,12 @@ fn check_finds_nothing_in_them_that_is_not_explained() {
 }
 
 #[test]
+fn the_example_config_and_the_demo_policy_speak_of_the_same() {
+    let ran = portcullis(&["check", "--strict", "--config", "config/portcullis.yaml"]);
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stdout));
+}
+
+#[test]
 fn each_says_for_whom_it_is() {
     for name in policies().into_iter().filter(|name| name != "demo") {
         let text = fs::read_to_string(format!("{ROOT}/policies/{name}/{name}.yaml")).unwrap();

@@ -46,6 +46,6 @@ esac
 {
   echo "## What this change does to access"
   echo
-  cat "$old/table.md"
+  if [ "$access" = same ]; then echo "Nothing: the old and the new policy mean the same."; else cat "$old/table.md"; fi
 } >>"$summary"
 if [ -n "${RESULT:-}" ]; then echo "access=$access" >>"$RESULT"; fi
