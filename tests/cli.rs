@@ -217,6 +217,7 @@ fn init_makes_files_that_hold() {
         "export NOTES_TOKEN=...",
         "export REMOTE_TOKEN=...",
         "portcullis check --config ",
+        "portcullis test --config ",
         "portcullis serve --config ",
         "portcullis token --config ",
     ] {
@@ -248,6 +249,11 @@ fn init_makes_files_that_hold() {
     assert_eq!(code, Some(0), "{said}");
     let (code, said) = check(false);
     assert!(code == Some(2) && said.contains("NOTES_TOKEN is not set"), "{said}");
+    // What contacts nobody needs nobody's secrets.
+    for rest in [["test", "--min-coverage", "100"].as_slice(), &["access"], &["token", "--sub", "you", "--groups", "users"]] {
+        let ran = portcullis(&[rest, &["--config", config.to_str().unwrap()]].concat());
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{rest:?}: {}", ran.stdout);
+    }
 
     // Again, it stays out of the way of what is there.
     let ran = portcullis(&["init", "--from", file, "--dir", out.to_str().unwrap()]);
@@ -258,7 +264,7 @@ fn init_makes_files_that_hold() {
     let of = |at: &str| made.pointer(at).cloned().unwrap_or_default();
     assert_eq!((ran.code, of("/variables/0"), of("/upstreams/0/name")), (0, "NOTES_TOKEN".into(), "notes".into()), "{made}");
     assert!(of("/upstreams/0/unlisted").to_string().contains("--offline") && of("/upstreams/0/tools").is_null(), "{made}");
-    assert_eq!(of("/next").as_array().map(Vec::len), Some(3));
+    assert_eq!(of("/next").as_array().map(Vec::len), Some(4));
     assert_eq!(check(true).0, Some(0));
 }
 
@@ -288,6 +294,22 @@ fn init_needs_something_to_begin_with() {
         .unwrap();
     assert_eq!(ran.status.code(), Some(0), "{}", String::from_utf8(ran.stderr).unwrap());
     assert!(dir.path().join("config/portcullis.yaml").exists());
+}
+
+#[test]
+fn an_address_that_is_taken_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    for (key, listen) in [
+        ("listen", format!("listen: {address}\n")),
+        ("admin.listen", format!("listen: 127.0.0.1:0\nadmin: {{ listen: \"{address}\" }}\n")),
+    ] {
+        let file = config_file(dir.path(), |text| text.replace("listen: 127.0.0.1:8443\n", &listen));
+        let ran = portcullis(&["serve", "--config", file.to_str().unwrap()]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{}", ran.stderr);
+        assert!(ran.stderr.contains(&format!("{key}: {address} cannot be taken: ")), "{}", ran.stderr);
+    }
 }
 
 #[test]

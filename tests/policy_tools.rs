@@ -80,6 +80,7 @@ fn what_cannot_be_tested_is_wrong_input() {
     let ran = run(&["test", path]);
     assert_eq!(ran.code, 2);
     assert!(ran.stdout.contains("p.cases.yaml:1:") && ran.stdout.contains("did you mean `expect`?"), "{}", ran.stdout);
+    assert!(!ran.stdout.contains("coverage"), "{}", ran.stdout);
     fs::write(dir.path().join("p.yaml"), "version: 1\nrulez: []\n").unwrap();
     let ran = run(&["test", path]);
     assert!(ran.code == 2 && ran.stderr.contains("p.yaml:2:1"), "{}", ran.stderr);

@@ -43,9 +43,18 @@ pub fn load(path: &Path) -> Result<Loaded, Vec<Problem>> {
     // Which files to watch is known once the config was read. It is read again, so that no change of any file is missed.
     let seen = fingerprint(&config::load(path)?.watched);
     let config = config::load(path)?;
-    let texts = Texts::of(&config);
-    let policy = texts.with(policy::compile)?;
-    Ok(Loaded { config, policy: Arc::new(policy), seen })
+    let policy = Arc::new(Texts::of(&config).with(policy::compile)?);
+    Ok(Loaded { config, policy, seen })
+}
+
+/// The config at `path` and its policy, for judging calls without making any: see [`config::load_to_judge`].
+///
+/// # Errors
+/// Every problem of all files at once.
+pub fn load_to_judge(path: &Path) -> Result<(Config, Arc<PolicySet>), Vec<Problem>> {
+    let config = config::load_to_judge(path)?;
+    let policy = Texts::of(&config).with(policy::compile)?;
+    Ok((config, Arc::new(policy)))
 }
 
 /// The policy files of a config, and what the config says that they depend on.

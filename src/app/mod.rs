@@ -10,7 +10,7 @@ mod start;
 mod watch;
 
 pub use check::{Checked, check};
-pub use load::{Loaded, load};
+pub use load::{Loaded, load, load_to_judge};
 pub use policies::{Around, PolicyPlace, compile_at, read_text};
 pub use running::Running;
 pub use start::{StartError, start};

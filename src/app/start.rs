@@ -76,7 +76,7 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
     let clock = Clock::system();
     let tls_client = client_config(None).map_err(|error| StartError::Other(error.to_string()))?;
     let fetch = Fetch::new(tls_client.clone());
-    let listener = server::listen(config.listen)?;
+    let listener = listen("listen", config.listen)?;
     let bound = listener.local_addr()?;
     let bound_origin = bound_origin(config, bound);
     let tls = tls(config, &clock)?;
@@ -92,7 +92,7 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
         workers: Some(workers.clone()),
         ..DoorSettings::default()
     };
-    let admin_listener = config.admin.as_ref().map(|admin| server::listen(admin.listen)).transpose()?;
+    let admin_listener = config.admin.as_ref().map(|admin| listen("admin.listen", admin.listen)).transpose()?;
     let admin_addr = admin_listener.as_ref().map(|listener| listener.local_addr()).transpose()?;
     let ca = matches!(config.tls, Tls::SelfSigned).then(|| config.data_dir.join("tls/ca.pem"));
     remember_address(config, bound)?;
@@ -121,6 +121,11 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
         background,
         workers,
     })
+}
+
+/// Binds the address of that key of the config.
+fn listen(key: &str, address: SocketAddr) -> Result<tokio::net::TcpListener, StartError> {
+    server::listen(address).map_err(|error| StartError::Other(format!("{key}: {address} cannot be taken: {error}")))
 }
 
 /// The pipeline and what it stands on, in the order in which failing is cheapest.

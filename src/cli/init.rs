@@ -69,11 +69,12 @@ fn tools(upstream: &Upstream) -> String {
     }
 }
 
-/// The three commands that come next.
+/// The commands that come next.
 fn next(made: &Made) -> Vec<String> {
     let config = made.files.first().map(|file| quoted(&file.display().to_string())).unwrap_or_default();
     vec![
         format!("portcullis check --config {config}"),
+        format!("portcullis test --config {config}"),
         format!("portcullis serve --config {config}"),
         format!("portcullis token --config {config} --sub you --groups users"),
     ]

@@ -44,12 +44,13 @@ impl PolicyArgs {
     pub(super) fn load(&self) -> Result<Source, Failure> {
         if self.policy.is_empty() {
             let path = self.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG));
-            let loaded = app::load(path).map_err(|problems| Failure::problems(&problems))?;
-            let around = Around::of(&loaded.config);
-            let cases = cases_beside(&loaded.config.policies)?;
-            return Ok(Source { set: loaded.policy, cases, around, config: Some(loaded.config) });
+            let (config, set) = app::load_to_judge(path).map_err(|problems| Failure::problems(&problems))?;
+            let around = Around::of(&config);
+            let cases = cases_beside(&config.policies)?;
+            return Ok(Source { set, cases, around, config: Some(config) });
         }
-        let config = self.config.as_deref().map(config::load).transpose().map_err(|problems| Failure::problems(&problems))?;
+        let config =
+            self.config.as_deref().map(config::load_to_judge).transpose().map_err(|problems| Failure::problems(&problems))?;
         let around = config.as_ref().map(Around::of).unwrap_or_default();
         let place = compile(&self.policy, &around)?;
         Ok(Source { set: Arc::new(place.set), cases: place.cases, around, config })

@@ -17,7 +17,7 @@ const ADDRESS_FILE: &str = "run/mcp.addr";
 const ADDRESS_BYTES_MAX: u64 = 128;
 
 pub(super) fn run(args: TokenArgs, out: &mut Out) -> Result<Exit, Failure> {
-    let config = config::load(&args.config.config).map_err(|problems| Failure::problems(&problems))?;
+    let config = config::load_to_judge(&args.config.config).map_err(|problems| Failure::problems(&problems))?;
     if !config.identity.dev {
         let file = config.file.display();
         return Err(Failure::input(format_args!("{file}: the development issuer is off: identity.dev.enabled")));

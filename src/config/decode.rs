@@ -19,6 +19,8 @@ pub(super) const UNBUILT: &str = "$portcullis::unbuilt";
 pub(super) const SCALAR: &str = "$portcullis::scalar";
 /// Newtype name of a word or a table; see [`super::shape::WordOr`].
 pub(super) const WORD_OR: &str = "$portcullis::word_or";
+/// What stands for a text below `upstreams` whose references lead nowhere, where that does not matter.
+const UNSET: &str = "unset";
 
 /// Reads `root` as a `T`, all of whose fields have an empty form. `None` only if a raw struct asks for what no file can give.
 pub(super) fn decode<T: DeserializeOwned>(root: &Node, report: &mut Report, refs: &mut Refs<'_>) -> Option<T> {
@@ -60,6 +62,9 @@ impl<'n> Decoder<'n, '_, '_> {
             return String::new();
         };
         self.refs.expand(text).unwrap_or_else(|why| {
+            if self.refs.upstreams_unset && self.path.starts_with("upstreams[") {
+                return UNSET.to_owned();
+            }
             self.report.broken(&self.path, why, "");
             String::new()
         })

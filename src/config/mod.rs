@@ -40,13 +40,27 @@ pub fn load(path: &Path) -> Result<Config, Vec<Problem>> {
     load_with(path, &|name| std::env::var(name).ok())
 }
 
+/// As [`load`], for those who only judge policies or sign tokens: what `upstreams` refers to (their secrets, most of all) need not
+/// be there. Never for serving.
+///
+/// # Errors
+/// Those of [`load`], if the file cannot be used even so.
+pub fn load_to_judge(path: &Path) -> Result<Config, Vec<Problem>> {
+    let env = |name: &str| std::env::var(name).ok();
+    load_with(path, &env).or_else(|problems| load_as(path, &env, true).map_err(|_| problems))
+}
+
 /// As [`load`], with an environment of the caller's. Paths in the file start from its directory.
 ///
 /// # Errors
 /// Every problem of the file, in its order; at most 200.
 pub fn load_with(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, Vec<Problem>> {
+    load_as(path, env, false)
+}
+
+fn load_as(path: &Path, env: &dyn Fn(&str) -> Option<String>, upstreams_unset: bool) -> Result<Config, Vec<Problem>> {
     let mut report = Report::new(path);
-    match read(path, env, &mut report) {
+    match read(path, env, upstreams_unset, &mut report) {
         Some(config) if !report.any() => Ok(config),
         _ => {
             if !report.any() {
@@ -62,7 +76,7 @@ pub fn schema() -> serde_json::Value {
     schemars::schema_for!(raw::Raw).to_value()
 }
 
-fn read(path: &Path, env: &dyn Fn(&str) -> Option<String>, report: &mut Report) -> Option<Config> {
+fn read(path: &Path, env: &dyn Fn(&str) -> Option<String>, upstreams_unset: bool, report: &mut Report) -> Option<Config> {
     // Made absolute, so that nothing depends on where the process happens to be later.
     let file = std::path::absolute(path).map_err(|error| report.problem("", format!("is no path: {error}"), "")).ok()?;
     let text = refs::read_bounded(&file, CONFIG_FILE_BYTES_MAX);
@@ -70,7 +84,7 @@ fn read(path: &Path, env: &dyn Fn(&str) -> Option<String>, report: &mut Report) 
     let root = yaml::parse(&text).map_err(|broken| report.at(broken.place, "", broken.message, "")).ok()?;
     report.index(&root);
     let dir = file.parent()?;
-    let mut refs = Refs { dir, env, files: Vec::new() };
+    let mut refs = Refs { dir, env, upstreams_unset, files: Vec::new() };
     let raw = decode::decode(&root, report, &mut refs)?;
     check::check(raw, &file, refs.files, report)
 }

@@ -11,6 +11,8 @@ pub(super) struct Refs<'a> {
     pub(super) dir: &'a Path,
     /// The environment.
     pub(super) env: &'a dyn Fn(&str) -> Option<String>,
+    /// Whether references below `upstreams` may lead nowhere: nobody is going to contact one.
+    pub(super) upstreams_unset: bool,
     /// Files that were read, so that they can be watched.
     pub(super) files: Vec<PathBuf>,
 }

@@ -115,6 +115,12 @@ impl Rule {
         self.effect == Effect::Deny && self.targets.is_empty()
     }
 
+    /// A rule about what upstreams may ask, and about no operation.
+    pub(super) fn names_only_capabilities(&self) -> bool {
+        let Targets { tools, resources, prompts, capabilities } = &self.targets;
+        !capabilities.is_empty() && tools.is_empty() && resources.is_empty() && prompts.is_empty()
+    }
+
     /// Whether everything holds that the rule says of the arguments, the hour and the rest. The condition is asked last, and only
     /// if it can matter.
     pub(super) fn holds(&self, arguments: Option<&Arguments<'_>>, scene: &Scene<'_>) -> Tri {

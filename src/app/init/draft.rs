@@ -72,6 +72,7 @@ version: 1
 # Who is who, by the `groups` claim of the verified token.
 groups:
   {GROUP}: {{ claim: groups, any_of: [{GROUP}] }}
+  # approvers: {{ claim: groups, any_of: [approvers] }}
 "
         );
     }
@@ -100,14 +101,15 @@ rules:
     principals: [\"group:{GROUP}\"]
     tools: [{tools}]
 
-  # What writes is refused. To let it through once somebody of `approvers` has looked at the call, such as:
+  # What writes is refused. To let it through once somebody of `approvers` (above) has looked at the call, such as the rule below.
+  # What overwrites or deletes is `destructive` and needs a word of its own: `classes: [write, destructive]`.
   # - id: {GROUP}-write
   #   effect: allow
   #   principals: [\"group:{GROUP}\"]
   #   tools: [{tools}]
   #   classes: [write]
   #   require:
-  #     approval: {{ from: [\"group:approvers\"] }}     # groups: approvers: {{ claim: groups, any_of: [approvers] }}
+  #     approval: {{ from: [\"group:approvers\"] }}
 "
     );
     out

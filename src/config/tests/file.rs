@@ -177,6 +177,26 @@ fn what_is_not_built_says_so() {
 }
 
 #[test]
+fn judging_needs_no_secrets_of_upstreams() {
+    let files = Files::new();
+    let load = |yaml: &str| {
+        files.write("portcullis.yaml", &with(yaml));
+        (load(&files.path("portcullis.yaml")), load_to_judge(&files.path("portcullis.yaml")))
+    };
+    let credential = |value: &str| http(&format!("credential: {{ bearer: \"{value}\" }}"));
+    for value in ["${env:PORTCULLIS_TEST_UNSET}", "x-${file:none}"] {
+        let (serve, judge) = load(&credential(value));
+        assert!(serve.is_err() && judge.is_ok(), "{value}: {judge:?}");
+        // Anywhere else they decide what is judged, and for whom.
+        let (serve, judge) = load(&format!("data_dir: \"{value}\""));
+        assert!(serve.is_err() && judge.is_err(), "{value}");
+    }
+    // Where even so nothing can be made of it, what is missing is said, not what it led to.
+    let (_, judge) = load("upstreams: [{ name: files, http: { url: \"${env:PORTCULLIS_TEST_UNSET}\" } }]");
+    assert_eq!(judge.unwrap_err()[0].message, "the environment variable PORTCULLIS_TEST_UNSET is not set");
+}
+
+#[test]
 fn references_must_lead_somewhere() {
     for (value, message) in [
         ("${env:UNSET}", "variable UNSET is not set"),

@@ -242,6 +242,9 @@ fn coverage_names_what_no_case_tried() {
     // The write missed `eng-reads`, which is about reading.
     assert_eq!(gaps, [("eng-writes", "", "missed an operation that it names"), ("eng-writes", "arguments /path", "failed"),]);
     assert_eq!((report.goals, report.met, report.percent()), (8, 6, 75));
+    // No case can ask for a capability.
+    let asks = "- { id: eng-asks, effect: allow, principals: [\"group:eng\"], capabilities: [\"files:roots\"] }\n";
+    assert_eq!(coverage.report(&self::set(&format!("{BASE}{asks}"))).goals, 8);
     let more = "- { as: { sub: x, groups: [eng] }, call: files__write, args: { path: /etc }, expect: deny }\n";
     run_covered(&set, "x", more, &CatalogFacts::default(), NOW.now_unix_ms, &mut coverage).unwrap();
     assert_eq!(coverage.report(&set).percent(), 100);
