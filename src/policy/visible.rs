@@ -57,8 +57,12 @@ pub(super) fn visible_to(set: &PolicySet, about: About<'_>, who: &Principal, kin
     let candidates = set.index.candidates(family, name).iter().filter_map(|at| Some((*at, set.rules.get(*at)?)));
     let covering =
         candidates.filter(|(at, rule)| about(*at, rule) && rule.covers(family, name, class) && rule.could_speak(&scene));
-    let (allows, denies): (Vec<&Rule>, Vec<&Rule>) =
-        covering.map(|(_, rule)| rule).partition(|rule| rule.effect == Effect::Allow);
+    visible_among(kind, covering.map(|(_, rule)| rule))
+}
+
+/// Whether a name is visible, told from the rules that are about it and could speak.
+pub(super) fn visible_among<'s>(kind: &Kind<'_>, covering: impl Iterator<Item = &'s Rule>) -> bool {
+    let (allows, denies): (Vec<&Rule>, Vec<&Rule>) = covering.partition(|rule| rule.effect == Effect::Allow);
     if denies.iter().any(|rule| rule.arguments.is_empty()) {
         return false;
     }
