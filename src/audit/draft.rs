@@ -247,6 +247,11 @@ impl Draft {
         self.id
     }
 
+    /// The time on the record, in milliseconds since the Unix epoch.
+    pub fn unix_ms(&self) -> u64 {
+        self.unix_ms
+    }
+
     /// When the request started.
     pub fn started(&self) -> Instant {
         self.started

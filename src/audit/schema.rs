@@ -16,14 +16,17 @@ pub fn schema() -> Value {
         &["iss", "sub", "groups", "scopes"],
     );
     let args = object(&[("digest", text()), ("fields", json!({ "type": "object" }))], &["digest"]);
+    let effect = || json!({ "enum": ["allow", "deny"] });
+    let shadow = object(&[("effect", effect()), ("reason", reason()), ("rules", texts())], &["effect", "reason", "rules"]);
     let decision = object(
         &[
-            ("effect", json!({ "enum": ["allow", "deny"] })),
+            ("effect", effect()),
             ("mode", json!({ "enum": ["enforce", "observe"] })),
             ("reason", reason()),
             ("rules", texts()),
             ("obligations", texts()),
             ("policy", text()),
+            ("shadow", shadow),
         ],
         &["effect", "mode", "reason", "rules", "obligations", "policy"],
     );
@@ -38,6 +41,7 @@ pub fn schema() -> Value {
             ("total_ms", millis()),
             ("bytes_in", count()),
             ("bytes_out", count()),
+            ("redacted", json!({ "type": "integer", "minimum": 1 })),
         ],
         &["bytes_in", "bytes_out"],
     );

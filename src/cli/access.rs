@@ -11,7 +11,9 @@ use super::out::Out;
 use super::source::{PolicyArgs, Source, compile};
 use super::tools_file;
 use crate::policy::cases::principal;
-use crate::policy::{Access, Cell, Change, HintsOf, Person, PolicySet, Thing, ThingKind, cell, changes, people, things};
+use crate::policy::{
+    Access, Cell, Change, HintsOf, Person, PolicySet, Thing, ThingKind, cell, changes, distinct, people, things,
+};
 
 #[derive(Debug, Args)]
 pub(super) struct AccessArgs {
@@ -64,13 +66,7 @@ fn persons(args: &AccessArgs, source: &Source, sets: &[&PolicySet], cast: Vec<Pe
         all.extend(sets.iter().flat_map(|set| people(set)));
         all.extend(cast);
     }
-    let mut distinct: Vec<Person> = Vec::new();
-    for person in all {
-        if !distinct.iter().any(|known| known.is_same(&person)) {
-            distinct.push(person);
-        }
-    }
-    Ok(distinct)
+    Ok(distinct(all))
 }
 
 fn matrix(
@@ -81,7 +77,7 @@ fn matrix(
     hints: &HintsOf,
     out: &mut Out,
 ) -> Result<Exit, Failure> {
-    let cells = |thing: &Thing| people.iter().map(|person| cell(set, &person.who, thing, hints)).collect::<Vec<Cell>>();
+    let cells = |thing: &Thing| people.iter().map(|person| cell(set, person, thing, hints)).collect::<Vec<Cell>>();
     let rows: Vec<(&Thing, Vec<Cell>)> = rows.iter().map(|thing| (thing, cells(thing))).collect();
     // A pattern nobody can do anything with says nothing about any tool.
     let tells = |(thing, cells): &&(&Thing, Vec<Cell>)| {

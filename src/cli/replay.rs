@@ -162,7 +162,7 @@ impl Run<'_> {
                 out.line(format_args!("  of the unchanged, {limited} had limits, which are not counted again"));
             }
             if unchanged + changed > 0 {
-                out.line("  taken for granted of what was not recorded: no two keys of one object differ only by case");
+                out.line("  taken for granted of arguments that were not recorded: they could be judged (no two keys differ only by case)");
             }
             if other > 0 {
                 out.line(format_args!("  {other} other records (lists, sign-ins, intents) hold no decision to make again"));

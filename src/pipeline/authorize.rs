@@ -28,7 +28,7 @@ pub(super) fn authorize(ctx: &mut Ctx, target: &Target, arguments: Option<&RawJs
     let known = target.kind != Kind::Tool || target.entry.is_some() || target.unread.is_some();
     let (world, principal) = (&ctx.world, ctx.principal()?);
     let subject = world.subjects.of(&world.policy, principal);
-    let Moment { now_unix_ms, route } = ctx.moment();
+    let Moment { now_unix_ms, route } = ctx.moment_of_record();
     let decision = decide_for(&world.policy, &subject, principal, &Asked { kind, known, now_unix_ms, route });
     let allowed = decision.effect() == Effect::Allow;
     let passes = allowed || ctx.world.observe.is_some_and(|observe| observe.passes(decision.reason()));

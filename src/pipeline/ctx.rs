@@ -186,6 +186,13 @@ impl Ctx {
         Ok(Access { policy, principal, subject, observe, route, clock: self.gateway.clock.clone() })
     }
 
+    /// As [`Self::moment`], at the time that is on record: whoever reads the record can tell what the decision saw.
+    pub(super) fn moment_of_record(&self) -> Moment<'_> {
+        let mut arrived = 0;
+        self.note(|draft| arrived = draft.unix_ms());
+        Moment { now_unix_ms: i64::try_from(arrived).unwrap_or(0), ..self.moment() }
+    }
+
     /// When and where the request asks, for conditions of rules.
     pub(super) fn moment(&self) -> Moment<'_> {
         let route = self.route.as_ref().map_or("", |route| &*route.path);

@@ -1,22 +1,25 @@
 //! Who can do what, and what becomes of it under other rules.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use serde::{Serialize, Serializer};
 
-use super::asked::Moment;
+use super::asked::Family;
 use super::aspect::{obligations, possible};
-use super::canonical::{criterion_text, demands_text};
+use super::canonical::{criterion_text, demands_text, who_text};
 use super::decision::Effect;
+use super::glob::Glob;
 use super::known::{Claims, Given, Known};
-use super::outlook::{covering, outlook};
+use super::outlook::{covering, outlook, speaks};
 use super::people::{Person, pairs};
-use super::possible::Missing;
+use super::possible::{Missing, Possible};
 use super::rule::{Capability, Rule};
 use super::set::{Hints, PolicySet};
 use super::things::{Thing, ThingKind};
 use super::tri::Tri;
-use crate::vocab::{Class, Principal, Reason};
+use super::who::{Group, Who};
+use crate::vocab::{Class, Reason};
 
 /// What a principal can do with a thing, whatever the arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -71,9 +74,9 @@ fn as_texts<S: Serializer>(missing: &BTreeSet<Missing>, serializer: S) -> Result
 /// What is known of upstreams' tools besides their names.
 pub type HintsOf = BTreeMap<String, Hints>;
 
-/// What `who` can do with `thing` under `set`.
-pub fn cell(set: &PolicySet, who: &Principal, thing: &Thing, hints: &HintsOf) -> Cell {
-    let Some(named) = thing.kind.named() else { return capability(set, who, &thing.name) };
+/// What `person` can do with `thing` under `set`.
+pub fn cell(set: &PolicySet, person: &Person, thing: &Thing, hints: &HintsOf) -> Cell {
+    let Some(named) = thing.kind.named() else { return capability(set, person, &thing.name) };
     let hints = hints.get(&thing.name).copied().unwrap_or_default();
     let class = if thing.kind == ThingKind::Tool { set.class_of(&thing.name, hints) } else { Class::Read };
     let arguments = match thing.kind {
@@ -82,7 +85,7 @@ pub fn cell(set: &PolicySet, who: &Principal, thing: &Thing, hints: &HintsOf) ->
     };
     // Any time, any route: what depends on them is conditional.
     let (raw, now_unix_ms, route) = (None, None, None);
-    let (claims, family, name) = (Claims::All, named.family(), thing.name.as_str());
+    let (who, claims, family, name) = (&person.who, claims(person), named.family(), thing.name.as_str());
     let known = Known { who, claims, family, name, class, arguments, raw, now_unix_ms, route };
     let seen = outlook(set, &known);
     let (yes, no): (Vec<_>, Vec<_>) = seen.rulings.iter().partition(|ruling| ruling.effect() == Effect::Allow);
@@ -109,23 +112,41 @@ pub fn cell(set: &PolicySet, who: &Principal, thing: &Thing, hints: &HintsOf) ->
     }
 }
 
-fn capability(set: &PolicySet, who: &Principal, name: &str) -> Cell {
+/// Whoever is made up stands for others.
+fn claims(person: &Person) -> Claims {
+    if person.made_up { Claims::Example } else { Claims::All }
+}
+
+/// As [`PolicySet::capabilities`], at any time.
+fn capability(set: &PolicySet, person: &Person, name: &str) -> Cell {
     let (upstream, word) = name.split_once(':').unwrap_or((name, ""));
-    // A clock that cannot be read opens no schedule: what is granted only at some hours is not granted here.
-    let may = set.capabilities(who, upstream, Moment { now_unix_ms: 0, route: "" });
-    let granted = match Capability::WORDS.iter().find(|(known, _)| *known == word).map(|(_, capability)| *capability) {
-        Some(Capability::ElicitationForm) => may.elicitation_form,
-        Some(Capability::ElicitationUrl) => may.elicitation_url,
-        Some(Capability::Sampling) => may.sampling,
-        Some(Capability::Roots) => may.roots,
-        None => false,
+    let (arguments, raw, now_unix_ms, route) = (Given::None, None, None, None);
+    let (who, claims, family, class) = (&person.who, claims(person), Family::Lists, Class::Read);
+    let known = Known { who, claims, family, name: upstream, class, arguments, raw, now_unix_ms, route };
+    let wanted = Capability::WORDS.iter().find(|(known, _)| *known == word).map(|(_, capability)| *capability);
+    let about = set.rules.iter().filter(|rule| {
+        let mut named = rule.targets.capabilities.iter();
+        let covers = named.any(|(glob, word)| Some(*word) == wanted && glob.matches(upstream)) || rule.names_everything();
+        covers && rule.classes.has(class) && rule.accepts(None) == Tri::True && rule.is_about(who)
+    });
+    let speaking = about.map(|rule| (rule, speaks(rule, &known))).filter(|(_, speaks)| speaks.may_be(Tri::True));
+    let (allows, denies): (Vec<_>, Vec<_>) = speaking.partition(|(rule, _)| rule.effect == Effect::Allow);
+    let always = |(_, speaks): &(&Rule, Possible)| speaks.known() == Some(Tri::True);
+    let access = match () {
+        () if allows.is_empty() || denies.iter().any(always) => Access::Deny,
+        () if denies.is_empty() && allows.iter().any(always) => Access::Allow,
+        () => Access::Conditional,
     };
+    let refused = access != Access::Allow;
+    let open: Vec<&(&Rule, Possible)> = allows.iter().chain(&denies).filter(|_| access == Access::Conditional).collect();
+    let certain = allows.iter().any(always);
+    let counts = |one: &&&(&Rule, Possible)| !certain || one.0.effect == Effect::Deny || always(one);
     Cell {
-        access: if granted { Access::Allow } else { Access::Deny },
-        reasons: if granted { Vec::new() } else { vec![Reason::NoRule] },
+        access,
+        reasons: if refused { vec![Reason::NoRule] } else { Vec::new() },
         obligations: Vec::new(),
-        depends_on: BTreeSet::new(),
-        conditions: BTreeSet::new(),
+        depends_on: open.iter().filter(counts).flat_map(|(_, speaks)| speaks.missing().iter().cloned()).collect(),
+        conditions: open.iter().filter(counts).map(|(rule, _)| demands(rule, &known)).collect(),
     }
 }
 
@@ -137,11 +158,11 @@ fn conditions(set: &PolicySet, known: &Known<'_>) -> BTreeSet<String> {
     let certain = |rule: &Rule| possible(rule, known).known() == Some(Tri::True);
     let open_door = open.iter().any(|rule| rule.effect == Effect::Allow && certain(rule) && free(rule));
     let counts = |rule: &&&Rule| !(open_door && rule.effect == Effect::Allow && free(rule) && !certain(rule));
-    open.iter().filter(counts).map(|rule| demands(rule)).collect()
+    open.iter().filter(counts).map(|rule| demands(rule, known)).collect()
 }
 
 /// What a rule demands of an operation it is about, whatever the rule is called.
-fn demands(rule: &Rule) -> String {
+fn demands(rule: &Rule, known: &Known<'_>) -> String {
     // Named one by one, so that a new field cannot be passed over.
     let Rule { id: _, effect, who: _, targets: _, classes: _, arguments, schedule, when, scopes, limits, demands, shadow: _ } =
         rule;
@@ -155,14 +176,35 @@ fn demands(rule: &Rule) -> String {
     if !schedule.is_always() {
         parts.push(format!("schedule {}", schedule.canonical().join(" or ")));
     }
-    parts.extend(when.iter().map(|when| format!("when {}", when.canonical())));
+    if let Some(when) = when {
+        parts.push(format!("when {}", when.canonical()));
+        // It may mean something else for another class.
+        parts.extend(when.reads.tool.then(|| format!("class {}", known.class.as_str())));
+    }
     let mut texts = String::new();
-    demands_text(&mut texts, demands);
+    demands_text(&mut texts, demands, &by_meaning);
     parts.extend(texts.lines().map(|line| line.trim().to_owned()));
     parts.extend(scopes.iter().map(|scope| format!("scope {scope}")));
     parts.extend(limits.iter().map(|limit| format!("limit {:?} by {:?}", limit.quota, limit.by)));
     let when = if parts.is_empty() { "always".to_owned() } else { parts.join(", ") };
     format!("{} {when}", effect.as_str())
+}
+
+/// A group by what it is, whatever it is called.
+fn by_meaning(out: &mut String, entry: &Who) {
+    let Who::Group(group) = entry else { return who_text(out, entry) };
+    let Group { name: _, issuers, claim, clients } = &**group;
+    out.push_str(" group of");
+    if let Some((claim, values)) = claim {
+        let _ = write!(out, " {claim} {values:?}");
+    }
+    if !clients.is_empty() {
+        let _ = write!(out, " clients {:?}", clients.iter().map(Glob::canonical).collect::<Vec<_>>());
+    }
+    if !issuers.is_empty() {
+        let _ = write!(out, " issuers {issuers:?}");
+    }
+    out.push('\n');
 }
 
 /// How a cell changes.
@@ -236,7 +278,7 @@ pub fn changes(old: &PolicySet, new: &PolicySet, people: &[Person], things: &BTr
         return Vec::new();
     }
     let change = |person: &Person, thing: &Thing| {
-        let (before, after) = (cell(old, &person.who, thing, hints), cell(new, &person.who, thing, hints));
+        let (before, after) = (cell(old, person, thing, hints), cell(new, person, thing, hints));
         let kind = ChangeKind::of(&before, &after)?;
         Some(Change { person: person.label.clone(), thing: thing.clone(), kind, old: before, new: after })
     };

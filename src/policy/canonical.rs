@@ -62,12 +62,13 @@ fn canonical(rules: &[Rule], groups: &[Arc<Group>], classes: &[(Glob, Class)]) -
         for limit in limits {
             let _ = writeln!(out, " limit {} {:?} {:?}", limit.index, limit.quota, limit.by);
         }
-        demands_text(&mut out, demands);
+        demands_text(&mut out, demands, &who_text);
     }
     out
 }
 
-fn who_text(out: &mut String, entry: &Who) {
+/// An entry of `principals`, and the end of its line.
+pub(super) fn who_text(out: &mut String, entry: &Who) {
     let _ = match entry {
         Who::Any => writeln!(out, " any"),
         Who::Group(group) => writeln!(out, " group {:?}", group.name),
@@ -77,8 +78,8 @@ fn who_text(out: &mut String, entry: &Who) {
     };
 }
 
-/// What a rule demands, a line for each.
-pub(super) fn demands_text(out: &mut String, demands: &Demands) {
+/// What a rule demands, a line for each. `spell` spells an approver and ends the line.
+pub(super) fn demands_text(out: &mut String, demands: &Demands, spell: &dyn Fn(&mut String, &Who)) {
     let Demands { approval, redact, deadline, audit } = demands;
     if let Some(approval) = approval {
         let Approval { rule: _, from, quorum, requester, expires } = &**approval;
@@ -88,7 +89,7 @@ pub(super) fn demands_text(out: &mut String, demands: &Demands) {
                 Approver::Caller => out.push_str("  caller\n"),
                 Approver::Who(who) => {
                     out.push_str("  from");
-                    who_text(out, who);
+                    spell(out, who);
                 }
             }
         }

@@ -1,5 +1,7 @@
 //! What is known about an operation: everything for a call that is being made, a part of it for one that was recorded.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::arguments::Tree;
 use super::asked::{Asked, Family, Kind, Moment};
 use super::matcher::{Criterion, Quantifier};
@@ -33,6 +35,9 @@ pub(super) struct Known<'a> {
 pub enum Claims {
     /// All: what a principal does not hold, it does not have.
     All,
+    /// All that entries of `principals` look at. It stands for everybody who is at least this, so whatever else a condition reads of
+    /// it is open.
+    Example,
     /// Scopes, and the groups claim; not whole where a list was cut.
     Recorded {
         /// Every group is there.
@@ -46,14 +51,14 @@ impl Claims {
     /// Whether the whole of claim `name` is known.
     pub(super) fn know(self, name: &str) -> bool {
         match self {
-            Self::All => true,
+            Self::All | Self::Example => true,
             Self::Recorded { groups, .. } => groups && name == "groups",
         }
     }
 
     /// Whether all scopes are known.
     pub(super) fn know_scopes(self) -> bool {
-        matches!(self, Self::All | Self::Recorded { scopes: true, .. })
+        matches!(self, Self::All | Self::Example | Self::Recorded { scopes: true, .. })
     }
 }
 
@@ -74,8 +79,10 @@ pub struct Piece {
     pointer: String,
     /// Arguments that hold this value in its place and nothing else.
     alone: String,
-    /// Objects around the value.
-    depth: usize,
+    /// Keys of the objects around the value, outermost first.
+    names: Vec<String>,
+    /// The value.
+    value: String,
     /// Some step could be the index of an array as well as a key.
     has_index: bool,
 }
@@ -105,7 +112,12 @@ impl Piece {
         alone.extend_from_slice(value.as_bytes());
         alone.extend(std::iter::repeat_n(b'}', names.len()));
         let has_index = names.iter().any(|name| !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit()));
-        Some(Self { pointer: canonical, alone: String::from_utf8(alone).ok()?, depth: names.len(), has_index })
+        Some(Self { pointer: canonical, alone: String::from_utf8(alone).ok()?, names, value: value.to_owned(), has_index })
+    }
+
+    /// Whether this is the whole of the arguments.
+    fn is_whole(&self) -> bool {
+        self.names.is_empty()
     }
 
     /// Whether this value holds everything that `pointer` selects.
@@ -154,33 +166,52 @@ impl<'a> Known<'a> {
     pub(super) fn schedule(&self, schedule: &Schedule) -> Possible {
         match self.now_unix_ms {
             Some(_) => Possible::just(schedule.is_open(self.moment().readable_unix_ms())),
-            None => Possible::one_of(&[Tri::True, Tri::False], Missing::Time),
+            // Unknown for a clock that could not be read.
+            None => Possible::any_truth(Missing::Time),
         }
     }
 
     /// Whether a condition can hold.
     pub(super) fn when(&self, when: &When) -> Possible {
         let mut missing = self.missing_for(when);
-        if when.reads.args && matches!(self.arguments, Given::Pieces { .. }) {
-            missing.extend(when.argument_pointers().into_iter().map(Missing::Argument));
-        }
+        let mut doubtful = false;
+        let pieced = match &self.arguments {
+            Given::Pieces { pieces, may_collide } if when.reads.args => {
+                if pieces.iter().any(Piece::collides) {
+                    return Possible::just(Tri::Unknown);
+                }
+                doubtful = *may_collide && !pieces.iter().any(Piece::is_whole);
+                match assemble(pieces, when) {
+                    Ok(text) => Some(text),
+                    Err(unseen) => {
+                        missing.extend(unseen.into_iter().map(Missing::Argument));
+                        None
+                    }
+                }
+            }
+            _ => None,
+        };
         if !missing.is_empty() {
             return Possible::all(missing.into_iter().map(Possible::any_truth));
         }
         let kind = self.kind();
-        let arguments = self.raw.map(|raw| Arguments::new(raw.as_str()));
-        Possible::just(when.holds(&Scene::new(self.who, self.moment(), Some(&kind), arguments.as_ref())))
+        let text = pieced.as_deref().or(self.raw.map(RawJson::as_str));
+        let arguments = text.map(Arguments::new);
+        let truth = Possible::just(when.holds(&Scene::new(self.who, self.moment(), Some(&kind), arguments.as_ref())));
+        if doubtful { truth.or(Tri::Unknown, Missing::Argument("/**".to_owned())) } else { truth }
     }
 
     /// What a condition reads, arguments aside, and is not known.
-    pub(super) fn missing_for(&self, when: &When) -> Vec<Missing> {
-        let Reads { time, route, groups, scopes, claims, .. } = when.reads;
+    fn missing_for(&self, when: &When) -> Vec<Missing> {
+        let Reads { who, time, route, groups, scopes, claims, args: _, tool: _ } = when.reads;
         let claim = |name: &str| Missing::Claim(name.to_owned());
+        let example = self.claims == Claims::Example;
         [
+            (who && example, claim("sub")),
             (time && self.now_unix_ms.is_none(), Missing::Time),
             (route && self.route.is_none(), Missing::Route),
-            (groups && !self.claims.know("groups"), claim("groups")),
-            (scopes && !self.claims.know_scopes(), claim("scope")),
+            (groups && (example || !self.claims.know("groups")), claim("groups")),
+            (scopes && (example || !self.claims.know_scopes()), claim("scope")),
             (claims && self.claims != Claims::All, claim("*")),
         ]
         .into_iter()
@@ -207,6 +238,54 @@ fn holds_without(criterion: &Criterion, quantifier: Quantifier) -> Tri {
     }
 }
 
+/// Arguments that are the same to a condition as the whole would be, made of what is known; else the pointers that are missing.
+fn assemble(pieces: &[Piece], when: &When) -> Result<String, BTreeSet<String>> {
+    if let Some(whole) = pieces.iter().find(|piece| piece.is_whole()) {
+        return Ok(whole.value.clone());
+    }
+    let mut used: BTreeMap<&[String], &str> = BTreeMap::new();
+    let pointers = when.argument_pointers();
+    let mut unseen = BTreeSet::new();
+    for pointer in &pointers.plain {
+        // The widest: it holds what any other would.
+        let holding = pieces.iter().filter(|piece| piece.holds_all_of(pointer)).min_by_key(|piece| piece.names.len());
+        match holding {
+            Some(piece) => _ = used.insert(&piece.names, &piece.value),
+            None => _ = unseen.insert(pointer.clone()),
+        }
+    }
+    unseen.extend(pointers.other);
+    if unseen.is_empty() && when.cost_depends_on_size() {
+        unseen.insert("/**".to_owned());
+    }
+    if !unseen.is_empty() {
+        return Err(unseen);
+    }
+    let mut text = Vec::new();
+    write_nested(&mut text, &used.into_iter().collect::<Vec<_>>());
+    String::from_utf8(text).map_err(|_| BTreeSet::new())
+}
+
+/// An object of these values, none of which is inside another, each under its keys. Sorted by keys.
+fn write_nested(out: &mut Vec<u8>, values: &[(&[String], &str)]) {
+    if let [([], value)] = values {
+        out.extend_from_slice(value.as_bytes());
+        return;
+    }
+    out.push(b'{');
+    let same_key = |a: &(&[String], &str), b: &(&[String], &str)| a.0.first() == b.0.first();
+    for (n, members) in values.chunk_by(same_key).enumerate() {
+        if n > 0 {
+            out.push(b',');
+        }
+        let name = members.first().and_then(|(names, _)| names.first()).map_or("", String::as_str);
+        push_string(out, name);
+        out.push(b':');
+        write_nested(out, &members.iter().filter_map(|(names, value)| Some((names.get(1..)?, *value))).collect::<Vec<_>>());
+    }
+    out.push(b'}');
+}
+
 fn pieced(pieces: &[Piece], may_collide: bool, criterion: &Criterion, quantifier: Quantifier) -> Possible {
     // Keys that collide anywhere make every argument rule indeterminate.
     if pieces.iter().any(Piece::collides) {
@@ -223,7 +302,7 @@ fn pieced(pieces: &[Piece], may_collide: bool, criterion: &Criterion, quantifier
             None => sum,
         }),
     };
-    let everything_known = pieces.iter().any(|piece| piece.depth == 0);
+    let everything_known = pieces.iter().any(Piece::is_whole);
     if may_collide && !everything_known { possible.or(Tri::Unknown, Missing::Argument("/**".to_owned())) } else { possible }
 }
 
@@ -237,7 +316,7 @@ fn hint(piece: &Piece, criterion: &Criterion, quantifier: Quantifier) -> Option<
     criterion.pointer.select(&tree, &mut |selected| {
         any = true;
         // The objects around the value hold more than is known here.
-        genuine &= !matches!(selected, super::pointer::Selected::Value(at) if at < piece.depth);
+        genuine &= !matches!(selected, super::pointer::Selected::Value(at) if at < piece.names.len());
     });
     if !any || !genuine {
         return None;

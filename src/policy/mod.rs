@@ -66,7 +66,7 @@ pub use known::{Claims, Piece};
 pub use obligation::{Approval, By, Limit, Quota};
 pub use outlook::Ruling;
 pub use path::hostile_uri;
-pub use people::{Person, people};
+pub use people::{Person, distinct, people};
 pub use permit::{Evidence, Lease, MissingEvidence, ObserveOnly, Permit, Receipt, Used};
 pub use possible::Missing;
 pub use replay::{Again, Named, Past, replay};

@@ -14,7 +14,7 @@ use super::possible::{Missing, Possible};
 use super::rule::Rule;
 use super::set::PolicySet;
 use super::tri::Tri;
-use super::visible::visible_to;
+use super::visible::visible_among;
 use crate::vocab::Reason;
 
 /// A decision, without the rules that made it.
@@ -146,42 +146,37 @@ fn conclude(state: u16, visible: &Possible) -> Vec<Ruling> {
 /// Whether the name is visible: more allow rules show more, more deny rules hide more.
 fn visibility(set: &PolicySet, known: &Known<'_>) -> Possible {
     let kind = kind(known);
-    let about = |rule: &Rule| Aspect::Principals.possible(rule, known);
+    let voices = covering(set, known).into_iter();
+    let voices = voices.map(|rule| (rule, Possible::all([Aspect::Principals.possible(rule, known), speaks(rule, known)])));
+    let voices: Vec<(&Rule, Possible)> = voices.filter(|(_, speaks)| speaks.may_be(Tri::True)).collect();
     let shown = |generous: bool| {
-        let counts = |rule: &Rule| {
-            let about = about(rule);
+        let counts = |(rule, speaks): &&(&Rule, Possible)| {
             let lenient = generous == (rule.effect == Effect::Allow);
-            if lenient { about.may_be(Tri::True) } else { about.known() == Some(Tri::True) }
+            lenient || speaks.known() == Some(Tri::True)
         };
-        visible_to(set, About::Those(&counts), known.who, &kind, known.moment())
+        visible_among(&kind, voices.iter().filter(counts).map(|(rule, _)| *rule))
     };
-    let unsaid = unsaid(set, known);
-    if !unsaid.is_empty() {
-        return Possible::all(unsaid.into_iter().map(|missing| Possible::one_of(&[Tri::True, Tri::False], missing)));
-    }
     match (shown(true), shown(false)) {
         (most, least) if most == least => Possible::just(Tri::from(most)),
         _ => {
-            let missing: BTreeSet<Missing> =
-                covering(set, known).into_iter().flat_map(|rule| about(rule).missing().clone()).collect();
-            let each = missing.into_iter().map(|missing| Possible::one_of(&[Tri::True, Tri::False], missing));
-            Possible::all(each)
+            let missing: BTreeSet<Missing> = voices.iter().flat_map(|(_, speaks)| speaks.missing().clone()).collect();
+            Possible::all(missing.into_iter().map(|missing| Possible::one_of(&[Tri::True, Tri::False], missing)))
         }
     }
 }
 
-/// What the hours and conditions of rules about the name read, arguments aside, and is not known.
-fn unsaid(set: &PolicySet, known: &Known<'_>) -> BTreeSet<Missing> {
-    let speaking =
-        covering(set, known).into_iter().filter(|rule| Aspect::Principals.possible(rule, known).known() != Some(Tri::False));
-    let of = |rule: &Rule| {
-        let hours = known.schedule(&rule.schedule).missing().clone();
-        let hours = if rule.schedule.is_always() { BTreeSet::new() } else { hours };
-        // A condition that reads arguments shows what it is about, whatever else it reads.
-        let when = rule.when.as_ref().filter(|when| !when.reads.args || known.family == Family::Resource);
-        hours.into_iter().chain(when.map(|when| known.missing_for(when)).unwrap_or_default()).collect::<Vec<_>>()
+/// As [`Rule::could_speak`], for what is known.
+pub(super) fn speaks(rule: &Rule, known: &Known<'_>) -> Possible {
+    let hours = if rule.schedule.is_always() { Possible::just(Tri::True) } else { known.schedule(&rule.schedule) };
+    let condition = match &rule.when {
+        None => Possible::just(Tri::True),
+        Some(when) if when.reads.args && known.family != Family::Resource => {
+            Possible::just(Tri::from(rule.effect == Effect::Allow))
+        }
+        Some(when) => known.when(when),
     };
-    speaking.flat_map(of).collect()
+    let doubt = if rule.effect == Effect::Allow { Tri::False } else { Tri::True };
+    Possible::all([hours, condition]).with_doubt_as(doubt)
 }
 
 /// The operation without its arguments.

@@ -17,6 +17,8 @@ pub struct Person {
     pub label: String,
     /// Who it is.
     pub who: Principal,
+    /// It stands for everybody who is at least this.
+    pub made_up: bool,
 }
 
 /// Subject of principals that are made up.
@@ -37,7 +39,7 @@ impl Person {
         if let Some(client) = &who.client_id {
             label.push_str(&format!(" client={client}"));
         }
-        Self { label, who }
+        Self { label, who, made_up: false }
     }
 
     /// Whether a policy cannot tell the two apart.
@@ -45,6 +47,30 @@ impl Person {
         let (a, b) = (&self.who, &other.who);
         a.key() == b.key() && a.client_id == b.client_id && a.scopes == b.scopes && a.claims == b.claims
     }
+}
+
+/// `all`, each once. Of two with one label, the later one says what it is besides.
+pub fn distinct(all: impl IntoIterator<Item = Person>) -> Vec<Person> {
+    let mut distinct: Vec<Person> = Vec::new();
+    for mut person in all {
+        if distinct.iter().any(|known| known.is_same(&person)) {
+            continue;
+        }
+        if distinct.iter().any(|known| known.label == person.label) {
+            let claims = person.who.claims.iter().map(|(name, value)| match value {
+                Value::Array(values) => {
+                    let texts: Vec<&str> = values.iter().filter_map(Value::as_str).collect();
+                    format!("{name}={}", texts.join(","))
+                }
+                other => format!("{name}={other}"),
+            });
+            let client = person.who.client_id.iter().map(|client| format!("client={client}"));
+            let said: Vec<String> = claims.chain(client).collect();
+            person.label = format!("{} ({})", person.label, said.join(" "));
+        }
+        distinct.push(person);
+    }
+    distinct
 }
 
 /// One principal per entry of any rule's `principals`, one per value a group's claim may have, somebody whom no rule names, and
@@ -56,14 +82,14 @@ pub fn people(set: &PolicySet) -> Vec<Person> {
     entries.sort();
     entries.dedup();
     let mut people: Vec<Person> = entries.into_iter().flat_map(|entry| made_up(entry, &plain)).collect();
-    people.push(Person { label: "anybody signed in".to_owned(), who: plain });
-    people.push(Person { label: "anonymous".to_owned(), who: Principal::anonymous() });
+    people.push(Person { label: "anybody signed in".to_owned(), who: plain, made_up: true });
+    people.push(Person { label: "anonymous".to_owned(), who: Principal::anonymous(), made_up: false });
     people
 }
 
 fn made_up(entry: &Who, plain: &Principal) -> Vec<Person> {
     let label = super::words::entry_text(entry);
-    let one = |who| vec![Person { label: label.clone(), who }];
+    let one = |who| vec![Person { label: label.clone(), who, made_up: true }];
     match entry {
         Who::Any => Vec::new(),
         Who::Group(group) => members(group, plain),
@@ -106,7 +132,7 @@ fn members(group: &Group, plain: &Principal) -> Vec<Person> {
             if !which.is_empty() {
                 label.push_str(&format!("[{}]", which.join(",")));
             }
-            people.push(Person { label, who });
+            people.push(Person { label, who, made_up: true });
         }
     }
     people
@@ -126,7 +152,7 @@ pub(super) fn pairs(people: &[Person]) -> Vec<(usize, usize, Person)> {
                 return pairs;
             }
             let label = format!("{} + {}", one.label, other.label);
-            pairs.extend(joined(&one.who, &other.who).map(|who| (a, b, Person { label, who })));
+            pairs.extend(joined(&one.who, &other.who).map(|who| (a, b, Person { label, who, made_up: true })));
         }
     }
     pairs

@@ -118,6 +118,14 @@ impl Possible {
         self.settled()
     }
 
+    /// With another value in the place of Unknown.
+    pub(super) fn with_doubt_as(mut self, truth: Tri) -> Self {
+        if self.may_be(Tri::Unknown) {
+            self.truths = self.truths & !bit(Tri::Unknown) | bit(truth);
+        }
+        self.settled()
+    }
+
     fn with(mut self, other: Self, join: impl Fn(Tri, Tri) -> Tri) -> Self {
         let pairs = self.truths().flat_map(|a| other.truths().map(move |b| (a, b)).collect::<Vec<_>>());
         self.truths = pairs.fold(0, |set, (a, b)| set | bit(join(a, b)));

@@ -45,6 +45,12 @@ impl Schedule {
         self.0.is_empty()
     }
 
+    /// Whether there are windows, and one of them is never closed.
+    pub(super) fn is_never_closed(&self) -> bool {
+        let whole = |w: &Window| w.from == w.to || (w.from == 0 && w.to == DAY_MINUTES);
+        self.0.iter().any(|w| w.days == EVERY_DAY && whole(w))
+    }
+
     /// Whether any window is open; unknown without a clock (milliseconds since the Unix epoch) that can be read.
     pub(super) fn is_open(&self, now_unix_ms: Option<i64>) -> Tri {
         if self.is_always() {

@@ -54,8 +54,12 @@ pub fn visible_template_for(set: &PolicySet, subject: &Subject, who: &Principal,
 pub(super) fn visible_to(set: &PolicySet, about: About<'_>, who: &Principal, kind: &Kind<'_>, moment: Moment<'_>) -> bool {
     let scene = Scene::new(who, moment, Some(kind), None);
     let covering = set.index.covering(&set.rules, about, (kind.family(), kind.name(), kind.class()));
-    let (allows, denies): (Few<'_>, Few<'_>) =
-        covering.into_iter().filter(|rule| rule.could_speak(&scene)).partition(|rule| rule.effect == Effect::Allow);
+    visible_among(kind, covering.into_iter().filter(|rule| rule.could_speak(&scene)))
+}
+
+/// Whether a name is visible, told from the rules that are about it and could speak.
+pub(super) fn visible_among<'s>(kind: &Kind<'_>, covering: impl Iterator<Item = &'s Rule>) -> bool {
+    let (allows, denies): (Few<'_>, Few<'_>) = covering.partition(|rule| rule.effect == Effect::Allow);
     if denies.iter().any(|rule| rule.arguments.is_empty()) {
         return false;
     }

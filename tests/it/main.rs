@@ -18,6 +18,7 @@ mod lists_agree;
 mod peer;
 mod records;
 mod reload;
+mod replayed;
 mod require;
 mod rust_sdk;
 mod sessions;

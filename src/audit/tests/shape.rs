@@ -101,6 +101,30 @@ fn a_full_record_has_the_promised_shape_and_no_value_that_nobody_listed() {
 }
 
 #[test]
+fn the_schema_names_what_only_some_records_have() {
+    let bed = Bed::new();
+    let audit = bed.open();
+    let mut slot = audit.reserve().unwrap();
+    fill(slot.draft());
+    slot.draft().redacted = 2;
+    let shadow = ShadowNote { allowed: false, reason: Reason::RuleDenied, rules: vec!["r2".into()] };
+    let decision = slot.draft().decision.as_mut().unwrap();
+    (decision.observed, decision.shadow) = (true, Some(Box::new(shadow)));
+    drop(slot);
+    audit.close(PATIENCE).unwrap();
+    let (record, schema) = (bed.records().remove(0), crate::audit::schema());
+    for (part, member) in [("decision", "shadow"), ("outcome", "redacted")] {
+        assert!(record[part].get(member).is_some(), "{record}");
+        assert!(schema.pointer(&format!("/properties/{part}/properties/{member}")).is_some(), "{part}.{member}");
+    }
+    let shadow = schema.pointer("/properties/decision/properties/shadow/properties").unwrap();
+    let members = record["decision"]["shadow"].as_object().unwrap();
+    assert!(members.len() == 3 && members.keys().all(|key| shadow.get(key).is_some()), "{members:?}");
+    let modes = schema.pointer("/properties/decision/properties/mode/enum").unwrap();
+    assert!(modes.as_array().unwrap().contains(&record["decision"]["mode"]));
+}
+
+#[test]
 fn absent_parts_are_left_out() {
     let bed = Bed::new();
     let audit = bed.open();

@@ -44,6 +44,10 @@ fn unreachable(cx: &Cx<'_>, entry: &Entry<'_>, approval: &Approval) -> Option<St
             Approver::Who(_) => return None,
         };
     }
+    // Each who asks is one of those who may approve, and does not count.
+    let approver = |asks: &Who| approval.from.iter().any(|from| matches!(from, Approver::Who(who) if who == asks));
+    let several = entry.rule.who.len() > 1 && entry.rule.who.iter().all(|asks| is_one(asks) && approver(asks));
+    let people = if several && !approval.requester { people.saturating_sub(1) } else { people };
     match people {
         0 => Some("who asks may not approve, and nobody else is named".to_owned()),
         _ if people < usize::from(approval.quorum) => Some(format!("`quorum` is {}, and `from` names {people}", approval.quorum)),

@@ -12,7 +12,30 @@ pub(super) fn contradictions(rule: &Rule) -> Vec<(String, &'static str)> {
         Effect::Deny => Quantifier::Some,
     };
     let found = rule.arguments.iter().filter_map(|criterion| Some((criterion.pointer.canonical(), why(criterion, quantifier)?)));
-    found.collect()
+    found.chain(rule.arguments.iter().filter_map(|criterion| absent_and_wanted(rule, criterion))).collect()
+}
+
+/// A criterion that wants something where another one wants nothing.
+fn absent_and_wanted(rule: &Rule, wanted: &Criterion) -> Option<(String, &'static str)> {
+    let pointer = wanted.pointer.canonical();
+    let gone = |other: &Criterion| other.is_absent() && selects_above(&other.pointer.canonical(), &pointer);
+    let clash = !wanted.is_absent() && rule.arguments.iter().any(gone);
+    clash.then_some((pointer, "another criterion wants it, or what it is in, to be `absent`"))
+}
+
+/// Whether what `inner` selects is always at or below something that `outer` selects.
+fn selects_above(outer: &str, inner: &str) -> bool {
+    let mut inner = inner.split('/').skip(1).peekable();
+    for step in outer.split('/').skip(1) {
+        match (step, inner.next()) {
+            // Whatever is below holds a scalar or a key, unless it is empty.
+            ("**", _) | (_, None | Some("**")) => return false,
+            ("*", Some(_)) => {}
+            (name, Some(other)) if name != other => return false,
+            _ => {}
+        }
+    }
+    true
 }
 
 fn why(criterion: &Criterion, quantifier: Quantifier) -> Option<&'static str> {

@@ -6,6 +6,7 @@
 mod approvals;
 mod arguments;
 mod classes;
+mod conditions;
 mod cover;
 mod dead;
 mod entry;
@@ -59,7 +60,9 @@ pub fn check(
 }
 
 fn analyze(set: &PolicySet, origins: &Origins, facts: &Facts<'_>, known: &Known<'_>) -> Vec<Finding> {
-    let rules = set.rules.iter().filter_map(|rule| Some(Entry::new(rule, origins.rules.get(&rule.id)?)));
+    // Rules in shadow are wrong in the same ways.
+    let rules = set.trial.as_ref().map_or(&set.rules, |trial| &trial.whole.rules);
+    let rules = rules.iter().filter_map(|rule| Some(Entry::new(rule, origins.rules.get(&rule.id)?)));
     let classes = origins.classes.iter().flat_map(|entry| {
         entry.globs.iter().map(move |glob| Classified { pattern: Pattern::of(glob), class: entry.class, origin: &entry.origin })
     });
@@ -74,6 +77,7 @@ fn analyze(set: &PolicySet, origins: &Origins, facts: &Facts<'_>, known: &Known<
     open::find(&mut cx);
     limits::find(&mut cx);
     approvals::find(&mut cx);
+    conditions::find(&mut cx);
     classes::find(&mut cx);
     cx.findings
 }

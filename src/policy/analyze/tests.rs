@@ -298,7 +298,7 @@ fn rules_that_are_only_tried_make_nothing_pointless() {
     assert_eq!(about(&pair("")), ["shadowed_rule r"]);
     assert_eq!(about(&pair(", mode: shadow")), [""; 0]);
     let open = "  - { id: r, effect: allow, principals: [any], tools: ['*'], classes: [write], mode: shadow }";
-    assert_eq!(about(open), [""; 0]);
+    assert_eq!(about(open), ["shadow_only r"]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod permits;
 mod problems;
 mod require;
 mod shadow;
+mod sound;
 mod tools;
 mod traversal;
 mod when;

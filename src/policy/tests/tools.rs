@@ -151,7 +151,7 @@ fn surveys_promise_what_decisions_keep() {
         let set = set(&text);
         for who in &people {
             for (name, _) in NAMES {
-                let cell = cell(&set, who, &Thing::tool(name), &HintsOf::new());
+                let cell = cell(&set, &Person::of(who.clone()), &Thing::tool(name), &HintsOf::new());
                 let decisions = universe.iter().map(|args| call(&set, who, name, &args.to_string()).reason());
                 for reason in decisions {
                     let fits = match cell.access {
@@ -182,12 +182,7 @@ rules:
 
 fn differences(new: &str) -> Vec<(ChangeKind, String, String)> {
     let (old, new) = (set(BASE), set(new));
-    let mut all: Vec<Person> = super::super::people(&old);
-    for person in super::super::people(&new) {
-        if !all.iter().any(|known| known.is_same(&person)) {
-            all.push(person);
-        }
-    }
+    let all = distinct(super::super::people(&old).into_iter().chain(super::super::people(&new)));
     let found = changes(&old, &new, &all, &things(&[&old, &new]), &HintsOf::new());
     found.into_iter().map(|change| (change.kind, change.person, change.thing.name)).collect()
 }

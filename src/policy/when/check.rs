@@ -182,7 +182,7 @@ impl Checker<'_> {
             "principal.groups" => self.reads.groups = true,
             "principal.scopes" => self.reads.scopes = true,
             "principal.claims" | "principal.tenant" => self.reads.claims = true,
-            _ => {}
+            _ => self.reads.who |= root == "principal",
         }
         expr.expr = match (test, field.has) {
             (false, _) => Expr::Ident(field.slot.to_owned()),

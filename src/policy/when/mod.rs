@@ -8,11 +8,11 @@ mod check;
 mod cost;
 mod functions;
 mod lex;
+mod paths;
 mod roots;
 mod scene;
 mod shape;
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -21,11 +21,13 @@ use cel::common::ast::SourceInfo;
 use cel::common::types::CelBool;
 
 use self::functions::Constant;
-use self::roots::ARGS;
 use self::scene::Scope;
+use super::asked::Moment;
 use super::bounds::{WHEN_BYTES_MAX, WHEN_PARSE_DEPTH_MAX, WHEN_PARSE_STACK_BYTES};
 use super::tri::Tri;
+use crate::vocab::Principal;
 
+pub(super) use self::paths::Pointers;
 pub(super) use self::scene::Scene;
 
 /// A condition that passed every check.
@@ -42,9 +44,11 @@ pub(super) struct When {
     grows: bool,
 }
 
-/// What a condition depends on, besides who is asking: issuer, subject and client.
+/// What a condition depends on.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Reads {
+    /// Issuer, subject or client.
+    pub(super) who: bool,
     pub(super) args: bool,
     /// The name, class, kind or upstream of the operation.
     pub(super) tool: bool,
@@ -102,31 +106,22 @@ impl When {
         &self.canonical
     }
 
-    /// Which arguments the condition names: a pointer for each `args.a.b`, `/**` where it looks at more than names.
-    pub(super) fn argument_pointers(&self) -> BTreeSet<String> {
-        let text = &*self.canonical;
-        let word = |c: char| c.is_alphanumeric() || c == '_';
-        let mut pointers = BTreeSet::new();
-        for (at, _) in text.match_indices(ARGS) {
-            let (before, rest) = (text.get(..at).unwrap_or_default(), text.get(at + ARGS.len()..).unwrap_or_default());
-            if before.ends_with(|c: char| word(c) || c == '.') || rest.starts_with(word) {
-                continue;
-            }
-            let mut pointer = String::new();
-            let mut rest = rest;
-            while let Some(member) = rest.strip_prefix('.') {
-                let end = member.find(|c: char| !word(c)).unwrap_or(member.len());
-                let (name, after) = member.split_at_checked(end).unwrap_or((member, ""));
-                if after.starts_with('(') {
-                    break;
-                }
-                pointer.push('/');
-                pointer.push_str(name);
-                rest = after;
-            }
-            pointers.insert(if pointer.is_empty() || rest.starts_with('[') { format!("{pointer}/**") } else { pointer });
-        }
-        if pointers.is_empty() { BTreeSet::from(["/**".to_owned()]) } else { pointers }
+    /// Which arguments the condition reads.
+    pub(super) fn argument_pointers(&self) -> Pointers {
+        paths::read(&self.expr)
+    }
+
+    /// Whether more arguments than those it reads can make an evaluation too expensive.
+    pub(super) fn cost_depends_on_size(&self) -> bool {
+        self.loops > 0 || self.grows
+    }
+
+    /// What it comes to, if that is the same whatever is asked and whoever asks.
+    pub(super) fn constant(&self) -> Option<Tri> {
+        let Reads { who, args, tool, time, route, groups, scopes, claims } = self.reads;
+        let reads = [who, args, tool, time, route, groups, scopes, claims].contains(&true);
+        let (nobody, moment) = (Principal::anonymous(), Moment { now_unix_ms: 0, route: "" });
+        (!reads).then(|| self.holds(&Scene::new(&nobody, moment, None, None)))
     }
 
     /// Whether the condition holds.

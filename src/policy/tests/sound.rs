@@ -1,0 +1,535 @@
+//! Everything the language has, at random: what the tools say of a policy is what the gateway would decide.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::model::{NAMES, Random, seed};
+use super::*;
+use crate::vocab::Reason;
+
+const HEAD: &str = "version: 1
+groups:
+  g: { claim: groups, any_of: [g] }
+  h: { claim: groups, any_of: [h, i] }
+  d: { claim: dept, any_of: [x] }
+  c: { client_id: ['https://ci.example.com/*'] }
+tools:
+- { match: ['*__read'], class: read }
+- { match: [x__write], class: write }
+rules:
+";
+
+const PRINCIPALS: &[&str] = &[
+    "any",
+    "any",
+    "any",
+    "any",
+    "any",
+    "group:g",
+    "group:h",
+    "group:d",
+    "group:c",
+    "sub:al*",
+    "sub:bob",
+    "scope:s",
+    "sub:anonymous",
+    "client:https://*",
+];
+const TOOLS: &[&str] = &["*", "x__*", "x__read", "y__*", "?__read", "x__w*"];
+const POINTERS: &[&str] = &["/a", "/a", "/b", "/b", "/o/k", "/*", "/**", "/o/*", "/**/k", "/l/0"];
+const MATCHERS: &[&str] = &[
+    "equals: x",
+    "one_of: [1, x, /p/q]",
+    "glob: 'x*'",
+    "path_under: /p",
+    "matches: '^[a-z]+$'",
+    "url: { scheme: https, host: '*.example.com' }",
+    "cidr: [10.0.0.0/8, '2001:db8::/32']",
+    "min: 1",
+    "max: 5",
+    "min: 2, max: 9",
+    "max_length: 2",
+    "type: string",
+    "type: [integer, 'null']",
+    "type: number, max: 5",
+    "present: true",
+    "absent: true",
+];
+const CONDITIONS: &[&str] = &[
+    "args.a == 'x'",
+    "has(args.a) && args.a == 'x'",
+    "has(args.o.k)",
+    "args.o.k == 1 || args.a == 1",
+    "args.b > 1 && args.a < 5",
+    "args.a == args.b",
+    "args.o == {'k': 1}",
+    "size(args) > 1",
+    "'a' in args",
+    "args.l.exists(v, v == 'x')",
+    "args.l[0] == 1",
+    "args.a + args.b == 'xx'",
+    "matches(args.a, '^x') || tool.class == 'read'",
+    "path_under(args.a, '/p')",
+    "principal.sub == 'bob'",
+    "principal.sub == args.a",
+    "'h' in principal.groups",
+    "'s' in principal.scopes && tool.upstream == 'x'",
+    "principal.claims.oncall == true",
+    "has(principal.tenant) && principal.tenant == 'acme'",
+    "has(principal.client_id)",
+    "time.hour < 12",
+    "time.weekday in ['sat', 'sun']",
+    "time.epoch_ms % 2 == 0",
+    "route == '/mcp'",
+    "route == '/dev' && args.a == 'x'",
+    "tool.class == 'write'",
+    "1 == 1",
+    "1 / 0 == 1",
+];
+const SCHEDULES: &[&str] = &[
+    "{ days: [sat, sun] }",
+    "{ from: '09:00', to: '18:00', zone: Europe/Berlin }",
+    "[{ from: '22:00', to: '04:00' }, { days: [mon] }]",
+];
+const REQUIRES: &[&str] = &[
+    "scope: s",
+    "scope: [s, t]",
+    "limit: [{ calls: 3, per: 1h, by: [] }]",
+    "approval: { from: ['group:g'] }",
+    "redact: [secrets]",
+    "deadline: 10s",
+    "audit: [/a]",
+    "redact: [secrets], deadline: 1m, limit: [{ concurrent: 2, by: [principal] }]",
+];
+
+/// Saturday 14:00, Monday 23:30, Tuesday 10:00 and an odd millisecond, Sunday 03:00; a clock that cannot be read.
+const TIMES: &[i64] = &[1_795_269_600_000, 1_795_476_600_000, 1_795_514_400_001, 1_795_316_400_000, 0];
+const ROUTES: &[&str] = &["/mcp", "/dev"];
+
+/// Lines of rules.
+fn lines(random: &mut Random) -> Vec<String> {
+    (0..random.below(8)).map(|id| line(random, id)).collect()
+}
+
+fn line(random: &mut Random, id: usize) -> String {
+    let allow = random.below(5) < 3;
+    let list = |random: &mut Random, from: &[&str]| {
+        let picked: Vec<String> = (0..=random.below(2)).map(|_| format!("'{}'", random.pick(from))).collect();
+        picked.join(", ")
+    };
+    let mut line = format!("- {{ id: r{id}, effect: {}", if allow { "allow" } else { "deny" });
+    if allow || random.below(2) == 0 {
+        line += &format!(", principals: [{}]", list(random, PRINCIPALS));
+    }
+    if allow || random.below(3) > 0 {
+        line += &format!(", tools: [{}]", list(random, TOOLS));
+    }
+    line += random.pick(&["", "", ", classes: [read]", ", classes: [read, write]", ", classes: [destructive]"]);
+    let mut arguments: BTreeMap<&str, &str> = BTreeMap::new();
+    for _ in 0..random.below(3) {
+        arguments.insert(random.pick(POINTERS), random.pick(MATCHERS));
+    }
+    if !arguments.is_empty() {
+        let arguments: Vec<String> = arguments.iter().map(|(pointer, matcher)| format!("'{pointer}': {{ {matcher} }}")).collect();
+        line += &format!(", arguments: {{ {} }}", arguments.join(", "));
+    }
+    if random.below(3) == 0 {
+        line += &format!(", when: \"{}\"", random.pick(CONDITIONS));
+    }
+    if random.below(5) == 0 {
+        line += &format!(", schedule: {}", random.pick(SCHEDULES));
+    }
+    if allow && random.below(3) == 0 {
+        line += &format!(", require: {{ {} }}", random.pick(REQUIRES));
+    }
+    line += if random.below(6) == 0 { ", mode: shadow }" } else { " }" };
+    line
+}
+
+fn text(lines: &[String]) -> String {
+    if lines.is_empty() { HEAD.replace("rules:\n", "") } else { format!("{HEAD}{}\n", lines.join("\n")) }
+}
+
+fn arguments() -> Vec<Value> {
+    let values = [
+        json!("x"),
+        json!(1),
+        json!(7),
+        json!("/p/q"),
+        json!("/p/../q"),
+        json!("https://a.example.com/"),
+        json!("10.1.2.3"),
+        json!(null),
+    ];
+    let mut all = vec![
+        json!({}),
+        json!({ "a": "x", "A": "x" }),
+        json!({ "o": { "k": 1 } }),
+        json!({ "o": { "k": "x", "j": 2 }, "a": 1 }),
+        json!({ "o": { "k": 1, "K": 1 } }),
+        json!({ "l": ["x", 1], "a": "x" }),
+        json!({ "l": [1], "o": 5 }),
+        json!({ "a": { "k": "x" }, "b": [1, 2, 3] }),
+        json!({ "a": 1.5, "b": true }),
+        json!({ "k": 3, "*": "x" }),
+    ];
+    for a in &values {
+        all.push(json!({ "a": a }));
+        all.push(json!({ "b": a, "o": { "k": a } }));
+        all.extend(values.iter().map(|b| json!({ "a": a, "b": b })));
+    }
+    all
+}
+
+fn collides(args: &Value) -> bool {
+    args.get("A").is_some() || args.pointer("/o/K").is_some()
+}
+
+fn people() -> Vec<Principal> {
+    let someone = |sub: &str, claims: Value, scopes: &[&str], client: Option<&str>| Principal {
+        sub: Arc::from(sub),
+        client_id: client.map(Arc::from),
+        scopes: scopes.iter().map(|scope| (*scope).into()).collect(),
+        claims: claims.as_object().unwrap().clone(),
+        ..alice(&[])
+    };
+    vec![
+        someone("alice", json!({ "oncall": true }), &[], None),
+        someone("bob", json!({ "groups": ["g"], "tenant": "acme" }), &["s"], Some("https://ci.example.com/x")),
+        someone("carol", json!({ "groups": ["h", "i"], "dept": "x" }), &["t"], Some("https://web.example.com")),
+        someone("al", json!({ "groups": ["g", "h"], "dept": ["y", "x"], "oncall": false }), &["s", "t"], None),
+        Principal::anonymous(),
+    ]
+}
+
+/// One question.
+#[derive(Clone, Debug)]
+struct World {
+    who: Principal,
+    name: &'static str,
+    hints: Hints,
+    args: Option<Value>,
+    now_unix_ms: i64,
+    route: &'static str,
+}
+
+impl World {
+    fn random(random: &mut Random, people: &[Principal], universe: &[Value]) -> Self {
+        let hints = |read_only, destructive| Hints { read_only, destructive };
+        let hinted = [hints(None, None), hints(None, None), hints(Some(false), None), hints(None, Some(true))];
+        Self {
+            who: random.pick(people),
+            name: random.pick(&NAMES).0,
+            hints: random.pick(&hinted),
+            args: (random.below(8) > 0).then(|| random.pick(universe)),
+            now_unix_ms: random.pick(TIMES),
+            route: random.pick(ROUTES),
+        }
+    }
+
+    fn ask<T>(&self, set: &PolicySet, then: impl FnOnce(&Asked<'_>) -> T) -> T {
+        let arguments = self.args.as_ref().map(|args| raw(&args.to_string()));
+        let kind = Kind::Tool { name: self.name, class: set.class_of(self.name, self.hints), arguments: arguments.as_ref() };
+        then(&Asked { kind, known: true, now_unix_ms: self.now_unix_ms, route: self.route })
+    }
+
+    fn decide(&self, set: &PolicySet) -> Decision {
+        self.ask(set, |asked| decide(set, &self.who, asked))
+    }
+}
+
+#[test]
+fn explanations_agree_with_decisions() {
+    let (mut random, people, universe) = (seed(), people(), arguments());
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    for _ in 0..300 {
+        let text = text(&lines(&mut random));
+        let set = set(&text);
+        for _ in 0..12 {
+            let world = World::random(&mut random, &people, &universe);
+            let decision = world.decide(&set);
+            let told = world.ask(&set, |asked| explain(&set, &world.who, asked));
+            assert_eq!((decision.reason(), decision.rules()), (told.decision.reason(), told.decision.rules()));
+            assert_eq!(told.decision.shadow(), decision.shadow());
+            assert_eq!(told.rules.len(), set.rule_count());
+            let is = |effect, verdict| {
+                told.rules.iter().filter(move |rule| !rule.shadow && rule.effect == effect && rule.verdict == verdict)
+            };
+            let any = |effect, verdict| is(effect, verdict).next().is_some();
+            let lacks = is(Effect::Allow, Verdict::Pass).any(|rule| !rule.scopes_missing.is_empty());
+            let (refused, doubtful) = (any(Effect::Deny, Verdict::Pass), any(Effect::Deny, Verdict::Unknown));
+            let expect = match () {
+                () if any(Effect::Allow, Verdict::Pass) && !refused && !doubtful && !lacks => Reason::Allowed,
+                () if !told.visible => Reason::NotVisible,
+                () if lacks => Reason::ScopeRequired,
+                () if refused => Reason::RuleDenied,
+                () if doubtful || any(Effect::Allow, Verdict::Unknown) => Reason::Indeterminate,
+                () => Reason::NoRule,
+            };
+            assert_eq!(decision.reason(), expect, "{world:?}\n{text}\n{told:#?}");
+            if expect == Reason::Allowed {
+                let brought: Vec<&str> = is(Effect::Allow, Verdict::Pass).flat_map(|rule| rule.obligations.clone()).collect();
+                let words: Vec<&str> = decision.obligations();
+                assert!(brought.iter().all(|word| words.contains(word)) && words.iter().all(|word| brought.contains(word)));
+            }
+            for rule in &told.rules {
+                assert!(!(rule.shadow && rule.decided), "{rule:?}");
+                assert_eq!(rule.obstacle().is_none(), rule.verdict == Verdict::Pass);
+                assert!(rule.conditions.iter().all(|condition| !condition.why.is_empty()));
+            }
+            *seen.entry(expect.as_str()).or_default() += 1;
+        }
+    }
+    assert!(seen.len() == 6 && seen.values().all(|count| *count >= 5), "{seen:?}");
+}
+
+/// What a record could keep of the arguments.
+fn pieces(args: &Value, random: &mut Random) -> Vec<Piece> {
+    let pointers = ["", "/a", "/b", "/o", "/o/k", "/l", "/l/0", "/k"];
+    let odds = random.below(3);
+    let kept = pointers.into_iter().filter(|pointer| random.below(if pointer.is_empty() { 12 } else { 1 + odds }) == 0);
+    kept.filter_map(|pointer| Piece::new(pointer, &args.pointer(pointer)?.to_string())).collect()
+}
+
+#[test]
+fn replays_tell_nothing_but_the_truth() {
+    let (mut random, people, universe) = (seed(), people(), arguments());
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    for _ in 0..300 {
+        let old_lines = lines(&mut random);
+        // Now another policy, now the same with one rule more or less, now the same.
+        let new_lines = match random.below(4) {
+            0 => lines(&mut random),
+            1 => old_lines.iter().skip(1).cloned().collect(),
+            2 => old_lines.iter().cloned().chain([line(&mut random, 99)]).collect(),
+            _ => old_lines.clone(),
+        };
+        let new_text = text(&new_lines);
+        let (old, new) = (set(&text(&old_lines)), set(&new_text));
+        for _ in 0..12 {
+            let world = World::random(&mut random, &people, &universe);
+            let (was, truth) = (world.decide(&old), world.decide(&new));
+            if world.args.as_ref().is_some_and(collides) && was.reason() != Reason::Indeterminate {
+                continue;
+            }
+            let pieces = world.args.as_ref().map(|args| pieces(args, &mut random));
+            let obligations: Vec<String> = was.obligations().into_iter().map(str::to_owned).collect();
+            let (groups, scopes) = (random.below(4) > 0, random.below(4) > 0);
+            let mut kept = world.who.clone();
+            let whole = kept.anonymous || random.below(4) == 0;
+            if !whole {
+                kept.claims.retain(|name, _| groups && name == "groups");
+                kept.scopes.retain(|_| scopes);
+            }
+            let past = Past {
+                who: &kept,
+                claims: if whole { Claims::All } else { Claims::Recorded { groups, scopes } },
+                named: Named::Tool,
+                name: world.name,
+                class: Some(was.class()),
+                hints: (random.below(2) == 0).then_some(world.hints),
+                arguments: pieces.as_deref(),
+                now_unix_ms: (random.below(3) > 0).then_some(world.now_unix_ms),
+                route: (random.below(3) > 0).then_some(world.route),
+                reason: was.reason(),
+                obligations: &obligations,
+            };
+            let same = (truth.reason(), truth.obligations()) == (was.reason(), was.obligations());
+            let is = |ruling: &Ruling| (ruling.reason, &ruling.obligations) == (truth.reason(), &truth.obligations());
+            let again = replay(&new, &past);
+            let context = || format!("{again:?}\n{:?} {:?}\n{past:?}\n{world:?}\n{new_text}", was.reason(), truth.reason());
+            let said = match &again {
+                Again::Unchanged => {
+                    assert!(same, "{}", context());
+                    "unchanged"
+                }
+                Again::Changed { now, .. } => {
+                    assert!(!same && now.iter().any(is), "{}", context());
+                    "changed"
+                }
+                Again::Undecidable { missing, could } => {
+                    assert!(!missing.is_empty() && could.iter().any(is), "{}", context());
+                    "undecidable"
+                }
+            };
+            *seen.entry(said).or_default() += 1;
+            // With everything recorded, everything is decidable.
+            let all = world.args.as_ref().map(|args| [Piece::new("", &args.to_string()).unwrap()]);
+            let all = Past {
+                who: &world.who,
+                claims: Claims::All,
+                hints: Some(world.hints),
+                arguments: all.as_ref().map(<[Piece; 1]>::as_slice),
+                now_unix_ms: Some(world.now_unix_ms),
+                route: Some(world.route),
+                ..past.clone()
+            };
+            match replay(&new, &all) {
+                Again::Unchanged => assert!(same, "{}", context()),
+                Again::Changed { .. } => assert!(!same, "{}", context()),
+                Again::Undecidable { .. } => panic!("{}", context()),
+            }
+        }
+    }
+    assert!(seen.len() == 3 && seen.values().all(|count| *count >= 100), "{seen:?}");
+}
+
+#[test]
+fn surveys_promise_what_decisions_keep() {
+    let (mut random, people, universe) = (seed(), people(), arguments());
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    for _ in 0..80 {
+        let text = text(&lines(&mut random));
+        let set = set(&text);
+        for who in &people {
+            for (name, _) in NAMES {
+                let cell = cell(&set, &Person::of(who.clone()), &Thing::tool(name), &HintsOf::new());
+                for _ in 0..60 {
+                    let world = World {
+                        name,
+                        who: who.clone(),
+                        hints: Hints::default(),
+                        ..World::random(&mut random, &people, &universe)
+                    };
+                    let decision = world.decide(&set);
+                    let reason = decision.reason();
+                    let fits = match cell.access {
+                        Access::Allow => reason == Reason::Allowed,
+                        Access::Hidden => reason == Reason::NotVisible,
+                        Access::Deny => reason != Reason::Allowed,
+                        Access::Conditional => true,
+                    };
+                    let told = reason == Reason::Allowed || cell.reasons.contains(&reason);
+                    let owed = decision.obligations().iter().all(|word| cell.obligations.contains(word));
+                    assert!(fits && told && owed, "{cell:?} {reason:?} {world:?}\n{text}");
+                    assert!(cell.access != Access::Conditional || !cell.depends_on.is_empty(), "{cell:?}\n{text}");
+                }
+                *seen.entry(cell.access.as_str()).or_default() += 1;
+            }
+        }
+    }
+    assert!(seen.len() == 4 && seen.values().all(|count| *count >= 5), "{seen:?}");
+}
+
+/// Somebody made up stands for everybody who is at least that: what is said of them holds for whoever is more, where no rule's
+/// `principals` tells the two apart.
+#[test]
+fn made_up_people_speak_for_others() {
+    let policy = format!(
+        "{HEAD}- {{ id: a, effect: allow, principals: ['group:g'], tools: ['x__*'] }}\n\
+         - {{ id: b, effect: deny, tools: ['x__read'], when: \"has(principal.claims.contractor)\" }}\n\
+         - {{ id: c, effect: allow, principals: ['group:g'], tools: [y__read], when: \"'oncall' in principal.groups\" }}\n"
+    );
+    let set = set(&policy);
+    let made_up = super::super::people(&set);
+    let member = made_up.iter().find(|person| person.label == "group:g").unwrap();
+    let of = |person: &Person, name: &str| cell(&set, person, &Thing::tool(name), &HintsOf::new());
+    for (name, on) in [("x__read", "claim *"), ("y__read", "claim groups")] {
+        let cell = of(member, name);
+        let depends: Vec<String> = cell.depends_on.iter().map(ToString::to_string).collect();
+        assert_eq!((cell.access, depends), (Access::Conditional, vec![on.to_owned()]), "{name}");
+    }
+    // Of a known person everything is known.
+    let known = Person::of(alice(&["g"]));
+    assert_eq!((of(&known, "x__read").access, of(&known, "y__read").access), (Access::Allow, Access::Hidden));
+}
+
+const BASE: &str = "version: 1
+groups: { eng: { claim: groups, any_of: [eng] }, leads: { claim: groups, any_of: [leads] }, bots: { client_id: ['https://ci/*'] } }
+tools:
+- { match: ['files__read_*'], class: read }
+- { match: [files__write, files__move], class: write }
+rules:
+- { id: reads, effect: allow, principals: ['group:eng'], tools: ['files__read_*'] }
+- { id: writes, effect: allow, principals: ['group:eng'], tools: [files__write], classes: [write], arguments: { /path: { path_under: [/srv] } }, require: { approval: { from: ['group:leads'], quorum: 1, expires: 10m }, limit: [{ calls: 5, per: 1h, by: [principal] }], deadline: 30s, audit: [/path] } }
+- { id: moves, effect: allow, principals: ['group:eng'], tools: [files__move], classes: [write], when: \"args.n < 5 && tool.class == 'write'\", schedule: { days: [mon, tue] } }
+- { id: bots, effect: allow, principals: ['group:bots'], tools: [docs__ci], classes: [destructive], require: { scope: ci } }
+- { id: ask, effect: allow, principals: ['group:eng'], capabilities: ['files:sampling'] }
+- { id: night, effect: deny, capabilities: ['files:sampling'], schedule: { from: '22:00', to: '06:00' } }
+";
+
+/// Kind, person and name of each change.
+type Expected = &'static [(ChangeKind, &'static str, &'static str)];
+
+#[test]
+fn each_seeded_change_is_found_and_nothing_more() {
+    use ChangeKind::{
+        BecomesConditional as Conditional, BecomesPossible as Possible, BecomesUnconditional as Unconditional,
+        ConditionsChanged as Conditions, Stops,
+    };
+    let table: &[(&str, &str, Expected)] = &[
+        // What means the same.
+        ("id: reads", "id: readers", &[]),
+        ("expires: 10m", "expires: 600s", &[]),
+        ("args.n < 5", "args.n<5", &[]),
+        ("days: [mon, tue]", "days: [tue, mon], zone: UTC", &[]),
+        ("leads: { claim: groups, any_of: [leads] }", "leads: { any_of: [leads, leads], claim: groups }", &[]),
+        ("'group:leads'", "'group:bosses'", &[]),
+        // Obligations, one by one.
+        ("quorum: 1", "quorum: 2", &[(Conditions, "group:eng", "files__write")]),
+        ("expires: 10m", "expires: 11m", &[(Conditions, "group:eng", "files__write")]),
+        ("expires: 10m", "requester: true, expires: 10m", &[(Conditions, "group:eng", "files__write")]),
+        ("calls: 5", "calls: 6", &[(Conditions, "group:eng", "files__write")]),
+        ("per: 1h", "per: 2h", &[(Conditions, "group:eng", "files__write")]),
+        ("by: [principal]", "by: [principal, tool]", &[(Conditions, "group:eng", "files__write")]),
+        ("deadline: 30s", "deadline: 31s", &[(Conditions, "group:eng", "files__write")]),
+        ("audit: [/path]", "audit: [/path, /mode]", &[(Conditions, "group:eng", "files__write")]),
+        ("audit: [/path]", "redact: [secrets], audit: [/path]", &[(Conditions, "group:eng", "files__write")]),
+        ("scope: ci", "scope: [ci, cd]", &[(Conditions, "group:bots", "docs__ci")]),
+        // Who may approve.
+        ("any_of: [leads]", "any_of: [leads, chiefs]", &[(Conditions, "group:eng", "files__write")]),
+        // Conditions and hours.
+        ("args.n < 5", "args.n <= 5", &[(Conditions, "group:eng", "files__move")]),
+        ("days: [mon, tue]", "days: [mon, wed]", &[(Conditions, "group:eng", "files__move")]),
+        (", schedule: { days: [mon, tue] }", "", &[(Conditions, "group:eng", "files__move")]),
+        ("from: '22:00'", "from: '21:00'", &[(Conditions, "group:eng", "files:sampling")]),
+        (", schedule: { from: '22:00', to: '06:00' }", "", &[(Stops, "group:eng", "files:sampling")]),
+        (
+            "tools: ['files__read_*'] }",
+            "tools: ['files__read_*'], schedule: { days: [mon] } }",
+            &[(Conditional, "group:eng", "files__read_*")],
+        ),
+        (
+            "tools: ['files__read_*'] }",
+            "tools: ['files__read_*'], when: \"route == '/mcp'\" }",
+            &[(Conditional, "group:eng", "files__read_*")],
+        ),
+        // Matchers.
+        ("path_under: [/srv]", "path_under: [/srv], max_length: 80", &[(Conditions, "group:eng", "files__write")]),
+        // Modes.
+        ("tools: ['files__read_*'] }", "tools: ['files__read_*'], mode: shadow }", &[(Stops, "group:eng", "files__read_*")]),
+        (
+            "capabilities: ['files:sampling'] }\n- { id: night",
+            "capabilities: ['files:sampling'], mode: shadow }\n- { id: night",
+            &[(Stops, "group:eng", "files:sampling")],
+        ),
+        ("to: '06:00' } }", "to: '06:00' }, mode: shadow }", &[(Unconditional, "group:eng", "files:sampling")]),
+        // Groups and classes.
+        (
+            "any_of: [eng]",
+            "any_of: [eng, ops]",
+            &[
+                (Possible, "group:eng[ops]", "files__move"),
+                (Possible, "group:eng[ops]", "files__read_*"),
+                (Possible, "group:eng[ops]", "files__write"),
+                (Possible, "group:eng[ops]", "files:sampling"),
+            ],
+        ),
+        ("https://ci/*", "https://ci/main", &[(ChangeKind::BecomesHidden, "group:bots", "docs__ci")]),
+        ("[files__write, files__move], class: write", "[files__write], class: write", &[(Stops, "group:eng", "files__move")]),
+        ("'files__read_*'], class: read", "'files__read_*'], class: write", &[(Stops, "group:eng", "files__read_*")]),
+    ];
+    for (from, to, expect) in table {
+        assert_eq!(BASE.matches(from).count().min(1), 1, "{from}");
+        let mut text = BASE.replacen(from, to, 1);
+        if *to == "'group:bosses'" {
+            text = text.replace(", leads: {", ", bosses: {");
+        }
+        let (old, new) = (set(BASE), set(&text));
+        let all = distinct(super::super::people(&old).into_iter().chain(super::super::people(&new)));
+        let found = changes(&old, &new, &all, &things(&[&old, &new]), &HintsOf::new());
+        let found: Vec<_> = found.iter().map(|change| (change.kind, &*change.person, &*change.thing.name)).collect();
+        assert_eq!(found, *expect, "{from} -> {to}");
+    }
+}
