@@ -1,82 +1,100 @@
 //! What must hold of a policy set whatever it was made of. Used by the fuzz targets and by the test that replays what they found.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use nix::time::{ClockId, clock_gettime};
 use portcullis::mcp::RawJson;
 use portcullis::policy::cases::{CatalogFacts, run};
 use portcullis::policy::{
-    Asked, Decision, Effect, Facts, Hints, Kind, Known, Moment, PolicySet, check, compile, decide, decide_for, decide_list, visible,
-    visible_for, visible_template,
+    Asked, Decision, Effect, Facts, Hints, Kind, Known, Moment, PolicySet, check, compile, decide, decide_for, decide_list,
+    visible, visible_for, visible_template,
 };
 use portcullis::vocab::{Principal, Problem, Reason};
 use serde_json::json;
 
-/// CPU time that one load or one decision may take, in an instrumented build that is some ten times slower than the shipped one.
-const CPU_MAX: Duration = Duration::from_secs(5);
+/// What one load or one decision may take, in an instrumented build that is some ten times slower than the shipped one.
+const EACH_MAX: Duration = Duration::from_secs(5);
+/// After this the rest is not asked, so that an input near the bounds of the language does not hold up the search.
+const ALL_MAX: Duration = Duration::from_secs(1);
+
+/// The least that compiles.
+const LEAST: &str = "version: 1\nrules: [{ id: none, effect: deny, tools: ['*'] }]\n";
 
 /// A Saturday, 2026-11-21T14:00:00Z.
 const NOW_UNIX_MS: i64 = 1_795_269_600_000;
 
 /// Any bytes as a policy file, and as a file of cases: what stands behind a line of `=====`, or else the same text.
-pub fn policy_file(data: &[u8]) {
+pub fn policy_file(data: &[u8], watch: Watch) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let (policy, cases) = text.split_once("\n=====\n").unwrap_or((text, text));
-    let Some(set) = load(policy) else {
+    let Some(set) = load(policy, watch) else {
         // Cases are read against any set.
-        read_cases(&load("version: 1\nrules: []\n").expect("an empty set"), cases);
+        read_cases(&load(LEAST, watch).expect("a set"), cases, watch);
         return;
     };
-    let again = load(policy).expect("what compiled once compiles again");
+    let again = load(policy, watch).expect("what compiled once compiles again");
     assert_eq!(set.digest(), again.digest());
-    read_cases(&set, cases);
+    read_cases(&set, cases, watch);
     let arguments: Vec<RawJson> = ARGUMENTS.iter().filter_map(|text| json_of(text.as_bytes())).collect();
     assert_eq!(arguments.len(), ARGUMENTS.len());
-    ask(&set, &again, &arguments);
+    ask(&set, &again, &arguments, chosen(data), watch);
 }
 
-/// Any text as the `when` of rules, and behind the first empty line any JSON as the arguments.
-pub fn when(data: &[u8]) {
+/// Any text as the `when` of a rule, and behind the first empty line any JSON as the arguments.
+pub fn when(data: &[u8], watch: Watch) {
     let at = data.windows(2).position(|two| two == b"\n\n");
     let (when, arguments) = at.map_or((data, &b"{}"[..]), |at| (&data[..at], &data[at + 2..]));
     let Ok(when) = std::str::from_utf8(when) else { return };
-    let Some(set) = load(&of_when(when)) else { return };
-    // Blanks around a condition mean nothing, unless they make it too long.
-    if let Some(again) = load(&of_when(&format!(" {when} "))) {
-        assert_eq!(set.digest(), again.digest());
+    let chosen = chosen(data);
+    for effect in ["allow", "deny"] {
+        if watch.is_hurried() && (effect == "deny") != (chosen % 2 == 1) {
+            continue;
+        }
+        let Ok(set) = watch.bounded("load", || compiled(&of_when(effect, when))) else { continue };
+        // Blanks around a condition mean nothing, unless they make it too long.
+        let skips = watch.is_hurried() && chosen % 4 > 1;
+        let again = if skips { None } else { compiled(&of_when(effect, &format!(" {when} "))).ok() };
+        assert!(again.is_some() || skips || when.len() > 2046, "blanks broke it");
+        assert!(again.as_ref().is_none_or(|again| again.digest() == set.digest()));
         let mut all: Vec<RawJson> = json_of(arguments).into_iter().collect();
         all.extend(json_of(ARGUMENTS[1].as_bytes()));
-        ask(&set, &again, &all);
-    } else {
-        assert!(when.len() > 2046, "blanks broke it");
+        ask(&set, again.as_ref().unwrap_or(&set), &all, chosen / 4, watch);
     }
 }
 
-fn of_when(when: &str) -> String {
+fn of_when(effect: &str, when: &str) -> String {
     let when = serde_json::to_string(when).expect("a text");
+    let who = if effect == "allow" { ", principals: [any]" } else { "" };
     format!(
         "version: 1\ntools: [{{ match: ['files__*'], class: read }}]\nrules:\n\
-         - {{ id: a, effect: allow, principals: [any], tools: ['*'], resources: ['*'], prompts: ['*'], when: {when} }}\n\
-         - {{ id: b, effect: allow, principals: [any], tools: ['github__*'], resources: ['*'], prompts: ['*'] }}\n\
-         - {{ id: d, effect: deny, tools: ['github__*'], when: {when} }}\n"
+         - {{ id: w, effect: {effect}{who}, tools: ['*'], resources: ['*'], prompts: ['*'], when: {when} }}\n\
+         - {{ id: b, effect: allow, principals: [any], tools: ['github__*'], resources: ['github__*'], prompts: ['github__*'] }}\n"
     )
+}
+
+fn chosen(data: &[u8]) -> usize {
+    data.iter().map(|byte| usize::from(*byte)).sum()
 }
 
 fn json_of(text: &[u8]) -> Option<RawJson> {
     RawJson::parse(Bytes::copy_from_slice(text), 64).ok()
 }
 
-/// Compiles, and has the result looked over; the problems are told in words, too.
-fn load(policy: &str) -> Option<PolicySet> {
+fn compiled(policy: &str) -> Result<PolicySet, Vec<Problem>> {
+    with_facts(policy, compile)
+}
+
+fn with_facts<T>(policy: &str, read: impl Fn(&[(String, String)], &Facts<'_>) -> T) -> T {
     let upstreams = ["files", "github"].map(str::to_owned);
     let issuers = ["https://idp.example".to_owned()];
-    let facts = Facts { upstreams: &upstreams, issuers: &issuers };
-    let files = [("policy.yaml".to_owned(), policy.to_owned())];
-    let compiled = bounded("load", || compile(&files, &facts));
-    let checked = bounded("check", || check(&files, &facts, &Known::default()));
-    match (compiled, checked) {
+    read(&[("policy.yaml".to_owned(), policy.to_owned())], &Facts { upstreams: &upstreams, issuers: &issuers })
+}
+
+/// Compiles, and has the result looked over; the problems are told in words, too.
+fn load(policy: &str, watch: Watch) -> Option<PolicySet> {
+    let checked = watch.bounded("check", || with_facts(policy, |files, facts| check(files, facts, &Known::default())));
+    match (watch.bounded("load", || compiled(policy)), checked) {
         (Ok(set), Ok((checked, findings))) => {
             assert_eq!(set.digest(), checked.digest());
             findings.iter().for_each(|finding| told(&finding.problem));
@@ -95,8 +113,8 @@ fn told(problem: &Problem) {
     assert!(!problem.to_string().is_empty());
 }
 
-fn read_cases(set: &PolicySet, cases: &str) {
-    let first = bounded("cases", || run(set, "cases.yaml", cases, &CatalogFacts::default(), NOW_UNIX_MS));
+fn read_cases(set: &PolicySet, cases: &str, watch: Watch) {
+    let first = watch.bounded("cases", || run(set, "cases.yaml", cases, &CatalogFacts::default(), NOW_UNIX_MS));
     let again = run(set, "cases.yaml", cases, &CatalogFacts::default(), NOW_UNIX_MS);
     match (&first, &again) {
         (Ok(first), Ok(again)) => assert_eq!(first, again),
@@ -105,30 +123,32 @@ fn read_cases(set: &PolicySet, cases: &str) {
     }
 }
 
-/// Asks two sets of the same text the same things.
-fn ask(set: &PolicySet, again: &PolicySet, arguments: &[RawJson]) {
-    for who in principals() {
-        for now_unix_ms in [NOW_UNIX_MS, NOW_UNIX_MS - 3 * 86_400_000 - 7 * 3_600_000, 0] {
-            let moment = Moment { now_unix_ms, route: "/mcp" };
-            for upstream in ["files", "github"] {
-                assert_eq!(set.capabilities(&who, upstream, moment), again.capabilities(&who, upstream, moment));
-            }
-            ask_for(set, again, &who, moment, arguments);
+/// Asks two sets of the same text the same things: everything if there is time, or else what `chosen` says.
+fn ask(set: &PolicySet, again: &PolicySet, arguments: &[RawJson], chosen: usize, watch: Watch) {
+    let moments = [NOW_UNIX_MS, NOW_UNIX_MS - 3 * 86_400_000 - 7 * 3_600_000, 0];
+    for (at, (who, now_unix_ms)) in principals().iter().flat_map(|who| moments.map(|now| (who, now))).enumerate() {
+        if watch.is_hurried() && at != chosen % 9 {
+            continue;
         }
+        let moment = Moment { now_unix_ms, route: "/mcp" };
+        for upstream in ["files", "github"] {
+            assert_eq!(set.capabilities(who, upstream, moment), again.capabilities(who, upstream, moment));
+        }
+        ask_for(set, again, who, moment, arguments, watch);
     }
 }
 
-fn ask_for(set: &PolicySet, again: &PolicySet, who: &Principal, moment: Moment<'_>, arguments: &[RawJson]) {
+fn ask_for(set: &PolicySet, again: &PolicySet, who: &Principal, moment: Moment<'_>, arguments: &[RawJson], watch: Watch) {
     let all = || std::iter::once(None).chain(arguments.iter().map(Some));
-    for name in ["files__read_file", "files__write_file", "github__create_issue"] {
-        let class = set.class_of(name, Hints::default());
-        for arguments in all() {
-            one(set, again, who, moment, Kind::Tool { name, class, arguments });
-            one(set, again, who, moment, Kind::Prompt { name, arguments });
+    for arguments in all() {
+        for name in ["files__read_file", "github__create_issue"] {
+            let class = set.class_of(name, Hints::default());
+            one(set, again, who, moment, Kind::Tool { name, class, arguments }, watch);
         }
+        one(set, again, who, moment, Kind::Prompt { name: "github__ask", arguments }, watch);
     }
     for uri in ["files__file:///srv/public/a.txt", "files__file:///etc/../x", "github__https://example.com/a?b=c"] {
-        let yes = one(set, again, who, moment, Kind::Resource { uri });
+        let yes = one(set, again, who, moment, Kind::Resource { uri }, watch);
         let template = uri.replace("a.txt", "{name}");
         if yes && template != uri {
             assert!(visible_template(set, who, &template, moment), "the template of a readable resource is hidden");
@@ -137,10 +157,13 @@ fn ask_for(set: &PolicySet, again: &PolicySet, who: &Principal, moment: Moment<'
 }
 
 /// Asks in every way; true if allowed.
-fn one(set: &PolicySet, again: &PolicySet, who: &Principal, moment: Moment<'_>, kind: Kind<'_>) -> bool {
+fn one(set: &PolicySet, again: &PolicySet, who: &Principal, moment: Moment<'_>, kind: Kind<'_>, watch: Watch) -> bool {
+    if watch.is_late() {
+        return false;
+    }
     let Moment { now_unix_ms, route } = moment;
     let asked = Asked { kind, known: true, now_unix_ms, route };
-    let decision = bounded("decide", || decide(set, who, &asked));
+    let decision = watch.bounded("decide", || decide(set, who, &asked));
     assert_eq!(summary(&decision), summary(&decide(again, who, &asked)), "deciding is not deterministic");
     let subject = set.subject(who);
     assert_eq!(summary(&decision), summary(&decide_for(set, &subject, who, &asked)), "deciding by subject differs");
@@ -174,7 +197,8 @@ fn principals() -> [Principal; 3] {
         key_id: None,
         anonymous: false,
     };
-    let bob = Principal { sub: Arc::from("bob"), client_id: None, scopes: vec![], claims: serde_json::Map::new(), ..alice.clone() };
+    let bob =
+        Principal { sub: Arc::from("bob"), client_id: None, scopes: vec![], claims: serde_json::Map::new(), ..alice.clone() };
     [alice, bob, Principal::anonymous()]
 }
 
@@ -186,11 +210,40 @@ const ARGUMENTS: [&str; 5] = [
     r#"["path","/etc/passwd"]"#,
 ];
 
-fn bounded<T>(what: &str, work: impl FnOnce() -> T) -> T {
-    let clock = || Duration::from(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("a clock"));
-    let start = clock();
-    let done = work();
-    let took = clock().saturating_sub(start);
-    assert!(took < CPU_MAX, "{what} took {took:?}");
-    done
+/// How long things take.
+#[derive(Clone, Copy)]
+pub struct Watch(Option<Instant>);
+
+impl Watch {
+    /// Fails for what takes too long.
+    pub fn strict() -> Self {
+        Self(Some(Instant::now()))
+    }
+
+    /// Asks everything, however long it takes.
+    pub fn patient() -> Self {
+        Self(None)
+    }
+
+    fn is_hurried(self) -> bool {
+        self.0.is_some()
+    }
+
+    fn is_late(self) -> bool {
+        self.0.is_some_and(|start| start.elapsed() > ALL_MAX)
+    }
+
+    /// The best of three counts, for the machine may be busy.
+    fn bounded<T>(self, what: &str, work: impl Fn() -> T) -> T {
+        let mut took = Duration::MAX;
+        for _ in 0..3 {
+            let start = Instant::now();
+            let done = work();
+            took = took.min(start.elapsed());
+            if took < EACH_MAX || self.0.is_none() {
+                return done;
+            }
+        }
+        panic!("{what} took {took:?}");
+    }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use portcullis::mcp::raw::RawJson;
+use portcullis::mcp::RawJson;
 use portcullis::policy::{Asked, Effect, Facts, Hints, Kind, PolicySet, compile, decide};
 use portcullis::vocab::{Principal, Problem};
 use serde_json::{Value, json};
