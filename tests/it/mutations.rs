@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::fs;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use nix::sys::signal::{Signal, kill};
@@ -12,6 +11,7 @@ use portcullis::mcp::RawJson;
 use portcullis::policy::{Asked, Effect, Facts, Hints, Kind, PolicySet, compile, decide};
 use portcullis::vocab::{Principal, Problem};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::gate::{Gate, POLICY, Run, soon};
 use crate::wire::{Conn, Req, Resp};
@@ -19,6 +19,9 @@ use crate::wire::{Conn, Req, Resp};
 /// How many files are tried, and what decides which.
 const MUTATIONS: usize = 500;
 const SEED: u64 = 3;
+
+/// Calls that run while each of them is put in force: enough to be in every moment of it sooner or later.
+const CALLS_EACH: usize = 6;
 
 /// More of the language than the policy of the other tests has.
 const MORE: &str = r#"
@@ -55,9 +58,9 @@ const NEVER: [&str; 2] = ["guest-deletes", "stranger"];
 async fn broken_policy_files_under_load_change_nothing() {
     let base = format!("{POLICY}{MORE}");
     let mut gate = Gate::program(|files| files.policy = base.clone()).await;
-    let stop = Arc::new(AtomicBool::new(false));
+    let turns = Arc::new(Semaphore::new(0));
     let load: Vec<_> =
-        (0..2).map(|first| tokio::spawn(call_until(stop.clone(), requests(&gate), gate.reach.clone(), first))).collect();
+        (0..2).map(|first| tokio::spawn(call_until(turns.clone(), requests(&gate), gate.reach.clone(), first))).collect();
     let mut sets: HashMap<String, PolicySet> = HashMap::new();
     let mut in_force = good(&base).map(|set| remember(&mut sets, set)).unwrap();
     let mut conn = gate.reach.open().await;
@@ -66,6 +69,7 @@ async fn broken_policy_files_under_load_change_nothing() {
     let (mut dice, mut broken, mut read) = (Dice(SEED), 0, 0);
     for number in 0..MUTATIONS {
         let text = mutated(&mut dice, base.as_bytes());
+        turns.add_permits(CALLS_EACH);
         put(&gate, &text);
         let context = || format!("mutation {number}: {}", String::from_utf8_lossy(&text));
         let compiled = good_bytes(&text);
@@ -88,7 +92,7 @@ async fn broken_policy_files_under_load_change_nothing() {
         assert_eq!(verdict(&answer), allowed(&sets[&in_force], "own", "eng", "up__echo", "{}"), "{}", context());
         expected.push(in_force.clone());
     }
-    stop.store(true, Ordering::SeqCst);
+    turns.close();
     let mut asked = MUTATIONS;
     for task in load {
         asked += task.await.unwrap();
@@ -174,13 +178,12 @@ fn requests(gate: &Gate) -> Vec<Vec<u8>> {
     PROBES.iter().map(request).map(|request| request.bytes()).collect()
 }
 
-/// Asks all things in turn on one connection; how often it asked.
-async fn call_until(stop: Arc<AtomicBool>, requests: Vec<Vec<u8>>, reach: crate::wire::Reach, first: usize) -> usize {
+/// Asks all things in turn on one connection, one for each turn it gets; how often it asked.
+async fn call_until(turns: Arc<Semaphore>, requests: Vec<Vec<u8>>, reach: crate::wire::Reach, first: usize) -> usize {
     let mut conn: Conn = reach.open().await;
     for (asked, request) in requests.iter().cycle().skip(first).enumerate() {
-        if stop.load(Ordering::SeqCst) {
-            return asked;
-        }
+        let Ok(turn) = turns.acquire().await else { return asked };
+        turn.forget();
         conn.write(request).await;
         let answer = conn.response().await;
         verdict(&answer);
