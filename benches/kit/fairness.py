@@ -7,7 +7,7 @@ Two questions. What does a polite principal notice of a greedy one that shares i
 its own limit refuses? And how many calls does a limit let through of a caller that always wants more: in all, and in the worst
 window? The first is answered by the load generator, the second by the audit file, whose records are stamped when a request comes.
 """
-import argparse, bisect, datetime, json, os, pathlib, shutil, subprocess, sys, time
+import argparse, bisect, datetime, json, os, pathlib, shutil, statistics, subprocess, sys, time
 
 import keys, peers
 
@@ -89,7 +89,7 @@ def polite(seconds, pid, greedy):
            "p99_ms": mine["lat_us"]["p99"] / 1000, "max_ms": mine["lat_us"]["max"] / 1000, "busy_pct": mine["busy_pct"]}
     if flood:
         his = report(flood)
-        row |= {"greedy_per_s": his["rps"], "greedy_refused": his["errors"], "greedy_n": his["requests"]}
+        row |= {"greedy_granted_per_s": his["rps"], "greedy_refused": his["errors"]}
     return row
 
 
@@ -148,6 +148,11 @@ def main():
             if proc:
                 proc.terminate()
                 proc.wait(10)
+    print("\nThe polite one, medians of the rounds:")
+    for kind in dict.fromkeys(row["kind"] for row in rows if "round" in row):
+        of = [row for row in rows if row["kind"] == kind]
+        median = {name: statistics.median(row[name] for row in of) for name in ("p50_ms", "p99_ms")}
+        print(f"{kind:26} p50 {median['p50_ms']:7.2f} ms  p99 {median['p99_ms']:7.2f} ms  refused {sum(row['errors'] for row in of)}")
     if args.out:
         args.out.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
