@@ -15,6 +15,7 @@ mod headers;
 mod host_origin;
 mod keys;
 mod lists_agree;
+mod mutations;
 mod peer;
 mod records;
 mod reload;
