@@ -49,6 +49,12 @@ pub(super) const REGEX_DEPTH_MAX: u32 = 32;
 pub(super) const REGEX_PROGRAM_BYTES_MAX: usize = 256 * 1_024;
 /// What matching one regular expression may keep to go faster.
 pub(super) const REGEX_CACHE_BYTES_MAX: usize = 512 * 1_024;
+/// Longest text that is searched for an expression without a table of its own; the cost is at most its program times the text.
+pub(super) const REGEX_TEXT_BYTES_MAX: usize = 16 * 1_024;
+/// What the table of an expression may take. With one, a text of any length is read once.
+pub(super) const REGEX_TABLE_BYTES_MAX: usize = 256 * 1_024;
+/// What making such a table may take.
+pub(super) const REGEX_TABLE_MAKING_BYTES_MAX: usize = 1_024 * 1_024;
 /// Regular expressions of one `matches`.
 pub(super) const REGEXES_MAX: usize = 64;
 /// Length of a `when` condition.

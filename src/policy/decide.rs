@@ -81,7 +81,8 @@ fn evaluate(set: &PolicySet, about: About<'_>, who: &Principal, asked: &Asked<'_
         return Decision { limits, duties, ..conclude(set, kind, Reason::Allowed, found.allows) };
     }
     if !visible_to(set, about, who, kind, asked.moment()) {
-        return conclude(set, kind, Reason::NotVisible, found.denies);
+        let duties = Duties::join(&found.allows);
+        return Decision { duties, ..conclude(set, kind, Reason::NotVisible, found.denies) };
     }
     let mut scopes_missing: Vec<Arc<str>> = found.scopes_missing(who).cloned().collect();
     if !scopes_missing.is_empty() {
@@ -90,13 +91,14 @@ fn evaluate(set: &PolicySet, about: About<'_>, who: &Principal, asked: &Asked<'_
         let asking = found.allows.into_iter().filter(|rule| rule.scopes.iter().any(|s| !who.has_scope(s))).collect();
         return Decision { scopes_missing, ..conclude(set, kind, Reason::ScopeRequired, asking) };
     }
+    let duties = Duties::join(&found.allows);
     if !found.denies.is_empty() {
-        return conclude(set, kind, Reason::RuleDenied, found.denies);
+        return Decision { duties, ..conclude(set, kind, Reason::RuleDenied, found.denies) };
     }
     // Doubt about a deny decides always, doubt about an allow only where no other rule allows.
     let doubts = if found.deny_doubts.is_empty() { found.allow_doubts } else { found.deny_doubts };
     let reason = if doubts.is_empty() { Reason::NoRule } else { Reason::Indeterminate };
-    conclude(set, kind, reason, doubts)
+    Decision { duties, ..conclude(set, kind, reason, doubts) }
 }
 
 /// The rules that speak about one operation, sorted out.

@@ -52,7 +52,8 @@ pub struct Decision {
     /// Mostly one or two, which need no heap.
     pub(super) rules: SmallVec<[Arc<str>; 2]>,
     pub(super) limits: Vec<Arc<Limit>>,
-    /// What a yes demands besides; absent where it demands nothing.
+    /// What the matching allow rules demand besides; absent where they demand nothing. Those of a refusal show only where policy is
+    /// merely observed.
     pub(super) duties: Option<Box<Duties>>,
     pub(super) shadow: Option<Box<Shadow>>,
     pub(super) scopes_missing: Vec<Arc<str>>,
@@ -86,24 +87,29 @@ impl Decision {
         &self.scopes_missing
     }
 
+    /// What a yes owes.
+    fn owed(&self) -> Option<&Duties> {
+        self.duties.as_deref().filter(|_| self.effect() == Effect::Allow)
+    }
+
     /// Approvals that must be given before the operation leaves, each on its own.
     pub fn approvals(&self) -> &[Arc<Approval>] {
-        self.duties.as_ref().map_or(&[], |duties| &duties.approvals)
+        self.owed().map_or(&[], |duties| &duties.approvals)
     }
 
     /// Whether secrets in the answer must be replaced.
     pub fn redacts(&self) -> bool {
-        self.duties.as_ref().is_some_and(|duties| duties.redact)
+        self.owed().is_some_and(|duties| duties.redact)
     }
 
     /// The longest that the call may take.
     pub fn deadline(&self) -> Option<Duration> {
-        self.duties.as_ref()?.deadline
+        self.owed()?.deadline
     }
 
     /// JSON pointers into the arguments whose values the record shows.
     pub fn shown_arguments(&self) -> &[Arc<str>] {
-        self.duties.as_ref().map_or(&[], |duties| &duties.audit)
+        self.owed().map_or(&[], |duties| &duties.audit)
     }
 
     /// What shadow rules would have changed. Present only where one of them matched or could not be evaluated.

@@ -73,11 +73,16 @@ impl Criterion {
         let mut every = Tri::True;
         let mut selected_any = false;
         let searches = self.pointer.searches();
-        self.pointer.select(tree, &mut |selected| {
+        self.pointer.select_while(tree, &mut |selected| {
             let value = self.satisfied(tree, selected, quantifier, searches);
             any = Tri::any([any, value]);
             every = Tri::all([every, value]);
             selected_any = true;
+            // What settles the answer ends the search.
+            match quantifier {
+                Quantifier::Every => every != Tri::False,
+                Quantifier::Some => any != Tri::True,
+            }
         });
         match quantifier {
             _ if !selected_any => self.holds_for_nothing(),
@@ -141,7 +146,7 @@ impl Matcher {
     fn reads(&self, text: &str) -> Tri {
         match self {
             Self::Glob(globs) => Tri::from(globs.iter().any(|glob| glob.matches(text))),
-            Self::Matches(patterns) => Tri::from(patterns.iter().any(|pattern| pattern.finds(text))),
+            Self::Matches(patterns) => Tri::any(patterns.iter().map(|pattern| pattern.finds(text))),
             Self::PathUnder(directories) => match locate(directories, text) {
                 Where::Under => Tri::True,
                 Where::Outside => Tri::False,

@@ -1,14 +1,26 @@
 //! Regular expressions: compiled once, searched in time linear in the text (finite automata, no backtracking), bounded in size.
 
 use std::cmp::Ordering;
+use std::fmt;
+use std::sync::Arc;
 
 use regex::{Regex, RegexBuilder};
+use regex_automata::Input;
+use regex_automata::dfa::{Automaton as _, dense};
 
-use super::bounds::{REGEX_BYTES_MAX, REGEX_CACHE_BYTES_MAX, REGEX_DEPTH_MAX, REGEX_PROGRAM_BYTES_MAX};
+use super::bounds::{
+    REGEX_BYTES_MAX, REGEX_CACHE_BYTES_MAX, REGEX_DEPTH_MAX, REGEX_PROGRAM_BYTES_MAX, REGEX_TABLE_BYTES_MAX,
+    REGEX_TABLE_MAKING_BYTES_MAX, REGEX_TEXT_BYTES_MAX,
+};
+use super::tri::Tri;
 
 /// A compiled regular expression, equal to those of the same spelling.
-#[derive(Clone, Debug)]
-pub(super) struct Pattern(Regex);
+#[derive(Clone)]
+pub(super) struct Pattern {
+    regex: Regex,
+    /// Reads each byte of a text once, whatever the text. Without one, a text can be made that costs the whole program at every byte.
+    table: Option<Arc<dense::DFA<Vec<u32>>>>,
+}
 
 impl Pattern {
     /// Compiles `text`. Unicode is on; the expression is not anchored.
@@ -27,21 +39,41 @@ impl Pattern {
             .dfa_size_limit(REGEX_CACHE_BYTES_MAX)
             .nest_limit(REGEX_DEPTH_MAX)
             .build();
-        regex.map(Self).map_err(|error| match error {
+        let regex = regex.map_err(|error| match error {
             regex::Error::CompiledTooBig(_) => format!("compiles to more than {REGEX_PROGRAM_BYTES_MAX} bytes"),
             other => reason(&other.to_string()),
-        })
+        })?;
+        Ok(Self { regex, table: table(text) })
     }
 
-    /// Whether the expression occurs in `text`.
-    pub(super) fn finds(&self, text: &str) -> bool {
-        self.0.is_match(text)
+    /// Whether the expression occurs in `text`. Unknown for a text of more than [`REGEX_TEXT_BYTES_MAX`] bytes, if the expression has
+    /// too many states for a table: searching that could hold up a thread for seconds.
+    pub(super) fn finds(&self, text: &str) -> Tri {
+        if text.len() <= REGEX_TEXT_BYTES_MAX {
+            return self.regex.is_match(text).into();
+        }
+        let found = self.table.as_ref().map(|table| table.try_search_fwd(&Input::new(text).earliest(true)));
+        found.and_then(Result::ok).map_or(Tri::Unknown, |end| end.is_some().into())
     }
 
     /// The expression as written.
     pub(super) fn as_str(&self) -> &str {
-        self.0.as_str()
+        self.regex.as_str()
     }
+}
+
+impl fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pattern").field(&self.as_str()).finish()
+    }
+}
+
+/// The whole automaton of an expression, if it is small.
+fn table(text: &str) -> Option<Arc<dense::DFA<Vec<u32>>>> {
+    let config = dense::Config::new()
+        .dfa_size_limit(Some(REGEX_TABLE_BYTES_MAX))
+        .determinize_size_limit(Some(REGEX_TABLE_MAKING_BYTES_MAX));
+    dense::Builder::new().configure(config).build(text).ok().map(Arc::new)
 }
 
 /// The last line of a message that draws the place in the lines before.
@@ -85,7 +117,7 @@ mod tests {
             (r"\bkey\b", "the key", "monkey"),
         ] {
             let pattern = Pattern::parse(pattern).unwrap();
-            assert!(pattern.finds(yes) && !pattern.finds(no), "{pattern:?}");
+            assert_eq!((pattern.finds(yes), pattern.finds(no)), (Tri::True, Tri::False), "{pattern:?}");
         }
     }
 
@@ -108,6 +140,20 @@ mod tests {
         assert!(Pattern::parse(r"^[\w.+-]+@[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63}){1,8}$").is_ok());
     }
 
+    /// A secret is found in the longest text; where that could take seconds, nothing is claimed.
+    #[test]
+    fn long_texts_are_read_once_or_not_at_all() {
+        let long = "x".repeat(REGEX_TEXT_BYTES_MAX * 8);
+        let small = Pattern::parse("AKIA[0-9A-Z]{16}").unwrap();
+        assert_eq!(small.finds(&long), Tri::False);
+        assert_eq!(small.finds(&format!("{long}AKIAABCDEFGHIJKLMNOP{long}")), Tri::True);
+        for text in ["a[ab]{200}c", r"(?i)(union|select).{1,80}(from|into)\b"] {
+            let large = Pattern::parse(text).unwrap();
+            assert_eq!(large.finds(&long), Tri::Unknown, "{text}");
+            assert_eq!(large.finds("x"), Tri::False, "{text}");
+        }
+    }
+
     /// Expressions that take a backtracking matcher longer than the sun has left.
     #[test]
     fn is_linear() {
@@ -116,8 +162,9 @@ mod tests {
             ["(a+)+$", "(a|aa)+$", "(a*)*b", "a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?b", "(.*)(.*)(.*)(.*)(.*)c", "([a-z]+)*X"]
         {
             let ends = pattern.ends_with('$');
-            assert!(!Pattern::parse(pattern).unwrap().finds(&format!("{text}!")), "{pattern}");
-            assert_eq!(Pattern::parse(pattern).unwrap().finds(&text), ends, "{pattern}");
+            let pattern = Pattern::parse(pattern).unwrap();
+            assert_ne!(pattern.finds(&format!("{text}!")), Tri::True, "{pattern:?}");
+            assert_eq!(pattern.finds(&text), ends.into(), "{pattern:?}");
         }
     }
 }

@@ -225,7 +225,8 @@ impl Decision {
             return Err(MissingEvidence::Receipt);
         }
         let intent_seq = evidence.receipt.and_then(|receipt| receipt.intent_seq);
-        let (redacts, deadline) = (self.redacts(), self.deadline());
+        // An observed refusal keeps what the rules that would allow it ask for its answer.
+        let (redacts, deadline) = self.duties.as_ref().map_or((false, None), |duties| (duties.redact, duties.deadline));
         Ok(Permit { operation: self.operation, intent_seq, lease: evidence.lease, redacts, deadline })
     }
 }

@@ -78,6 +78,14 @@ impl Pointer {
 
     /// Calls `found` for everything selected; a value reached on two ways counts twice.
     pub(super) fn select<'t>(&self, tree: &'t Tree<'_>, found: &mut dyn FnMut(Selected<'t>)) {
+        self.select_while(tree, &mut |selected| {
+            found(selected);
+            true
+        });
+    }
+
+    /// As [`Self::select`], as long as `found` answers true.
+    pub(super) fn select_while<'t>(&self, tree: &'t Tree<'_>, found: &mut dyn FnMut(Selected<'t>) -> bool) {
         walk(tree, 0, &self.steps, found);
     }
 
@@ -96,27 +104,19 @@ impl Pointer {
     }
 }
 
-fn walk<'t>(tree: &'t Tree<'_>, at: usize, steps: &[Step], found: &mut dyn FnMut(Selected<'t>)) {
-    let Some(item) = tree.item(at) else { return };
+/// True unless `found` ended it.
+fn walk<'t>(tree: &'t Tree<'_>, at: usize, steps: &[Step], found: &mut dyn FnMut(Selected<'t>) -> bool) -> bool {
+    let Some(item) = tree.item(at) else { return true };
     match steps.split_first() {
         None => found(Selected::Value(at)),
-        Some((Step::Name(name), rest)) => {
-            if let Some(child) = child(tree, at, item, name) {
-                walk(tree, child, rest, found);
-            }
-        }
-        Some((Step::Each, rest)) => tree.children(at).for_each(|(child, _)| walk(tree, child, rest, found)),
-        Some((Step::Deep, [])) => {
-            for (here, item) in tree.within(at) {
-                if let Some(key) = item.key.as_deref().filter(|_| here != at) {
-                    found(Selected::Key(key));
-                }
-                if !matches!(item.kind, Kind::Object | Kind::Array) {
-                    found(Selected::Value(here));
-                }
-            }
-        }
-        Some((Step::Deep, rest)) => tree.within(at).for_each(|(here, _)| walk(tree, here, rest, found)),
+        Some((Step::Name(name), rest)) => child(tree, at, item, name).is_none_or(|child| walk(tree, child, rest, found)),
+        Some((Step::Each, rest)) => tree.children(at).all(|(child, _)| walk(tree, child, rest, found)),
+        Some((Step::Deep, [])) => tree.within(at).all(|(here, item)| {
+            let key = item.key.as_deref().filter(|_| here != at);
+            let leaf = !matches!(item.kind, Kind::Object | Kind::Array);
+            key.is_none_or(|key| found(Selected::Key(key))) && (!leaf || found(Selected::Value(here)))
+        }),
+        Some((Step::Deep, rest)) => tree.within(at).all(|(here, _)| walk(tree, here, rest, found)),
     }
 }
 

@@ -221,6 +221,21 @@ async fn resources_and_prompts_agree_too() {
     }
 }
 
+/// What leaves is the name and the value that the decision looked at, and the values filled in before; nothing beside them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_completion_carries_only_what_was_decided_on() {
+    let gate = Gate::start().await;
+    let alice = gate.token("alice", &["eng"]);
+    let complete = r#""ref":{"type":"ref/prompt","name":"up__greet","x":"1"},"argument":{"name":"path","value":"/srv/ok","path":"/etc/x"},"context":{"arguments":{"path":"/etc/shadow","who":"me"},"more":"/etc/passwd"},"#;
+    let answer = gate.reach.send(&gate.modern("/mcp", &alice, "completion/complete", complete)).await;
+    assert_eq!(answer.status, 200, "{}", answer.whole());
+    let calls = gate.up.calls();
+    let params = &calls.last().unwrap().json()["params"];
+    assert_eq!(params["argument"], json!({"name": "path", "value": "/srv/ok"}));
+    assert_eq!(params["context"], json!({"arguments": {"who": "me"}}));
+    assert_eq!(params["ref"], json!({"type": "ref/prompt", "name": "greet"}));
+}
+
 fn no_such_method(seen: &Seen, status: u16) -> Answer {
     let error = json!({"jsonrpc": "2.0", "id": seen.json()["id"], "error": {"code": -32601, "message": "Method not found"}});
     Answer::Json(status, "", error.to_string())

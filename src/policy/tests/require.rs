@@ -256,6 +256,16 @@ fn observing_passes_what_policy_refuses_and_nothing_else() {
     assert!(decision(&["approval: { from: [caller] }"]).permit_observed(Evidence::default(), observe).is_ok());
     let scoped = decision(&["scope: other"]).permit_observed(evidence(), observe).err();
     assert_eq!(scoped, Some(MissingEvidence::Refused(Reason::ScopeRequired)));
+    // What the rules that would allow it ask for its answer holds for an observed refusal too.
+    let guarded = |text: &str| {
+        let deny = "- { id: no, effect: deny, tools: [x__read], arguments: { /p: { equals: x } } }";
+        let set = with(&[rule("r0", "redact: [secrets], deadline: 1s"), deny.to_owned()]);
+        let refused = call(&set, &alice(&[]), "x__read", text);
+        assert_eq!((refused.reason(), refused.redacts(), refused.obligations().len()), (Reason::RuleDenied, false, 0));
+        refused.permit_observed(Evidence::default(), observe).unwrap()
+    };
+    let permit = guarded(r#"{"p":"x"}"#);
+    assert!(permit.redacts() && permit.deadline().is_some());
     // Lists have a way of their own, which is no way for calls.
     let set = with(&[]);
     assert!(decide_list(&set, &alice(&[]), "x", NOW).permit_lists_observed(observe).is_ok());

@@ -162,7 +162,11 @@ fn judge<'b, 'v>(args: Args<'b, 'v>) -> Outcome<'b, 'v> {
     let text = text(&args)?;
     let constant = args.get(1).and_then(|value| value.downcast_ref::<Constant>());
     let truth = match constant.ok_or_else(|| failed("not compiled"))? {
-        Constant::Pattern(pattern) => pattern.finds(text),
+        Constant::Pattern(pattern) => match pattern.finds(text) {
+            Tri::True => true,
+            Tri::False => false,
+            Tri::Unknown => return Err(failed("a text too long for the expression")),
+        },
         Constant::Glob(glob) => glob.matches(text),
         Constant::Directories(directories) => match locate(directories, text) {
             Where::Under => true,
