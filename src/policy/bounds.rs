@@ -73,13 +73,15 @@ pub(super) const WHEN_NODES_MAX: usize = 200;
 pub(super) const WHEN_DEPTH_MAX: usize = 48;
 /// Comprehensions (`all`, `exists`, `map`, ..) inside or after one another.
 pub(super) const WHEN_LOOPS_MAX: u32 = 2;
-/// Argument values, to the power of the comprehensions around each other, that a `when` looks at.
+/// Argument values that a `when` looks at.
 pub(super) const WHEN_VALUES_MAX: u64 = 100_000;
+/// Argument values, to the power of the comprehensions around each other: what one `when` of possibly many goes through.
+pub(super) const WHEN_VISITS_MAX: u64 = 20_000;
 /// Arguments that a `when` with comprehensions looks at.
 pub(super) const WHEN_LOOP_ARGUMENT_BYTES_MAX: usize = 64 * 1024;
 /// Nesting of arguments that a `when` looks at.
 pub(super) const WHEN_ARGUMENT_DEPTH_MAX: usize = 128;
 /// Steps of one evaluation of a `when` that can multiply or add up values, estimated from above; a step is some nanoseconds.
-pub(super) const WHEN_STEPS_MAX: u64 = 32_000_000;
+pub(super) const WHEN_STEPS_MAX: u64 = 8_000_000;
 /// Windows of the schedule of a rule.
 pub(super) const SCHEDULE_WINDOWS_MAX: usize = 64;

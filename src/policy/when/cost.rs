@@ -9,7 +9,7 @@ use cel::IdedExpr;
 use cel::common::ast::operators as op;
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue};
 
-use super::super::bounds::{WHEN_LOOP_ARGUMENT_BYTES_MAX, WHEN_STEPS_MAX, WHEN_VALUES_MAX};
+use super::super::bounds::{WHEN_LOOP_ARGUMENT_BYTES_MAX, WHEN_STEPS_MAX, WHEN_VISITS_MAX};
 use super::check::ACCUMULATOR;
 use super::scene::Scene;
 use super::{When, roots};
@@ -23,7 +23,7 @@ const PASSES: u64 = 8;
 pub(super) fn is_bearable(when: &When, scene: &Scene<'_>) -> bool {
     if when.loops > 0 && when.reads.args {
         let size = scene.args_size();
-        if size.bytes > WHEN_LOOP_ARGUMENT_BYTES_MAX || size.values.saturating_pow(when.loops) > WHEN_VALUES_MAX {
+        if size.bytes > WHEN_LOOP_ARGUMENT_BYTES_MAX || size.values.saturating_pow(when.loops) > WHEN_VISITS_MAX {
             return false;
         }
     }
