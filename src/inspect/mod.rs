@@ -4,12 +4,14 @@
 //! be reached by an answer that was not looked at.
 
 mod measure;
+mod names;
 mod secrets;
 mod shapes;
 
 #[cfg(test)]
 mod tests;
 
+use crate::mcp::reply::ResultKind;
 use crate::mcp::{RawJson, Reply};
 use crate::policy::permit::{Meter, Permit, Used};
 
@@ -46,10 +48,14 @@ impl Inspector {
         if let Reply::Result(body) = &mut reply {
             let bytes = body.meta.iter().chain(&body.members).map(|(key, value)| length(key) + length(value)).sum();
             self.meter.add(Used { bytes, text_bytes: measure::text_bytes(body) });
-            for (key, value) in body.meta.iter_mut().chain(&mut body.members) {
-                // The upstream's own state goes back to it, sealed: nobody reads it on the way.
-                if key.as_str() != "\"requestState\"" {
-                    self.value(value);
+            // The upstream's own state goes back to it, sealed: nobody reads it on the way. Where nothing is asked it is a word like any.
+            let asks = body.kind == ResultKind::InputRequired;
+            let state = |(key, _): &(RawJson, RawJson)| secrets::meaning(key.as_str()).is_some_and(|key| key == "requestState");
+            let sealed = if asks { body.members.iter().position(state) } else { None };
+            body.meta.iter_mut().for_each(|member| self.member(member));
+            for (at, member) in body.members.iter_mut().enumerate() {
+                if Some(at) != sealed {
+                    self.member(member);
                 }
             }
         }
@@ -60,14 +66,14 @@ impl Inspector {
     pub fn members(&mut self, mut members: Members) -> Members {
         let bytes = members.iter().map(|(key, value)| length(key) + length(value)).sum();
         self.meter.add(Used { bytes, text_bytes: 0 });
-        members.iter_mut().for_each(|(_, value)| self.value(value));
+        members.iter_mut().for_each(|member| self.member(member));
         members
     }
 
     /// Looks at the params of a notification or a question.
     pub fn params(&mut self, mut params: RawJson) -> RawJson {
         self.meter.add(Used { bytes: length(&params), text_bytes: 0 });
-        self.value(&mut params);
+        self.value(&mut params, None);
         params
     }
 
@@ -81,11 +87,21 @@ impl Inspector {
         self.meter.used()
     }
 
-    fn value(&mut self, value: &mut RawJson) {
+    fn member(&mut self, (key, value): &mut (RawJson, RawJson)) {
+        self.value(value, Some(key));
+        if self.redacts
+            && let Some((clean, found)) = secrets::redact_key(key, self.redacted)
+        {
+            *key = clean;
+            self.redacted = self.redacted.saturating_add(found);
+        }
+    }
+
+    fn value(&mut self, value: &mut RawJson, key: Option<&RawJson>) {
         if !self.redacts {
             return;
         }
-        if let Some((clean, found)) = secrets::redact(value) {
+        if let Some((clean, found)) = secrets::redact(value, key) {
             *value = clean;
             self.redacted = self.redacted.saturating_add(found);
         }

@@ -7,20 +7,29 @@ use std::borrow::Cow;
 
 use memchr::{memchr, memchr2};
 
+use super::names::{is_secret, member};
 use super::shapes::{Found, find};
 use crate::mcp::RawJson;
 use crate::mcp::json::{push_string, unquote};
 
-/// `raw` with every credential replaced by `[redacted: KIND]`, and how many there were; `None` if there are none.
-pub(super) fn redact(raw: &RawJson) -> Option<(RawJson, u64)> {
+/// `raw`, the value of the member `key` if it is one, with every credential replaced by `[redacted: KIND]`, and how many there were;
+/// `None` if there are none.
+pub(super) fn redact(raw: &RawJson, key: Option<&RawJson>) -> Option<(RawJson, u64)> {
     let text = raw.as_str();
     let mut out: Vec<u8> = Vec::new();
     let (mut at, mut written, mut count) = (0, 0, 0_u64);
+    // The last key whose value is secret, and where a value of it would be looked for.
+    let mut secret = key.and_then(|key| Some((secret_key(key.as_str())?, 0)));
     while let Some((start, end)) = next_string(text, at) {
         at = end;
         let Some(token) = text.get(start..end) else { break };
-        let is_key = || text.get(end..).is_some_and(|rest| rest.trim_ascii_start().starts_with(':'));
-        let Some((clean, found)) = clean(token, &|| is_key().then_some(count)) else { continue };
+        let is_key = text.get(end..).is_some_and(|rest| rest.trim_ascii_start().starts_with(':'));
+        let between = |from: usize| text.get(from..start).is_some_and(|gap| matches!(gap.trim_ascii(), "" | ":"));
+        let under = secret.take().filter(|(_, from)| !is_key && between(*from)).map(|(key, _)| key);
+        if is_key {
+            secret = secret_key(token).map(|key| (key, end));
+        }
+        let Some((clean, found)) = clean(token, is_key.then_some(count), under.as_deref()) else { continue };
         count = count.saturating_add(found);
         out.extend_from_slice(text.as_bytes().get(written..start).unwrap_or_default());
         push_string(&mut out, &clean);
@@ -48,18 +57,48 @@ fn next_string(text: &str, at: usize) -> Option<(usize, usize)> {
     }
 }
 
-/// What the string means with its credentials replaced, if it has any. Those of a key are numbered from `first_of_key`, so that two keys
-/// stay two.
-fn clean(token: &str, first_of_key: &dyn Fn() -> Option<u64>) -> Option<(String, u64)> {
+/// The key of a member, `first` secrets after the first of its object, as [`redact`] does it to a value.
+pub(super) fn redact_key(key: &RawJson, first: u64) -> Option<(RawJson, u64)> {
+    let (clean, found) = clean(key.as_str(), Some(first), None)?;
+    Some((RawJson::of_text(&clean), found))
+}
+
+/// What a string token means.
+pub(super) fn meaning(token: &str) -> Option<Cow<'_, str>> {
     let plain = token.get(1..token.len().checked_sub(1)?)?;
-    let text = if plain.contains('\\') { unquote(token).ok()? } else { Cow::Borrowed(plain) };
+    if plain.contains('\\') { unquote(token).ok() } else { Some(Cow::Borrowed(plain)) }
+}
+
+/// What the key `token` means, if its value is secret.
+fn secret_key(token: &str) -> Option<Cow<'_, str>> {
+    meaning(token).filter(|key| is_secret(key))
+}
+
+/// The credentials of the value of the secret member `key`.
+fn find_under(key: &str, text: &str) -> Vec<Found> {
+    let mut found = find(text);
+    let Some(all) = member(key, text) else { return found };
+    // A shape that takes in as much says more about what it was.
+    if !found.iter().any(|one| one.start <= all.start && one.end >= all.end) {
+        found.retain(|one| one.end <= all.start || one.start >= all.end);
+        found.push(all);
+        found.sort_unstable_by_key(|one| one.start);
+    }
+    found
+}
+
+/// What the string means with its credentials replaced, if it has any. Those of a key are numbered from `first_of_key`, so that two keys
+/// stay two. `under` is the key whose secret value it is.
+fn clean(token: &str, first_of_key: Option<u64>, under: Option<&str>) -> Option<(String, u64)> {
+    let text = meaning(token)?;
+    let all = under.map_or_else(|| find(&text), |key| find_under(key, &text));
     let (mut out, mut at, mut count) = (String::new(), 0, 0_u64);
-    for Found { kind, start, end } in find(&text) {
+    for Found { kind, start, end } in all {
         count += 1;
         out.push_str(text.get(at..start)?);
         out.push_str("[redacted: ");
         out.push_str(kind);
-        if let Some(number) = first_of_key().map(|first| first + count).filter(|number| *number > 1) {
+        if let Some(number) = first_of_key.map(|first| first + count).filter(|number| *number > 1) {
             out.push_str(&format!(" {number}"));
         }
         out.push(']');

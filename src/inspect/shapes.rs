@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 
 use memchr::memmem;
 
+use super::names::assignment;
+
 /// A credential in a text, as byte positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Found {
@@ -22,20 +24,26 @@ struct Shape {
     least: usize,
     /// More than that is something else. `usize::MAX` where length tells nothing.
     most: usize,
+    /// The prefix may also be the end of a word, so it counts only where a word begins.
+    apart: bool,
 }
 
-const ANY: usize = usize::MAX;
+pub(super) const ANY: usize = usize::MAX;
 
 const fn shape(kind: &'static str, prefix: &'static str, rest: fn(u8) -> bool, least: usize, most: usize) -> Shape {
-    Shape { kind, prefix, rest, least, most }
+    Shape { kind, prefix, rest, least, most, apart: false }
+}
+
+const fn apart(kind: &'static str, prefix: &'static str, rest: fn(u8) -> bool, least: usize, most: usize) -> Shape {
+    Shape { kind, prefix, rest, least, most, apart: true }
 }
 
 /// Longer prefixes stand before those that begin them.
 const SHAPES: &[Shape] = &[
-    shape("aws-key", "AKIA", upper, 16, 16),
-    shape("aws-key", "ASIA", upper, 16, 16),
-    shape("aws-key", "ABIA", upper, 16, 16),
-    shape("aws-key", "ACCA", upper, 16, 16),
+    apart("aws-key", "AKIA", upper, 16, 16),
+    apart("aws-key", "ASIA", upper, 16, 16),
+    apart("aws-key", "ABIA", upper, 16, 16),
+    apart("aws-key", "ACCA", upper, 16, 16),
     shape("github-token", "github_pat_", word, 22, ANY),
     shape("github-token", "ghp_", alnum, 36, ANY),
     shape("github-token", "gho_", alnum, 36, ANY),
@@ -56,44 +64,56 @@ const SHAPES: &[Shape] = &[
     shape("slack-token", "xoxs-", dashed, 20, ANY),
     shape("slack-token", "xoxe-", dashed, 20, ANY),
     shape("slack-token", "xoxe.xoxp-", dashed, 20, ANY),
-    shape("slack-token", "xapp-", dashed, 20, ANY),
+    apart("slack-token", "xapp-", dashed, 20, ANY),
     shape("slack-webhook", "hooks.slack.com/services/T", pathed, 20, ANY),
     shape("stripe-key", "sk_live_", alnum, 16, ANY),
-    shape("stripe-key", "sk_test_", alnum, 16, ANY),
+    apart("stripe-key", "sk_test_", alnum, 16, ANY),
     shape("stripe-key", "rk_live_", alnum, 16, ANY),
-    shape("stripe-key", "rk_test_", alnum, 16, ANY),
-    shape("stripe-key", "whsec_", alnum, 24, ANY),
+    apart("stripe-key", "rk_test_", alnum, 16, ANY),
+    apart("stripe-key", "whsec_", alnum, 24, ANY),
     shape("google-key", "AIza", url, 35, 35),
-    shape("google-token", "ya29.", url, 20, ANY),
+    apart("google-token", "ya29.", url, 20, ANY),
     shape("google-secret", "GOCSPX-", url, 28, 28),
-    shape("npm-token", "npm_", alnum, 36, 36),
+    apart("npm-token", "npm_", alnum, 36, 36),
     shape("pypi-token", "pypi-AgEIcHlwaS5vcmc", url, 50, ANY),
     shape("anthropic-key", "sk-ant-", url, 24, ANY),
-    shape("openai-key", "sk-proj-", url, 24, ANY),
-    shape("huggingface-token", "hf_", alnum, 34, 34),
+    apart("openai-key", "sk-proj-", url, 24, ANY),
+    apart("huggingface-token", "hf_", alnum, 34, 34),
 ];
 
-/// Bytes that a credential, or what announces one, can begin with.
-static FIRST: LazyLock<[bool; 256]> = LazyLock::new(|| {
-    let mut first = [false; 256];
-    let prefixes = SHAPES.iter().filter_map(|shape| shape.prefix.as_bytes().first());
-    for byte in prefixes.chain(b"-.=:p") {
-        if let Some(flag) = first.get_mut(usize::from(*byte)) {
-            *flag = true;
+/// For every byte that a prefix can begin with, the bytes (all ASCII) that can come next. Without this every letter of a text would be
+/// compared with every prefix.
+static PAIRS: LazyLock<[u128; 256]> = LazyLock::new(|| {
+    let mut pairs = [0; 256];
+    for prefix in SHAPES.iter().map(|shape| shape.prefix).chain([KEY_PREFIX]) {
+        if let [first, second, ..] = prefix.as_bytes()
+            && let Some(next) = pairs.get_mut(usize::from(*first))
+        {
+            *next |= 1 << (second & 0x7f);
         }
     }
-    first
+    pairs
 });
 
 /// Every credential in `text`, in order, without overlaps.
 pub(super) fn find(text: &str) -> Vec<Found> {
     let bytes = text.as_bytes();
     let mut found: Vec<Found> = Vec::new();
-    let first = &*FIRST;
+    let pairs = &*PAIRS;
     let mut at = 0;
     while let Some(byte) = bytes.get(at) {
         let free = found.last().map_or(0, |last| last.end);
-        let hit = if first.get(usize::from(*byte)).copied().unwrap_or(false) { look(bytes, at, free) } else { None };
+        let hit = match byte {
+            b'-' => pem(bytes, at),
+            b'.' => jwt(bytes, at, free),
+            b'=' => assignment(bytes, at, free),
+            b':' => in_url(bytes, at).or_else(|| assignment(bytes, at, free)),
+            _ => {
+                let next = pairs.get(usize::from(*byte)).copied().unwrap_or_default();
+                let second = bytes.get(at + 1).copied().unwrap_or_default();
+                if next >> (second & 0x7f) & 1 == 1 { portcullis(bytes, at).or_else(|| prefixed(bytes, at)) } else { None }
+            }
+        };
         match hit {
             Some(hit) => {
                 at = hit.end.max(at + 1);
@@ -105,22 +125,38 @@ pub(super) fn find(text: &str) -> Vec<Found> {
     found
 }
 
-/// What is at `at`. Nothing before `free` is left to be found.
-fn look(bytes: &[u8], at: usize, free: usize) -> Option<Found> {
-    match bytes.get(at)? {
-        b'-' => pem(bytes, at),
-        b'.' => jwt(bytes, at, free),
-        b'=' => assignment(bytes, at, free),
-        b':' => in_url(bytes, at).or_else(|| assignment(bytes, at, free)),
-        _ if at.checked_sub(1).and_then(|before| bytes.get(before)).is_some_and(u8::is_ascii_alphanumeric) => None,
-        b'p' => portcullis(bytes, at).or_else(|| prefixed(bytes, at)),
-        _ => prefixed(bytes, at),
+/// Whether a word can begin at `at`: behind anything but a letter or digit, and behind what an encoding has made of something else:
+/// `\n`, `\u003d` and `\x3d` of JSON and code, `%3D` of URLs, `ESC[32m` of terminals.
+pub(super) fn parted(bytes: &[u8], at: usize) -> bool {
+    let from = at.saturating_sub(ESCAPE_BYTES_MAX);
+    let before = bytes.get(from..at).unwrap_or_default();
+    let hex = |length: usize| before.iter().rev().take(length).all(u8::is_ascii_hexdigit);
+    let behind = |length: usize, mark: &[u8]| {
+        before.len().checked_sub(length).and_then(|end| before.get(..end)).is_some_and(|b| b.ends_with(mark))
+    };
+    match before.last() {
+        Some(last) if last.is_ascii_alphanumeric() => {
+            (b"nrtbf".contains(last) && behind(1, b"\\"))
+                || (hex(4) && behind(4, b"\\u"))
+                || (hex(2) && (behind(2, b"%") || behind(2, b"\\x")))
+                || (b"mK".contains(last) && styled(before))
+        }
+        _ => true,
     }
+}
+
+/// Whether `before`, but for its last byte, ends with the `[1;32` of a control sequence of terminals (ECMA-48 section 5.4).
+fn styled(before: &[u8]) -> bool {
+    let parameters = before.iter().rev().skip(1);
+    parameters.into_iter().find(|b| !b.is_ascii_digit() && **b != b';') == Some(&b'[')
 }
 
 fn prefixed(bytes: &[u8], at: usize) -> Option<Found> {
     let here = bytes.get(at..)?;
     let shape = SHAPES.iter().find(|shape| here.starts_with(shape.prefix.as_bytes()))?;
+    if shape.apart && !parted(bytes, at) {
+        return None;
+    }
     let start = at + shape.prefix.len();
     // A rest that is too long is not walked to its end: that it is too long is enough.
     let least = run(bytes, start, shape.rest, shape.most.saturating_add(1).min(shape.least));
@@ -133,8 +169,8 @@ fn prefixed(bytes: &[u8], at: usize) -> Option<Found> {
 
 /// Our own API keys: `pck_`, an id, `_`, 43 characters.
 fn portcullis(bytes: &[u8], at: usize) -> Option<Found> {
-    let id_at = at + "pck_".len();
-    bytes.get(at..)?.starts_with(b"pck_").then_some(())?;
+    let id_at = at + KEY_PREFIX.len();
+    bytes.get(at..)?.starts_with(KEY_PREFIX.as_bytes()).then_some(())?;
     let secret_at = id_at + run(bytes, id_at, alnum, KEY_ID_BYTES_MAX) + 1;
     let holds = secret_at > id_at + 1 && bytes.get(secret_at - 1) == Some(&b'_');
     let length = run(bytes, secret_at, url, KEY_SECRET_BYTES + 1);
@@ -179,30 +215,6 @@ fn jwt(bytes: &[u8], dot: usize, free: usize) -> Option<Found> {
     (parts == wanted && end - dot > JWT_PART_BYTES_MIN).then_some(Found { kind: "jwt", start, end })
 }
 
-/// The value of `password=VALUE` and, where the value is in quotes, of `password: "VALUE"`. Precise rather than complete: the value has
-/// letters and digits, and nothing of what code and placeholders are made of.
-fn assignment(bytes: &[u8], sign: usize, free: usize) -> Option<Found> {
-    let window = bytes.get(sign.saturating_sub(NAME_WINDOW_BYTES).max(free)..sign)?.trim_ascii_end();
-    let name = window.strip_suffix(b"\"").or_else(|| window.strip_suffix(b"'")).unwrap_or(window);
-    if !NAMES.iter().any(|known| ends_with_word(name, known.as_bytes())) {
-        return None;
-    }
-    let quote_at = sign + 1 + run(bytes, sign + 1, |b| b == b' ', VALUE_SPACES_MAX);
-    let quoted = matches!(bytes.get(quote_at), Some(b'"' | b'\''));
-    if bytes.get(sign) == Some(&b':') && !quoted {
-        return None;
-    }
-    let start = quote_at + usize::from(quoted);
-    let sample = bytes.get(start..start + run(bytes, start, value, VALUE_SAMPLE_BYTES))?;
-    let telling = sample.iter().any(u8::is_ascii_digit) && sample.iter().any(u8::is_ascii_alphabetic);
-    // A call or a template goes on where a value would end.
-    let goes_on = matches!(bytes.get(start + sample.len()), Some(b'(' | b'{' | b'[' | b'$' | b'<'));
-    if sample.len() < VALUE_BYTES_MIN || !telling || goes_on {
-        return None;
-    }
-    Some(Found { kind: "password", start, end: start + run(bytes, start, value, ANY) })
-}
-
 /// The password of `scheme://user:password@host`.
 fn in_url(bytes: &[u8], colon: usize) -> Option<Found> {
     let user_at = colon + "://".len();
@@ -216,13 +228,8 @@ fn in_url(bytes: &[u8], colon: usize) -> Option<Found> {
 }
 
 /// How many bytes from `at` are `of` a kind, at most `most`.
-fn run(bytes: &[u8], at: usize, of: fn(u8) -> bool, most: usize) -> usize {
+pub(super) fn run(bytes: &[u8], at: usize, of: fn(u8) -> bool, most: usize) -> usize {
     bytes.get(at..).unwrap_or_default().iter().take(most).take_while(|b| of(**b)).count()
-}
-
-fn ends_with_word(text: &[u8], word: &[u8]) -> bool {
-    let Some(at) = text.len().checked_sub(word.len()) else { return false };
-    text.get(at..).is_some_and(|end| end.eq_ignore_ascii_case(word))
 }
 
 fn upper(b: u8) -> bool {
@@ -250,7 +257,7 @@ fn pathed(b: u8) -> bool {
     alnum(b) || b == b'/'
 }
 
-fn value(b: u8) -> bool {
+pub(super) fn value(b: u8) -> bool {
     b > b' ' && b != 0x7f && !b"\"'`&;,<>(){}[]$\\|".contains(&b)
 }
 
@@ -258,32 +265,13 @@ fn userinfo(b: u8) -> bool {
     value(b) && !b"/:@?#".contains(&b)
 }
 
-/// Names whose values are secret, without regard to case.
-const NAMES: &[&str] = &[
-    "password",
-    "passwd",
-    "passphrase",
-    "secret",
-    "secret_key",
-    "secret_access_key",
-    "client_secret",
-    "api_key",
-    "apikey",
-    "access_token",
-    "auth_token",
-    "private_key",
-    "account_key",
-    "accountkey",
-    "sharedaccesskey",
-];
-const NAME_WINDOW_BYTES: usize = 32;
-const VALUE_BYTES_MIN: usize = 8;
-const VALUE_SAMPLE_BYTES: usize = 128;
-const VALUE_SPACES_MAX: usize = 2;
 const USERINFO_BYTES_MAX: usize = 256;
 const PEM_LABEL_BYTES_MAX: usize = 64;
 const JWT_PART_BYTES_MIN: usize = 10;
 const JWS_PARTS: usize = 3;
 const JWE_PARTS: usize = 5;
+/// Of an escape or a control sequence.
+const ESCAPE_BYTES_MAX: usize = 24;
+const KEY_PREFIX: &str = "pck_";
 const KEY_ID_BYTES_MAX: usize = 32;
 const KEY_SECRET_BYTES: usize = 43;
