@@ -26,7 +26,7 @@ use crate::policy::{Moment, PolicySet, Subject, decide_list_for};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::Upstream;
 use crate::vocab::limits::{CATALOG_BYTES_MAX, VIEW_IDLE_S_MAX, VIEWS_MAX};
-use crate::vocab::{Clock, Denial, Principal, PrincipalKey};
+use crate::vocab::{Denial, Principal, PrincipalKey};
 
 /// All views. Live state: it outlives reloads of config and policy.
 pub struct Catalog {
@@ -58,8 +58,8 @@ pub struct Access {
     pub observe: Option<ObserveOnly>,
     /// The path of the route by which it asks.
     pub route: Arc<str>,
-    /// Wall-clock time: rules may speak at some hours only.
-    pub clock: Clock,
+    /// When the request that reads the list came, in Unix milliseconds: rules may speak at some hours only.
+    pub now_unix_ms: i64,
 }
 
 impl Access {
@@ -78,9 +78,9 @@ impl Access {
 }
 
 impl Access {
-    /// Now, on this route.
+    /// When and where the request asks.
     pub fn moment(&self) -> Moment<'_> {
-        Moment { now_unix_ms: i64::try_from(self.clock.unix_ms()).unwrap_or(0), route: &self.route }
+        Moment { now_unix_ms: self.now_unix_ms, route: &self.route }
     }
 }
 

@@ -183,20 +183,17 @@ impl Ctx {
         let (policy, observe) = (self.world.policy.clone(), self.world.observe);
         let principal = self.principal()?.clone();
         let subject = self.world.subjects.of(&policy, &principal);
-        Ok(Access { policy, principal, subject, observe, route, clock: self.gateway.clock.clone() })
+        let now_unix_ms = self.moment_of_record().now_unix_ms;
+        Ok(Access { policy, principal, subject, observe, route, now_unix_ms })
     }
 
-    /// As [`Self::moment`], at the time that is on record: whoever reads the record can tell what the decision saw.
+    /// When and where the request asks, for conditions of rules. All of a request is judged at the time that is on record: whoever
+    /// reads the record can tell what every decision saw.
     pub(super) fn moment_of_record(&self) -> Moment<'_> {
         let mut arrived = 0;
         self.note(|draft| arrived = draft.unix_ms());
-        Moment { now_unix_ms: i64::try_from(arrived).unwrap_or(0), ..self.moment() }
-    }
-
-    /// When and where the request asks, for conditions of rules.
-    pub(super) fn moment(&self) -> Moment<'_> {
         let route = self.route.as_ref().map_or("", |route| &*route.path);
-        Moment { now_unix_ms: i64::try_from(self.gateway.clock.unix_ms()).unwrap_or(0), route }
+        Moment { now_unix_ms: i64::try_from(arrived).unwrap_or(0), route }
     }
 }
 

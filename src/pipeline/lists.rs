@@ -13,7 +13,7 @@ use crate::catalog::{Entry, Freshness, Listing, Part};
 use crate::mcp::dialect::Operation;
 use crate::mcp::error::ProtocolError;
 use crate::mcp::{Reply, list};
-use crate::policy::{Kind as AskedKind, Subject, visible_for, visible_template_for};
+use crate::policy::{Kind as AskedKind, Moment, Subject, hostile_template, hostile_uri, visible_for, visible_template_for};
 use crate::seal::{Binding, Purpose};
 use crate::vocab::Fault;
 use crate::vocab::limits::{CURSOR_S_MAX, LIST_PAGE_ITEMS_MAX};
@@ -44,12 +44,14 @@ async fn merged(ctx: &Ctx, part: Part) -> Result<Vec<Arc<Entry>>, Refusal> {
     let listings = join_all(route.upstreams.iter().map(|upstream| one(ctx, upstream, part))).await;
     let mut shown = Vec::new();
     let (mut answered, mut fault) = (false, None);
+    // One time for all entries: none is judged by another hour than the rest.
+    let moment = ctx.moment_of_record();
     let subject = ctx.world.subjects.of(&ctx.world.policy, ctx.principal()?);
     for listing in listings {
         match listing? {
             Some(Ok(listing)) => {
                 answered |= listing.is_offered();
-                shown.extend(listing.entries().iter().filter(|entry| visible(ctx, &subject, part, entry)).cloned());
+                shown.extend(listing.entries().iter().filter(|entry| visible(ctx, &subject, part, entry, moment)).cloned());
             }
             None => {}
             Some(Err(failed)) => {
@@ -76,9 +78,12 @@ async fn one(ctx: &Ctx, upstream: &str, part: Part) -> Result<Option<Result<Arc<
 }
 
 /// The same question a call asks, without arguments.
-fn visible(ctx: &Ctx, subject: &Subject, part: Part, entry: &Entry) -> bool {
+fn visible(ctx: &Ctx, subject: &Subject, part: Part, entry: &Entry, moment: Moment<'_>) -> bool {
     let Ok(principal) = ctx.principal() else { return false };
     let policy = &ctx.world.policy;
+    if is_hostile(part, &entry.full) {
+        return false;
+    }
     // What a call would pass is shown.
     if ctx.world.observe.is_some() {
         return true;
@@ -91,10 +96,20 @@ fn visible(ctx: &Ctx, subject: &Subject, part: Part, entry: &Entry) -> bool {
         Part::Prompts => AskedKind::Prompt { name: &entry.full, arguments: None },
         Part::Resources => AskedKind::Resource { uri: &entry.full },
         Part::Templates => {
-            return visible_template_for(policy, subject, principal, &entry.full, ctx.moment());
+            return visible_template_for(policy, subject, principal, &entry.full, moment);
         }
     };
-    visible_for(policy, subject, principal, &kind, ctx.moment())
+    visible_for(policy, subject, principal, &kind, moment)
+}
+
+/// What is refused before any rule is asked, and so by observed policies too.
+fn is_hostile(part: Part, full: &str) -> bool {
+    let own = full.split_once("__").map_or(full, |(_, own)| own);
+    match part {
+        Part::Tools | Part::Prompts => false,
+        Part::Resources => hostile_uri(own),
+        Part::Templates => hostile_template(own),
+    }
 }
 
 fn open_cursor(ctx: &Ctx, part: Part, cursor: &str) -> Result<usize, Refusal> {
@@ -118,4 +133,23 @@ fn seal_cursor(ctx: &Ctx, part: Part, skip: usize) -> Result<String, Refusal> {
 fn binding<'a>(ctx: &'a Ctx, part: Part, principal: &'a crate::vocab::PrincipalKey) -> Result<Binding<'a>, Refusal> {
     let context = part.method().as_str().as_bytes();
     Ok(Binding { purpose: Purpose::Cursor, principal, route: &ctx.route()?.path, context })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_hostile_is_shown_to_nobody() {
+        for (part, full, hostile) in [
+            (Part::Resources, "files__file:///srv/../etc", true),
+            (Part::Resources, "files__file:///srv/etc", false),
+            (Part::Templates, "files__file:///a/../{x}", true),
+            (Part::Templates, "files__file:///a/{x}", false),
+            (Part::Tools, "files__..", false),
+            (Part::Prompts, "files__..", false),
+        ] {
+            assert_eq!(is_hostile(part, full), hostile, "{full}");
+        }
+    }
 }

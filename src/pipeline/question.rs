@@ -33,7 +33,7 @@ pub(super) fn told(ctx: &Ctx, upstream: &str) -> ClientCaps {
 
 fn allowed(ctx: &Ctx, upstream: &str) -> ClientCaps {
     let Some(principal) = &ctx.principal else { return ClientCaps::NONE };
-    let rules = ctx.world.policy.capabilities(principal, upstream, ctx.moment());
+    let rules = ctx.world.policy.capabilities(principal, upstream, ctx.moment_of_record());
     ClientCaps {
         elicitation_form: rules.elicitation_form,
         elicitation_url: rules.elicitation_url,

@@ -73,7 +73,7 @@ pub use replay::{Again, Named, Past, replay};
 pub use schema::schema;
 pub use set::{Capabilities, Hints, PolicySet, Subject};
 pub use things::{Thing, ThingKind, things};
-pub use visible::{visible, visible_for, visible_template, visible_template_for};
+pub use visible::{hostile_template, visible, visible_for, visible_template, visible_template_for};
 
 #[cfg(test)]
 mod tests;

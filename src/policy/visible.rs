@@ -8,6 +8,7 @@ use super::decision::Effect;
 use super::index::{About, Few};
 use super::literal::Literal;
 use super::matcher::{Criterion, Quantifier};
+use super::path::hostile_uri;
 use super::rule::{Arguments, Rule};
 use super::set::{PolicySet, Subject};
 use super::tri::Tri;
@@ -24,10 +25,15 @@ pub fn visible(set: &PolicySet, who: &Principal, kind: &Kind<'_>, moment: Moment
 }
 
 /// Whether `who` may know a resource template (`upstream__` and an RFC 6570 template): some resource it could name is visible.
+///
+/// None is where [`hostile_template`] says so.
 pub fn visible_template(set: &PolicySet, who: &Principal, template: &str, moment: Moment<'_>) -> bool {
     let literal = template.split('{').next().unwrap_or_default();
     if literal.len() == template.len() {
         return visible(set, who, &Kind::Resource { uri: template }, moment);
+    }
+    if hostile_template(own(template)) {
+        return false;
     }
     let scene = Scene::new(who, moment, None, None);
     family_visible(set, About::Who(who), Family::Resource, literal, &scene)
@@ -47,8 +53,43 @@ pub fn visible_template_for(set: &PolicySet, subject: &Subject, who: &Principal,
     if !subject.is_of(set) || literal.len() == template.len() {
         return visible_template(set, who, template, moment);
     }
+    if hostile_template(own(template)) {
+        return false;
+    }
     let scene = Scene::new(who, moment, None, None);
     family_visible(set, subject.about(), Family::Resource, literal, &scene)
+}
+
+/// Whether every URI that a template (RFC 6570, without its upstream) names must be refused before any rule is asked, see
+/// [`hostile_uri`]: what it says itself is hostile, however its expressions come out.
+pub fn hostile_template(template: &str) -> bool {
+    FILLINGS.iter().all(|filling| hostile_uri(&filled(template, filling)))
+}
+
+/// What expressions of templates may come out as: nothing, a word, a path, a path behind an empty host.
+const FILLINGS: &[&str] = &["", "x", "/x", "///x"];
+
+/// A template with `filling` for every expression. What RFC 6570 section 2 does not know as one is text.
+fn filled(template: &str, filling: &str) -> String {
+    let mut out = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some((before, (inside, after))) = rest.split_once('{').and_then(|(b, r)| Some((b, r.split_once('}')?))) {
+        let names = inside.strip_prefix(['+', '#', '.', '/', ';', '?', '&']).unwrap_or(inside);
+        let known = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b',' | b'%' | b'*' | b':');
+        out.push_str(before);
+        if names.bytes().all(known) {
+            out.push_str(filling);
+        } else {
+            out.extend(["{", inside, "}"]);
+        }
+        rest = after;
+    }
+    out + rest
+}
+
+/// What follows the upstream in a full name.
+fn own(full: &str) -> &str {
+    full.split_once("__").map_or(full, |(_, own)| own)
 }
 
 pub(super) fn visible_to(set: &PolicySet, about: About<'_>, who: &Principal, kind: &Kind<'_>, moment: Moment<'_>) -> bool {

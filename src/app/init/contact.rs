@@ -79,7 +79,8 @@ impl Asker {
     fn new(policy: PolicySet) -> Self {
         let (policy, principal) = (Arc::new(policy), Arc::new(Principal::anonymous()));
         let subject = Arc::new(policy.subject(&principal));
-        let access = Access { policy, principal, subject, observe: None, route: "/mcp".into(), clock: Clock::system() };
+        let now_unix_ms = i64::try_from(Clock::system().unix_ms()).unwrap_or(0);
+        let access = Access { policy, principal, subject, observe: None, route: "/mcp".into(), now_unix_ms };
         Self { access, catalog: Catalog::new(Arc::new(Metrics::new()), TaskTracker::new()) }
     }
 

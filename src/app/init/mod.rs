@@ -3,6 +3,7 @@
 //! What comes from those files is untrusted, and so is what servers say of themselves: names are made safe, words bounded, and
 //! secrets stay where they are. Everything is written to a directory of our own and checked there before it is put in place.
 
+mod address;
 mod client_file;
 mod contact;
 mod draft;

@@ -6,6 +6,7 @@ use std::path::Path;
 use secrecy::SecretString;
 use url::Url;
 
+use super::address;
 use super::client_file::{Launch, Server};
 use super::secret;
 use super::text::{Part, Text, variable};
@@ -153,21 +154,41 @@ impl Texts<'_> {
         Text::variable(self.variables.hide(wanted, variable(&fallback), value))
     }
 
-    /// A text with variables in it. What stands beside them is kept, unless it looks like a secret: then all of it has to be given
-    /// anew.
-    fn mixed(&mut self, wanted: String, text: &Text) -> Text {
-        if !text.literals().any(secret::is_value) {
+    /// A text with variables in it. What stands beside them is kept, unless it looks like a secret, or could be one where the text
+    /// goes by the name of one: then all of it has to be given anew.
+    fn mixed(&mut self, wanted: String, text: &Text, named_secret: bool) -> Text {
+        let mut hides = text.literals().any(|literal| secret::is_value(literal) || (named_secret && !secret::is_scheme(literal)));
+        if text.literals().any(|literal| literal.contains("://")) {
+            address::without_secrets(text, |_, value| {
+                hides |= !value.is_empty();
+                Text::literal("")
+            });
+        }
+        if !hides {
             return text.clone();
         }
+        self.anew(wanted)
+    }
+
+    fn anew(&mut self, wanted: String) -> Text {
         self.variables.0.entry(wanted.clone()).or_default();
         Text::variable(wanted)
     }
 
-    fn argument(&mut self, at: usize, before: Option<&Text>, text: &Text) -> Text {
+    /// The argument `at` (from 1); `before` is the flag before it, if it is one.
+    fn argument(&mut self, at: usize, before: Option<&str>, text: &Text) -> Text {
         let number = at.to_string();
-        let Some(literal) = text.as_literal() else { return self.mixed(variable(&[self.name, "arg", &number]), text) };
+        let flag = before.filter(|flag| !flag.contains('=') && secret::is_flag(flag));
+        let Some(literal) = text.as_literal() else {
+            let (own, rest) = text.after_flag();
+            let wanted = variable(&[self.name, "arg", &number]);
+            return match own.filter(|own| secret::is_name(own) || secret::is_flag(own)) {
+                Some(_) if rest.literals().any(|literal| !secret::is_scheme(literal)) => self.anew(wanted),
+                _ => self.mixed(wanted, text, flag.is_some()),
+            };
+        };
         if let Some((flag, value)) = literal.split_once('=').filter(|(flag, value)| !value.is_empty() && !secret::is_value(flag))
-            && (secret::is_name(flag) || secret::is_value(value))
+            && (secret::is_name(flag) || secret::is_flag(flag) || secret::is_value(value))
         {
             let wanted = if flag.starts_with('-') { variable(&[self.name, flag]) } else { variable(&[flag]) };
             let hidden = self.hide(wanted, &[flag], value);
@@ -175,8 +196,6 @@ impl Texts<'_> {
             parts.extend(hidden.0);
             return Text(parts);
         }
-        let takes_secret = |flag: &&str| flag.starts_with('-') && !flag.contains('=') && secret::is_name(flag);
-        let flag = before.and_then(Text::as_literal).filter(takes_secret);
         let header = literal.split_once(':').is_some_and(|(name, _)| !name.contains(['/', ' ', '@']) && secret::is_name(name));
         match flag {
             Some(flag) if !literal.starts_with('-') => self.hide(variable(&[self.name, flag]), &[flag], literal),
@@ -197,11 +216,13 @@ fn stdio(texts: &mut Texts<'_>, base: &Path, program: Program, notes: &mut Vec<S
         _ => text.clone(),
     };
     let mut lines = vec!["stdio:".to_owned(), format!("  command: {}", texts.write(&placed(&command)))];
+    // `-p` and `-u` before the first word are for the launcher.
+    let own = if is_launcher(&command) { args.iter().take_while(|arg| is_short_flag(arg)).count() } else { 0 };
     let written: Vec<String> = args
         .iter()
         .enumerate()
         .map(|(at, arg)| {
-            let before = at.checked_sub(1).and_then(|at| args.get(at));
+            let before = at.checked_sub(1).filter(|at| *at >= own).and_then(|at| args.get(at)).and_then(Text::as_literal);
             let arg = texts.argument(at + 1, before, arg);
             texts.write(&arg)
         })
@@ -217,7 +238,7 @@ fn stdio(texts: &mut Texts<'_>, base: &Path, program: Program, notes: &mut Vec<S
         let value = match value.as_literal() {
             Some(literal) if !plain => texts.hide(variable(&[name]), &[name], literal),
             Some(_) => value.clone(),
-            None => texts.mixed(variable(&[texts.name, name]), value),
+            None => texts.mixed(variable(&[texts.name, name]), value, secret::is_name(name)),
         };
         lines.push(format!("    {}: {}", serde_json::Value::from(name.as_str()), texts.write(&value)));
     }
@@ -236,6 +257,16 @@ fn stdio(texts: &mut Texts<'_>, base: &Path, program: Program, notes: &mut Vec<S
     lines
 }
 
+/// Whether a command runs what its arguments name.
+fn is_launcher(command: &Text) -> bool {
+    let name = command.as_literal().and_then(|command| command.rsplit('/').next()).unwrap_or_default();
+    name.starts_with("python") || matches!(name, "npx" | "node" | "bunx" | "uv" | "uvx" | "pipx")
+}
+
+fn is_short_flag(text: &Text) -> bool {
+    text.as_literal().is_some_and(|text| text.starts_with('-') && text.len() == 2)
+}
+
 fn absolute(base: &Path, path: &str) -> Text {
     Text::literal(base.join(path.trim_start_matches("./")).display().to_string())
 }
@@ -252,7 +283,14 @@ fn http(texts: &mut Texts<'_>, url: &Text, mut headers: Vec<(String, Text)>, not
             let start = url.as_str().strip_suffix(path).unwrap_or_default();
             texts.write(&Text([Part::Literal(start.to_owned())].into_iter().chain(hidden.0).collect()))
         }
-        _ => texts.write(url),
+        Some(_) => texts.write(url),
+        None => {
+            let url = address::without_secrets(url, |goes_by, value| {
+                let words = ["url", goes_by];
+                texts.hide(variable(&[texts.name, "url", goes_by]), &words, value)
+            });
+            texts.write(&url)
+        }
     };
     lines.push(format!("  url: {written}"));
     if let Some(url) = url.as_literal().and_then(|text| Url::parse(text).ok()) {
@@ -284,7 +322,7 @@ fn credential(texts: &mut Texts<'_>, name: &str, value: &Text) -> String {
     let wanted = variable(&[&[texts.name], words].concat());
     let value = match value.as_literal() {
         Some(literal) => texts.hide(wanted, words, literal),
-        None => texts.mixed(wanted, value),
+        None => texts.mixed(wanted, value, true),
     };
     let written = texts.write(&value);
     match bearer {

@@ -70,6 +70,17 @@ pub(super) fn is_name(name: &str) -> bool {
     WORDS.iter().any(|word| if word.len() == 3 { words().any(|own| own == *word) } else { name.contains(word) })
 }
 
+/// Whether the value of this flag of a program is most likely secret.
+pub(super) fn is_flag(flag: &str) -> bool {
+    flag.starts_with('-') && (matches!(flag, "-p" | "-u" | "--user" | "--userpwd" | "--proxy-user") || is_name(flag))
+}
+
+/// Whether a text beside a variable is merely what goes before or between secrets: one word and a space, or marks.
+pub(super) fn is_scheme(text: &str) -> bool {
+    let word = |text: &str| text.chars().all(|c| c.is_ascii_alphabetic() || c == '-');
+    text.strip_suffix(' ').is_some_and(word) || !text.contains(char::is_alphanumeric)
+}
+
 /// Whether an environment variable of a server may stand in the config.
 pub(super) fn is_plain_variable(name: &str, value: &str) -> bool {
     if value.is_empty() || PLAIN_VARIABLES.contains(&name) || name.starts_with("LC_") {
@@ -83,7 +94,7 @@ pub(super) fn is_plain_variable(name: &str, value: &str) -> bool {
 
 /// Whether a text looks like a secret, whatever it is called.
 pub(super) fn is_value(value: &str) -> bool {
-    if PREFIXES.iter().any(|prefix| value.starts_with(prefix)) {
+    if is_issued(value) {
         return true;
     }
     if let Ok(url) = Url::parse(value)
@@ -91,12 +102,18 @@ pub(super) fn is_value(value: &str) -> bool {
     {
         return url.password().is_some() || is_secret_url(&url);
     }
-    value.split(['/', ' ', ',', ';', ':', '@']).any(is_token)
+    value.split(['/', ' ', ',', ';', ':', '@', '?', '&', '#']).any(is_token)
 }
 
 /// Whether a URL carries something behind its host that looks like a secret: any query, or a word without structure in its path.
 pub(super) fn is_secret_url(url: &Url) -> bool {
-    url.query().is_some() || url.path_segments().is_some_and(|mut segments| segments.any(is_token))
+    url.query().is_some()
+        || url.path_segments().is_some_and(|mut segments| segments.any(|segment| is_token(segment) || is_issued(segment)))
+}
+
+/// Whether a text begins as tokens of a well-known issuer do.
+fn is_issued(text: &str) -> bool {
+    PREFIXES.iter().any(|prefix| text.starts_with(prefix))
 }
 
 fn is_plain_url(value: &str) -> bool {

@@ -107,6 +107,47 @@ fn the_config_says_what_the_client_said() {
 }
 
 #[test]
+fn what_stands_beside_variables_and_flags_is_not_copied() {
+    let ran = ran(r#"{ "mcpServers": {
+        "web": { "url": "http://127.0.0.1:9/mcp/${USERID}?key=d41d8SECRET&v=SECRET2" },
+        "user": { "url": "https://me:SECRET@mcp.example/${USERID}" },
+        "db": { "command": "dbserver", "args": ["-p", "SECRET3", "-u", "SECRET4", "--password", "SECRET5${X}", "-p=SECRET6", "--token=SECRET7${X}",
+            "--to=https://h.example/${X}?k=SECRET8", "--port", "${X}"], "env": { "DB_PASSWORD": "SECRET9${X}" } },
+        "head": { "url": "https://head.example/mcp", "headers": { "X-Api-Key": "SECRET10${X}" } },
+        "py": { "command": "python3", "args": ["-u", "server.py", "-p", "SECRET11"] }
+    } }"#);
+    let made = ran.made.as_ref().unwrap();
+    assert_eq!(made.left_out.iter().map(|one| one.given.as_str()).collect::<Vec<_>>(), ["user"]);
+    let text = ran.text("config/portcullis.yaml");
+    assert!(!text.contains("SECRET") && !serde_json::to_string(made).unwrap().contains("SECRET"), "{text}");
+    for line in [
+        r#"url: "http://127.0.0.1:9/mcp/${env:USERID}?key=${env:WEB_URL_KEY}&v=${env:WEB_URL_V}""#,
+        r#""--port", "${env:X}""#,
+        r#"args: ["-u", "server.py", "-p", "${env:PY_P}"]"#,
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    let mut said = made.variables.clone();
+    said.sort();
+    let expected = [
+        "DB_ARG_6",
+        "DB_ARG_8",
+        "DB_ARG_9",
+        "DB_DB_PASSWORD",
+        "DB_P",
+        "DB_P_2",
+        "DB_U",
+        "HEAD_X_API_KEY",
+        "PY_P",
+        "USERID",
+        "WEB_URL_KEY",
+        "WEB_URL_V",
+        "X",
+    ];
+    assert_eq!(said, expected);
+}
+
+#[test]
 fn what_cannot_be_an_upstream_is_left_out_and_said() {
     let ran = ran(r#"{ "servers": {
         "good": { "command": "x" },

@@ -74,6 +74,19 @@ impl Text {
         })
     }
 
+    /// The flag or name before the first `=` in its first part, and what follows that.
+    pub(super) fn after_flag(&self) -> (Option<&str>, Self) {
+        match self.0.split_first() {
+            Some((Part::Literal(first), rest)) if let Some((flag, value)) = first.split_once('=') => {
+                let mut parts = Vec::new();
+                push(&mut parts, value);
+                parts.extend_from_slice(rest);
+                (Some(flag), Self(parts))
+            }
+            _ => (None, self.clone()),
+        }
+    }
+
     /// Without a prefix, whatever its case.
     pub(super) fn strip_prefix(&self, prefix: &str) -> Option<Self> {
         let (Part::Literal(first), rest) = self.0.split_first()? else { return None };
