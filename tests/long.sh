@@ -18,9 +18,11 @@ cargo test --locked --release --test policy_model -- --nocapture
 ran+=("policy_model: $PORTCULLIS_MODEL_PAIRS pairs, seed $PORTCULLIS_MODEL_SEED")
 
 if [ -f fuzz/Cargo.toml ]; then
-  for target in $(cargo fuzz list); do
+  # cargo-fuzz needs a nightly toolchain; fuzz/README.md says which version of it.
+  for target in $(cargo +nightly fuzz list); do
     step "fuzz $target: $fuzz_seconds s"
-    cargo fuzz run "$target" -- -max_total_time="$fuzz_seconds" -rss_limit_mb=4096
+    cargo +nightly fuzz run "$target" -- \
+      -dict="fuzz/$target.dict" -max_total_time="$fuzz_seconds" -rss_limit_mb=4096 -timeout=30
     ran+=("fuzz $target: $fuzz_seconds s")
   done
 else
