@@ -28,6 +28,11 @@ pub struct Inspector {
 pub struct Inspected<T>(T);
 
 impl<T> Inspected<T> {
+    /// A look at it.
+    pub fn get(&self) -> &T {
+        &self.0
+    }
+
     /// The thing itself.
     pub fn into_inner(self) -> T {
         self.0
@@ -63,18 +68,18 @@ impl Inspector {
     }
 
     /// Looks at the members of a notification.
-    pub fn members(&mut self, mut members: Members) -> Members {
+    pub fn members(&mut self, mut members: Members) -> Inspected<Members> {
         let bytes = members.iter().map(|(key, value)| length(key) + length(value)).sum();
         self.meter.add(Used { bytes, text_bytes: 0 });
         members.iter_mut().for_each(|member| self.member(member));
-        members
+        Inspected(members)
     }
 
     /// Looks at the params of a notification or a question.
-    pub fn params(&mut self, mut params: RawJson) -> RawJson {
+    pub fn params(&mut self, mut params: RawJson) -> Inspected<RawJson> {
         self.meter.add(Used { bytes: length(&params), text_bytes: 0 });
         self.value(&mut params, None);
-        params
+        Inspected(params)
     }
 
     /// Secrets replaced so far.

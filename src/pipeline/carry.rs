@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::session::Session;
 use super::watch::Watched;
+use crate::inspect::Inspected;
 use crate::mcp::dialect::lower_question;
 use crate::mcp::{Outcome, RawId, RawJson, codes};
 use crate::upstream::QuestionReply;
@@ -70,7 +71,7 @@ impl Carrier {
         session: Option<Session>,
         events: &mpsc::Sender<Bytes>,
         answer: &Watched,
-        (theirs, method, params): (RawId, &str, Option<&RawJson>),
+        (theirs, method, params): (RawId, &str, Option<&Inspected<RawJson>>),
     ) -> Option<Vec<u8>> {
         let Some(session) = session.filter(|_| self.waiting.len() < CALL_QUESTIONS_MAX) else {
             self.sending.push(answer.answer(&theirs, QuestionReply::Refused));
@@ -89,7 +90,7 @@ impl Carrier {
             }
         };
         self.waiting.push(wait.boxed());
-        Some(lower_question(&ours, method, params))
+        Some(lower_question(&ours, method, params.map(Inspected::get)))
     }
 
     /// Returns when there was something to do: an answer of the client is on its way to the upstream, or has arrived. Never

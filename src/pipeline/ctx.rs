@@ -190,8 +190,7 @@ impl Ctx {
     /// When and where the request asks, for conditions of rules. All of a request is judged at the time that is on record: whoever
     /// reads the record can tell what every decision saw.
     pub(super) fn moment_of_record(&self) -> Moment<'_> {
-        let mut arrived = 0;
-        self.note(|draft| arrived = draft.unix_ms());
+        let arrived = self.audit.with(|draft| draft.unix_ms());
         let route = self.route.as_ref().map_or("", |route| &*route.path);
         Moment { now_unix_ms: i64::try_from(arrived).unwrap_or(0), route }
     }

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::completion::Completion;
 use super::ctx::Ctx;
 use super::question;
 use super::refusal::Refusal;
@@ -10,12 +11,9 @@ use super::route::{Kind, Target};
 use super::watch::{Seen, Watched};
 use crate::inspect::Inspected;
 use crate::mcp::dialect::Operation;
-use crate::mcp::error::ProtocolError;
 use crate::mcp::headers::McpHeaders;
-use crate::mcp::json::unquote;
-use crate::mcp::message::Params;
 use crate::mcp::reply::ResultKind;
-use crate::mcp::{LogLevel, Method, Outgoing, RawId, RawJson, Reference, Reply, mirror, pointer, rewrite};
+use crate::mcp::{LogLevel, Method, Outgoing, Reference, Reply, mirror, rewrite};
 use crate::policy::permit::Permit;
 use crate::vocab::{Fault, FaultKind, Revision};
 
@@ -138,41 +136,17 @@ fn wants_log(ctx: &Ctx, operation: &Operation, level: LogLevel) -> bool {
     }
 }
 
-/// The argument being typed and the values filled in before, with nothing else that a client may have put beside them.
-///
-/// # Errors
-/// -32602 if they are not of the shape the protocol gives them.
-fn completion(params: &Params, id: Option<&RawId>) -> Result<(Option<RawJson>, Option<RawJson>), Refusal> {
-    let broken = |why| Refusal::from(ProtocolError::invalid_params(why).with_id(id));
-    let member = |name: &str, value: RawJson| (name.to_owned(), value);
-    let Some(argument) = &params.argument else { return Ok((None, None)) };
-    let (name, value) = (pointer::at(argument, "/name"), pointer::at(argument, "/value"));
-    let shape = || broken("argument is not a name and a value");
-    let (name, value) = (name.ok_or_else(shape)?, value.ok_or_else(shape)?);
-    let typed = unquote(name.as_str()).map_err(|_| shape())?.into_owned();
-    let filled = params.context.as_ref().and_then(|context| pointer::at(context, "/arguments"));
-    let mut members = Vec::new();
-    if let Some(filled) = &filled {
-        let walked = filled.scanner().object(|scan, key| {
-            let value = filled.part(scan.value()?);
-            // The value being typed is the one that the decision looked at.
-            if *key != *typed {
-                members.push((key.to_string(), value));
-            }
-            Ok(())
-        });
-        walked.map_err(|_| broken("context.arguments is not an object"))?;
-    }
-    let context = filled.map(|_| RawJson::object(&[member("arguments", RawJson::object(&members))]));
-    Ok((Some(RawJson::object(&[member("name", name), member("value", value)])), context))
-}
-
 /// The request in the upstream's own names. Made before anything is taken or written for the call, so that what cannot leave
 /// costs nothing.
 ///
 /// # Errors
 /// -32602 for a `requestState` that does not open, and for capabilities that are none.
-pub(super) fn outgoing(ctx: &mut Ctx, target: &Target, operation: &Operation) -> Result<Outgoing, Refusal> {
+pub(super) fn outgoing(
+    ctx: &mut Ctx,
+    target: &Target,
+    operation: &Operation,
+    completion: Option<Completion>,
+) -> Result<Outgoing, Refusal> {
     let params = &operation.params;
     let mut out = Outgoing::new(operation.method);
     match (operation.method, target.kind) {
@@ -189,7 +163,8 @@ pub(super) fn outgoing(ctx: &mut Ctx, target: &Target, operation: &Operation) ->
     match operation.method {
         Method::ToolsCall | Method::PromptsGet => out.arguments.clone_from(&params.arguments),
         Method::Complete => {
-            (out.argument, out.context) = completion(params, ctx.asked.id.as_ref())?;
+            let (argument, context) = completion.map(Completion::into_params).unzip();
+            (out.argument, out.context) = (argument, context.flatten());
         }
         _ => {}
     }

@@ -5,6 +5,7 @@ mod authorize;
 mod body;
 mod cancel;
 mod carry;
+mod completion;
 mod ctx;
 mod decode;
 mod forward;

@@ -8,6 +8,7 @@ use std::panic::AssertUnwindSafe;
 use super::authorize::{authorize, discharge};
 use super::body::ReplyBody;
 use super::cancel::InFlight;
+use super::completion::Completion;
 use super::ctx::Ctx;
 use super::decode::{self, Asking};
 use super::forward::{Forwarded, forward, mirrored, outgoing};
@@ -22,8 +23,7 @@ use crate::catalog::Part;
 use crate::mcp::dialect::Operation;
 use crate::mcp::error::ProtocolError;
 use crate::mcp::headers::McpHeaders;
-use crate::mcp::json::{Kind, unquote};
-use crate::mcp::{Message, Method, Outcome, RawId, RawJson, Shape, pointer};
+use crate::mcp::{Message, Method, Outcome, RawId, RawJson, Shape};
 use crate::vocab::{Fault, FaultKind, Reason, Revision};
 
 /// What an operation came to.
@@ -64,10 +64,12 @@ async fn run(ctx: &mut Ctx, operation: &Operation, headers: &McpHeaders<'_>) -> 
     if !has_target(operation.method) {
         return Err(ProtocolError::method_not_found(operation.revision).with_id(ctx.asked.id.as_ref()).into());
     }
+    // Read before anything is known of the name, so that a broken completion is answered the same for every name.
+    let completion = Completion::of(operation)?;
     // The public name becomes an upstream's own name, a class and a definition.
     let target = resolve(ctx, operation).await?;
     // The decision is made on the parsed message and recorded whatever it is.
-    let decision = authorize(ctx, &target, arguments(operation).as_ref())?;
+    let decision = authorize(ctx, &target, arguments(operation, completion.as_ref()).as_ref())?;
     // Headers that repeat arguments must repeat them truly.
     mirrored(ctx, headers, &target, operation)?;
     // An allowed call of an upstream whose list cannot be read stops here: its definition is unknown.
@@ -75,7 +77,7 @@ async fn run(ctx: &mut Ctx, operation: &Operation, headers: &McpHeaders<'_>) -> 
         return Err(fault.into());
     }
     // What would leave is made first, so that a call that cannot leave takes nothing and leaves no intent.
-    let outgoing = outgoing(ctx, &target, operation)?;
+    let outgoing = outgoing(ctx, &target, operation, completion)?;
     // Limits are taken, the intent is on record: only this makes a permit.
     let permit = discharge(ctx, decision, &target).await?;
     // The permit is the only way out.
@@ -88,27 +90,11 @@ async fn run(ctx: &mut Ctx, operation: &Operation, headers: &McpHeaders<'_>) -> 
 }
 
 /// The arguments that rules look at. Of a completion those are the values the client fills in, the one being typed included.
-fn arguments(operation: &Operation) -> Option<RawJson> {
-    if operation.method != Method::Complete {
-        return operation.params.arguments.clone().filter(|_| matches!(operation.method, Method::ToolsCall | Method::PromptsGet));
+fn arguments(operation: &Operation, completion: Option<&Completion>) -> Option<RawJson> {
+    match operation.method {
+        Method::ToolsCall | Method::PromptsGet => operation.params.arguments.clone(),
+        _ => completion.map(Completion::arguments),
     }
-    let context = operation.params.context.as_ref().and_then(|context| pointer::at(context, "/arguments"));
-    let typed = operation.params.argument.as_ref();
-    let typed = typed.and_then(|typed| Some((pointer::at(typed, "/name")?, pointer::at(typed, "/value")?)));
-    let mut members = Vec::new();
-    if let Some(context) = context.filter(|context| context.kind() == Some(Kind::Object)) {
-        let walked = context.scanner().object(|scan, key| {
-            members.push((key.to_string(), context.part(scan.value()?)));
-            Ok(())
-        });
-        walked.ok()?;
-    }
-    if let Some((name, value)) = typed {
-        let name = unquote(name.as_str()).ok()?.into_owned();
-        members.retain(|(key, _)| *key != name);
-        members.push((name, value));
-    }
-    Some(RawJson::object(&members))
 }
 
 fn has_target(method: Method) -> bool {

@@ -18,6 +18,7 @@ use super::rescue::rescue;
 use super::route::Target;
 use super::watch::{Seen, Watched};
 use crate::audit::Status;
+use crate::inspect::Inspected;
 use crate::mcp::dialect::{self, Operation};
 use crate::mcp::{RawId, RawJson, sse};
 use crate::vocab::limits::{REPLY_EVENTS_MAX, STREAM_KEEPALIVE_MS};
@@ -126,7 +127,7 @@ impl Relay {
     }
 
     /// Puts a question of the upstream to the client; its answer comes by another request.
-    async fn ask(&mut self, answer: &Watched, question: (RawId, &str, Option<&RawJson>)) {
+    async fn ask(&mut self, answer: &Watched, question: (RawId, &str, Option<&Inspected<RawJson>>)) {
         let (gateway, session, method) = (self.ctx.gateway.clone(), self.ctx.asked.session, question.1);
         if let Some(message) = self.carrier.ask(&gateway.questions, session, &self.events, answer, question) {
             let upstream = &self.target.view.upstream().settings().name;
@@ -148,8 +149,8 @@ impl Relay {
         }
         let revision = self.operation.revision;
         let message = match (event, &self.operation.wants_progress) {
-            (Seen::Progress { members }, Some(token)) => dialect::lower_progress(revision, token, members),
-            (Seen::Log { params, .. }, _) => dialect::lower_log(revision, params),
+            (Seen::Progress { members }, Some(token)) => dialect::lower_progress(revision, token, members.get()),
+            (Seen::Log { params, .. }, _) => dialect::lower_log(revision, params.get()),
             _ => return,
         };
         self.send_message(&message).await;

@@ -3,7 +3,7 @@
 use futures_util::future::BoxFuture;
 
 use super::ctx::Ctx;
-use crate::inspect::{Inspected, Inspector};
+use crate::inspect::{Inspected, Inspector, Members};
 use crate::mcp::{LogLevel, Outgoing, RawId, RawJson, Reply};
 use crate::policy::permit::Permit;
 use crate::upstream::{Answer, Event, QuestionReply, Upstream};
@@ -18,9 +18,9 @@ pub(super) struct Watched {
 /// As [`Event`], inspected.
 pub(super) enum Seen {
     Reply(Inspected<Reply>),
-    Progress { members: Vec<(RawJson, RawJson)> },
-    Log { level: LogLevel, params: RawJson },
-    Question { id: RawId, method: String, params: Option<RawJson> },
+    Progress { members: Inspected<Members> },
+    Log { level: LogLevel, params: Inspected<RawJson> },
+    Question { id: RawId, method: String, params: Option<Inspected<RawJson>> },
 }
 
 impl Watched {

@@ -5,9 +5,8 @@
 use std::sync::Arc;
 
 use super::asked::Family;
-use super::decision::Effect;
 use super::known::Known;
-use super::matcher::{Criterion, Quantifier};
+use super::matcher::Criterion;
 use super::obligation::{Demands, WORDS};
 use super::possible::{Missing, Possible};
 use super::report::key_path;
@@ -75,14 +74,6 @@ pub(super) fn obligations(rule: &Rule) -> Vec<&'static str> {
     WORDS.into_iter().zip(brought).filter_map(|(word, brought)| brought.then_some(word)).collect()
 }
 
-/// Which way doubt falls for the arguments of a rule.
-pub(super) fn quantifier(rule: &Rule) -> Quantifier {
-    match rule.effect {
-        Effect::Allow => Quantifier::Every,
-        Effect::Deny => Quantifier::Some,
-    }
-}
-
 impl Aspect<'_> {
     /// Where it stands in the rule.
     pub(super) fn key(self, known: &Known<'_>) -> String {
@@ -109,7 +100,7 @@ impl Aspect<'_> {
                 Possible::just(Tri::from(rule.names_everything() || named()))
             }
             Self::Classes => Possible::just(Tri::from(rule.classes.has(known.class))),
-            Self::Argument(criterion) => known.criterion(criterion, quantifier(rule)),
+            Self::Argument(criterion) => known.criterion(criterion, rule.quantifier()),
             Self::Schedule(schedule) => known.schedule(schedule),
             Self::When(when) => known.when(when),
         }

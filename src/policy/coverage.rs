@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::asked::Asked;
-use super::aspect::{Aspect, aspects, entry_possible, possible, quantifier};
+use super::aspect::{Aspect, aspects, entry_possible, possible};
 use super::known::{Given, Known};
 use super::matcher::Criterion;
 use super::rule::Rule;
@@ -138,7 +138,7 @@ fn record_matchers(criterion: &Criterion, rule: &Rule, known: &Known<'_>, met: &
     let searches = criterion.pointer.searches();
     criterion.pointer.select(tree, &mut |found| {
         for (atom, matcher) in (1..).zip(&criterion.matchers) {
-            met(atom, matcher.satisfied(tree, found, quantifier(rule), searches));
+            met(atom, matcher.satisfied(tree, found, rule.quantifier(), searches));
         }
     });
 }

@@ -146,6 +146,14 @@ impl Rule {
         }
     }
 
+    /// Which way doubt about the arguments falls.
+    pub(super) fn quantifier(&self) -> Quantifier {
+        match self.effect {
+            Effect::Allow => Quantifier::Every,
+            Effect::Deny => Quantifier::Some,
+        }
+    }
+
     /// Whether the argument criteria hold. `arguments` is `None` for an operation without any: then nothing is selected, and
     /// only `absent` holds.
     pub(super) fn accepts(&self, arguments: Option<&Arguments<'_>>) -> Tri {
@@ -154,10 +162,7 @@ impl Rule {
         }
         let Some(arguments) = arguments else { return Tri::all(self.arguments.iter().map(Criterion::holds_for_nothing)) };
         let Some(tree) = arguments.tree().filter(|tree| !tree.collides()) else { return Tri::Unknown };
-        let quantifier = match self.effect {
-            Effect::Allow => Quantifier::Every,
-            Effect::Deny => Quantifier::Some,
-        };
+        let quantifier = self.quantifier();
         Tri::all(self.arguments.iter().map(|criterion| criterion.holds(tree, quantifier)))
     }
 }

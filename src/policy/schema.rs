@@ -107,7 +107,8 @@ fn require(one_or_more: &Value, principal: &Value) -> Value {
     object(&properties, &[])
 }
 
-fn object(properties: &[(&str, Value)], required: &[&str]) -> Value {
+/// An object of these members and no others.
+pub(super) fn object(properties: &[(&str, Value)], required: &[&str]) -> Value {
     let properties: Map<String, Value> = properties.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
     json!({ "type": "object", "additionalProperties": false, "properties": properties, "required": required })
 }

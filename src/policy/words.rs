@@ -3,7 +3,7 @@
 use super::address::Block;
 use super::arguments::Tree;
 use super::asked::Family;
-use super::aspect::{Aspect, entry_possible, quantifier};
+use super::aspect::{Aspect, entry_possible};
 use super::bounds::SHOWN_CHARS_MAX;
 use super::glob::Glob;
 use super::known::{Given, Known};
@@ -26,7 +26,7 @@ pub(super) fn why(set: &PolicySet, rule: &Rule, aspect: Aspect<'_>, known: &Know
         Aspect::Principals => principals(rule, known),
         Aspect::Targets => targets(rule, known),
         Aspect::Classes => classes(set, rule, known),
-        Aspect::Argument(criterion) => argument(criterion, quantifier(rule), known),
+        Aspect::Argument(criterion) => argument(criterion, rule.quantifier(), known),
         Aspect::Schedule(schedule) => hours(known.schedule(schedule).known(), known),
         Aspect::When(when) => condition(known.when(when).known(), when),
     }

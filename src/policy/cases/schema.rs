@@ -1,7 +1,8 @@
 //! JSON Schema of case files, for editors and validators.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use super::super::schema::object;
 use crate::vocab::Reason;
 
 /// The JSON Schema (2020-12) of a file of cases, as this build reads it.
@@ -52,9 +53,4 @@ pub fn schema() -> Value {
         "minItems": 1,
         "items": case,
     })
-}
-
-fn object(properties: &[(&str, Value)], required: &[&str]) -> Value {
-    let properties: Map<String, Value> = properties.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
-    json!({ "type": "object", "additionalProperties": false, "properties": properties, "required": required })
 }

@@ -1,11 +1,12 @@
 //! Tests of the whole: files in, decisions out.
 
+mod changes;
 mod decisions;
 mod matchers;
-mod model;
 mod order;
 mod permits;
 mod problems;
+mod random;
 mod require;
 mod shadow;
 mod sound;

@@ -1,6 +1,9 @@
 //! The good cases over HTTP, and what becomes of connections.
 
+use std::num::NonZeroUsize;
+
 use super::*;
+use crate::net::Workers;
 
 #[tokio::test]
 async fn a_call_goes_out_clean_and_comes_back_whole() {
@@ -89,6 +92,23 @@ async fn connections_are_reused_after_documents_and_streams() {
     }
     let connections: Vec<usize> = peer.seen.lock().iter().map(|a| a.connection).collect();
     assert_eq!(connections, [0; 6]);
+}
+
+/// A connection of another worker would wake that one for every byte.
+#[tokio::test]
+async fn each_worker_keeps_connections_of_its_own() {
+    let peer = modern(|asked| json(&result(asked, ""))).await;
+    let (_registry, upstream, _) = registry(over(&peer));
+    let workers = Workers::start(NonZeroUsize::new(2).unwrap()).unwrap();
+    let places = [workers.quietest().unwrap(), workers.quietest().unwrap()];
+    for place in places.iter().cycle().take(6) {
+        let upstream = upstream.clone();
+        place.handle().spawn(async move { call(&upstream, "a", "t").await.map(drop) }).await.unwrap().unwrap();
+    }
+    let calls = peer.seen.lock().iter().filter(|a| a.body.contains("tools/call")).map(|a| a.connection).collect::<Vec<_>>();
+    let [one, other, ..] = calls[..] else { panic!("{calls:?}") };
+    assert_ne!(one, other);
+    assert_eq!(calls, [one, other, one, other, one, other]);
 }
 
 #[tokio::test]
