@@ -103,7 +103,8 @@ impl Purse {
             return Ok(held);
         }
         let now_ms = self.clock.unix_ms();
-        if let Some((at_ms, fault)) = slot.state.lock().failed.clone()
+        let failed = slot.state.lock().failed.clone();
+        if let Some((at_ms, fault)) = failed
             && now_ms.abs_diff(at_ms) < CREDENTIAL_FAILED_MS
         {
             return slot.old(now_ms).ok_or(fault);
