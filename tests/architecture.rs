@@ -11,7 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["vocab"],
     &["mcp"],
     &["config", "policy", "net", "seal", "telemetry"],
-    &["audit"],
+    &["audit", "oauth"],
     &["identity", "limit", "inspect", "upstream"],
     &["catalog"],
     &["pipeline"],

@@ -49,6 +49,10 @@ pub enum FaultKind {
     TooLarge,
     /// The upstream refused our credential (401, 403).
     Unauthorized,
+    /// There is nothing to show the upstream: its authorization server refused, or did not answer.
+    Credential,
+    /// The person has to link an account at the upstream first.
+    Unlinked,
     /// The upstream's own failure (HTTP 4xx or 5xx without a protocol error).
     Failed,
     /// A limit of ours on upstream resources is reached.
@@ -70,6 +74,8 @@ impl FaultKind {
             Self::Malformed => "malformed",
             Self::TooLarge => "too_large",
             Self::Unauthorized => "unauthorized",
+            Self::Credential => "credential",
+            Self::Unlinked => "unlinked",
             Self::Failed => "failed",
             Self::Exhausted => "exhausted",
             Self::Audit => "audit",
@@ -81,9 +87,13 @@ impl FaultKind {
     /// The stable reason a client and a record see.
     pub fn reason(self) -> Reason {
         match self {
-            Self::Unreachable | Self::Malformed | Self::Unauthorized | Self::Failed | Self::Exhausted => {
-                Reason::UpstreamUnavailable
-            }
+            Self::Unreachable
+            | Self::Malformed
+            | Self::Unauthorized
+            | Self::Credential
+            | Self::Unlinked
+            | Self::Failed
+            | Self::Exhausted => Reason::UpstreamUnavailable,
             Self::Timeout => Reason::UpstreamTimeout,
             Self::TooLarge => Reason::ResponseTooLarge,
             Self::Audit => Reason::AuditUnavailable,
