@@ -1,12 +1,13 @@
 //! Portcullis: a security-hardened gateway for the Model Context Protocol.
 //!
-//! Layers, bottom up: `vocab`; `mcp`; `config`, `policy`, `net`, `seal`, `store`, `telemetry`, `web`; `audit`; `identity`, `limit`, `inspect`, `upstream`;
-//! `catalog`; `pipeline`; `server`, `admin`; `app`; `demo`; `cli`.
+//! Layers, bottom up: `vocab`; `mcp`; `config`, `policy`, `net`, `seal`, `signer`, `store`, `telemetry`, `web`; `audit`; `identity`, `limit`, `inspect`, `upstream`;
+//! `catalog`, `signin`; `authserver`; `pipeline`; `server`, `admin`; `app`; `demo`; `cli`.
 //! A module uses lower layers only. See `docs/ARCHITECTURE.md`.
 
 pub mod admin;
 pub mod app;
 pub mod audit;
+pub mod authserver;
 pub mod catalog;
 pub mod cli;
 pub mod config;
@@ -21,6 +22,8 @@ pub mod pipeline;
 pub mod policy;
 pub mod seal;
 pub mod server;
+pub mod signer;
+pub mod signin;
 pub mod store;
 pub mod telemetry;
 pub mod upstream;

@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["vocab"],
     &["mcp"],
-    &["config", "policy", "net", "seal", "store", "telemetry", "web"],
+    &["config", "policy", "net", "seal", "signer", "store", "telemetry", "web"],
     &["audit"],
     &["identity", "limit", "inspect", "upstream"],
-    &["catalog"],
+    &["catalog", "signin"],
+    &["authserver"],
     &["pipeline"],
     &["server", "admin"],
     &["app"],
