@@ -9,8 +9,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use jsonwebtoken::Algorithm;
 
+use super::authserver;
 use super::policies::Around;
 use super::watch::fingerprint;
+use crate::authserver::Lasting;
 use crate::config::{self, Config};
 use crate::identity::dev::DevIssuer;
 use crate::identity::{
@@ -125,9 +127,11 @@ pub(super) fn world(
     fetch: &Fetch,
     upstreams: Arc<Upstreams>,
     before: Option<&Authenticator>,
+    lasting: Option<&Lasting>,
 ) -> Result<World, String> {
     let config = &loaded.config;
-    let identity = Authenticator::new(identity_settings(config)?, clock.clone(), fetch.clone()).map_err(|e| e.to_string())?;
+    let identity = Authenticator::new(identity_settings(config, origin, lasting)?, clock.clone(), fetch.clone())
+        .map_err(|e| e.to_string())?;
     // Keys that are already known are kept, so that a reload cannot fail for an issuer that happens to be away.
     let identity = match before {
         Some(before) => identity.with_keys_of(before),
@@ -135,10 +139,12 @@ pub(super) fn world(
     };
     let routes = routes(config, origin);
     let metadata = metadata(&routes, &identity);
+    let authserver = authserver::server(config, origin, &routes, lasting, clock, fetch)?;
     Ok(World {
         policy: loaded.policy.clone(),
         identity: Arc::new(identity),
         metadata,
+        authserver,
         upstreams,
         routes: routes.into_iter().map(|route| (Box::from(&*route.path), Arc::new(route))).collect(),
         head: head_rules(config, origin)?,
@@ -195,6 +201,8 @@ fn head_rules(config: &Config, origin: &str) -> Result<HeadRules, String> {
         hosts.push(without_port(host).to_owned());
     }
     let rules = HeadRules::new(&hosts, &config.allowed_origins)?;
+    // Forms of our own pages come from our own origin.
+    let rules = if config.authserver.is_some() { rules.with_own_origin(origin)? } else { rules };
     Ok(if config.listen.ip().is_loopback() { rules.with_loopback() } else { rules })
 }
 
@@ -205,8 +213,14 @@ fn without_port(authority: &str) -> &str {
     }
 }
 
-fn identity_settings(config: &Config) -> Result<Settings, String> {
-    let mut issuers: Vec<IssuerSettings> = config.identity.issuers.iter().map(issuer).collect();
+fn identity_settings(config: &Config, origin: &str, lasting: Option<&Lasting>) -> Result<Settings, String> {
+    let mut issuers: Vec<IssuerSettings> = Vec::new();
+    if let (Some(_), Some(lasting)) = (&config.authserver, lasting) {
+        // First, so that clients are sent there first.
+        let own = IssuerSettings::own(origin.to_owned(), lasting.signer.document());
+        issuers.push(IssuerSettings { algorithms: vec![Algorithm::ES256, Algorithm::EdDSA], ..own });
+    }
+    issuers.extend(config.identity.issuers.iter().map(issuer));
     if config.identity.dev {
         let dev = DevIssuer::open_or_create(&config.data_dir).map_err(|error| error.to_string())?;
         issuers.push(dev.settings());
@@ -223,7 +237,7 @@ fn identity_settings(config: &Config) -> Result<Settings, String> {
     Ok(Settings { anonymous: config.identity.anonymous, issuers, api_keys })
 }
 
-fn issuer(issuer: &config::Issuer) -> IssuerSettings {
+pub(super) fn issuer(issuer: &config::Issuer) -> IssuerSettings {
     let jwks = match &issuer.jwks {
         config::Jwks::File(path) => JwksSource::File(path.clone()),
         config::Jwks::Url(url) => JwksSource::Url(url.clone()),
@@ -237,7 +251,7 @@ fn issuer(issuer: &config::Issuer) -> IssuerSettings {
     }
 }
 
-fn algorithm_of(algorithm: config::Algorithm) -> Algorithm {
+pub(super) fn algorithm_of(algorithm: config::Algorithm) -> Algorithm {
     match algorithm {
         config::Algorithm::RS256 => Algorithm::RS256,
         config::Algorithm::RS384 => Algorithm::RS384,

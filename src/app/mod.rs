@@ -1,5 +1,6 @@
 //! The composition root: the only place that knows every part. Start, reload, stop.
 
+mod authserver;
 mod check;
 pub mod init;
 mod load;

@@ -12,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 use super::load::{self, Loaded};
 use super::start::{origin, tls_files};
 use super::watch::fingerprint;
-use crate::config::Config;
+use crate::authserver::Lasting;
+use crate::config::{AuthServer, Config};
 use crate::net::Fetch;
 use crate::pipeline::Gateway;
 use crate::server::TlsHandle;
@@ -29,6 +30,7 @@ pub(super) struct Reloader {
     tls: Option<TlsHandle>,
     bound_origin: String,
     fetch: Fetch,
+    lasting: Option<Lasting>,
     /// Fingerprint of the watched files, of before the running set was read.
     seen: u64,
     asked: Notify,
@@ -43,6 +45,7 @@ const QUIET_LOOKS: u32 = 2;
 impl Reloader {
     pub(super) fn new(
         loaded: Loaded,
+        lasting: Option<Lasting>,
         gateway: Arc<Gateway>,
         registry: Arc<Registry>,
         tls: Option<TlsHandle>,
@@ -54,7 +57,7 @@ impl Reloader {
         observing(&gateway);
         let (file, seen) = (loaded.config.file.clone(), loaded.seen);
         let (running, asked) = (Mutex::new(loaded.config), Notify::new());
-        Self { file, running, gateway, registry, tls, bound_origin, fetch, seen, asked, stopping }
+        Self { file, running, gateway, registry, tls, bound_origin, fetch, lasting, seen, asked, stopping }
     }
 
     /// Asks for a reload at once.
@@ -135,7 +138,8 @@ impl Reloader {
         let upstreams = load::upstreams(config).map_err(failed)?;
         let prepared = self.registry.prepare(&upstreams).map_err(|error| failed(error.to_string()))?;
         let (origin, old) = (origin(config, &self.bound_origin), self.gateway.world.load_full());
-        let world = load::world(&loaded, &origin, clock, &self.fetch, prepared.upstreams(), Some(&old.identity));
+        let world =
+            load::world(&loaded, &origin, clock, &self.fetch, prepared.upstreams(), Some(&old.identity), self.lasting.as_ref());
         let world = Arc::new(world.map_err(failed)?);
         prepared.commit();
         self.gateway.world.store(world);
@@ -167,7 +171,12 @@ fn fixed_changes(old: &Config, new: &Config) -> Vec<&'static str> {
     let admin = |config: &Config| config.admin.as_ref().map(|admin| (admin.listen, admin.allowed_hosts.clone())).unzip();
     let ((old_admin, old_hosts), (new_admin, new_hosts)) = (admin(old), admin(new));
     let (was, is) = (&old.limits, &new.limits);
+    let lasting =
+        |config: &Config| config.authserver.as_ref().map(|section: &AuthServer| (section.algorithm, section.key_rotation));
+    let per_hour = |config: &Config| config.authserver.as_ref().and_then(|section| section.dcr.as_ref()).map(|dcr| dcr.per_hour);
     let keys = [
+        ("authserver.enabled, algorithm or key_rotation", lasting(old) != lasting(new)),
+        ("authserver.dcr.enabled or per_hour", per_hour(old) != per_hour(new)),
         ("listen", old.listen != new.listen),
         ("data_dir", old.data_dir != new.data_dir),
         ("admin.listen", old_admin != new_admin),

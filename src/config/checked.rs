@@ -43,6 +43,8 @@ pub struct Config {
     pub policies: Vec<PathBuf>,
     /// Policy refusals are recorded and let through.
     pub observe_only: bool,
+    /// The authorization server, unless it is off.
+    pub authserver: Option<super::authserver::AuthServer>,
     /// What is recorded.
     pub audit: Audit,
     /// Logs.

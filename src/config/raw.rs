@@ -2,6 +2,8 @@
 //!
 //! The same structs give the JSON Schema. They have no `Debug`: what is in them may be secret.
 
+pub(super) mod authserver;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -53,8 +55,8 @@ pub(super) struct Raw {
     pub(super) admin: Option<WordOr<Admin>>,
     #[schemars(skip)]
     pub(super) keys: Unbuilt,
-    #[schemars(skip)]
-    pub(super) authserver: Unbuilt,
+    /// The authorization server in front of the identity provider. Off without this section.
+    pub(super) authserver: Option<authserver::AuthServer>,
     #[schemars(skip)]
     pub(super) approvals: Unbuilt,
     #[schemars(skip)]

@@ -3,6 +3,7 @@
 //! Each check returns what the program needs, or `None` after it reported why not.
 
 mod address;
+mod authserver;
 mod door;
 mod files;
 mod identity;
@@ -34,6 +35,7 @@ pub(super) fn check(raw: Raw, file: &Path, referenced: Vec<PathBuf>, report: &mu
     };
     let limits = settings::limits(raw.limits.unwrap_or_default(), &mut cx);
     let identity = identity::check(raw.identity.unwrap_or_default(), door.reach, &mut cx);
+    let authserver = authserver::check(raw.authserver, door.public_url.as_ref(), &mut cx);
     let (upstreams, names) = upstreams::check(raw.upstreams, &mut cx);
     let routes = routes::check(raw.routes, &names, &mut cx);
     let policies = policies::check(raw.policies, &mut cx);
@@ -61,6 +63,7 @@ pub(super) fn check(raw: Raw, file: &Path, referenced: Vec<PathBuf>, report: &mu
         upstreams,
         policies,
         observe_only: raw.danger_observe_only.unwrap_or(false),
+        authserver: authserver?,
         audit: audit?,
         telemetry: telemetry?,
         admin: admin?,
