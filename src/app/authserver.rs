@@ -14,7 +14,7 @@ use crate::authserver::{
     ResourceSettings, Settings,
 };
 use crate::config::{self, AuthClient, Config, Grant, Jwks};
-use crate::net::Fetch;
+use crate::net::{DialPolicy, Fetch};
 use crate::pipeline::Route;
 use crate::signer::{Signer, SignerSettings, SigningAlgorithm};
 use crate::signin::{IdpSettings, SignIn};
@@ -105,7 +105,11 @@ fn settings(section: &config::AuthServer, origin: &str, routes: &[Route]) -> Res
         resources: routes.iter().map(resource).collect(),
         scopes,
         clients: section.clients.iter().map(client).collect::<Result<_, _>>()?,
-        cimd: section.cimd.as_ref().map(|cimd| CimdSettings { allow: cimd.allow.clone(), any: cimd.any }),
+        cimd: section.cimd.as_ref().map(|cimd| CimdSettings {
+            allow: cimd.allow.clone(),
+            any: cimd.any,
+            dial: DialPolicy { allow_private: cimd.allow_private_addresses, allow_loopback: false },
+        }),
         dcr: dcr.map(|dcr| DcrSettings { per_hour: dcr.per_hour, expires: dcr.expires }),
         id_jag: section.id_jag.iter().map(issuer).collect(),
         access_token: section.access_token,

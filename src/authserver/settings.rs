@@ -7,6 +7,7 @@ use bytes::Bytes;
 use url::Url;
 
 use crate::identity::IssuerSettings;
+use crate::net::DialPolicy;
 use crate::signer::SigningAlgorithm;
 
 /// Everything the server needs to know.
@@ -101,6 +102,9 @@ pub struct CimdSettings {
     pub allow: Vec<String>,
     /// Any host.
     pub any: bool,
+    /// Addresses that documents and keys may be fetched from. The client chose the URL: public ones only, unless the operator listed the
+    /// hosts and says that they are private.
+    pub dial: DialPolicy,
 }
 
 /// Registration by clients.

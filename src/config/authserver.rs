@@ -59,6 +59,8 @@ pub struct Cimd {
     pub allow: Vec<String>,
     /// Any host.
     pub any: bool,
+    /// Listed hosts may be at private addresses; never together with `any`.
+    pub allow_private_addresses: bool,
 }
 
 /// Registration by clients.

@@ -131,7 +131,12 @@ fn cimd(raw: Option<raw::Cimd>, cx: &mut Cx<'_>) -> Option<Option<Cimd>> {
     if allow.is_empty() && !any && !cx.report.any() {
         return cx.refuse("authserver.cimd", "accepts no host", "list hosts in `allow`, or say `danger_allow_any: true`");
     }
-    Some(Some(Cimd { allow, any }))
+    let private = raw.allow_private_addresses.unwrap_or(false);
+    if any && private {
+        let hint = "list the hosts that are private in `allow`";
+        return cx.refuse("authserver.cimd.danger_allow_any", "would let anybody make the gateway call private addresses", hint);
+    }
+    Some(Some(Cimd { allow, any, allow_private_addresses: private }))
 }
 
 fn dcr(raw: Option<raw::Dcr>, cx: &mut Cx<'_>) -> Option<Option<Dcr>> {
