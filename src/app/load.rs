@@ -220,7 +220,7 @@ fn identity_settings(config: &Config) -> Result<Settings, String> {
         expires_unix_s: key.expires_unix_s,
     };
     let api_keys = config.identity.api_keys.iter().map(key).collect();
-    Ok(Settings { anonymous: config.identity.anonymous, issuers, api_keys })
+    Ok(Settings { anonymous: config.identity.anonymous, issuers, api_keys, ..Settings::default() })
 }
 
 fn issuer(issuer: &config::Issuer) -> IssuerSettings {

@@ -12,7 +12,7 @@ use url::Url;
 
 use super::discovery;
 use super::jwk::{self, Key, KeyList};
-use super::settings::{IssuerSettings, JwksSource};
+use super::issuer_settings::{IssuerSettings, JwksSource};
 use crate::net::{DialPolicy, Fetch, Origin};
 use crate::vocab::Clock;
 use crate::vocab::limits::JWKS_BYTES_MAX;

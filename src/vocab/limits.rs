@@ -176,3 +176,11 @@ pub const INIT_CONTACTS_MAX: usize = 8;
 pub const INIT_CONTACT_MS_MAX: u64 = 30_000;
 /// Characters of a tool's own description that `init` writes beside it.
 pub const INIT_ABOUT_CHARS_MAX: usize = 100;
+/// Size of an introspection answer.
+pub const INTROSPECTION_BYTES_MAX: usize = 64 * 1024;
+/// Questions to one introspection endpoint under way at once.
+pub const INTROSPECTIONS_MAX: usize = 32;
+/// Time a question waits for its turn.
+pub const INTROSPECTION_WAIT_MS_MAX: u64 = 2_000;
+/// Actors of one token, one on behalf of the other.
+pub const ACTORS_MAX: usize = 8;
