@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use http::{HeaderMap, Method};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue, Method};
 use tokio_util::sync::CancellationToken;
 
 use super::api_key::{ApiKeys, KEY_PREFIX};
@@ -151,6 +152,33 @@ impl Authenticator {
         match self.step(asked) {
             Step::Done(answer) => Some(answer),
             Step::NeedsKeys(..) | Step::NeedsAnswer(_) => None,
+        }
+    }
+
+    /// The principal that `token` stands for at `resource`, for a tool that judges without serving: neither a proof nor the
+    /// scopes of the resource are asked for.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn examine(&self, token: &str, resource: &Resource) -> Result<Arc<Principal>, Refusal> {
+        let mut headers = HeaderMap::new();
+        let value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| Refusal::Malformed)?;
+        headers.insert(AUTHORIZATION, value);
+        let open = Resource { scopes: Vec::new(), proof: Proof::None, ..resource.clone() };
+        let asked = Asked { headers: &headers, resource: &open, method: &Method::POST, peer_certificate: None };
+        match self.authenticate(asked).await {
+            // Bound, and good but for the proof.
+            Err(Refusal::Proof { error: ProofError::Token, .. } | Refusal::Invalid { .. }) if !token.starts_with(KEY_PREFIX) => {
+                let (now_ms, why) = (self.now_ms(), |lack| match lack {
+                    Lack::Refused(private) => Refusal::Invalid { private },
+                    Lack::Keys(_, Some(private)) => Refusal::Invalid { private },
+                    Lack::Keys(_, None) | Lack::Answer(_) | Lack::Unavailable => Refusal::Unavailable,
+                });
+                let verified = self.verifier.look(token, &open, now_ms).map_err(why)?;
+                verified.validity.check(now_ms / 1_000).map_err(|private| Refusal::Invalid { private })?;
+                self.unrevoked(verified.principal.clone(), Scheme::Bearer)
+            }
+            other => other,
         }
     }
 

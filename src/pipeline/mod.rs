@@ -18,6 +18,7 @@ mod reply;
 mod rescue;
 mod route;
 mod session;
+mod standing;
 mod stream;
 mod watch;
 mod world;
@@ -62,6 +63,8 @@ use rescue::rescue;
 pub struct Gateway {
     /// Config, policy and keys in force.
     pub world: ArcSwap<World>,
+    /// Told after [`Self::world`] was replaced.
+    pub revised: tokio::sync::watch::Sender<()>,
     /// Where records go.
     pub audit: Arc<Audit>,
     /// Rate and concurrency limits.

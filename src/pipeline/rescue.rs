@@ -179,6 +179,7 @@ fn sentence(reason: Reason) -> &'static str {
             "This call needs a person's approval, and nobody can give one on this gateway yet: ask the operator for another way."
         }
         Reason::ApprovalDenied | Reason::ApprovalExpired => "This call needs a person's approval.",
+        Reason::Unauthenticated => "The credential this call was made with expired or was revoked: sign in again.",
         Reason::RateLimited => "The limit for this call is used up: wait and try again.",
         Reason::ConcurrencyLimited => "Too many of these calls are running: try again when one has finished.",
         Reason::ResponseTooLarge => "The server's answer is larger than the gateway passes on: ask for less.",
