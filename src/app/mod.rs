@@ -2,6 +2,7 @@
 
 mod authserver;
 mod check;
+mod identity;
 pub mod init;
 mod load;
 mod policies;
@@ -11,6 +12,7 @@ mod start;
 mod watch;
 
 pub use check::{Checked, check};
+pub use identity::principal_of;
 pub use load::{Loaded, load, load_to_judge};
 pub use policies::{Around, PolicyPlace, compile_at, read_text};
 pub use running::Running;

@@ -143,6 +143,7 @@ impl Reloader {
         let world = Arc::new(world.map_err(failed)?);
         prepared.commit();
         self.gateway.world.store(world);
+        self.gateway.revised.send_replace(());
         if let (Some(handle), Some(tls)) = (&self.tls, tls) {
             handle.swap(tls);
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::checked::{Algorithm, Issuer, Jwks};
+use super::{Algorithm, Issuer, Jwks};
 
 /// The authorization server in front of the identity provider.
 #[derive(Clone, Debug)]

@@ -14,7 +14,7 @@ use secrecy::SecretString;
 use serde_json::json;
 
 use super::crypto::{CryptoError, random, sha256};
-use super::settings::{IssuerSettings, JwksSource};
+use super::issuer_settings::{IssuerSettings, JwksSource};
 
 /// The issuer of development tokens: the same whatever the address, so that tokens outlive a change of port. It resolves
 /// nowhere (RFC 6761 section 6.4); the keys are known without being fetched.

@@ -190,3 +190,11 @@ pub const FORM_PARAMETERS_MAX: usize = 64;
 pub const QUERY_BYTES_MAX: usize = 16 * 1024;
 /// Cookies of one request that are looked at.
 pub const COOKIES_MAX: usize = 64;
+/// Size of an introspection answer.
+pub const INTROSPECTION_BYTES_MAX: usize = 64 * 1024;
+/// Questions to one introspection endpoint under way at once.
+pub const INTROSPECTIONS_MAX: usize = 32;
+/// Time a question waits for its turn.
+pub const INTROSPECTION_WAIT_MS_MAX: u64 = 2_000;
+/// Actors of one token, one on behalf of the other.
+pub const ACTORS_MAX: usize = 8;

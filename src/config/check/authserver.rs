@@ -8,13 +8,15 @@ use url::Url;
 use super::Cx;
 use super::address::{Consent, host_is_loopback, outward};
 use super::files;
-use super::identity::{algorithms, hex32, issuer, issuer_url, scopes};
+use super::identity::{hex32, scopes};
+use super::issuer::{algorithms, issuer, issuer_url};
 use super::settings::duration;
 use crate::config::authserver::{AuthClient, AuthServer, AuthUpstream, Cimd, Dcr, Grant};
-use crate::config::checked::{Algorithm, Jwks, PublicUrl, Scheme};
+use crate::config::checked::{PublicUrl, Scheme};
 use crate::config::limits::{ACCESS_TOKEN, KEY_ROTATION, REFRESH_TOKEN, REGISTRATION, REGISTRATIONS_PER_HOUR};
 use crate::config::raw::authserver as raw;
 use crate::config::report::{item_path, key_path};
+use crate::config::{Algorithm, Jwks};
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 /// Length of a client id or name.

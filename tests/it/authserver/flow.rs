@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{CALLBACK, Realm, location, query};
+use super::{CALLBACK, Realm, field, location, query};
 use crate::wire::Req;
 
 fn claims(token: &str) -> Value {
@@ -86,6 +86,9 @@ async fn a_client_finds_its_way_from_a_challenge_to_a_call() {
         assert_eq!(said[name], value, "{name}");
     }
     assert_eq!(realm.call(token).await, 200);
+    let who = realm.gate.records().into_iter().find(|record| record["method"] == "tools/call").unwrap();
+    let principal = (&who["principal"]["iss"], &who["principal"]["sub"], &who["principal"]["client_id"]);
+    assert_eq!(principal, (&json!(realm.idp.issuer()), &json!("alice"), &json!("web")), "the person is who the provider says");
     let elsewhere = realm.gate.call("/bare", token, "echo", r#"{"path":"/srv/x"}"#);
     assert_eq!(realm.gate.reach.send(&elsewhere).await.status, 401, "for one route only");
     // Nothing of the gateway's dealings with the provider is in records, and every request has one.
@@ -190,4 +193,61 @@ async fn a_consent_is_asked_for_once_where_that_is_safe() {
     assert_eq!(stranger.get(&realm.authorize(&[])).await.status, 200);
     let silent = stranger.get(&realm.authorize(&[("prompt", "none")])).await;
     assert_eq!(query(&location(&silent), "error").as_deref(), Some("login_required"));
+}
+
+#[tokio::test]
+async fn people_sign_out_with_a_form_of_our_own_page() {
+    let realm = Realm::start().await;
+    let browser = realm.browser();
+    assert!(browser.get("/oauth/signout").await.text().contains("not signed in"));
+    realm.tokens(&browser, "alice").await;
+    let page = browser.get("/oauth/signout").await;
+    assert!(page.text().contains("User alice"), "{}", page.text());
+    let csrf = field(&page, "csrf");
+    let form = || realm.form("/oauth/signout", &[("csrf", &csrf)]);
+    for (what, request) in [
+        ("another site", form().add("Origin", "https://evil.example")),
+        ("no word of its origin", form()),
+        ("no token", realm.form("/oauth/signout", &[]).add("Origin", &realm.origin())),
+    ] {
+        assert!(matches!(browser.send(request).await.status, 400 | 403), "{what}");
+    }
+    assert_eq!(browser.get(&realm.authorize(&[])).await.status, 303, "still signed in");
+    assert_eq!(browser.send(form().add("Origin", &realm.origin())).await.status, 200);
+    let silent = browser.get(&realm.authorize(&[("prompt", "none")])).await;
+    assert_eq!(query(&location(&silent), "error").as_deref(), Some("login_required"));
+}
+
+/// Every answer, page, refusal and redirect: one record of kind `auth`, and nothing secret in it.
+#[tokio::test]
+async fn what_happens_here_is_on_record() {
+    let realm = Realm::start().await;
+    let browser = realm.browser();
+    let (_, refresh) = realm.tokens(&browser, "alice").await;
+    realm.refresh("garbage").await;
+    browser.get(&realm.authorize(&[("redirect_uri", "https://evil.example/")])).await;
+    // Page, yes, callback, continue, token; a refresh in vain, a page in vain.
+    let records = realm.gate.settled(7).await;
+    let told: Vec<(&str, &str, &str)> = records
+        .iter()
+        .map(|record| {
+            assert_eq!(record["kind"], "auth", "{record}");
+            let text = |value: &'_ Value| -> &'static str { value.as_str().unwrap_or_default().to_owned().leak() };
+            (text(&record["method"]), text(&record["outcome"]["reason"]), text(&record["principal"]["sub"]))
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("oauth/authorize", "allowed", ""),
+            ("oauth/consent", "allowed", ""),
+            ("signin/callback", "allowed", "alice"),
+            ("oauth/continue", "allowed", "alice"),
+            ("oauth/token", "allowed", "alice"),
+            ("oauth/token", "unauthenticated", ""),
+            ("oauth/authorize", "bad_request", ""),
+        ]
+    );
+    assert_eq!(records[4]["name"], "web");
+    assert!(!realm.gate.audit_text().contains(&refresh));
 }
