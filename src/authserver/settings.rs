@@ -29,7 +29,7 @@ pub struct Settings {
     pub id_jag: Vec<IssuerSettings>,
     /// Life of an access token.
     pub access_token: Duration,
-    /// Life of a family of refresh tokens, from the sign-in on: then the person signs in again.
+    /// Life of a family of refresh tokens, from its first token on: then the person signs in again.
     pub refresh_token: Duration,
     /// What signs.
     pub algorithm: SigningAlgorithm,

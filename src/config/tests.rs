@@ -1,3 +1,4 @@
+mod authserver;
 mod file;
 mod full;
 mod rules;
