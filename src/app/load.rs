@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use super::identity::identity_settings;
 use super::policies::Around;
 use super::watch::fingerprint;
@@ -20,6 +19,7 @@ use crate::policy::{self, Facts, PolicySet};
 use crate::upstream::{self, UpstreamLimits, UpstreamSettings, Upstreams};
 use crate::vocab::limits::CONFIG_FILE_BYTES_MAX;
 use crate::vocab::{Clock, Problem, Resource};
+use bytes::Bytes;
 
 /// A config and its compiled policy, both without a mistake.
 pub struct Loaded {

@@ -25,10 +25,12 @@ use std::path::Path;
 
 pub use check::policies::{PolicyFiles, is_cases, policy_files};
 pub use checked::{
-    Admin, Audit, Config, Credential, Durability, Limits, LogFormat, PublicUrl, Route, Scheme, Telemetry, Tls, Transport, Upstream,
+    Admin, Audit, Config, Credential, Durability, Limits, LogFormat, PublicUrl, Route, Scheme, Telemetry, Tls, Transport,
+    Upstream,
 };
 pub use checked_identity::{
-    Algorithm, ApiKey, ClientCertificates, DirectoryGroup, DirectoryMember, Dpop, Identity, Introspection, Issuer, Jwks, Revocation,
+    Algorithm, ApiKey, ClientCertificates, DirectoryGroup, DirectoryMember, Dpop, Identity, Introspection, Issuer, Jwks,
+    Revocation,
 };
 
 use crate::vocab::Problem;

@@ -1,5 +1,6 @@
 mod file;
 mod full;
+mod identity;
 mod rules;
 
 use std::fs;

@@ -56,7 +56,8 @@ impl Certificates {
         }
         let name = self.name(&parsed)?;
         let seconds = |time: i64| u64::try_from(time).map_err(|_| "the certificate is of another age");
-        let (from_s, last_s) = (seconds(parsed.validity().not_before.timestamp())?, seconds(parsed.validity().not_after.timestamp())?);
+        let (from_s, last_s) =
+            (seconds(parsed.validity().not_before.timestamp())?, seconds(parsed.validity().not_after.timestamp())?);
         let mut principal = Principal {
             iss: Arc::from(CERTIFICATE_ISSUER),
             sub: Arc::from(name),
@@ -81,7 +82,8 @@ impl Certificates {
         }
         let names = certificate.subject_alternative_name().map_err(|_| "the names of the certificate cannot be read")?;
         let names = names.map(|extension| extension.value.general_names.as_slice()).unwrap_or_default();
-        let uris: Vec<&str> = names.iter().filter_map(|name| if let GeneralName::URI(uri) = name { Some(*uri) } else { None }).collect();
+        let uris: Vec<&str> =
+            names.iter().filter_map(|name| if let GeneralName::URI(uri) = name { Some(*uri) } else { None }).collect();
         let hosts: Vec<&str> =
             names.iter().filter_map(|name| if let GeneralName::DNSName(host) = name { Some(*host) } else { None }).collect();
         let name = match (uris.as_slice(), hosts.as_slice()) {
@@ -109,7 +111,9 @@ impl Certificates {
         let (domain, path) = id.split_once('/').ok_or("the SPIFFE id has no path")?;
         let letters = |text: &str, more: &[u8]| {
             !text.is_empty()
-                && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.' | b'_') || more.contains(&b))
+                && text
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.' | b'_') || more.contains(&b))
         };
         let upper: Vec<u8> = (b'A'..=b'Z').collect();
         let segments = path.split('/').all(|segment| letters(segment, &upper) && segment != "." && segment != "..");

@@ -51,16 +51,7 @@ pub(super) fn principal(
     actors(&claims)?;
     let mut scopes = scopes(claims.get("scope"))?;
     imply(&mut scopes, &issuer.scope_implies);
-    Ok(Principal {
-        iss,
-        sub,
-        client_id: client_id(&claims)?,
-        scopes,
-        expires_at_s,
-        key_id: None,
-        anonymous: false,
-        claims,
-    })
+    Ok(Principal { iss, sub, client_id: client_id(&claims)?, scopes, expires_at_s, key_id: None, anonymous: false, claims })
 }
 
 /// Checks the chain of actors (RFC 8693 section 4.1): each is somebody, and there are not too many to be looked at.

@@ -77,7 +77,8 @@ impl Directory {
         let verified = matches!(principal.claims.get("email_verified"), Some(Value::Bool(true)));
         if let (true, Some(email)) = (verified, principal.claims.get("email").and_then(Value::as_str)) {
             let named = self.by_email.get(email.to_lowercase().as_str()).into_iter().flatten();
-            found.extend(named.filter(|(iss, _)| iss.as_deref().is_none_or(|iss| iss == &*principal.iss)).map(|(_, group)| group));
+            found
+                .extend(named.filter(|(iss, _)| iss.as_deref().is_none_or(|iss| iss == &*principal.iss)).map(|(_, group)| group));
         }
         found
     }

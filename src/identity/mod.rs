@@ -33,10 +33,10 @@ pub use api_key::{GeneratedKey, generate_api_key};
 pub use authenticator::{Asked, Authenticator, IssuerHealth};
 pub use challenge::{ProofError, Refusal};
 pub use crypto::{CryptoError, install_crypto};
-pub use metadata::{METADATA_PREFIX, metadata_path, resource_metadata};
 pub use issuer_settings::{
     CLOCK_SKEW_S_DEFAULT, DEFAULT_ALGORITHMS, DpopUse, IntrospectionSettings, IssuerSettings, JwksSource, TokenType,
 };
+pub use metadata::{METADATA_PREFIX, metadata_path, resource_metadata};
 pub use settings::{CertificateSettings, DirectoryGroup, KeySettings, Member, Revocation, Settings, SettingsError};
 
 #[cfg(test)]

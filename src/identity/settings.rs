@@ -180,7 +180,9 @@ impl Settings {
         }
         let opaque = self.issuers.iter().filter(|issuer| issuer.introspection.is_some()).count();
         if opaque > 1 {
-            return Err(SettingsError::Rule("an opaque token does not name its issuer: one issuer can have introspection".into()));
+            return Err(SettingsError::Rule(
+                "an opaque token does not name its issuer: one issuer can have introspection".into(),
+            ));
         }
         for (index, key) in self.api_keys.iter().enumerate() {
             let twice = self.api_keys.iter().take(index).any(|other| other.id == key.id);

@@ -58,7 +58,8 @@ pub(super) fn directory(path: &str, text: &str, several: bool, cx: &mut Cx<'_>) 
             let path = key_path("groups", &name);
             word(&path, &name, cx);
             let members = raw.members.unwrap_or_default().into_iter().enumerate();
-            let members = members.filter_map(|(i, raw)| member(&item_path(&format!("{path}.members"), i), raw, several, cx)).collect();
+            let members =
+                members.filter_map(|(i, raw)| member(&item_path(&format!("{path}.members"), i), raw, several, cx)).collect();
             groups.push(DirectoryGroup { name, includes: raw.includes.unwrap_or_default(), members });
         }
         nesting(&groups, cx);
@@ -75,7 +76,9 @@ fn member(path: &str, raw: WordOr<raw::Member>, several: bool, cx: &mut Cx<'_>) 
     match (&iss, &sub, &email) {
         (Some(_), Some(_), None) | (Some(_), None, Some(_)) => {}
         (None, None, Some(_)) if !several => {}
-        (None, None, Some(_)) => return cx.refuse(path, "is an address of no issuer", "several vouch for people: { iss, email }"),
+        (None, None, Some(_)) => {
+            return cx.refuse(path, "is an address of no issuer", "several vouch for people: { iss, email }");
+        }
         _ => return cx.refuse(path, "is not a member", "{ iss, sub }, { iss, email }, or an address"),
     }
     if email.as_deref().is_some_and(|email| !email.contains('@')) {
@@ -97,7 +100,8 @@ fn nesting(groups: &[DirectoryGroup], cx: &mut Cx<'_>) {
         }
         let mut below: Vec<&str> = vec![&group.name];
         for level in 0.. {
-            below = below.iter().filter_map(|name| by_name.get(name)).flat_map(|g| g.includes.iter().map(String::as_str)).collect();
+            below =
+                below.iter().filter_map(|name| by_name.get(name)).flat_map(|g| g.includes.iter().map(String::as_str)).collect();
             below.sort_unstable();
             below.dedup();
             if below.is_empty() {
