@@ -46,7 +46,10 @@ fn what_could_not_be_honoured_is_refused() {
     for (yaml, path) in [
         ("authserver: {}".to_owned(), "authserver.upstream"),
         ("authserver: { upstream: { issuer: \"https://idp.example.com\" } }".to_owned(), "authserver.upstream.client_id"),
-        ("authserver: { upstream: { issuer: \"http://idp.example.com\", client_id: a } }".to_owned(), "authserver.upstream.issuer"),
+        (
+            "authserver: { upstream: { issuer: \"http://idp.example.com\", client_id: a } }".to_owned(),
+            "authserver.upstream.issuer",
+        ),
         (
             "authserver: { upstream: { issuer: \"https://idp.example.com\", client_id: a, scopes: [email] } }".to_owned(),
             "authserver.upstream.scopes",
@@ -67,12 +70,21 @@ fn what_could_not_be_honoured_is_refused() {
         (section("algorithm: RS256"), "authserver.algorithm"),
         (section("scopes: { \"a b\": x }"), "authserver.scopes.a b[0]"),
         (section("scopes: { offline_access: x }"), "authserver.scopes.offline_access"),
-        (section("clients: [{ client_id: \"https://x.example/\", redirect_uris: [\"https://x.example/\"] }]"), "authserver.clients[0].client_id"),
+        (
+            section("clients: [{ client_id: \"https://x.example/\", redirect_uris: [\"https://x.example/\"] }]"),
+            "authserver.clients[0].client_id",
+        ),
         (section("clients: [{ client_id: a }]"), "authserver.clients[0].redirect_uris"),
         (section("clients: [{ client_id: a, redirect_uris: [\"javascript:x\"] }]"), "authserver.clients[0].redirect_uris[0]"),
-        (section("clients: [{ client_id: a, redirect_uris: [\"http://x.example/\"] }]"), "authserver.clients[0].redirect_uris[0]"),
+        (
+            section("clients: [{ client_id: a, redirect_uris: [\"http://x.example/\"] }]"),
+            "authserver.clients[0].redirect_uris[0]",
+        ),
         (section("clients: [{ client_id: a, grants: [client_credentials] }]"), "authserver.clients[0].grants"),
-        (section("clients: [{ client_id: a, grants: [implicit], redirect_uris: [\"https://x.example/\"] }]"), "authserver.clients[0].grants[0]"),
+        (
+            section("clients: [{ client_id: a, grants: [implicit], redirect_uris: [\"https://x.example/\"] }]"),
+            "authserver.clients[0].grants[0]",
+        ),
         (section("clients: [{ client_id: a, secret_hash: x, grants: [] }]"), "authserver.clients[0].secret_hash"),
         (section("surprise: 1"), "authserver.surprise"),
     ] {
