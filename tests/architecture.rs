@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["vocab"],
     &["mcp"],
-    &["config", "policy", "net", "seal", "telemetry"],
+    &["config", "policy", "net", "seal", "signer", "store", "telemetry", "web"],
     &["audit", "oauth"],
     &["identity", "limit", "inspect", "upstream"],
-    &["catalog"],
+    &["catalog", "signin"],
+    &["authserver"],
     &["pipeline"],
     &["server", "admin"],
     &["app"],

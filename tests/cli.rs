@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 use portcullis::config;
 use portcullis::identity::dev::DevIssuer;
-use portcullis::identity::{Authenticator, KeySettings, Settings};
+use portcullis::identity::{Asked, Authenticator, KeySettings, Settings};
 use portcullis::net::{Fetch, client_config};
 use portcullis::vocab::Resource;
 use portcullis::vocab::{Clock, Principal};
@@ -52,7 +52,6 @@ policies: [policy.yaml]
 fn what_is_not_built_says_so_whatever_its_arguments() {
     for (args, what) in [
         (vec!["connect", "https://gateway.example.com/mcp"], "connect"),
-        (vec!["explain", "--token", "x", "--call", "files__read"], "explain --token"),
         (vec!["lock"], "lock"),
         (vec!["lock", "diff"], "lock"),
         (vec!["audit", "verify", "dir"], "audit"),
@@ -347,8 +346,10 @@ fn who(settings: Settings, credential: &str, url: &str) -> Option<Principal> {
     let authenticator = Authenticator::new(settings, Clock::system(), fetch()).unwrap();
     let mut headers = HeaderMap::new();
     headers.insert(AUTHORIZATION, HeaderValue::try_from(format!("Bearer {credential}")).unwrap());
-    let resource = Resource { url: url.to_owned(), metadata_url: String::new(), scopes: Vec::new() };
-    authenticator.authenticate_now(&headers, &resource).unwrap().ok().map(|principal| (*principal).clone())
+    let resource =
+        Resource { url: url.to_owned(), metadata_url: String::new(), scopes: Vec::new(), proof: portcullis::vocab::Proof::None };
+    let asked = Asked { headers: &headers, resource: &resource, method: &http::Method::POST, peer_certificate: None };
+    authenticator.authenticate_now(asked).unwrap().ok().map(|principal| (*principal).clone())
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! The composition root: the only place that knows every part. Start, reload, stop.
 
+mod authserver;
 mod check;
 mod credentials;
+mod identity;
 pub mod init;
 mod load;
 mod policies;
@@ -11,6 +13,7 @@ mod start;
 mod watch;
 
 pub use check::{Checked, check};
+pub use identity::principal_of;
 pub use load::{Loaded, load, load_to_judge};
 pub use policies::{Around, PolicyPlace, compile_at, read_text};
 pub use running::Running;

@@ -13,7 +13,8 @@ use super::credentials::Outside;
 use super::load::{self, Loaded};
 use super::start::{origin, tls_files};
 use super::watch::fingerprint;
-use crate::config::Config;
+use crate::authserver::Lasting;
+use crate::config::{AuthServer, Config};
 use crate::pipeline::Gateway;
 use crate::server::TlsHandle;
 use crate::server::tls::server_config;
@@ -29,6 +30,7 @@ pub(super) struct Reloader {
     tls: Option<TlsHandle>,
     bound_origin: String,
     outside: Arc<Outside>,
+    lasting: Option<Lasting>,
     /// Fingerprint of the watched files, of before the running set was read.
     seen: u64,
     asked: Notify,
@@ -43,6 +45,7 @@ const QUIET_LOOKS: u32 = 2;
 impl Reloader {
     pub(super) fn new(
         loaded: Loaded,
+        lasting: Option<Lasting>,
         gateway: Arc<Gateway>,
         registry: Arc<Registry>,
         tls: Option<TlsHandle>,
@@ -54,7 +57,7 @@ impl Reloader {
         observing(&gateway);
         let (file, seen) = (loaded.config.file.clone(), loaded.seen);
         let (running, asked) = (Mutex::new(loaded.config), Notify::new());
-        Self { file, running, gateway, registry, tls, bound_origin, outside, seen, asked, stopping }
+        Self { file, running, gateway, registry, tls, bound_origin, outside, lasting, seen, asked, stopping }
     }
 
     /// Asks for a reload at once.
@@ -135,10 +138,12 @@ impl Reloader {
         let (origin, old) = (origin(config, &self.bound_origin), self.gateway.world.load_full());
         let upstreams = load::upstreams(config, &origin, &self.outside).map_err(failed)?;
         let prepared = self.registry.prepare(&upstreams).map_err(|error| failed(error.to_string()))?;
-        let world = load::world(&loaded, &origin, clock, &self.outside, prepared.upstreams(), Some(&old.identity));
+        let lasting = self.lasting.as_ref();
+        let world = load::world(&loaded, &origin, clock, &self.outside, prepared.upstreams(), Some(&old.identity), lasting);
         let world = Arc::new(world.map_err(failed)?);
         prepared.commit();
         self.gateway.world.store(world);
+        self.gateway.revised.send_replace(());
         if let (Some(handle), Some(tls)) = (&self.tls, tls) {
             handle.swap(tls);
         }
@@ -167,7 +172,12 @@ fn fixed_changes(old: &Config, new: &Config) -> Vec<&'static str> {
     let admin = |config: &Config| config.admin.as_ref().map(|admin| (admin.listen, admin.allowed_hosts.clone())).unzip();
     let ((old_admin, old_hosts), (new_admin, new_hosts)) = (admin(old), admin(new));
     let (was, is) = (&old.limits, &new.limits);
+    let lasting =
+        |config: &Config| config.authserver.as_ref().map(|section: &AuthServer| (section.algorithm, section.key_rotation));
+    let per_hour = |config: &Config| config.authserver.as_ref().and_then(|section| section.dcr.as_ref()).map(|dcr| dcr.per_hour);
     let keys = [
+        ("authserver.enabled, algorithm or key_rotation", lasting(old) != lasting(new)),
+        ("authserver.dcr.enabled or per_hour", per_hour(old) != per_hour(new)),
         ("listen", old.listen != new.listen),
         ("data_dir", old.data_dir != new.data_dir),
         ("admin.listen", old_admin != new_admin),

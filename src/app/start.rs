@@ -15,12 +15,14 @@ use hyper::service::service_fn;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::authserver;
 use super::credentials::Outside;
 use super::load::{self, Loaded};
 use super::reload::Reloader;
 use super::running::Running;
 use crate::admin::{self, AdminState};
 use crate::audit::{self, Audit};
+use crate::authserver::{Lasting, PATH_PREFIX};
 use crate::catalog::{Catalog, Part};
 use crate::config::{Config, Durability, Tls};
 use crate::limit::{Limiter, Monotonic};
@@ -28,7 +30,7 @@ use crate::mcp::dialect::ServerInfo;
 use crate::net::drain::Drain;
 use crate::net::head::HeadRules;
 use crate::net::{Fetch, Workers, client_config};
-use crate::pipeline::{Gateway, ReplyBody, Sessions};
+use crate::pipeline::{Gateway, PeerAddress, ReplyBody, Sessions};
 use crate::seal::Sealer;
 use crate::server::tls::{TlsFiles, self_signed};
 use crate::server::{self, DoorSettings, TlsHandle};
@@ -83,7 +85,8 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
     let tls = tls(config, &clock)?;
 
     let drain = Drain::new(Duration::from_millis(DRAIN_MS_MAX));
-    let (gateway, registry) = gateway(&loaded, &bound_origin, tls_client, &outside, &clock, &drain)?;
+    let (audit, lasting) = state(config, &clock).await?;
+    let (gateway, registry) = gateway(&loaded, &bound_origin, tls_client, &outside, &clock, &drain, audit, lasting.as_ref())?;
     let workers = Arc::new(Workers::start(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))?);
     let door = DoorSettings {
         header_timeout: config.limits.header_timeout,
@@ -108,8 +111,11 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
     }
     let background = TaskTracker::new();
     let stopping = CancellationToken::new();
+    if let Some(lasting) = &lasting {
+        drop(background.spawn(authserver::rotate(lasting.signer.clone(), stopping.clone())));
+    }
     let reloader =
-        Arc::new(Reloader::new(loaded, gateway.clone(), registry.clone(), tls, bound_origin, outside, stopping.clone()));
+        Arc::new(Reloader::new(loaded, lasting, gateway.clone(), registry.clone(), tls, bound_origin, outside, stopping.clone()));
     drop(background.spawn(reloader.clone().run()));
     Ok(Running {
         mcp: format!("{scheme}://{bound}"),
@@ -138,10 +144,10 @@ fn gateway(
     outside: &Outside,
     clock: &Clock,
     drain: &Drain,
+    audit: Arc<Audit>,
+    lasting: Option<&Lasting>,
 ) -> Result<(Arc<Gateway>, Arc<Registry>), StartError> {
     let config = &loaded.config;
-    // The audit file is locked by whoever writes it, so that from here on nobody else uses this data directory.
-    let audit = Arc::new(open_audit(config, clock)?);
     clear_work_dir(config);
     let metrics = Arc::new(Metrics::new());
     let tasks = TaskTracker::new();
@@ -150,13 +156,14 @@ fn gateway(
     let origin = origin(config, bound_origin);
     let upstreams = load::upstreams(config, &origin, outside).map_err(StartError::Other)?;
     let prepared = registry.prepare(&upstreams).map_err(|error| StartError::Other(error.to_string()))?;
-    let world = load::world(loaded, &origin, clock, outside, prepared.upstreams(), None);
+    let world = load::world(loaded, &origin, clock, outside, prepared.upstreams(), None, lasting);
     let world = world.map_err(StartError::Other)?;
     prepared.commit();
     let catalog = Arc::new(Catalog::new(metrics.clone(), tasks.clone()));
     hook.attach(&catalog);
     let gateway = Gateway {
         world: ArcSwap::from_pointee(world),
+        revised: tokio::sync::watch::Sender::new(()),
         audit,
         limiter: Limiter::new(Monotonic::start()),
         catalog,
@@ -173,6 +180,13 @@ fn gateway(
         in_flight: Default::default(),
     };
     Ok((Arc::new(gateway), registry))
+}
+
+/// What is kept in files. The audit file is locked by whoever writes it, so that from then on nobody else uses this data directory.
+async fn state(config: &Config, clock: &Clock) -> Result<(Arc<Audit>, Option<Lasting>), StartError> {
+    let audit = Arc::new(open_audit(config, clock)?);
+    let lasting = authserver::open(config, clock).await.map_err(StartError::Other)?;
+    Ok((audit, lasting))
 }
 
 /// Directories of processes that a killed gateway left behind.
@@ -193,11 +207,20 @@ async fn serve_agents(
     door: DoorSettings,
     drain: Drain,
 ) {
-    let make = move |_| {
+    let make = move |peer: server::Peer| {
         let (gateway, held) = (gateway.clone(), gateway.metrics.hold_connection());
-        service_fn(move |request: Request<Incoming>| {
+        let address = peer.addr.ip();
+        let certificate = peer.tls.and_then(|tls| tls.client_certificate);
+        service_fn(move |mut request: Request<Incoming>| {
             // The gauge counts this connection for as long as its service lives.
             let _ = &held;
+            if let Some(certificate) = &certificate {
+                request.extensions_mut().insert(certificate.clone());
+            }
+            // Only where somebody without a credential is counted by address.
+            if request.uri().path().starts_with(PATH_PREFIX) {
+                request.extensions_mut().insert(PeerAddress(address));
+            }
             gateway.clone().handle(request).map(Ok::<Response<ReplyBody>, Infallible>)
         })
     };
@@ -221,6 +244,9 @@ fn admin_state(gateway: &Arc<Gateway>, registry: &Arc<Registry>, rules: HeadRule
             metered.metrics.set_audit_queue_depth(metered.audit.queue_depth());
             for (name, up) in registry.health() {
                 metered.metrics.set_upstream_up(&name, up);
+            }
+            for (id, used_s) in metered.world.load().identity.key_uses() {
+                metered.metrics.set_key_used(&id, used_s);
             }
             metered.metrics.encode()
         }),

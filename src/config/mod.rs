@@ -4,12 +4,15 @@
 //! file, `check` a [`Config`] that cannot be wrong. Every mistake of a file is reported at once, with its place; a
 //! secret is in none of the reports.
 
+mod authserver;
 mod check;
 mod checked;
+mod checked_identity;
 mod decode;
 mod limits;
 mod near;
 mod raw;
+mod raw_identity;
 mod refs;
 mod report;
 mod scalar;
@@ -21,10 +24,15 @@ mod tests;
 
 use std::path::Path;
 
+pub use authserver::{AuthClient, AuthServer, AuthUpstream, Cimd, Dcr, Grant};
 pub use check::policies::{PolicyFiles, is_cases, policy_files};
 pub use checked::{
-    Admin, Algorithm, ApiKey, Audit, ClientProof, Config, Credential, Durability, Identity, Issuer, Jwks, Limits, LogFormat,
-    PublicUrl, Route, Scheme, Telemetry, Tls, TokenAsked, TokenServer, Transport, Upstream,
+    Admin, Audit, ClientProof, Config, Credential, Durability, Limits, LogFormat, PublicUrl, Route, Scheme, Telemetry, Tls,
+    TokenAsked, TokenServer, Transport, Upstream,
+};
+pub use checked_identity::{
+    Algorithm, ApiKey, ClientCertificates, DirectoryGroup, DirectoryMember, Dpop, Identity, Introspection, Issuer, Jwks,
+    Revocation,
 };
 
 use crate::vocab::Problem;

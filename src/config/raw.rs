@@ -2,6 +2,7 @@
 //!
 //! The same structs give the JSON Schema. They have no `Debug`: what is in them may be secret.
 
+pub(super) mod authserver;
 mod credential;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(super) use self::credential::{ClientCredentials, Credential, Header, IdJag, Mtls, TokenExchange, TokenServer};
+pub(super) use super::raw_identity::{ApiKey, Identity, Introspection, Issuer};
 use super::shape::{Scalar, Unbuilt, WordOr};
 
 /// Configuration of a Portcullis gateway. `${env:NAME}` and `${file:PATH}` are replaced in every string value.
@@ -56,8 +58,8 @@ pub(super) struct Raw {
     pub(super) admin: Option<WordOr<Admin>>,
     #[schemars(skip)]
     pub(super) keys: Unbuilt,
-    #[schemars(skip)]
-    pub(super) authserver: Unbuilt,
+    /// The authorization server in front of the identity provider. Off without this section.
+    pub(super) authserver: Option<authserver::AuthServer>,
     #[schemars(skip)]
     pub(super) approvals: Unbuilt,
     #[schemars(skip)]
@@ -105,68 +107,6 @@ pub(super) struct Limits {
 
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Identity {
-    /// Lets callers without a credential in, as `anonymous`. Loopback only.
-    pub(super) anonymous: Option<bool>,
-    /// Issuers of access tokens.
-    pub(super) issuers: Option<Vec<Issuer>>,
-    /// API keys, by hash.
-    pub(super) api_keys: Option<Vec<ApiKey>>,
-    /// The embedded issuer for development. Loopback only.
-    pub(super) dev: Option<Dev>,
-}
-
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Dev {
-    /// Default false.
-    pub(super) enabled: Option<bool>,
-}
-
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-#[schemars(extend("required" = ["issuer", "jwks"]))]
-pub(super) struct Issuer {
-    /// The `iss` of its tokens, matched exactly.
-    pub(super) issuer: Option<String>,
-    /// Accepted `aud` values. Default: the URL of the route called.
-    pub(super) audience: Option<Vec<String>>,
-    /// URL of the key set, or file:PATH.
-    pub(super) jwks: Option<String>,
-    /// Accepted signature algorithms. Default RS256, ES256, EdDSA.
-    #[schemars(with = "Option<Vec<super::Algorithm>>")]
-    pub(super) algorithms: Option<Vec<String>>,
-    /// Our name of a claim: theirs, dotted paths allowed.
-    pub(super) claims: Option<BTreeMap<String, String>>,
-    /// Lets the key set be fetched from a private address.
-    pub(super) allow_private_addresses: Option<bool>,
-    /// Lets the key set be fetched without TLS from more than loopback.
-    pub(super) danger_plaintext: Option<bool>,
-    #[schemars(skip)]
-    pub(super) introspection: Unbuilt,
-}
-
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-#[schemars(extend("required" = ["id", "name", "hash"]))]
-pub(super) struct ApiKey {
-    /// The part of the key that names it.
-    pub(super) id: Option<String>,
-    /// Whose key it is; the subject is `key:NAME`.
-    pub(super) name: Option<String>,
-    /// `sha256:` and 64 hexadecimal digits.
-    #[schemars(regex(pattern = r"^sha256:[0-9a-fA-F]{64}$"))]
-    pub(super) hash: Option<String>,
-    /// Groups, as if from the groups claim.
-    pub(super) groups: Option<Vec<String>>,
-    /// Scopes it grants.
-    pub(super) scopes: Option<Vec<String>>,
-    /// A date (start of that day, UTC) or an RFC 3339 time.
-    pub(super) expires: Option<String>,
-}
-
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
 #[schemars(extend("required" = ["path", "upstreams"]))]
 pub(super) struct Route {
     /// Exact path.
@@ -182,6 +122,9 @@ pub(super) struct Route {
     pub(super) min_version: Option<String>,
     /// Scopes needed for any request.
     pub(super) scopes: Option<Vec<String>>,
+    /// Sender constraint that every credential must meet here. Default none.
+    #[schemars(extend("enum" = ["none", "dpop", "mtls", "any"]))]
+    pub(super) proof: Option<String>,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]

@@ -6,7 +6,11 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::challenge::is_scope;
+use super::issuer_settings::{IssuerSettings, JwksSource};
+use super::judge::is_subject;
+use super::settings::is_reserved;
 use crate::vocab::Principal;
+use crate::vocab::limits::ACTORS_MAX;
 
 /// Scopes of one token.
 const SCOPES_MAX: usize = 256;
@@ -17,7 +21,7 @@ const PATH_LEVELS_MAX: usize = 16;
 /// Our names with a default, which is the same name.
 const DEFAULT_NAMES: [&str; 3] = ["groups", "scope", "client_id"];
 
-/// Builds the principal of a verified token. `mapping` is our name -> theirs.
+/// Builds the principal of a verified token. The mapping of claims is our name -> theirs.
 ///
 /// Every claim keeps its own name, except that a mapped name holds what it is mapped to and nothing else: a token cannot
 /// supply `groups` directly where the operator says groups come from elsewhere.
@@ -26,9 +30,10 @@ const DEFAULT_NAMES: [&str; 3] = ["groups", "scope", "client_id"];
 /// Scopes or a client id that cannot be read, for the log. Left out they would loosen a deny rule.
 pub(super) fn principal(
     mut claims: Map<String, Value>,
-    mapping: &BTreeMap<String, String>,
+    issuer: &IssuerSettings,
     expires_at_s: Option<u64>,
 ) -> Result<Principal, &'static str> {
+    let mapping = &issuer.claims;
     let mapped: Vec<(&str, Option<Value>)> = DEFAULT_NAMES
         .into_iter()
         .filter(|name| !mapping.contains_key(*name))
@@ -42,21 +47,64 @@ pub(super) fn principal(
             None => claims.remove(ours),
         };
     }
-    let text = |name: &str| claims.get(name).and_then(Value::as_str).map(Arc::from);
-    Ok(Principal {
-        iss: text("iss").ok_or("no issuer")?,
-        sub: text("sub").ok_or("no subject")?,
-        client_id: client_id(&claims)?,
-        scopes: scopes(claims.get("scope"))?,
-        expires_at_s,
-        key_id: None,
-        anonymous: false,
-        claims,
-    })
+    let (iss, sub) = person(&claims, issuer)?;
+    actors(&claims)?;
+    let mut scopes = scopes(claims.get("scope"))?;
+    imply(&mut scopes, &issuer.scope_implies);
+    Ok(Principal { iss, sub, client_id: client_id(&claims)?, scopes, expires_at_s, key_id: None, anonymous: false, claims })
+}
+
+/// Checks the chain of actors (RFC 8693 section 4.1): each is somebody, and there are not too many to be looked at.
+fn actors(claims: &Map<String, Value>) -> Result<(), &'static str> {
+    let mut next = claims.get("act");
+    for _ in 0..ACTORS_MAX {
+        let Some(actor) = next else { return Ok(()) };
+        let actor = actor.as_object().ok_or("an actor is not an object")?;
+        if !actor.get("sub").and_then(Value::as_str).is_some_and(is_subject) {
+            return Err("an actor is nobody");
+        }
+        if actor.get("iss").is_some_and(|iss| !iss.as_str().is_some_and(is_subject)) {
+            return Err("the issuer of an actor is not a text");
+        }
+        next = actor.get("act");
+    }
+    next.map_or(Ok(()), |_| Err("the chain of actors is too long"))
+}
+
+/// Adds what comes with the scopes, as far as that leads. The additions are bounded by what the operator wrote.
+fn imply(scopes: &mut Vec<Box<str>>, implies: &BTreeMap<String, Vec<String>>) {
+    let mut at = 0;
+    if implies.is_empty() {
+        return;
+    }
+    while let Some(scope) = scopes.get(at) {
+        for more in implies.get(&**scope).into_iter().flatten() {
+            if !scopes.iter().any(|known| **known == **more) {
+                scopes.push(Box::from(more.as_str()));
+            }
+        }
+        at += 1;
+    }
+}
+
+/// Who the token stands for: its own issuer and subject, or, if our own authorization server made it, the person that the
+/// corporate issuer vouched for. So the same person is the same principal by every door.
+fn person(claims: &Map<String, Value>, issuer: &IssuerSettings) -> Result<(Arc<str>, Arc<str>), &'static str> {
+    let text = |of: &Map<String, Value>, name: &str| of.get(name).and_then(Value::as_str).map(Arc::<str>::from);
+    let own = (text(claims, "iss").ok_or("no issuer")?, text(claims, "sub").ok_or("no subject")?);
+    let idp = match (&issuer.jwks, claims.get("idp")) {
+        (JwksSource::Shared(_), Some(idp)) => idp.as_object().ok_or("the claim `idp` is not an object")?,
+        _ => return Ok(own),
+    };
+    let (iss, sub) = (text(idp, "iss").ok_or("no issuer in `idp`")?, text(idp, "sub").ok_or("no subject in `idp`")?);
+    if is_reserved(&iss) || !is_subject(&sub) {
+        return Err("the claim `idp` names nobody");
+    }
+    Ok((iss, sub))
 }
 
 /// The claim named `path`, else what the dotted `path` leads to. Names with dots in them (URLs) are claims in their own right.
-fn lookup<'a>(claims: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
+pub(super) fn lookup<'a>(claims: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
     if let Some(value) = claims.get(path) {
         return Some(value);
     }

@@ -1,19 +1,15 @@
 //! What the authenticator is told, already read and resolved.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-
-use bytes::Bytes;
-use jsonwebtoken::{Algorithm, AlgorithmFamily};
-use url::Url;
+use jsonwebtoken::AlgorithmFamily;
 
 use super::api_key::valid_id;
-use crate::vocab::principal::{ANONYMOUS_ISSUER, KEY_ISSUER};
+use super::issuer_settings::{IssuerSettings, JwksSource};
+use crate::policy::Glob;
 
-/// The algorithms of an issuer that names none.
-pub const DEFAULT_ALGORITHMS: [Algorithm; 3] = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
-/// Claims that cannot be mapped: they carry the identity and its validity.
-const FIXED_CLAIMS: [&str; 6] = ["iss", "sub", "aud", "exp", "nbf", "iat"];
+/// Largest difference of clocks that can be tolerated, in seconds.
+const CLOCK_SKEW_S_MAX: u64 = 60;
+/// Claims that cannot be mapped: they carry the identity and its validity, what a token is bound to and who acts.
+const FIXED_CLAIMS: [&str; 9] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf", "act"];
 
 /// Everything [`super::Authenticator`] needs to know.
 #[derive(Clone, Debug, Default)]
@@ -24,36 +20,70 @@ pub struct Settings {
     pub issuers: Vec<IssuerSettings>,
     /// API keys.
     pub api_keys: Vec<KeySettings>,
+    /// Client certificates that are credentials of their own; `None`: none is.
+    pub client_certificates: Option<CertificateSettings>,
+    /// Credentials that no longer hold.
+    pub revocations: Vec<Revocation>,
+    /// Groups beside those that tokens claim.
+    pub directory: Vec<DirectoryGroup>,
+    /// Proofs need no nonce of ours (RFC 9449 section 9), only freshness.
+    pub nonce_optional: bool,
 }
 
-/// One token issuer.
-#[derive(Clone, Debug)]
-pub struct IssuerSettings {
-    /// Compared with `iss` byte by byte.
-    pub issuer: String,
-    /// Accepted audiences, compared byte by byte; empty means the URL of the resource called.
-    pub audience: Vec<String>,
-    /// Where the issuer's keys come from.
-    pub jwks: JwksSource,
-    /// Signature algorithms accepted from this issuer; asymmetric ones only.
-    pub algorithms: Vec<Algorithm>,
-    /// Our claim name -> theirs: the name of a top-level claim, or a dotted path.
-    pub claims: BTreeMap<String, String>,
-    /// The keys may be fetched from a private address.
-    pub allow_private_addresses: bool,
+/// Which client certificates are principals.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CertificateSettings {
+    /// Globs over the name in the certificate; empty means any.
+    pub subjects: Vec<String>,
+    /// The name must be a SPIFFE id of this trust domain.
+    pub trust_domain: Option<String>,
 }
 
-/// Where a JWKS document (RFC 7517) comes from.
+/// Credentials that no longer hold: those to which everything given here applies. At least one thing is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Revocation {
+    /// The issuer: of the principal, or of the token.
+    pub iss: Option<String>,
+    /// The subject.
+    pub sub: Option<String>,
+    /// The one token with this id.
+    pub jti: Option<String>,
+    /// Every token of this client.
+    pub client_id: Option<String>,
+    /// The API key with this id.
+    pub key: Option<String>,
+    /// Only tokens that were made before this time, in seconds since the Unix epoch, or do not say when.
+    pub before_s: Option<u64>,
+}
+
+/// A group, who is in it, and which groups are part of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DirectoryGroup {
+    /// Its name, as it appears in the `groups` claim.
+    pub name: String,
+    /// Groups whose members are members of this one.
+    pub includes: Vec<String>,
+    /// Who is in it.
+    pub members: Vec<Member>,
+}
+
+/// A principal as a directory names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum JwksSource {
-    /// A file, read again when it changes.
-    File(PathBuf),
-    /// A document on the network that the issuer's metadata names, looked up at every load.
-    Discovered,
-    /// A document on the network, fetched again when it is no longer fresh.
-    Url(Url),
-    /// The document itself; never changes.
-    Static(Bytes),
+pub enum Member {
+    /// By issuer and subject.
+    Subject {
+        /// The issuer.
+        iss: String,
+        /// The subject.
+        sub: String,
+    },
+    /// By an address that a token calls verified (`email`, `email_verified`).
+    Email {
+        /// Who says so; `None` where there is one issuer only.
+        iss: Option<String>,
+        /// The address; case does not matter.
+        email: String,
+    },
 }
 
 /// One API key. The hash is not secret against guessing: the key has 256 bits.
@@ -90,6 +120,9 @@ pub enum SettingsError {
         /// Our name in the mapping.
         claim: String,
     },
+    /// Rules of an issuer or for certificates that cannot be followed.
+    #[error("{0}")]
+    Rule(String),
     /// A key file or built-in key set that does not hold usable keys.
     #[error("issuer {issuer:?}: jwks: {why}")]
     Jwks {
@@ -103,22 +136,53 @@ pub enum SettingsError {
     ApiKey(String),
 }
 
+fn issuer_rules(issuer: &IssuerSettings) -> Result<(), SettingsError> {
+    let refuse = |why: &str| Err(SettingsError::Rule(format!("issuer {:?}: {why}", issuer.issuer)));
+    if issuer.jwks == JwksSource::None && issuer.introspection.is_none() {
+        return refuse("neither keys nor introspection");
+    }
+    if issuer.clock_skew_s > CLOCK_SKEW_S_MAX {
+        return refuse("a clock skew over a minute");
+    }
+    globs(&issuer.subjects).map(drop).or_else(|why| refuse(&why))
+}
+
+/// Compiles globs over subjects.
+///
+/// # Errors
+/// Which is none, and why.
+pub(super) fn globs(texts: &[String]) -> Result<Vec<Glob>, String> {
+    texts.iter().map(|text| Glob::parse(text).map_err(|why| format!("{text:?}: {why}"))).collect()
+}
+
+/// Whether `issuer` is nobody, or one of the names under which the gateway itself vouches for somebody.
+pub(super) fn is_reserved(issuer: &str) -> bool {
+    issuer.is_empty() || issuer.starts_with("portcullis:")
+}
+
 impl Settings {
     /// Checks everything that can be checked without reading or fetching keys.
     pub(super) fn check(&self) -> Result<(), SettingsError> {
         for (index, issuer) in self.issuers.iter().enumerate() {
             let name = &issuer.issuer;
             let twice = self.issuers.iter().take(index).any(|other| other.issuer == *name);
-            if name.is_empty() || name == KEY_ISSUER || name == ANONYMOUS_ISSUER || twice {
+            if is_reserved(name) || twice {
                 return Err(SettingsError::Issuer(name.clone()));
             }
             let symmetric = issuer.algorithms.iter().any(|a| a.family() == AlgorithmFamily::Hmac);
             if issuer.algorithms.is_empty() || symmetric {
                 return Err(SettingsError::Algorithms(name.clone()));
             }
+            issuer_rules(issuer)?;
             if let Some(claim) = issuer.claims.keys().find(|c| FIXED_CLAIMS.contains(&c.as_str())) {
                 return Err(SettingsError::Claim { issuer: name.clone(), claim: claim.clone() });
             }
+        }
+        let opaque = self.issuers.iter().filter(|issuer| issuer.introspection.is_some()).count();
+        if opaque > 1 {
+            return Err(SettingsError::Rule(
+                "an opaque token does not name its issuer: one issuer can have introspection".into(),
+            ));
         }
         for (index, key) in self.api_keys.iter().enumerate() {
             let twice = self.api_keys.iter().take(index).any(|other| other.id == key.id);

@@ -9,6 +9,7 @@ use super::ctx::Ctx;
 use super::refusal::Refusal;
 use super::reply::Answered;
 use super::world::Route;
+use crate::authserver::AuthServer;
 use crate::net::head;
 use crate::vocab::{Reason, Revision};
 
@@ -18,6 +19,8 @@ pub(super) enum Admitted {
     Message(Arc<Route>),
     /// The end of a legacy session on a route.
     End(Arc<Route>),
+    /// A page of the authorization server.
+    Page(Arc<AuthServer>),
     /// Answered by the head alone.
     Answered(Answered),
 }
@@ -29,6 +32,9 @@ pub(super) enum Admitted {
 pub(super) fn admit(ctx: &Ctx, parts: &Parts) -> Result<Admitted, Refusal> {
     head::check(parts.version, &parts.method, &parts.uri, &parts.headers, &ctx.world.head)?;
     let path = parts.uri.path();
+    if let Some(server) = ctx.world.authserver.as_ref().filter(|server| server.serves(path)) {
+        return if parts.method == Method::OPTIONS { preflight(&parts.headers) } else { Ok(Admitted::Page(server.clone())) };
+    }
     if let Some(document) = ctx.world.metadata.get(path) {
         return match parts.method {
             Method::GET | Method::HEAD => Ok(Admitted::Answered(Answered::document(document.clone()))),
@@ -89,6 +95,6 @@ pub(super) fn cors(headers: &mut HeaderMap, origin: HeaderValue) {
     headers.insert(header::VARY, HeaderValue::from_static("Origin"));
     headers.insert(
         header::ACCESS_CONTROL_EXPOSE_HEADERS,
-        HeaderValue::from_static("WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After"),
+        HeaderValue::from_static("WWW-Authenticate, DPoP-Nonce, Mcp-Session-Id, MCP-Protocol-Version, Retry-After"),
     );
 }

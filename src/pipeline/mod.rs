@@ -12,12 +12,14 @@ mod forward;
 mod handshake;
 mod lists;
 mod operate;
+mod pages;
 mod question;
 mod refusal;
 mod reply;
 mod rescue;
 mod route;
 mod session;
+mod standing;
 mod stream;
 mod watch;
 mod world;
@@ -36,18 +38,20 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use body::ReplyBody;
+pub use pages::PeerAddress;
 pub use session::Sessions;
 pub use world::{Bounds, Route, Subjects, World};
 
 use crate::audit::{Audit, AuditHandle};
 use crate::catalog::Catalog;
+use crate::identity;
 use crate::limit::Limiter;
 use crate::mcp::dialect::ServerInfo;
 use crate::mcp::headers::McpHeaders;
 use crate::net::drain::Drain;
 use crate::seal::Sealer;
 use crate::telemetry::metrics::Metrics;
-use crate::vocab::{Clock, Fault, FaultKind};
+use crate::vocab::{Clock, Fault, FaultKind, PeerCertificate, Resource};
 use admit::{Admitted, admit};
 use cancel::{Cancels, InFlight};
 use carry::Questions;
@@ -61,6 +65,8 @@ use rescue::rescue;
 pub struct Gateway {
     /// Config, policy and keys in force.
     pub world: ArcSwap<World>,
+    /// Told after [`Self::world`] was replaced.
+    pub revised: tokio::sync::watch::Sender<()>,
     /// Where records go.
     pub audit: Arc<Audit>,
     /// Rate and concurrency limits.
@@ -154,6 +160,10 @@ enum Front<'a> {
 async fn front<'a>(ctx: &mut Ctx, parts: &'a Parts, body: Incoming) -> Result<Front<'a>, Refusal> {
     // Host, origin, path, method, media type: cheap, and before anything is believed.
     let admitted = admit(ctx, parts)?;
+    if let Admitted::Page(server) = &admitted {
+        let _in_flight = InFlight::enter(ctx)?;
+        return Ok(Front::Answered(Box::pin(pages::answer(ctx, server, parts, body)).await?));
+    }
     let (Admitted::Message(route) | Admitted::End(route)) = &admitted else {
         let Admitted::Answered(answered) = admitted else { return Err(unreachable_state()) };
         ctx.completed();
@@ -164,7 +174,10 @@ async fn front<'a>(ctx: &mut Ctx, parts: &'a Parts, body: Incoming) -> Result<Fr
     // Work is turned away when too much is under way. While stopping it is not: the door closes connections one by one.
     let in_flight = InFlight::enter(ctx)?;
     // Every request is authenticated, sessions are not authentication.
-    let principal = ctx.world.identity.clone().authenticate(&parts.headers, &route.resource).await?;
+    let principal = ctx.world.identity.clone().authenticate(asked(parts, &route.resource)).await?;
+    if standing::has_ended(&ctx.world, &principal) {
+        return Err(identity::Refusal::Invalid { private: "the token was revoked" }.into());
+    }
     ctx.note(|draft| {
         draft.key.clone_from(&principal.key_id);
         draft.principal = Some(principal.clone());
@@ -176,6 +189,12 @@ async fn front<'a>(ctx: &mut Ctx, parts: &'a Parts, body: Incoming) -> Result<Fr
     // Only now is the body read, within bounds, once, strictly.
     let (asking, headers) = decode::read(ctx, &parts.headers, body).await?;
     Ok(Front::Asking(asking, headers, in_flight))
+}
+
+/// What identity is shown of a request.
+fn asked<'a>(parts: &'a Parts, resource: &'a Resource) -> identity::Asked<'a> {
+    let peer_certificate = parts.extensions.get::<PeerCertificate>();
+    identity::Asked { headers: &parts.headers, resource, method: &parts.method, peer_certificate }
 }
 
 /// Does what is asked. A legacy client's call goes on when its connection ends; a newer client's ends with it.

@@ -192,3 +192,25 @@ pub const INIT_CONTACTS_MAX: usize = 8;
 pub const INIT_CONTACT_MS_MAX: u64 = 30_000;
 /// Characters of a tool's own description that `init` writes beside it.
 pub const INIT_ABOUT_CHARS_MAX: usize = 100;
+/// Jobs waiting for the store's thread.
+pub const STORE_QUEUE_JOBS_MAX: usize = 1_024;
+/// Length of a key of the store.
+pub const STORE_KEY_BYTES_MAX: usize = 1_024;
+/// Size of a value of the store.
+pub const STORE_VALUE_BYTES_MAX: usize = 256 * 1024;
+/// Body of a form or a token request.
+pub const FORM_BYTES_MAX: usize = 64 * 1024;
+/// Parameters of a form, a token request or an authorization request.
+pub const FORM_PARAMETERS_MAX: usize = 64;
+/// Length of the query of a page.
+pub const QUERY_BYTES_MAX: usize = 16 * 1024;
+/// Cookies of one request that are looked at.
+pub const COOKIES_MAX: usize = 64;
+/// Size of an introspection answer.
+pub const INTROSPECTION_BYTES_MAX: usize = 64 * 1024;
+/// Questions to one introspection endpoint under way at once.
+pub const INTROSPECTIONS_MAX: usize = 32;
+/// Time a question waits for its turn.
+pub const INTROSPECTION_WAIT_MS_MAX: u64 = 2_000;
+/// Actors of one token, one on behalf of the other.
+pub const ACTORS_MAX: usize = 8;

@@ -138,7 +138,6 @@ fn what_is_not_built_says_so() {
     for (yaml, path, line) in [
         ("keys: { seal: x }", "keys", 1),
         ("keys:", "keys", 1),
-        ("authserver: { enabled: false }", "authserver", 1),
         ("approvals: {}", "approvals", 1),
         ("lock: {}", "lock", 1),
         ("audit: { reads: sync }", "audit.reads", 1),
@@ -160,12 +159,6 @@ fn what_is_not_built_says_so() {
             &upstream("stdio: { command: x, danger_unsandboxed: true, sandbox: { network: none } }"),
             "upstreams[0].stdio.sandbox",
             3,
-        ),
-        (&issuer("audience: []"), "identity.issuers[0].jwks", 3),
-        (
-            &issuer("jwks: https://idp.example.com/jwks\n      introspection: { client_secret: \"${env:UNSET}\" }"),
-            "identity.issuers[0].introspection",
-            5,
         ),
     ] {
         refuses(yaml, &[(path, &format!("not built yet: {path}"), line)]);
@@ -257,7 +250,7 @@ fn the_schema_knows_the_example_and_nothing_unbuilt() {
     for (key, _) in BASE {
         assert!(properties.contains_key(key), "{key}");
     }
-    for key in ["keys", "authserver", "approvals", "lock"] {
+    for key in ["keys", "approvals", "lock"] {
         assert!(!properties.contains_key(key), "{key}");
     }
     assert_eq!(schema.get("additionalProperties"), Some(&serde_json::Value::Bool(false)));

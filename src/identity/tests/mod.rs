@@ -2,9 +2,13 @@
 
 #![expect(clippy::disallowed_methods, clippy::string_slice, reason = "tests")]
 
+mod certificates;
 mod challenge;
 mod dev;
+mod dpop;
+mod introspection;
 mod keys;
+mod roster;
 mod rotation;
 mod token;
 
@@ -24,7 +28,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 use crate::net::{Fetch, client_config};
-use crate::vocab::{Clock, Principal, Resource};
+use crate::vocab::{Clock, Principal, Proof, Resource};
 
 const ISSUER: &str = "https://idp.example.com";
 const URL: &str = "https://gateway.example.com/mcp";
@@ -120,14 +124,8 @@ fn token_by(signer: &Signer, kid: &str) -> String {
 }
 
 fn issuer(jwks: JwksSource) -> IssuerSettings {
-    IssuerSettings {
-        issuer: ISSUER.to_owned(),
-        audience: Vec::new(),
-        jwks,
-        algorithms: vec![Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA],
-        claims: std::collections::BTreeMap::new(),
-        allow_private_addresses: false,
-    }
+    let algorithms = vec![Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA];
+    IssuerSettings { algorithms, ..IssuerSettings::new(ISSUER.to_owned(), jwks) }
 }
 
 fn fetch() -> Fetch {
@@ -150,7 +148,13 @@ fn resource(scopes: &[&str]) -> Resource {
         url: URL.to_owned(),
         metadata_url: "https://gateway.example.com/.well-known/oauth-protected-resource/mcp".to_owned(),
         scopes: scopes.iter().map(|s| (*s).to_owned()).collect(),
+        proof: Proof::None,
     }
+}
+
+/// A POST with `headers` for `resource`, over a connection without a client certificate.
+fn post<'a>(headers: &'a HeaderMap, resource: &'a Resource) -> Asked<'a> {
+    Asked { headers, resource, method: &http::Method::POST, peer_certificate: None }
 }
 
 fn bearing(token: &str) -> HeaderMap {
@@ -160,7 +164,7 @@ fn bearing(token: &str) -> HeaderMap {
 }
 
 async fn ask(authenticator: &Authenticator, token: &str) -> Result<Arc<Principal>, Refusal> {
-    authenticator.authenticate(&bearing(token), &resource(&[])).await
+    authenticator.authenticate(post(&bearing(token), &resource(&[]))).await
 }
 
 /// A JWKS endpoint on loopback whose whole answer can be replaced.
@@ -168,20 +172,30 @@ struct Endpoint {
     url: url::Url,
     answer: Arc<Mutex<String>>,
     hits: Arc<AtomicUsize>,
+    /// The last request.
+    seen: Arc<Mutex<String>>,
 }
 
 impl Endpoint {
     async fn start(body: &str) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/jwks", listener.local_addr().unwrap()).parse().unwrap();
-        let endpoint = Self { url, answer: Arc::default(), hits: Arc::default() };
+        let endpoint = Self { url, answer: Arc::default(), hits: Arc::default(), seen: Arc::default() };
         endpoint.serve(body);
-        let (answer, hits) = (endpoint.answer.clone(), endpoint.hits.clone());
+        let (answer, hits, last) = (endpoint.answer.clone(), endpoint.hits.clone(), endpoint.seen.clone());
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 hits.fetch_add(1, Ordering::SeqCst);
                 let mut seen = [0; 2048];
-                let _ = stream.read(&mut seen).await;
+                let mut text = String::new();
+                // A form comes in a packet of its own.
+                while !text.contains("\r\n\r\n") || (text.starts_with("POST") && text.ends_with("\r\n\r\n")) {
+                    match stream.read(&mut seen).await {
+                        Ok(n) if n > 0 => text.push_str(&String::from_utf8_lossy(&seen[..n])),
+                        _ => break,
+                    }
+                }
+                *last.lock() = text;
                 let answer = answer.lock().clone();
                 let _ = stream.write_all(answer.as_bytes()).await;
             }
@@ -199,6 +213,10 @@ impl Endpoint {
 
     fn hits(&self) -> usize {
         self.hits.load(Ordering::SeqCst)
+    }
+
+    fn seen(&self) -> String {
+        self.seen.lock().clone()
     }
 
     fn source(&self) -> JwksSource {

@@ -32,7 +32,9 @@ pub struct Metrics {
     client: Series<UpstreamOperationLabels, Durations>,
     upstream_up: Series<UpstreamLabels, Gauge>,
     list_stale: Series<UpstreamLabels, Gauge>,
+    key_used: Series<KeyLabels, Gauge>,
     sheds: Family<ReasonLabels, Counter>,
+    pages: Family<PageLabels, Counter>,
     audit_queue_depth: Gauge,
     reload_success: Gauge,
     observe_only: Gauge,
@@ -71,8 +73,19 @@ struct UpstreamLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KeyLabels {
+    id: Arc<str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ToolLabels {
     tool: Arc<str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PageLabels {
+    action: &'static str,
+    reason: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -103,7 +116,9 @@ impl Metrics {
             client,
             upstream_up: Series::default(),
             list_stale: Series::default(),
+            key_used: Series::default(),
             sheds: Family::default(),
+            pages: Family::default(),
             audit_queue_depth: Gauge::default(),
             reload_success: Gauge::default(),
             observe_only: Gauge::default(),
@@ -116,10 +131,12 @@ impl Metrics {
         own.register("audit_queue_depth", "Audit records not yet written", metrics.audit_queue_depth.clone());
         own.register("upstream_up", "1 if the upstream answered last", metrics.upstream_up.family());
         own.register("list_stale", "1 if a last known list is shown", metrics.list_stale.family());
+        own.register("api_key_last_used_seconds", "When the key was last used, Unix time", metrics.key_used.family());
         own.register("config_last_reload_success", "1 if the last reload was taken", metrics.reload_success.clone());
         own.register("observe_only", "1 if refusals of policy are only recorded", metrics.observe_only.clone());
         own.register("tool_response_tokens", "Tokens that results of tools are taken for", metrics.response_tokens.family());
         own.register("sheds", "Requests turned away before they were read", metrics.sheds.clone());
+        own.register("auth_pages", "Requests to the authorization server", metrics.pages.clone());
         own.register("in_flight", "Requests being served", metrics.in_flight.clone());
         own.register("connections", "Connections open", metrics.connections.clone());
         Self { registry, ..metrics }
@@ -162,9 +179,20 @@ impl Metrics {
         self.list_stale.get(&UpstreamLabels { upstream: upstream.clone() }, other_upstream).set(stale.into());
     }
 
+    /// When the API key `id` was last used, in seconds since the Unix epoch; read when metrics are asked for.
+    pub fn set_key_used(&self, id: &Arc<str>, used_s: u64) {
+        let other_key = |_: &KeyLabels| KeyLabels { id: other() };
+        self.key_used.get(&KeyLabels { id: id.clone() }, other_key).set(i64::try_from(used_s).unwrap_or(i64::MAX));
+    }
+
     /// Counts a request that was turned away; `reason` is a word from a closed list.
     pub fn shed(&self, reason: &'static str) {
         self.sheds.get_or_create(&ReasonLabels { reason }).inc();
+    }
+
+    /// Counts an answer of the authorization server; `action` is a word from a closed list.
+    pub fn page(&self, action: &'static str, reason: Reason) {
+        self.pages.get_or_create(&PageLabels { action, reason: reason.as_str() }).inc();
     }
 
     /// Whether the last configuration was taken.
