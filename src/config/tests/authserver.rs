@@ -68,7 +68,7 @@ fn what_could_not_be_honoured_is_refused() {
         (section("access_token: 1s"), "authserver.access_token"),
         (section("refresh_token: forever"), "authserver.refresh_token"),
         (section("algorithm: RS256"), "authserver.algorithm"),
-        (section("scopes: { \"a b\": x }"), "authserver.scopes.a b[0]"),
+        (section("scopes: { \"a b\": x }"), "authserver.scopes[\"a b\"][0]"),
         (section("scopes: { offline_access: x }"), "authserver.scopes.offline_access"),
         (
             section("clients: [{ client_id: \"https://x.example/\", redirect_uris: [\"https://x.example/\"] }]"),

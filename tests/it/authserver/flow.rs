@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{CALLBACK, Realm, field, location, query};
+use crate::gate::soon;
 use crate::wire::Req;
 
 fn claims(token: &str) -> Value {
@@ -86,7 +87,9 @@ async fn a_client_finds_its_way_from_a_challenge_to_a_call() {
         assert_eq!(said[name], value, "{name}");
     }
     assert_eq!(realm.call(token).await, 200);
-    let who = realm.gate.records().into_iter().find(|record| record["method"] == "tools/call").unwrap();
+    let called = || realm.gate.records().into_iter().find(|r| r["method"] == "tools/call" && r["kind"] == "outcome");
+    soon("the record of the call", || called().is_some()).await;
+    let who = called().unwrap();
     let principal = (&who["principal"]["iss"], &who["principal"]["sub"], &who["principal"]["client_id"]);
     assert_eq!(principal, (&json!(realm.idp.issuer()), &json!("alice"), &json!("web")), "the person is who the provider says");
     let elsewhere = realm.gate.call("/bare", token, "echo", r#"{"path":"/srv/x"}"#);
