@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod bound;
 mod framing;
 mod gate;
 mod headers;
@@ -26,6 +27,7 @@ mod sessions;
 mod shadow;
 mod smuggling;
 mod stop;
+mod token_variants;
 mod tokens;
 mod traversal;
 mod upstream_faults;
