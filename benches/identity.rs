@@ -7,7 +7,6 @@
     clippy::print_stdout,
     clippy::disallowed_methods,
     clippy::indexing_slicing,
-    missing_docs,
     reason = "a bench prints, and stops at the first surprise"
 )]
 
