@@ -388,6 +388,46 @@ fn a_token_is_for_its_route_and_says_what_was_asked() {
 }
 
 #[test]
+fn explain_asks_as_the_one_a_token_stands_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = config_file(dir.path(), |text| text);
+    let file = file.to_str().unwrap();
+    let mint = |groups: &str, expires: &str| {
+        let args = ["token", "--config", file, "--sub", "alice", "--groups", groups, "--expires", expires];
+        portcullis(&args).stdout.trim().to_owned()
+    };
+    let explain =
+        |token: &str| portcullis(&["explain", "--config", file, "--token", token, "--call", "notes__list_notes", "--json"]);
+    for (groups, code) in [("readers", 0), ("guests", 1)] {
+        let ran = explain(&mint(groups, "1h"));
+        assert_eq!((ran.code, ran.stderr.as_str()), (code, ""), "{groups}");
+        let answer: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!(answer["principal"]["sub"], "alice");
+    }
+    let token = mint("readers", "1h");
+    let forged = format!("{}B", token.split_at(token.len() - 1).0);
+    let stranger = tempfile::tempdir().unwrap();
+    let other = config_file(stranger.path(), |text| text);
+    let foreign = portcullis(&["token", "--config", other.to_str().unwrap(), "--sub", "alice", "--groups", "readers"]);
+    for (what, wrong) in [("forged", forged.as_str()), ("foreign", foreign.stdout.trim()), ("garbage", "x"), ("spaces", "a b")] {
+        let ran = explain(wrong);
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{what}: {}", ran.stderr);
+        assert!(ran.stderr.starts_with("--token: ") && !ran.stderr.contains(wrong), "{what}: {}", ran.stderr);
+    }
+    let mut piped = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .args(["explain", "--config", file, "--token", "-", "--call", "notes__list_notes"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut piped.stdin.take().unwrap(), format!("{token}\n").as_bytes()).unwrap();
+    assert!(piped.wait_with_output().unwrap().status.success());
+    let alone =
+        portcullis(&["explain", "--policy", dir.path().join("policy.yaml").to_str().unwrap(), "--token", "x", "--call", "a__b"]);
+    assert!(alone.code == 2 && alone.stderr.contains("needs --config"), "{}", alone.stderr);
+}
+
+#[test]
 fn the_audience_follows_the_config() {
     let two = "routes: [{ path: /mcp, upstreams: [notes] }, { path: /two, upstreams: [notes] }]";
     let one = "routes: [{ path: /mcp, upstreams: [notes] }]";

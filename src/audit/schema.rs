@@ -11,18 +11,6 @@ pub fn schema() -> Value {
     let count = || json!({ "type": "integer", "minimum": 0 });
     let millis = || json!({ "type": "number", "minimum": 0 });
     let reason = || schemars::schema_for!(Reason).to_value();
-    let principal = object(
-        &[
-            ("iss", text()),
-            ("sub", text()),
-            ("client_id", text()),
-            ("groups", texts()),
-            ("scopes", texts()),
-            ("key", text()),
-            ("actor", texts()),
-        ],
-        &["iss", "sub", "groups", "scopes"],
-    );
     let args = object(&[("digest", text()), ("fields", json!({ "type": "object" }))], &["digest"]);
     let effect = || json!({ "enum": ["allow", "deny"] });
     let shadow = object(&[("effect", effect()), ("reason", reason()), ("rules", texts())], &["effect", "reason", "rules"]);
@@ -62,7 +50,7 @@ pub fn schema() -> Value {
             ("rpc_id", text()),
             ("kind", json!({ "enum": ["intent", "outcome", "list", "auth", "admin"] })),
             ("trace_id", json!({ "type": "string", "pattern": "^[0-9a-f]{32}$" })),
-            ("principal", principal),
+            ("principal", principal()),
             ("route", text()),
             ("upstream", text()),
             ("method", text()),
@@ -81,6 +69,24 @@ pub fn schema() -> Value {
         members.insert("title".to_owned(), json!("Portcullis audit record"));
     }
     root
+}
+
+/// Who asked.
+fn principal() -> Value {
+    let text = || json!({ "type": "string" });
+    let texts = || json!({ "type": "array", "items": text() });
+    object(
+        &[
+            ("iss", text()),
+            ("sub", text()),
+            ("client_id", text()),
+            ("groups", texts()),
+            ("scopes", texts()),
+            ("key", text()),
+            ("actor", texts()),
+        ],
+        &["iss", "sub", "groups", "scopes"],
+    )
 }
 
 fn object(properties: &[(&str, Value)], required: &[&str]) -> Value {

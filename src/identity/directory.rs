@@ -10,13 +10,19 @@ use crate::vocab::Principal;
 /// Groups of one principal.
 const GROUPS_MAX: usize = 1_024;
 
+/// Issuer and subject.
+type Subject = (Box<str>, Box<str>);
+type Groups = Vec<Box<str>>;
+/// Issuer, if it matters, and group.
+type Mention = (Option<Box<str>>, Box<str>);
+
 #[derive(Default)]
 pub(super) struct Directory {
     /// Group -> the groups that include it.
-    above: HashMap<Box<str>, Vec<Box<str>>>,
-    by_subject: HashMap<(Box<str>, Box<str>), Vec<Box<str>>>,
+    above: HashMap<Box<str>, Groups>,
+    by_subject: HashMap<Subject, Groups>,
     /// Address in lower case -> issuer, if it matters, and group.
-    by_email: HashMap<Box<str>, Vec<(Option<Box<str>>, Box<str>)>>,
+    by_email: HashMap<Box<str>, Vec<Mention>>,
 }
 
 impl Directory {
@@ -49,16 +55,16 @@ impl Directory {
         let claimed: Vec<Box<str>> = principal.claim_strings("groups").map(Box::from).collect();
         let mut known: BTreeSet<Box<str>> = claimed.iter().cloned().collect();
         let mut all = claimed;
-        let mut found: Vec<&Box<str>> = self.members(principal);
+        let mut found = self.members(principal);
         let mut at = 0;
         loop {
             while let Some(group) = found.pop() {
-                if all.len() < GROUPS_MAX && known.insert(group.clone()) {
-                    all.push(group.clone());
+                if all.len() < GROUPS_MAX && known.insert(Box::from(group)) {
+                    all.push(Box::from(group));
                 }
             }
             let Some(group) = all.get(at) else { break };
-            found.extend(self.above.get(group).into_iter().flatten());
+            found.extend(self.above.get(group).into_iter().flatten().map(|group| &**group));
             at += 1;
         }
         let groups = all.into_iter().map(|group| Value::from(String::from(group))).collect();
@@ -70,15 +76,16 @@ impl Directory {
         self.above.is_empty() && self.by_subject.is_empty() && self.by_email.is_empty()
     }
 
-    fn members(&self, principal: &Principal) -> Vec<&Box<str>> {
+    fn members(&self, principal: &Principal) -> Vec<&str> {
         let key = (Box::from(&*principal.iss), Box::from(&*principal.sub));
-        let mut found: Vec<&Box<str>> = self.by_subject.get(&key).into_iter().flatten().collect();
+        let mut found: Vec<&str> = self.by_subject.get(&key).into_iter().flatten().map(|group| &**group).collect();
         // An address that its issuer did not check is what its bearer typed.
         let verified = matches!(principal.claims.get("email_verified"), Some(Value::Bool(true)));
         if let (true, Some(email)) = (verified, principal.claims.get("email").and_then(Value::as_str)) {
             let named = self.by_email.get(email.to_lowercase().as_str()).into_iter().flatten();
-            found
-                .extend(named.filter(|(iss, _)| iss.as_deref().is_none_or(|iss| iss == &*principal.iss)).map(|(_, group)| group));
+            found.extend(
+                named.filter(|(iss, _)| iss.as_deref().is_none_or(|iss| iss == &*principal.iss)).map(|(_, group)| &**group),
+            );
         }
         found
     }

@@ -19,6 +19,8 @@ use crate::wire::{Reach, Req, Resp, SOON};
 pub(crate) struct Files {
     pub(crate) config: String,
     pub(crate) policy: String,
+    /// Further files: name and contents. Only the owner may read them.
+    pub(crate) more: Vec<(String, String)>,
 }
 
 pub(crate) const CONFIG: &str = r#"
@@ -140,18 +142,24 @@ impl Gate {
     async fn prepare(change: impl FnOnce(&mut Files)) -> (TempDir, Peer, Peer) {
         let (up, old) = (Peer::start(modern).await, Peer::start(legacy).await);
         let config = CONFIG.replace("//UP/", &format!("//{}/", up.addr)).replace("//OLD/", &format!("//{}/", old.addr));
-        let mut files = Files { config, policy: POLICY.to_owned() };
+        let mut files = Files { config, policy: POLICY.to_owned(), more: Vec::new() };
         change(&mut files);
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("portcullis.yaml"), files.config).unwrap();
         fs::write(dir.path().join("policy.yaml"), files.policy).unwrap();
         fs::write(dir.path().join("jwks.json"), keys::jwks()).unwrap();
+        for (name, text) in files.more {
+            use std::os::unix::fs::PermissionsExt;
+            fs::write(dir.path().join(&name), text).unwrap();
+            fs::set_permissions(dir.path().join(&name), fs::Permissions::from_mode(0o600)).unwrap();
+        }
         (dir, up, old)
     }
 
     fn reached(dir: TempDir, up: Peer, old: Peer, run: Run, mcp: &str, admin: &str) -> Self {
         let addr = |url: &str| url.split("://").nth(1).unwrap().parse().unwrap();
-        let ca = dir.path().join("data/tls/ca.pem");
+        let given = dir.path().join("ca.pem");
+        let ca = if given.exists() { given } else { dir.path().join("data/tls/ca.pem") };
         let reach = if ca.exists() { Reach::tls(addr(mcp), &ca) } else { Reach::plain(addr(mcp)) };
         Self { dir, reach, admin: Reach::plain(addr(admin)), up, old, run }
     }

@@ -38,7 +38,7 @@ pub(crate) fn now_s() -> u64 {
 }
 
 impl Signer {
-    fn sign(&self, message: &[u8]) -> Vec<u8> {
+    pub(crate) fn sign(&self, message: &[u8]) -> Vec<u8> {
         match self {
             Self::Rsa(key) => {
                 let mut out = vec![0; key.public_modulus_len()];
@@ -47,6 +47,15 @@ impl Signer {
             }
             Self::Ec(key) => key.sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec(),
             Self::Ed(key) => key.sign(message).as_ref().to_vec(),
+        }
+    }
+
+    /// The public key as it is encoded inside.
+    pub(crate) fn public_der(&self) -> Vec<u8> {
+        match self {
+            Self::Rsa(key) => key.public_key().as_ref().to_vec(),
+            Self::Ec(key) => key.public_key().as_ref().to_vec(),
+            Self::Ed(key) => key.public_key().as_ref().to_vec(),
         }
     }
 

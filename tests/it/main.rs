@@ -10,6 +10,7 @@
 )]
 
 mod authserver;
+mod bound;
 mod framing;
 mod gate;
 mod headers;
@@ -27,6 +28,7 @@ mod sessions;
 mod shadow;
 mod smuggling;
 mod stop;
+mod token_variants;
 mod tokens;
 mod traversal;
 mod upstream_credentials;

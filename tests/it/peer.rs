@@ -52,6 +52,8 @@ pub(crate) enum Answer {
     Raw(Vec<u8>),
     /// The head of an event stream, then this event again and again.
     Endless(String),
+    /// The head of an event stream, then this event, then nothing.
+    Opened(String),
     /// A JSON answer that is this many bytes longer than it should be.
     Huge(usize),
     /// Nothing, ever.
@@ -140,6 +142,12 @@ async fn answer(stream: &mut TcpStream, mut answer: Answer) -> bool {
                 let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n").await;
                 let events = event.repeat(64);
                 while stream.write_all(events.as_bytes()).await.is_ok() {}
+                return false;
+            }
+            Answer::Opened(event) => {
+                let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+                let _ = stream.write_all(format!("{head}{event}").as_bytes()).await;
+                let _ = stream.read(&mut [0; 1]).await;
                 return false;
             }
             Answer::Huge(bytes) => {

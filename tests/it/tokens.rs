@@ -187,6 +187,7 @@ async fn a_credential_is_one_bearer_header() {
     let challenge = |error: &str| format!("Bearer {error}resource_metadata=\"{metadata}\"");
     let (missing, invalid, malformed) =
         (challenge(""), challenge("error=\"invalid_token\", "), challenge("error=\"invalid_request\", "));
+    let unbound = challenge("").replace("Bearer ", "DPoP error=\"invalid_token\", algs=\"ES256 EdDSA ES384 PS256 RS256\", ");
     let in_query = |name: &str| {
         let mut request = good.clone().without("Authorization");
         request.target = format!("/mcp?{name}={token}");
@@ -195,7 +196,7 @@ async fn a_credential_is_one_bearer_header() {
     let rows: Vec<(&str, Req, u16, Option<&String>)> = vec![
         ("none", good.clone().without("Authorization"), 401, Some(&missing)),
         ("Basic", bearer("Basic dXNlcjpwdw=="), 401, Some(&invalid)),
-        ("DPoP", bearer(&format!("DPoP {token}")), 401, Some(&invalid)),
+        ("DPoP", bearer(&format!("DPoP {token}")), 401, Some(&unbound)),
         ("only the scheme", bearer("Bearer"), 400, Some(&malformed)),
         ("only the token", bearer(&token), 400, Some(&malformed)),
         ("a comma", bearer(&format!("Bearer {token}, Bearer {token}")), 400, Some(&malformed)),

@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -128,19 +128,26 @@ impl Resp {
 pub(crate) struct Reach {
     pub(crate) addr: SocketAddr,
     roots: Option<Arc<RootCertStore>>,
+    /// PEM of a certificate and its key to show.
+    shows: Option<(String, String)>,
 }
 
 impl Reach {
     /// Plain TCP.
     pub(crate) fn plain(addr: SocketAddr) -> Self {
-        Self { addr, roots: None }
+        Self { addr, roots: None, shows: None }
     }
 
     /// TLS with a certificate of the CA in `ca`.
     pub(crate) fn tls(addr: SocketAddr, ca: &Path) -> Self {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
-        Self { addr, roots: Some(Arc::new(roots)) }
+        Self { addr, roots: Some(Arc::new(roots)), shows: None }
+    }
+
+    /// The same, showing the certificate `cert` with `key`, both PEM.
+    pub(crate) fn showing(&self, cert: &str, key: &str) -> Self {
+        Self { shows: Some((cert.into(), key.into())), ..self.clone() }
     }
 
     /// A connection that speaks `alpn`.
@@ -149,11 +156,17 @@ impl Reach {
         stream.set_nodelay(true).unwrap();
         let Some(roots) = &self.roots else { return Stream::Plain(stream) };
         let provider = rustls::crypto::aws_lc_rs::default_provider().into();
-        let mut config = ClientConfig::builder_with_provider(provider)
+        let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_root_certificates(roots.clone())
-            .with_no_client_auth();
+            .with_root_certificates(roots.clone());
+        let mut config = match &self.shows {
+            None => config.with_no_client_auth(),
+            Some((cert, key)) => {
+                let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+                config.with_client_auth_cert(vec![CertificateDer::from_pem_slice(cert.as_bytes()).unwrap()], key).unwrap()
+            }
+        };
         config.alpn_protocols = vec![alpn.to_vec()];
         let name = ServerName::from(self.addr.ip());
         Stream::Tls(Box::new(TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()))

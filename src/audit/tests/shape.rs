@@ -10,7 +10,7 @@ use crate::vocab::limits::{AUDIT_ARGUMENTS_BYTES_MAX, AUDIT_LIST_ENTRIES_MAX};
 use crate::vocab::{Class, Principal};
 
 fn alice() -> Arc<Principal> {
-    let claims = json!({"groups": ["eng", "sre"], "email": "CANARY@example.com", "act": {"token": "CANARY"}});
+    let claims = json!({"groups": ["eng", "sre"], "email": "CANARY@example.com", "act": {"sub": "agent", "token": "CANARY", "act": {"iss": "https://idp", "sub": "robot"}}});
     Arc::new(Principal {
         iss: "https://idp".into(),
         sub: "alice".into(),
@@ -74,7 +74,7 @@ fn a_full_record_has_the_promised_shape_and_no_value_that_nobody_listed() {
     };
     let head = |seq: u64, kind: &str| {
         format!(
-            r#"{{"v":1,"seq":{seq},"time":"T","id":"{id}","rpc_id":"aA","kind":"{kind}","trace_id":"{}","principal":{{"iss":"https://idp","sub":"alice","client_id":"https://agent","groups":["eng","sre"],"scopes":["mcp:read"],"key":"k7Qm2"}},"route":"/mcp","upstream":"files","method":"tools/call","name":"files__read","class":"read","definition":"sha256:00","args":{{"digest":"{digest}","fields":{{"/path":[1.50,"a \" \u009bb"]}}}},"decision":{{"effect":"allow","mode":"enforce","reason":"allowed","rules":["r1"],"obligations":["limit"],"policy":"sha256:11"}}"#,
+            r#"{{"v":1,"seq":{seq},"time":"T","id":"{id}","rpc_id":"aA","kind":"{kind}","trace_id":"{}","principal":{{"iss":"https://idp","sub":"alice","client_id":"https://agent","groups":["eng","sre"],"scopes":["mcp:read"],"key":"k7Qm2","actor":["agent","https://idp#robot"]}},"route":"/mcp","upstream":"files","method":"tools/call","name":"files__read","class":"read","definition":"sha256:00","args":{{"digest":"{digest}","fields":{{"/path":[1.50,"a \" \u009bb"]}}}},"decision":{{"effect":"allow","mode":"enforce","reason":"allowed","rules":["r1"],"obligations":["limit"],"policy":"sha256:11"}}"#,
             "ab".repeat(16)
         )
     };
