@@ -30,7 +30,7 @@ use crate::mcp::dialect::ServerInfo;
 use crate::net::drain::Drain;
 use crate::net::head::HeadRules;
 use crate::net::{Fetch, Workers, client_config};
-use crate::pipeline::{Gateway, PeerAddress, ReplyBody, Sessions};
+use crate::pipeline::{Gateway, Memory, PeerAddress, ReplyBody, Sessions};
 use crate::seal::Sealer;
 use crate::server::tls::{TlsFiles, self_signed};
 use crate::server::{self, DoorSettings, TlsHandle};
@@ -209,6 +209,7 @@ async fn serve_agents(
 ) {
     let make = move |peer: server::Peer| {
         let (gateway, held) = (gateway.clone(), gateway.metrics.hold_connection());
+        let memory = Arc::<Memory>::default();
         let address = peer.addr.ip();
         let certificate = peer.tls.and_then(|tls| tls.client_certificate);
         service_fn(move |mut request: Request<Incoming>| {
@@ -221,7 +222,7 @@ async fn serve_agents(
             if request.uri().path().starts_with(PATH_PREFIX) {
                 request.extensions_mut().insert(PeerAddress(address));
             }
-            gateway.clone().handle(request).map(Ok::<Response<ReplyBody>, Infallible>)
+            gateway.clone().handle(&memory, request).map(Ok::<Response<ReplyBody>, Infallible>)
         })
     };
     server::serve(listener, tls, door, make, drain).await;

@@ -10,6 +10,8 @@ use std::path::Path;
 
 use aws_lc_rs::{hmac, rand};
 
+use crate::vocab::digits::push_hex;
+
 /// HMAC-SHA256 (RFC 2104, FIPS 180-4) under the gateway's audit key.
 pub(super) struct Digester(hmac::Key);
 
@@ -31,11 +33,11 @@ impl Digester {
     /// `hmac-sha256:` and 64 hexadecimal digits.
     pub(super) fn digest(&self, bytes: &[u8]) -> String {
         let tag = hmac::sign(&self.0, bytes);
-        let mut text = String::with_capacity(PREFIX.len() + 64);
-        text.push_str(PREFIX);
-        let nibbles = tag.as_ref().iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
-        text.extend(nibbles.filter_map(|nibble| char::from_digit(nibble.into(), 16)));
-        text
+        let mut text = Vec::with_capacity(PREFIX.len() + 64);
+        text.extend_from_slice(PREFIX.as_bytes());
+        push_hex(&mut text, tag.as_ref());
+        // Digits are text.
+        String::from_utf8(text).unwrap_or_default()
     }
 }
 

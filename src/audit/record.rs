@@ -1,5 +1,6 @@
 //! A draft as one line of JSON, members in the order the contract lists them, absent parts left out.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 
 use serde_json::value::RawValue;
@@ -7,6 +8,7 @@ use serde_json::value::RawValue;
 use super::draft::{CUT_MARK, DecisionNote, Draft, Kind, cut};
 use crate::telemetry::escape::{is_unsafe, push_json_string, push_safe};
 use crate::vocab::Principal;
+use crate::vocab::digits::{push_decimal, push_hex};
 use crate::vocab::limits::{AUDIT_LIST_ENTRIES_MAX, AUDIT_NAME_BYTES_MAX, AUDIT_URI_BYTES_MAX};
 
 /// Version of the record's shape.
@@ -17,12 +19,12 @@ pub(super) fn write(out: &mut Vec<u8>, seq: u64, draft: &Draft) {
     let mut record = Object::open(out);
     record.number("v", VERSION);
     record.number("seq", seq);
-    record.display("time", Rfc3339(draft.unix_ms));
-    record.display("id", draft.id);
+    record.quoted("time", |out| push_time(out, draft.unix_ms));
+    record.quoted("id", |out| draft.id.push_to(out));
     record.text("rpc_id", draft.rpc_id.as_deref().map(unquoted).as_deref());
     record.text("kind", Some(draft.kind.as_str()));
     if let Some(trace_id) = draft.trace_id {
-        record.display("trace_id", format_args!("{:032x}", u128::from_be_bytes(trace_id)));
+        record.quoted("trace_id", |out| push_hex(out, &trace_id));
     }
     if let Some(principal) = &draft.principal {
         write_principal(record.value("principal"), principal, draft.key.as_deref());
@@ -75,7 +77,7 @@ fn write_args(out: &mut Vec<u8>, digest: &str, fields: &[(Box<str>, Box<str>)]) 
     if !fields.is_empty() {
         let mut object = Object::open(args.value("fields"));
         for (pointer, raw) in fields {
-            push_json(object.value(pointer), raw);
+            push_json(object.named(pointer), raw);
         }
         object.close();
     }
@@ -125,8 +127,11 @@ fn write_outcome(out: &mut Vec<u8>, draft: &Draft) {
 }
 
 /// The JSON-RPC id as text: a string without its quotes, anything else as the token it was.
-fn unquoted(token: &str) -> String {
-    serde_json::from_str::<String>(token).unwrap_or_else(|_| token.to_owned())
+fn unquoted(token: &str) -> Cow<'_, str> {
+    match token.strip_prefix('"').and_then(|_| serde_json::from_str(token).ok()) {
+        Some(text) => Cow::Owned(text),
+        None => Cow::Borrowed(token),
+    }
 }
 
 /// JSON text as it was, on one line and with unsafe characters escaped; what is no JSON (or was cut) as a string.
@@ -168,8 +173,17 @@ impl<'a> Object<'a> {
         self.out.push(b'}');
     }
 
-    /// Writes the key; the caller writes exactly one value.
-    fn value(&mut self, key: &str) -> &mut Vec<u8> {
+    /// Writes the key, one of ours that needs no escape; the caller writes exactly one value.
+    fn value(&mut self, key: &'static str) -> &mut Vec<u8> {
+        self.out.extend_from_slice(if self.empty { b"\"" } else { b",\"" });
+        self.empty = false;
+        self.out.extend_from_slice(key.as_bytes());
+        self.out.extend_from_slice(b"\":");
+        self.out
+    }
+
+    /// As [`Self::value`], with a key that may hold anything.
+    fn named(&mut self, key: &str) -> &mut Vec<u8> {
         if !self.empty {
             self.out.push(b',');
         }
@@ -179,19 +193,19 @@ impl<'a> Object<'a> {
         self.out
     }
 
-    fn text(&mut self, key: &str, text: Option<&str>) {
+    fn text(&mut self, key: &'static str, text: Option<&str>) {
         if let Some(text) = text {
             push_json_string(self.value(key), &cut(text, AUDIT_NAME_BYTES_MAX));
         }
     }
 
-    fn long_text(&mut self, key: &str, text: Option<&str>) {
+    fn long_text(&mut self, key: &'static str, text: Option<&str>) {
         if let Some(text) = text {
             push_json_string(self.value(key), &cut(text, AUDIT_URI_BYTES_MAX));
         }
     }
 
-    fn list<'t>(&mut self, key: &str, mut items: impl Iterator<Item = &'t str>) {
+    fn list<'t>(&mut self, key: &'static str, mut items: impl Iterator<Item = &'t str>) {
         let out = self.value(key);
         out.push(b'[');
         for (at, item) in items.by_ref().take(AUDIT_LIST_ENTRIES_MAX).enumerate() {
@@ -207,32 +221,35 @@ impl<'a> Object<'a> {
         out.push(b']');
     }
 
-    /// Digits, or text that needs no escape.
-    fn number(&mut self, key: &str, number: u64) {
-        // Writing to a Vec cannot fail.
-        let _ = write!(self.value(key), "{number}");
+    fn number(&mut self, key: &'static str, number: u64) {
+        push_decimal(self.value(key), number);
     }
 
-    fn millis(&mut self, key: &str, us: Option<u64>) {
+    fn millis(&mut self, key: &'static str, us: Option<u64>) {
         if let Some(us) = us {
-            let _ = write!(self.value(key), "{}.{:03}", us / 1000, us % 1000);
+            let out = self.value(key);
+            push_decimal(out, us / 1000);
+            out.push(b'.');
+            for place in [100, 10, 1] {
+                push_decimal(out, us / place % 10);
+            }
         }
     }
 
-    /// For values of ours whose text needs no escape.
-    fn display(&mut self, key: &str, value: impl std::fmt::Display) {
-        let _ = write!(self.value(key), "\"{value}\"");
+    /// A text of ours that needs no escape.
+    fn quoted(&mut self, key: &'static str, write: impl FnOnce(&mut Vec<u8>)) {
+        let out = self.value(key);
+        out.push(b'"');
+        write(out);
+        out.push(b'"');
     }
 }
 
 /// Milliseconds since the Unix epoch as RFC 3339 in UTC.
-struct Rfc3339(u64);
-
-impl std::fmt::Display for Rfc3339 {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let at = std::time::UNIX_EPOCH + std::time::Duration::from_millis(self.0.min(YEAR_9999_MS));
-        humantime::format_rfc3339_millis(at).fmt(f)
-    }
+fn push_time(out: &mut Vec<u8>, unix_ms: u64) {
+    let at = std::time::UNIX_EPOCH + std::time::Duration::from_millis(unix_ms.min(YEAR_9999_MS));
+    // Writing to a Vec cannot fail.
+    let _ = write!(out, "{}", humantime::format_rfc3339_millis(at));
 }
 
 const YEAR_9999_MS: u64 = 253_402_300_799_999;

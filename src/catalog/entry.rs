@@ -10,6 +10,7 @@ use crate::mcp::list::{Item, renamed};
 use crate::mcp::mirror::{self, Mirror};
 use crate::mcp::{RawJson, names};
 use crate::policy::Hints;
+use crate::telemetry::metrics::Tool;
 use crate::vocab::limits::NAME_BYTES_MAX;
 
 /// An item of a list: the upstream's bytes, and what the gateway reads out of them.
@@ -31,6 +32,8 @@ pub struct Entry {
     pub mirrors: Vec<Mirror>,
     /// SHA-256 over the definition's bytes, `sha256:` and hex.
     pub definition: Arc<str>,
+    /// What its calls are counted on, if it is a tool.
+    pub tool: Option<Arc<Tool>>,
 }
 
 /// Why an item of an upstream is not shown.
@@ -66,10 +69,12 @@ impl Entry {
             }
             Part::Templates => (names::public_uri(upstream, &item.key), Vec::new()),
         };
+        let full: Arc<str> = Arc::from(names::full_name(upstream, &item.key));
         Ok(Self {
             published: renamed(item, &public),
             name: Arc::from(item.key.as_str()),
-            full: Arc::from(names::full_name(upstream, &item.key)),
+            tool: (part == Part::Tools).then(|| Arc::new(Tool::new(full.clone()))),
+            full,
             public: Arc::from(public),
             raw: item.raw.clone(),
             hints: Hints { read_only: item.annotations.read_only, destructive: item.annotations.destructive },
@@ -85,7 +90,7 @@ impl Entry {
         let names = self.name.len() + self.full.len() + self.public.len() + self.definition.len();
         let mirrors = self.mirrors.len() * size_of::<Mirror>();
         // Each entry is also in an index by name.
-        2 * size_of::<Self>() + names + mirrors + self.published.as_bytes().len()
+        2 * size_of::<Self>() + size_of::<Tool>() + names + mirrors + self.published.as_bytes().len()
     }
 }
 

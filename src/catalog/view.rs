@@ -100,7 +100,7 @@ impl View {
     }
 
     /// False once a reload replaced the upstream.
-    pub(super) fn is_of(&self, upstream: &Arc<Upstream>) -> bool {
+    pub fn is_of(&self, upstream: &Arc<Upstream>) -> bool {
         Arc::ptr_eq(&self.upstream, upstream)
     }
 

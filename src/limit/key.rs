@@ -1,7 +1,9 @@
 //! What a limit is counted by, as a fingerprint.
 
 use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
+
+use smallvec::SmallVec;
 
 use crate::policy::obligation::{By, Limit, Quota};
 use crate::vocab::limits::LIMITER_GROUPS_MAX;
@@ -36,7 +38,7 @@ pub(super) struct TooManyGroups;
 impl Fingerprints {
     /// Calls `with` for every count that `limit` keeps for `subject`: one, or one per group when counted by group.
     pub(super) fn each(&self, limit: &Limit, subject: &Subject<'_>, mut with: impl FnMut(u128)) -> Result<(), TooManyGroups> {
-        let mut twin = Twin(self.low.build_hasher(), self.high.build_hasher());
+        let mut twin = Twin { of: self, text: Text::default() };
         twin.add(&(&*limit.rule, limit.index, limit.by.len()));
         match limit.quota {
             Quota::Calls { calls, per } => twin.add(&(0_u8, calls, per)),
@@ -64,13 +66,30 @@ impl Fingerprints {
     }
 }
 
+/// What is hashed, one after the other, then twice at once: for two hashers the many small parts would cost more than the hashing.
 #[derive(Clone)]
-struct Twin(DefaultHasher, DefaultHasher);
+struct Twin<'a> {
+    of: &'a Fingerprints,
+    text: Text,
+}
 
-impl Twin {
+#[derive(Clone, Default)]
+struct Text(SmallVec<[u8; TEXT_BYTES]>);
+
+impl Hasher for Text {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// Nobody asks: the text is hashed by others.
+    fn finish(&self) -> u64 {
+        0
+    }
+}
+
+impl Twin<'_> {
     fn add<T: Hash + ?Sized>(&mut self, value: &T) {
-        value.hash(&mut self.0);
-        value.hash(&mut self.1);
+        value.hash(&mut self.text);
     }
 
     /// A value that is absent (a principal without client or tenant) counts as a value of its own.
@@ -89,6 +108,10 @@ impl Twin {
     }
 
     fn finish(&self) -> u128 {
-        (u128::from(self.1.finish()) << 64) | u128::from(self.0.finish())
+        let [low, high] = [&self.of.low, &self.of.high].map(|hash| u128::from(hash.hash_one(&*self.text.0)));
+        (high << 64) | low
     }
 }
+
+/// Bytes that most limits are counted by; more take a heap allocation.
+const TEXT_BYTES: usize = 256;

@@ -56,19 +56,26 @@ impl<'a> McpHeaders<'a> {
     /// names a revision that does not know -32020.
     pub fn read(map: &'a HeaderMap) -> Result<Self, ProtocolError> {
         let fail = |message| refuse(map, message);
-        let mut read = Self {
-            version: single(map, &PROTOCOL_VERSION).map_err(fail)?,
-            method: single(map, &METHOD).map_err(fail)?,
-            name: single(map, &NAME).map_err(fail)?,
-            session: single(map, &SESSION_ID).map_err(fail)?,
-            last_event_id: single(map, &LAST_EVENT_ID).map_err(fail)?,
-            ..Self::default()
-        };
-        for name in map.keys() {
-            if let Some(suffix) = name.as_str().strip_prefix(PARAM_PREFIX)
-                && let Some(value) = single(map, name).map_err(fail)?
-            {
-                read.params.push((suffix, value));
+        let mut read = Self::default();
+        for (name, value) in map {
+            let place = match name.as_str() {
+                "mcp-protocol-version" => &mut read.version,
+                "mcp-method" => &mut read.method,
+                "mcp-name" => &mut read.name,
+                "mcp-session-id" => &mut read.session,
+                "last-event-id" => &mut read.last_event_id,
+                other => {
+                    if let Some(suffix) = other.strip_prefix(PARAM_PREFIX) {
+                        if read.param(suffix).is_some() {
+                            return Err(fail(REPEATED));
+                        }
+                        read.params.push((suffix, visible(value).map_err(fail)?));
+                    }
+                    continue;
+                }
+            };
+            if place.replace(visible(value).map_err(fail)?).is_some() {
+                return Err(fail(REPEATED));
             }
         }
         (read.accepts_json, read.accepts_sse) = accepted(map);
@@ -174,19 +181,18 @@ fn sentinel(value: &str) -> Option<&str> {
     value.strip_prefix(SENTINEL_START)?.strip_suffix(SENTINEL_END)
 }
 
-fn single<'a>(map: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, &'static str> {
-    let mut values = map.get_all(name).iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    if values.next().is_some() {
-        return Err("A protocol header is repeated");
-    }
+/// A value without the space around it: visible ASCII and spaces.
+fn visible(value: &HeaderValue) -> Result<&str, &'static str> {
     let text = std::str::from_utf8(value.as_bytes()).unwrap_or("\u{7f}").trim_matches([' ', '\t']);
-    if text.bytes().all(|b| (0x20..=0x7e).contains(&b)) {
-        Ok(Some(text))
+    // Looks at every byte without branching, which lets the compiler look at many at once.
+    if text.bytes().fold(true, |so_far, b| so_far & (0x20..=0x7e).contains(&b)) {
+        Ok(text)
     } else {
         Err("A protocol header holds characters that are not allowed")
     }
 }
+
+const REPEATED: &str = "A protocol header is repeated";
 
 /// -32020 must not reach clients of revisions that do not define it.
 fn refuse(map: &HeaderMap, message: &'static str) -> ProtocolError {
@@ -201,8 +207,11 @@ fn refuse(map: &HeaderMap, message: &'static str) -> ProtocolError {
 
 /// Whether `Accept` takes JSON and event streams (RFC 9110, 12.5.1: the most specific range decides; no header takes all).
 fn accepted(map: &HeaderMap) -> (bool, bool) {
-    if !map.contains_key(header::ACCEPT) {
-        return (true, true);
+    match map.get(header::ACCEPT) {
+        None => return (true, true),
+        // What nearly every client sends needs no reading, as no other range can take back what is named in full.
+        Some(value) if value == EVERYTHING_OF_OURS => return (true, true),
+        Some(_) => {}
     }
     let mut json = (0, false);
     let mut sse = (0, false);
@@ -227,6 +236,9 @@ fn accepted(map: &HeaderMap) -> (bool, bool) {
     }
     (json.1, sse.1)
 }
+
+/// Both media types, as the transport wants a client to say it.
+const EVERYTHING_OF_OURS: &str = "application/json, text/event-stream";
 
 fn is_zero_weight(parameter: &str) -> bool {
     let Some((name, value)) = parameter.split_once('=') else { return false };

@@ -33,9 +33,16 @@ pub fn full_name(upstream: &str, name: &str) -> String {
     [upstream, SEPARATOR, name].concat()
 }
 
+/// What stands before and after the first [`SEPARATOR`].
+pub fn parts(full: &str) -> Option<(&str, &str)> {
+    // Names are short: looking at every pair is done before a search for a text of any length is prepared.
+    let at = full.as_bytes().windows(SEPARATOR.len()).position(|pair| pair == SEPARATOR.as_bytes())?;
+    Some((full.get(..at)?, full.get(at + SEPARATOR.len()..)?))
+}
+
 /// Splits a public name that was not shortened.
 pub fn split(public: &str) -> Option<(&str, &str)> {
-    let (upstream, rest) = public.split_once(SEPARATOR)?;
+    let (upstream, rest) = parts(public)?;
     (is_upstream(upstream) && !rest.is_empty()).then_some((upstream, rest))
 }
 

@@ -1,5 +1,6 @@
 //! What an upstream said, in canonical form: that of the newest revision.
 
+use super::json::means;
 use super::raw::{RawId, RawJson};
 
 /// The answer to a request.
@@ -29,14 +30,12 @@ pub struct ResultBody {
 impl ResultBody {
     /// The member called `key`.
     pub fn member(&self, key: &str) -> Option<&RawJson> {
-        let unquoted = |k: &RawJson| super::json::unquote(k.as_str()).is_ok_and(|k| k == key);
-        self.members.iter().find(|(k, _)| unquoted(k)).map(|(_, v)| v)
+        self.members.iter().find(|(k, _)| means(k.as_str(), key)).map(|(_, v)| v)
     }
 
     /// Gives the member called `key`, which is there, another value.
     pub(crate) fn replace(&mut self, key: &str, value: RawJson) {
-        let unquoted = |k: &RawJson| super::json::unquote(k.as_str()).is_ok_and(|k| k == key);
-        if let Some((_, old)) = self.members.iter_mut().find(|(k, _)| unquoted(k)) {
+        if let Some((_, old)) = self.members.iter_mut().find(|(k, _)| means(k.as_str(), key)) {
             *old = value;
         }
     }

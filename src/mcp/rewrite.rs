@@ -1,8 +1,10 @@
 //! Resource URIs inside results, made public where routes prefix names.
 
+use std::sync::OnceLock;
+
 use memchr::memmem;
 
-use super::json::{JsonError, Kind, Scanner, unquote};
+use super::json::{JsonError, Kind, Scanner, means, unquote};
 use super::method::Method;
 use super::names::public_uri;
 use super::raw::RawJson;
@@ -20,7 +22,7 @@ pub fn prefix_uris(method: Method, result: &mut ResultBody, upstream: &str) {
         _ => return,
     };
     for (key, value) in &mut result.members {
-        if unquote(key.as_str()).is_ok_and(|k| k == member) && may_hold_uri(value) {
+        if means(key.as_str(), member) && may_hold_uri(value) {
             *value = prefixed(value, place, upstream);
         }
     }
@@ -109,8 +111,12 @@ impl<'v> Walk<'v> {
 }
 
 /// False only where no member can be called `uri`, however it is escaped.
+/// Prepared once: most values are short, and preparing takes longer than searching them.
+static SEARCHES: OnceLock<[memmem::Finder<'static>; 2]> = OnceLock::new();
+
 fn may_hold_uri(value: &RawJson) -> bool {
-    memmem::find(value.as_bytes(), b"\"uri\"").is_some() || memmem::find(value.as_bytes(), b"\\u").is_some()
+    let searches = SEARCHES.get_or_init(|| [memmem::Finder::new(b"\"uri\""), memmem::Finder::new(b"\\u")]);
+    searches.iter().any(|search| search.find(value.as_bytes()).is_some())
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
-//! Writing JSON objects member by member.
+//! Writing JSON objects member by member. Keys are ours and need no escape, where nothing else is said.
 
 use super::json::push_string;
 use super::raw::RawJson;
+use crate::vocab::digits::push_decimal;
 
 /// An object being written. It must be closed.
 pub(super) struct Object<'o> {
@@ -16,36 +17,47 @@ impl<'o> Object<'o> {
     }
 
     /// A member whose value is JSON already.
-    pub(super) fn raw(&mut self, key: &str, value: &[u8]) -> &mut Self {
+    pub(super) fn raw(&mut self, key: &'static str, value: &[u8]) -> &mut Self {
         self.key(key);
         self.out.extend_from_slice(value);
         self
     }
 
+    /// As [`Self::raw`], with a key that may hold anything.
+    pub(super) fn raw_named(&mut self, key: &str, value: &[u8]) -> &mut Self {
+        self.comma();
+        push_string(self.out, key);
+        self.out.push(b':');
+        self.out.extend_from_slice(value);
+        self
+    }
+
     /// As [`Self::raw`], where there is a value.
-    pub(super) fn json(&mut self, key: &str, value: Option<&RawJson>) -> &mut Self {
+    pub(super) fn json(&mut self, key: &'static str, value: Option<&RawJson>) -> &mut Self {
         if let Some(value) = value {
             self.raw(key, value.as_bytes());
         }
         self
     }
 
-    pub(super) fn text(&mut self, key: &str, value: &str) -> &mut Self {
+    pub(super) fn text(&mut self, key: &'static str, value: &str) -> &mut Self {
         self.key(key);
         push_string(self.out, value);
         self
     }
 
     /// As [`Self::text`], where there is a value.
-    pub(super) fn some_text(&mut self, key: &str, value: Option<&str>) -> &mut Self {
+    pub(super) fn some_text(&mut self, key: &'static str, value: Option<&str>) -> &mut Self {
         if let Some(value) = value {
             self.text(key, value);
         }
         self
     }
 
-    pub(super) fn number(&mut self, key: &str, value: u64) -> &mut Self {
-        self.raw(key, value.to_string().as_bytes())
+    pub(super) fn number(&mut self, key: &'static str, value: u64) -> &mut Self {
+        self.key(key);
+        push_decimal(self.out, value);
+        self
     }
 
     /// Members whose keys are tokens.
@@ -60,7 +72,7 @@ impl<'o> Object<'o> {
     }
 
     /// A member that is an object.
-    pub(super) fn object(&mut self, key: &str, fill: impl FnOnce(&mut Object<'_>)) -> &mut Self {
+    pub(super) fn object(&mut self, key: &'static str, fill: impl FnOnce(&mut Object<'_>)) -> &mut Self {
         self.key(key);
         let mut inner = Object::open(self.out);
         fill(&mut inner);
@@ -72,10 +84,11 @@ impl<'o> Object<'o> {
         self.out.push(b'}');
     }
 
-    fn key(&mut self, key: &str) {
+    fn key(&mut self, key: &'static str) {
         self.comma();
-        push_string(self.out, key);
-        self.out.push(b':');
+        self.out.push(b'"');
+        self.out.extend_from_slice(key.as_bytes());
+        self.out.extend_from_slice(b"\":");
     }
 
     fn comma(&mut self) {

@@ -27,13 +27,13 @@ pub(super) fn authorize(ctx: &mut Ctx, target: &Target, arguments: Option<&RawJs
     // A list that could not be read hides nothing: policy decides first, then the fault is told.
     let known = target.kind != Kind::Tool || target.entry.is_some() || target.unread.is_some();
     let (world, principal) = (&ctx.world, ctx.principal()?);
-    let subject = world.subjects.of(&world.policy, principal);
+    let subject = ctx.memory.subject(world, principal);
     let Moment { now_unix_ms, route } = ctx.moment_of_record();
     let decision = decide_for(&world.policy, &subject, principal, &Asked { kind, known, now_unix_ms, route });
     let allowed = decision.effect() == Effect::Allow;
     let passes = allowed || ctx.world.observe.is_some_and(|observe| observe.passes(decision.reason()));
-    let tool = target.entry.as_ref().filter(|_| target.kind == Kind::Tool).map(|entry| entry.full.clone());
-    ctx.gateway.metrics.decided(allowed, decision.reason(), tool.as_ref(), Some(target.class));
+    let tool = target.entry.as_ref().filter(|_| target.kind == Kind::Tool).and_then(|entry| entry.tool.clone());
+    ctx.gateway.metrics.decided(allowed, decision.reason(), tool.as_deref(), Some(target.class));
     ctx.asked.tool = tool;
     ctx.note(|draft| {
         draft.upstream = Some(target.view.upstream().settings().name.clone());
@@ -130,6 +130,6 @@ fn overruled(ctx: &Ctx, denial: Denial) -> Result<(), Denial> {
             decision.rules = denial.rule.iter().cloned().collect::<Vec<Arc<str>>>();
         }
     });
-    ctx.gateway.metrics.decided(false, denial.reason, ctx.asked.tool.as_ref(), None);
+    ctx.gateway.metrics.decided(false, denial.reason, ctx.asked.tool.as_deref(), None);
     if observed { Ok(()) } else { Err(denial) }
 }

@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn an_answer_counts_once_and_only_from_the_session_that_was_asked() {
-        let session = |id| Session { id, revision: Revision::V2025_11_25, caps: ClientCaps::ALL };
+        let session = |id| Session { id, revision: Revision::V2025_11_25, caps: ClientCaps::ALL, expires_s: u64::MAX };
         let id = |text: &str| RawId::of(&RawJson::of_text(text)).unwrap();
         let outcome = || Outcome::Result(RawJson::of_static("{}"));
         let questions = Questions::default();

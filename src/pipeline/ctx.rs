@@ -7,6 +7,7 @@ use http::HeaderMap;
 
 use super::Gateway;
 use super::cancel::Registered;
+use super::memory::Memory;
 use super::refusal::Refusal;
 use super::session::Session;
 use super::world::{Route, World};
@@ -15,6 +16,7 @@ use crate::catalog::Access;
 use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::{Method, RawId};
 use crate::policy::Moment;
+use crate::telemetry::metrics::Tool;
 use crate::telemetry::trace::TraceContext;
 use crate::vocab::{Deadline, Fault, FaultKind, Principal, Reason, RecordId, Revision};
 
@@ -22,6 +24,8 @@ use crate::vocab::{Deadline, Fault, FaultKind, Principal, Reason, RecordId, Revi
 pub(super) struct Ctx {
     /// Everything that outlives a request.
     pub gateway: Arc<Gateway>,
+    /// What the connection's last request found out.
+    pub memory: Arc<Memory>,
     /// What this request is judged by, from its first byte to its last.
     pub world: Arc<World>,
     /// The record's id.
@@ -57,8 +61,8 @@ pub(super) struct Asked {
     pub revision: Option<Revision>,
     /// The legacy session.
     pub session: Option<Session>,
-    /// Full name of a tool that the catalog has, for metrics.
-    pub tool: Option<Arc<str>>,
+    /// A tool that the catalog has, for metrics.
+    pub tool: Option<Arc<Tool>>,
     /// What the session says that the client can be asked. Nothing where the session does not know.
     pub(super) caps: ClientCaps,
     /// What the upstream may ask in its answer (2026-07-28).
@@ -69,26 +73,27 @@ pub(super) struct Asked {
 
 impl Ctx {
     /// Starts a request with the record `audit`.
-    pub(super) fn start(gateway: Arc<Gateway>, audit: AuditHandle, headers: &HeaderMap) -> Self {
+    pub(super) fn start(gateway: Arc<Gateway>, memory: Arc<Memory>, audit: AuditHandle, headers: &HeaderMap) -> Self {
         let trace = TraceContext::from_headers(headers);
         audit.with(|draft| draft.trace_id = Some(trace.trace_id));
-        Self::with_trace(gateway, audit, trace)
+        Self::with_trace(gateway, memory, audit, trace)
     }
 
     /// What is left of a request that was cancelled or panicked: its record, as far as it was made.
     pub(super) fn after(gateway: Arc<Gateway>, audit: AuditHandle) -> Self {
-        Self::with_trace(gateway, audit, TraceContext::start(None))
+        Self::with_trace(gateway, Arc::default(), audit, TraceContext::start(None))
     }
 
-    fn with_trace(gateway: Arc<Gateway>, audit: AuditHandle, trace: TraceContext) -> Self {
+    fn with_trace(gateway: Arc<Gateway>, memory: Arc<Memory>, audit: AuditHandle, trace: TraceContext) -> Self {
         let world = gateway.world.load_full();
-        let deadline = Deadline::after(world.bounds.call_timeout);
-        let id = audit.with(|draft| draft.id());
+        let (id, started) = audit.with(|draft| (draft.id(), draft.started()));
+        let deadline = Deadline::of(started, world.bounds.call_timeout);
         Self {
             gateway,
+            memory,
             world,
             id,
-            started: Instant::now(),
+            started,
             deadline,
             audit,
             trace,
@@ -110,6 +115,7 @@ impl Ctx {
         });
         Self {
             gateway: self.gateway.clone(),
+            memory: self.memory.clone(),
             world: self.world.clone(),
             id,
             started: Instant::now(),
@@ -182,7 +188,7 @@ impl Ctx {
         let route = self.route()?.path.clone();
         let (policy, observe) = (self.world.policy.clone(), self.world.observe);
         let principal = self.principal()?.clone();
-        let subject = self.world.subjects.of(&policy, &principal);
+        let subject = self.memory.subject(&self.world, &principal);
         let now_unix_ms = self.moment_of_record().now_unix_ms;
         Ok(Access { policy, principal, subject, observe, route, now_unix_ms })
     }

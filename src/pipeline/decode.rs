@@ -128,9 +128,15 @@ fn session(ctx: &mut Ctx, headers: &McpHeaders<'_>, header: Option<Revision>, id
 pub(super) fn find(ctx: &Ctx, text: &str) -> Result<Session, ProtocolError> {
     let unknown = |_| ProtocolError::unknown_session();
     let (Ok(route), Ok(principal)) = (ctx.route(), ctx.principal()) else { return Err(ProtocolError::unknown_session()) };
-    let gateway = &ctx.gateway;
-    let session = gateway.sessions.find(&gateway.sealer, &principal.key(), &route.path, text, gateway.clock.unix_s());
-    let session = session.map_err(unknown)?;
+    let (gateway, now_s) = (&ctx.gateway, ctx.gateway.clock.unix_s());
+    let session = match ctx.memory.session(principal, &route.path, text) {
+        Some(session) => gateway.sessions.going_on(session, now_s).map_err(unknown)?,
+        None => {
+            let session = gateway.sessions.find(&gateway.sealer, &principal.key(), &route.path, text, now_s).map_err(unknown)?;
+            ctx.memory.keep_session(principal, &route.path, text, session);
+            session
+        }
+    };
     // A reload may have raised the floor since: the client opens a session anew, of a revision that is still served.
     if session.revision < route.floor { Err(ProtocolError::unknown_session()) } else { Ok(session) }
 }

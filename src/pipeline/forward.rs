@@ -82,7 +82,7 @@ pub(super) fn took(ctx: &Ctx, target: &Target, called: Instant, fault: Option<&F
     let took = called.elapsed();
     let method = ctx.asked.method.unwrap_or(Method::Unknown).as_str();
     let error = fault.map_or("", |fault| fault.kind.as_str());
-    ctx.gateway.metrics.called(&target.view.upstream().settings().name, method, ctx.asked.tool.as_ref(), error, took);
+    ctx.gateway.metrics.called(&target.view.upstream().settings().name, method, ctx.asked.tool.as_deref(), error, took);
     ctx.note(|draft| draft.upstream_us = u64::try_from(took.as_micros()).ok());
 }
 
@@ -173,7 +173,7 @@ pub(super) fn outgoing(
         None => operation.log_level,
     };
     out.wants_progress = operation.wants_progress.is_some() && ctx.streams;
-    out.traceparent = Some(ctx.trace.to_string());
+    out.traceparent = Some(ctx.trace.text());
     if let Some(entry) = &target.entry {
         out.mirrored = mirror::values(&entry.mirrors, params.arguments.as_ref());
     }

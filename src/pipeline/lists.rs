@@ -46,7 +46,7 @@ async fn merged(ctx: &Ctx, part: Part) -> Result<Vec<Arc<Entry>>, Refusal> {
     let (mut answered, mut fault) = (false, None);
     // One time for all entries: none is judged by another hour than the rest.
     let moment = ctx.moment_of_record();
-    let subject = ctx.world.subjects.of(&ctx.world.policy, ctx.principal()?);
+    let subject = ctx.memory.subject(&ctx.world, ctx.principal()?);
     for listing in listings {
         match listing? {
             Some(Ok(listing)) => {

@@ -11,6 +11,7 @@ mod decode;
 mod forward;
 mod handshake;
 mod lists;
+mod memory;
 mod operate;
 mod pages;
 mod question;
@@ -38,6 +39,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use body::ReplyBody;
+pub use memory::Memory;
 pub use pages::PeerAddress;
 pub use session::Sessions;
 pub use world::{Bounds, Route, Subjects, World};
@@ -98,14 +100,14 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Handles one request. Never fails: every exit is an answer and a record.
+    /// Handles one request of the connection that `memory` belongs to. Never fails: every exit is an answer and a record.
     ///
     /// The recorder is armed before anything can fail, and before the future is first polled: a client that is gone by then
     /// still has its record. Without room for a record there is no request.
-    pub fn handle(self: Arc<Self>, request: Request<Incoming>) -> BoxFuture<'static, Response<ReplyBody>> {
+    pub fn handle(self: Arc<Self>, memory: &Arc<Memory>, request: Request<Incoming>) -> BoxFuture<'static, Response<ReplyBody>> {
         let armed = self.audit.reserve().map(|slot| {
             let audit = slot.into_handle();
-            let ctx = Ctx::start(self.clone(), audit.clone(), request.headers());
+            let ctx = Ctx::start(self.clone(), memory.clone(), audit.clone(), request.headers());
             (audit, ctx)
         });
         // Boxed here: hyper keeps room for an answer's future for as long as a connection lasts, and moves it several times.

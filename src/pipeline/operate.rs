@@ -118,7 +118,7 @@ pub(super) fn measure(ctx: &Ctx, refusal: Option<&Refusal>) {
         Some(Refusal::Failed(fault)) => fault.kind.as_str(),
         Some(_) => "protocol",
     };
-    ctx.gateway.metrics.served(method, ctx.asked.tool.as_ref(), error, ctx.started.elapsed());
+    ctx.gateway.metrics.served(method, ctx.asked.tool.as_deref(), error, ctx.started.elapsed());
 }
 
 /// Serves a message of a legacy session, or the opening of one. Runs to its end whatever becomes of the connection.

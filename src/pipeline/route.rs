@@ -68,7 +68,8 @@ pub(super) async fn resolve(ctx: &Ctx, operation: &Operation) -> Result<Target, 
         names::check_uri(rest).map_err(ambiguous)?;
     }
     let upstream = route.upstreams.iter().find(|name| &***name == upstream).ok_or_else(unknown)?;
-    let view = ctx.gateway.catalog.view(ctx.world.upstream(upstream)?, &ctx.principal()?.key(), question::told(ctx, upstream));
+    let (source, caps) = (ctx.world.upstream(upstream)?, question::told(ctx, upstream));
+    let view = ctx.memory.view(&ctx.gateway.catalog, source, ctx.principal()?, caps, ctx.started);
     let published = (!route.bare).then_some(public);
     let (entry, unread) = match kind {
         Kind::Tool => find(&view, Part::Tools, upstream, published, rest, ctx).await?,

@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use moka::policy::EvictionPolicy;
@@ -25,11 +26,15 @@ pub struct Session {
     pub revision: Revision,
     /// What the client declared there that it can be asked.
     pub caps: ClientCaps,
+    /// When it is over, in seconds since the Unix epoch.
+    pub expires_s: u64,
 }
 
 /// Mints and opens session ids.
 pub struct Sessions {
     levels: Cache<u128, LogLevel>,
+    /// False until a first session sets a level: few ever do, and every call asks.
+    leveled: AtomicBool,
     ended: Cache<u128, ()>,
     spent: Cache<[u8; 32], ()>,
     /// Ids opened here, per principal, oldest first.
@@ -42,6 +47,7 @@ impl Sessions {
     pub fn new() -> Self {
         let life = Duration::from_secs(SESSION_S_MAX);
         Self {
+            leveled: AtomicBool::new(false),
             levels: Cache::builder()
                 .eviction_policy(EvictionPolicy::lru())
                 .max_capacity(SESSION_STATES_MAX)
@@ -99,15 +105,21 @@ impl Sessions {
         text: &str,
         now_s: u64,
     ) -> Result<Session, Unsealed> {
-        let payload = sealer.open_text(binding(principal, route), text, now_s)?;
+        let (payload, expires_s) = sealer.open_with_expiry(binding(principal, route), text, now_s)?;
         let (id, rest) = payload.split_first_chunk::<16>().ok_or(Unsealed)?;
         let (caps, revision) = rest.split_first().ok_or(Unsealed)?;
         let id = u128::from_be_bytes(*id);
         let revision = std::str::from_utf8(revision).ok().and_then(Revision::parse).ok_or(Unsealed)?;
-        if self.ended.contains_key(&id) {
-            return Err(Unsealed);
-        }
-        Ok(Session { id, revision, caps: ClientCaps::from_bits(*caps) })
+        self.going_on(Session { id, revision, caps: ClientCaps::from_bits(*caps), expires_s }, now_s)
+    }
+
+    /// A session that was found before, if it is not over by now.
+    ///
+    /// # Errors
+    /// [`Unsealed`], as if it had never been found.
+    pub fn going_on(&self, session: Session, now_s: u64) -> Result<Session, Unsealed> {
+        let over = now_s >= session.expires_s || self.ended.contains_key(&session.id);
+        if over { Err(Unsealed) } else { Ok(session) }
     }
 
     fn count(&self, principal: &PrincipalKey, id: u128, most: usize) {
@@ -143,12 +155,13 @@ impl Sessions {
 
     /// The log level the session asked for, if it did.
     pub fn level(&self, session: Session) -> Option<LogLevel> {
-        self.levels.get(&session.id)
+        if self.leveled.load(Ordering::Acquire) { self.levels.get(&session.id) } else { None }
     }
 
     /// Sets the session's log level.
     pub fn set_level(&self, session: Session, level: LogLevel) {
         self.levels.insert(session.id, level);
+        self.leveled.store(true, Ordering::Release);
     }
 }
 
@@ -176,6 +189,8 @@ mod tests {
         assert!(id.bytes().all(|b| (0x21..=0x7e).contains(&b)));
         let session = sessions.find(&sealer, &alice, "/mcp", &id, 1_001).unwrap();
         assert_eq!((session.revision, session.caps), (Revision::V2025_06_18, caps));
+        assert_eq!(sessions.going_on(session, 1_000 + SESSION_S_MAX - 1), Ok(session));
+        assert_eq!(sessions.going_on(session, 1_000 + SESSION_S_MAX), Err(Unsealed));
         assert_eq!(sessions.find(&sealer, &bob, "/mcp", &id, 1_001), Err(Unsealed));
         assert_eq!(sessions.find(&sealer, &alice, "/other", &id, 1_001), Err(Unsealed));
         assert_eq!(sessions.find(&sealer, &alice, "/mcp", &id, 1_001 + SESSION_S_MAX), Err(Unsealed));
@@ -183,6 +198,7 @@ mod tests {
         assert_eq!(sessions.level(session), Some(LogLevel::Error));
         sessions.end(&alice, session);
         assert_eq!(sessions.find(&sealer, &alice, "/mcp", &id, 1_001), Err(Unsealed));
+        assert_eq!(sessions.going_on(session, 1_001), Err(Unsealed));
         assert_eq!(sessions.level(session), None);
     }
 

@@ -4,6 +4,7 @@ use smallvec::SmallVec;
 
 use super::path::hostile_uri;
 use crate::mcp::RawJson;
+use crate::mcp::names::parts;
 use crate::vocab::Class;
 
 /// One operation to decide on. Names are full names, whatever the route calls them.
@@ -164,7 +165,7 @@ impl Subject {
 
 /// The upstream of a full name: what stands before the first `__`, for upstream names hold no `_`.
 pub(super) fn upstream_of(full: &str) -> &str {
-    full.split_once("__").map_or(full, |(upstream, _)| upstream)
+    parts(full).map_or(full, |(upstream, _)| upstream)
 }
 
 #[cfg(test)]

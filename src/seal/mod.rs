@@ -107,6 +107,14 @@ impl Sealer {
     /// # Errors
     /// [`Unsealed`], whatever the cause.
     pub fn open_text(&self, binding: Binding<'_>, text: &str, now_s: u64) -> Result<Vec<u8>, Unsealed> {
+        self.open_with_expiry(binding, text, now_s).map(|(payload, _)| payload)
+    }
+
+    /// As [`Self::open_text`], with the time until which it opens, in seconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// [`Unsealed`], whatever the cause.
+    pub fn open_with_expiry(&self, binding: Binding<'_>, text: &str, now_s: u64) -> Result<(Vec<u8>, u64), Unsealed> {
         let mut bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| Unsealed)?;
         let (head, sealed) = bytes.split_at_mut_checked(HEAD_BYTES).ok_or(Unsealed)?;
         let nonce = match head {
@@ -116,17 +124,20 @@ impl Sealer {
         let aad = Aad::from(associated(binding));
         let opened = self.key.open_in_place(nonce, aad, sealed).map_err(|_| Unsealed)?;
         let (expiry, payload) = opened.split_first_chunk::<EXPIRY_BYTES>().ok_or(Unsealed)?;
-        if u64::from_be_bytes(*expiry) <= now_s {
+        let expires_s = u64::from_be_bytes(*expiry);
+        if expires_s <= now_s {
             return Err(Unsealed);
         }
-        Ok(payload.to_vec())
+        Ok((payload.to_vec(), expires_s))
     }
 }
 
 /// Length-prefixed, so that no two bindings read the same.
 fn associated(binding: Binding<'_>) -> Vec<u8> {
-    let mut out = vec![VERSION, binding.purpose.tag()];
-    for part in [binding.principal.iss.as_bytes(), binding.principal.sub.as_bytes(), binding.route.as_bytes(), binding.context] {
+    let parts = [binding.principal.iss.as_bytes(), binding.principal.sub.as_bytes(), binding.route.as_bytes(), binding.context];
+    let mut out = Vec::with_capacity(2 + parts.iter().map(|part| size_of::<u64>() + part.len()).sum::<usize>());
+    out.extend_from_slice(&[VERSION, binding.purpose.tag()]);
+    for part in parts {
         out.extend_from_slice(&(part.len() as u64).to_be_bytes());
         out.extend_from_slice(part);
     }

@@ -26,7 +26,7 @@ use super::meter::{Deadlines, LINGER_MS_MAX, Meter, Verdict};
 use super::wire::{Gauge, Wire};
 use super::{Door, TlsHandle};
 use crate::vocab::PeerCertificate;
-use crate::vocab::limits::{H2_HEADER_LIST_BYTES_MAX, H2_STREAMS_MAX, HEADER_BYTES_MAX, HEADER_COUNT_MAX};
+use crate::vocab::limits::{H2_HEADER_LIST_BYTES_MAX, H2_STREAMS_MAX, HEADER_BYTES_MAX};
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Debug)]
@@ -103,13 +103,9 @@ async fn open(door: &Door, mut gauge: Gauge) -> Option<(Wire, bool, Option<TlsPe
 
 fn h1() -> http1::Builder {
     let mut builder = http1::Builder::new();
+    // The number of fields has hyper's own bound, which is HEADER_COUNT_MAX: setting it would clear room for as many per head.
     // The head's deadline is the meter's: it tells an idle connection from a slow one, and costs no timer per request.
-    builder
-        .header_read_timeout(None)
-        .max_headers(HEADER_COUNT_MAX)
-        .max_header_size(HEADER_BYTES_MAX)
-        .max_buf_size(HEADER_BYTES_MAX)
-        .half_close(false);
+    builder.header_read_timeout(None).max_header_size(HEADER_BYTES_MAX).max_buf_size(HEADER_BYTES_MAX).half_close(false);
     builder
 }
 

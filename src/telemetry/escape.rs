@@ -1,5 +1,7 @@
 //! Characters that must not reach a terminal or a line-based log as they are.
 
+use crate::vocab::ascii::is_plain;
+
 /// True for characters that move a cursor, break a line, reorder or hide text: C0 and C1 controls, DEL, line and
 /// paragraph separators, bidirectional and zero-width marks, tags, and code points that are no characters.
 pub fn is_unsafe(c: char) -> bool {
@@ -26,10 +28,10 @@ pub fn push_json_string(out: &mut Vec<u8>, text: &str) {
 }
 
 fn push_with(out: &mut Vec<u8>, text: &str, quoted: bool) {
-    let plain = |byte: u8| matches!(byte, 0x20..=0x7e) && !(quoted && matches!(byte, b'"' | b'\\'));
-    if text.bytes().all(plain) {
+    if is_plain(text.as_bytes()) {
         return out.extend_from_slice(text.as_bytes());
     }
+    let plain = |byte: u8| matches!(byte, 0x20..=0x7e) && !(quoted && matches!(byte, b'"' | b'\\'));
     let mut buffer = [0; 4];
     for c in text.chars() {
         match u8::try_from(c) {

@@ -5,6 +5,8 @@ use std::fmt;
 
 use http::{HeaderMap, HeaderValue};
 
+use crate::vocab::digits::push_hex;
+
 /// The request header that carries a trace context.
 pub const TRACEPARENT: &str = "traceparent";
 
@@ -37,16 +39,27 @@ impl TraceContext {
 
     /// Our own `traceparent`, for an upstream.
     pub fn traceparent(&self) -> Option<HeaderValue> {
-        HeaderValue::try_from(self.to_string()).ok()
+        HeaderValue::try_from(self.text()).ok()
+    }
+
+    /// The text of `traceparent`, version 00.
+    pub fn text(&self) -> String {
+        let mut out = Vec::with_capacity(TRACEPARENT_BYTES);
+        out.extend_from_slice(b"00-");
+        push_hex(&mut out, &self.trace_id);
+        out.push(b'-');
+        push_hex(&mut out, &self.span_id);
+        out.push(b'-');
+        push_hex(&mut out, &[u8::from(self.sampled)]);
+        // Digits are text.
+        String::from_utf8(out).unwrap_or_default()
     }
 }
 
 /// The text of `traceparent`, version 00.
 impl fmt::Display for TraceContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let trace_id = u128::from_be_bytes(self.trace_id);
-        let span_id = u64::from_be_bytes(self.span_id);
-        write!(f, "00-{trace_id:032x}-{span_id:016x}-{:02x}", u8::from(self.sampled))
+        f.write_str(&self.text())
     }
 }
 
@@ -120,6 +133,8 @@ fn random<const N: usize>() -> [u8; N] {
 }
 
 const POOL_BYTES: usize = 1024;
+/// Of version 00.
+const TRACEPARENT_BYTES: usize = 55;
 
 #[cfg(test)]
 mod tests {

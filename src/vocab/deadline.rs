@@ -12,6 +12,11 @@ impl Deadline {
         Self(Instant::now() + after)
     }
 
+    /// A deadline `after` from `start`.
+    pub fn of(start: Instant, after: Duration) -> Self {
+        Self(start + after)
+    }
+
     /// The instant itself, for timers.
     pub fn instant(self) -> Instant {
         self.0

@@ -15,6 +15,14 @@ impl RecordId {
     }
 }
 
+impl RecordId {
+    /// Appends the id as [`fmt::Display`] writes it.
+    pub fn push_to(self, out: &mut Vec<u8>) {
+        let mut text = uuid::Uuid::encode_buffer();
+        out.extend_from_slice(self.0.as_hyphenated().encode_lower(&mut text).as_bytes());
+    }
+}
+
 impl fmt::Display for RecordId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.as_hyphenated().fmt(f)

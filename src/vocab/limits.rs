@@ -1,6 +1,6 @@
 //! Every bound in the program that is not a setting, in one place. Units come last in the names.
 
-/// Header fields of one request.
+/// Header fields of one request. HTTP/1.1 has the default bound of hyper, which is the same.
 pub const HEADER_COUNT_MAX: usize = 100;
 /// Request line and header fields together.
 pub const HEADER_BYTES_MAX: usize = 32 * 1024;

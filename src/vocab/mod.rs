@@ -2,10 +2,12 @@
 //!
 //! Layer 0. Nothing here knows HTTP, JSON-RPC or tokio.
 
+pub mod ascii;
 pub mod certificate;
 pub mod class;
 pub mod clock;
 pub mod deadline;
+pub mod digits;
 pub mod id;
 pub mod limits;
 pub mod outcome;

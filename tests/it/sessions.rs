@@ -149,6 +149,39 @@ async fn a_session_that_ended_stays_ended() {
     }
 }
 
+/// What a connection remembers of its last request opens nothing to the next one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_several_share_keeps_their_sessions_apart() {
+    let gate = Gate::start().await;
+    let (alice, bob) = (gate.token("alice", &["eng"]), gate.token("bob", &["eng"]));
+    let revision = "2025-11-25";
+    let session = gate.session("/mcp", &alice, revision).await;
+    let bobs = gate.session("/mcp", &bob, revision).await;
+    let on = |route: &str, token: &str, session: &str| gate.legacy(route, token, revision, session, PING);
+    let end = Req::new("DELETE", "/mcp").add("Host", &gate.authority()).add("Authorization", &format!("Bearer {alice}"));
+    let mut conn = gate.reach.open().await;
+    for (at, (request, status)) in [
+        (on("/mcp", &alice, &session), 200),
+        (on("/mcp", &alice, &session), 200),
+        (on("/mcp", &bob, &session), 404),
+        (on("/legacy", &alice, &session), 404),
+        (on("/mcp", &alice, &session[1..]), 404),
+        (on("/mcp", &bob, &bobs), 200),
+        (on("/mcp", &alice, &bobs), 404),
+        (on("/mcp", &alice, &session), 200),
+        (end.add("Mcp-Session-Id", &session), 204),
+        (on("/mcp", &alice, &session), 404),
+        (on("/mcp", &bob, &bobs), 200),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        conn.write(&request.bytes()).await;
+        let answer = conn.response().await;
+        assert_eq!(answer.status, status, "{at}: {}", answer.whole());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_entry_of_a_batch_is_a_request() {
     let gate = Gate::start().await;

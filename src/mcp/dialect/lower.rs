@@ -88,7 +88,7 @@ pub fn lower_notification(revision: Revision, notification: ClientNotification) 
             });
         }
     });
-    let mut headers = version_header(revision);
+    let mut headers = Vec::from_iter(version_header(revision));
     if of(revision).context == Context::Request {
         headers.push((headers::METHOD, HeaderValue::from_static(method)));
     }
@@ -121,7 +121,7 @@ pub fn lower_answer(revision: Revision, id: &RawId, answer: &Answer) -> Lowered 
             Answer::MethodNotFound => out.raw("error", b"{\"code\":-32601,\"message\":\"Method not found\"}"),
         };
     });
-    Lowered { body, headers: version_header(revision) }
+    Lowered { body, headers: Vec::from_iter(version_header(revision)) }
 }
 
 fn own_params(params: &mut Object<'_>, request: &Outgoing) {
@@ -156,16 +156,18 @@ fn shared_meta(meta: &mut Object<'_>, request: &Outgoing, id: u64) {
     meta.some_text("traceparent", request.traceparent.as_deref());
 }
 
-fn version_header(revision: Revision) -> Vec<(HeaderName, HeaderValue)> {
+fn version_header(revision: Revision) -> Option<(HeaderName, HeaderValue)> {
     let version = (headers::PROTOCOL_VERSION, HeaderValue::from_static(revision.as_str()));
-    Vec::from_iter(of(revision).version_header.then_some(version))
+    of(revision).version_header.then_some(version)
 }
 
 fn request_headers(revision: Revision, request: &Outgoing) -> Vec<(HeaderName, HeaderValue)> {
-    let mut headers = version_header(revision);
     if of(revision).context == Context::Session {
-        return headers;
+        return Vec::from_iter(version_header(revision));
     }
+    // The version, the method and the name.
+    let mut headers = Vec::with_capacity(3 + request.mirrored.len());
+    headers.extend(version_header(revision));
     headers.push((headers::METHOD, HeaderValue::from_static(request.method.as_str())));
     let name = match request.method {
         Method::ToolsCall | Method::PromptsGet => request.name.as_deref(),

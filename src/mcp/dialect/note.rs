@@ -26,7 +26,7 @@ pub fn lower_log(_revision: Revision, params: &RawJson) -> Vec<u8> {
             let _: Result<_, JsonError> = params.scanner().object(|scan, key| {
                 let value = scan.value()?;
                 if matches!(key.as_ref(), "level" | "logger" | "data") {
-                    kept.raw(key, value.as_bytes());
+                    kept.raw_named(key, value.as_bytes());
                 }
                 Ok(())
             });

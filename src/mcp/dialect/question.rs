@@ -32,7 +32,7 @@ fn copy(kept: &mut Object<'_>, from: &RawJson) {
             "_meta" if is_object => copy_meta(kept, &from.part(value)),
             "_meta" => {}
             key => {
-                kept.raw(key, value.as_bytes());
+                kept.raw_named(key, value.as_bytes());
             }
         }
         Ok(())

@@ -3,6 +3,7 @@
 use super::{Context, Dialect, Member, ServerInfo, of};
 use crate::mcp::codes;
 use crate::mcp::error::error_json;
+use crate::mcp::json::means;
 use crate::mcp::keys;
 use crate::mcp::method::Method;
 use crate::mcp::raw::{RawId, RawJson};
@@ -62,8 +63,7 @@ fn lower_result(dialect: &Dialect, method: Method, id: &RawId, result: &ResultBo
 }
 
 fn write_meta(out: &mut Object<'_>, modern: bool, meta: &[(RawJson, RawJson)], server: &ServerInfo) {
-    let ours = RawJson::of_text(keys::SERVER_INFO);
-    let others: Vec<_> = meta.iter().filter(|(key, _)| *key != ours).cloned().collect();
+    let others: Vec<_> = meta.iter().filter(|(key, _)| !means(key.as_str(), keys::SERVER_INFO)).cloned().collect();
     if modern {
         out.object("_meta", |out| {
             out.members(&others).object(keys::SERVER_INFO, |info| server.write(info));

@@ -7,7 +7,7 @@ mod scan;
 mod text;
 
 pub use scan::{Kind, Scanner};
-pub use text::{push_string, unquote};
+pub use text::{means, push_string, unquote};
 
 /// Why a text is not acceptable JSON. Holds no byte of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -168,8 +168,10 @@ impl<'a> Scanner<'a> {
     /// # Errors
     /// As [`JsonError`].
     pub fn string(&mut self) -> Result<Cow<'a, str>, JsonError> {
-        let raw = self.raw_string()?;
-        unquote(raw)
+        match self.raw_string()? {
+            (raw, false) => Ok(Cow::Borrowed(raw.get(1..raw.len() - 1).unwrap_or_default())),
+            (raw, true) => unquote(raw),
+        }
     }
 
     /// Reads any value, validates all of it, returns its span without surrounding space.
@@ -180,7 +182,7 @@ impl<'a> Scanner<'a> {
         match self.peek()? {
             Kind::Object => self.object(|scan, _| scan.value().map(|_| ())),
             Kind::Array => self.array(|scan| scan.value().map(|_| ())),
-            Kind::String => self.raw_string(),
+            Kind::String => self.raw_string().map(|(raw, _)| raw),
             Kind::Number => self.number(),
             Kind::Bool | Kind::Null => self.word(),
         }
@@ -224,12 +226,14 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    fn raw_string(&mut self) -> Result<&'a str, JsonError> {
+    /// The token, and whether anything in it is escaped.
+    fn raw_string(&mut self) -> Result<(&'a str, bool), JsonError> {
         self.space();
         let start = self.at;
         self.expect(b'"')?;
-        self.at = scan_string(self.text.as_bytes(), self.at)?;
-        self.span(start)
+        let (end, escapes) = scan_string(self.text.as_bytes(), self.at)?;
+        self.at = end;
+        Ok((self.span(start)?, escapes))
     }
 
     fn number(&mut self) -> Result<&'a str, JsonError> {

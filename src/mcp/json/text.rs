@@ -3,26 +3,40 @@
 use std::borrow::Cow;
 
 use super::JsonError;
+use crate::vocab::ascii::{is_plain, plain_run};
 
-/// Validates a string whose opening quote stands before `at`; returns the offset after the closing quote.
-pub(super) fn scan_string(bytes: &[u8], mut at: usize) -> Result<usize, JsonError> {
+/// Validates a string whose opening quote stands before `at`; returns the offset after the closing quote, and whether anything
+/// in it is escaped.
+pub(super) fn scan_string(bytes: &[u8], mut at: usize) -> Result<(usize, bool), JsonError> {
+    let mut escapes = false;
     loop {
         let rest = bytes.get(at..).unwrap_or_default();
-        let stop = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
-        let run = rest.get(..stop).unwrap_or_default();
-        // Without an early exit this is done many bytes at a time.
-        if run.iter().fold(false, |found, b| found | (*b < 0x20)) {
-            let control = run.iter().position(|b| *b < 0x20).unwrap_or(0);
-            return Err(JsonError::Syntax { at: at + control });
-        }
-        at += stop;
+        let first = rest.get(..FIRST_BYTES).unwrap_or(rest);
+        at += match plain_run(first) {
+            run if run < first.len() => run,
+            run => run + long_run(rest.get(run..).unwrap_or_default()),
+        };
         match bytes.get(at) {
-            Some(b'"') => return Ok(at + 1),
-            Some(_) => at = scan_escape(bytes, at)?,
-            None => return Err(JsonError::Syntax { at }),
+            Some(b'"') => return Ok((at + 1, escapes)),
+            Some(b'\\') => (at, escapes) = (scan_escape(bytes, at)?, true),
+            _ => return Err(JsonError::Syntax { at }),
         }
     }
 }
+
+/// As [`plain_run`], for a text that is expected to be long.
+fn long_run(text: &[u8]) -> usize {
+    let stop = memchr::memchr2(b'"', b'\\', text).unwrap_or(text.len());
+    let run = text.get(..stop).unwrap_or_default();
+    // Without an early exit this is done many bytes at a time.
+    if run.iter().fold(false, |found, b| found | (*b < 0x20)) {
+        return run.iter().position(|b| *b < 0x20).unwrap_or(stop);
+    }
+    stop
+}
+
+/// Most strings are shorter.
+const FIRST_BYTES: usize = 32;
 
 fn scan_escape(bytes: &[u8], at: usize) -> Result<usize, JsonError> {
     match bytes.get(at + 1) {
@@ -48,6 +62,16 @@ fn hex4(bytes: &[u8], at: usize) -> Option<u32> {
         return None;
     }
     u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
+/// Whether a JSON string token, quotes included, means `word`, which needs no escape.
+pub fn means(token: &str, word: &str) -> bool {
+    match token.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(inner) if inner == word => true,
+        // An escape is longer than what it means.
+        Some(inner) if inner.len() > word.len() => unquote(token).is_ok_and(|text| text == word),
+        _ => false,
+    }
 }
 
 /// The meaning of a JSON string token, quotes included. Borrows when nothing is escaped.
@@ -101,8 +125,17 @@ fn unescape_unicode(bytes: &[u8]) -> Result<(char, usize), JsonError> {
 
 /// Appends `text` as a JSON string token, quotes included.
 pub fn push_string(out: &mut Vec<u8>, text: &str) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
     out.push(b'"');
+    if is_plain(text.as_bytes()) {
+        out.extend_from_slice(text.as_bytes());
+    } else {
+        push_escaped(out, text);
+    }
+    out.push(b'"');
+}
+
+fn push_escaped(out: &mut Vec<u8>, text: &str) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
     for chunk in text.as_bytes().chunk_by(|a, b| plain(*a) && plain(*b)) {
         match chunk {
             [b'"'] => out.extend_from_slice(b"\\\""),
@@ -117,7 +150,6 @@ pub fn push_string(out: &mut Vec<u8>, text: &str) {
             run => out.extend_from_slice(run),
         }
     }
-    out.push(b'"');
 }
 
 /// DEL is escaped too: it is harmless in JSON but not in a terminal.

@@ -16,7 +16,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 use series::{Durations, Series};
-pub use tool::ToolMetrics;
+pub use tool::Tool;
 
 use super::names;
 use crate::vocab::{Class, Reason};
@@ -142,31 +142,42 @@ impl Metrics {
         Self { registry, ..metrics }
     }
 
-    /// Counts a decision. `tool` is the full name from the catalog; `None` for what the catalog does not know.
-    pub fn decided(&self, allowed: bool, reason: Reason, tool: Option<&Arc<str>>, class: Option<Class>) {
-        self.decision(allowed, reason, tool, class).inc();
+    /// Counts a decision. `tool` is `None` for what the catalog does not know.
+    pub fn decided(&self, allowed: bool, reason: Reason, tool: Option<&Tool>, class: Option<Class>) {
+        let decision = || self.decision(allowed, reason, tool, class);
+        if let Some(tool) = tool.filter(|_| allowed && reason == Reason::Allowed) {
+            let (of, counter) = tool.allowed.get_or_init(|| (class, decision()));
+            if *of == class {
+                counter.inc();
+                return;
+            }
+        }
+        decision().inc();
     }
 
     /// Counts a request served. `error_type` is empty for a success, else a word from a closed list.
-    pub fn served(&self, method: &'static str, tool: Option<&Arc<str>>, error_type: &'static str, took: Duration) {
-        self.serving(method, tool, error_type).observe(took);
+    pub fn served(&self, method: &'static str, tool: Option<&Tool>, error_type: &'static str, took: Duration) {
+        let serving = || self.serving(method, tool, error_type);
+        match tool.filter(|_| error_type.is_empty() && method == TOOLS_CALL) {
+            Some(tool) => tool.served.get_or_init(serving).observe(took),
+            None => serving().observe(took),
+        }
     }
 
-    /// Counts a request to an upstream.
+    /// Counts a request to an upstream, which is that of the tool.
     pub fn called(
         &self,
         upstream: &Arc<str>,
         method: &'static str,
-        tool: Option<&Arc<str>>,
+        tool: Option<&Tool>,
         error_type: &'static str,
         took: Duration,
     ) {
-        self.calling(upstream, method, tool, error_type).observe(took);
-    }
-
-    /// The handle through which calls of one tool are counted without a look-up. The catalog keeps it with the tool.
-    pub fn tool(self: &Arc<Self>, tool: Arc<str>, upstream: Arc<str>, class: Class) -> ToolMetrics {
-        ToolMetrics::new(self.clone(), tool, upstream, class)
+        let calling = || self.calling(upstream, method, tool, error_type);
+        match tool.filter(|_| error_type.is_empty() && method == TOOLS_CALL) {
+            Some(tool) => tool.called.get_or_init(calling).observe(took),
+            None => calling().observe(took),
+        }
     }
 
     /// Whether `upstream` answered last.
@@ -206,10 +217,10 @@ impl Metrics {
     }
 
     /// Counts what a tool of the catalog delivered. A gauge that only rises, because its name is that of no counter.
-    pub fn delivered(&self, tool: &Arc<str>, tokens: u64) {
-        self.response_tokens
-            .get(&ToolLabels { tool: tool.clone() }, |_| ToolLabels { tool: other() })
-            .inc_by(tokens.try_into().unwrap_or(i64::MAX));
+    pub fn delivered(&self, tool: &Tool, tokens: u64) {
+        let labels = || ToolLabels { tool: tool.name.clone() };
+        let gauge = || self.response_tokens.get(&labels(), |_| ToolLabels { tool: other() });
+        tool.delivered.get_or_init(gauge).inc_by(tokens.try_into().unwrap_or(i64::MAX));
     }
 
     /// Audit records not yet written, read when metrics are asked for.
@@ -237,19 +248,19 @@ impl Metrics {
         }
     }
 
-    fn decision(&self, allowed: bool, reason: Reason, tool: Option<&Arc<str>>, class: Option<Class>) -> Counter {
+    fn decision(&self, allowed: bool, reason: Reason, tool: Option<&Tool>, class: Option<Class>) -> Counter {
         let effect = if allowed { "allow" } else { "deny" };
         let class = class.map_or("", Class::as_str);
         let labels = DecisionLabels { effect, reason: reason.as_str(), tool: label(tool), class };
         self.decisions.get(&labels, |labels| DecisionLabels { tool: other(), ..labels.clone() })
     }
 
-    fn serving(&self, method: &'static str, tool: Option<&Arc<str>>, error_type: &'static str) -> Durations {
+    fn serving(&self, method: &'static str, tool: Option<&Tool>, error_type: &'static str) -> Durations {
         let labels = OperationLabels { mcp_method_name: method, gen_ai_tool_name: label(tool), error_type };
         self.server.get(&labels, |labels| OperationLabels { gen_ai_tool_name: other(), ..labels.clone() })
     }
 
-    fn calling(&self, upstream: &Arc<str>, method: &'static str, tool: Option<&Arc<str>>, error_type: &'static str) -> Durations {
+    fn calling(&self, upstream: &Arc<str>, method: &'static str, tool: Option<&Tool>, error_type: &'static str) -> Durations {
         let upstream = upstream.clone();
         let labels = UpstreamOperationLabels { upstream, mcp_method_name: method, gen_ai_tool_name: label(tool), error_type };
         self.client.get(&labels, |labels| UpstreamOperationLabels { gen_ai_tool_name: other(), ..labels.clone() })
@@ -273,9 +284,9 @@ impl Drop for Held {
     }
 }
 
-fn label(tool: Option<&Arc<str>>) -> Arc<str> {
+fn label(tool: Option<&Tool>) -> Arc<str> {
     static UNKNOWN: OnceLock<Arc<str>> = OnceLock::new();
-    tool.unwrap_or_else(|| UNKNOWN.get_or_init(|| Arc::from(names::UNKNOWN))).clone()
+    tool.map_or_else(|| UNKNOWN.get_or_init(|| Arc::from(names::UNKNOWN)), |tool| &tool.name).clone()
 }
 
 fn other() -> Arc<str> {
@@ -285,3 +296,6 @@ fn other() -> Arc<str> {
 fn other_upstream(_: &UpstreamLabels) -> UpstreamLabels {
     UpstreamLabels { upstream: other() }
 }
+
+/// The method that tools are called by.
+const TOOLS_CALL: &str = "tools/call";

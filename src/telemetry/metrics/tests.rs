@@ -7,14 +7,17 @@ fn line(text: &str, start: &str) -> Option<String> {
 
 #[test]
 fn names_and_labels_are_those_promised() {
-    let metrics = Arc::new(Metrics::new());
-    let (tool, upstream): (Arc<str>, Arc<str>) = ("files__read".into(), "files".into());
-    let handle = metrics.tool(tool.clone(), upstream.clone(), Class::Read);
-    handle.decided(true, Reason::Allowed);
-    handle.served("", Duration::from_millis(3));
-    handle.served(names::TOOL_ERROR, Duration::from_secs(1));
-    handle.called("", Duration::from_millis(2));
-    metrics.decided(true, Reason::Allowed, Some(&tool), Some(Class::Read));
+    let metrics = Metrics::new();
+    let upstream: Arc<str> = "files".into();
+    let tool = Tool::new("files__read".into());
+    for class in [Class::Read, Class::Write, Class::Read] {
+        metrics.decided(true, Reason::Allowed, Some(&tool), Some(class));
+    }
+    metrics.served("tools/call", Some(&tool), "", Duration::from_millis(3));
+    metrics.served("tools/call", Some(&tool), names::TOOL_ERROR, Duration::from_secs(1));
+    metrics.called(&upstream, "tools/call", Some(&tool), "", Duration::from_millis(2));
+    metrics.delivered(&tool, 5);
+    metrics.delivered(&tool, 6);
     metrics.decided(false, Reason::UnknownName, None, None);
     metrics.served("tools/list", None, "", Duration::from_secs(100_000_000));
     metrics.set_upstream_up(&upstream, true);
@@ -27,6 +30,8 @@ fn names_and_labels_are_those_promised() {
     drop(held);
     for expect in [
         r#"portcullis_decisions_total{effect="allow",reason="allowed",tool="files__read",class="read"} 2"#,
+        r#"portcullis_decisions_total{effect="allow",reason="allowed",tool="files__read",class="write"} 1"#,
+        r#"portcullis_tool_response_tokens{tool="files__read"} 11"#,
         r#"portcullis_decisions_total{effect="deny",reason="unknown_name",tool="",class=""} 1"#,
         r#"mcp_server_operation_duration_seconds_count{mcp_method_name="tools/call",gen_ai_tool_name="files__read",error_type=""} 1"#,
         r#"mcp_server_operation_duration_seconds_count{mcp_method_name="tools/call",gen_ai_tool_name="files__read",error_type="tool_error"} 1"#,
@@ -52,7 +57,7 @@ fn names_and_labels_are_those_promised() {
 #[test]
 fn hostile_labels_stay_in_their_quotes() {
     let metrics = Metrics::new();
-    metrics.decided(false, Reason::NoRule, Some(&"a\"} 1\nforged{x=\"\\".into()), None);
+    metrics.decided(false, Reason::NoRule, Some(&Tool::new("a\"} 1\nforged{x=\"\\".into())), None);
     let text = metrics.encode();
     assert!(line(&text, "forged").is_none(), "{text}");
     assert!(text.contains(r#"tool="a\"} 1\nforged{x=\"\\""#), "{text}");
@@ -63,7 +68,7 @@ fn label_sets_are_bounded_and_nothing_is_lost() {
     let metrics = Metrics::new();
     let many = METRIC_SERIES_MAX + 500;
     for i in 0..many {
-        metrics.decided(false, Reason::NoRule, Some(&Arc::from(i.to_string())), Some(Class::Write));
+        metrics.decided(false, Reason::NoRule, Some(&Tool::new(i.to_string().into())), Some(Class::Write));
     }
     let text = metrics.encode();
     assert!(text.lines().filter(|l| l.starts_with("portcullis_decisions_total")).count() <= METRIC_SERIES_MAX + 1);

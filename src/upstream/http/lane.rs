@@ -15,7 +15,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
 use crate::net::Stream;
-use crate::vocab::limits::{HEADER_BYTES_MAX, HEADER_COUNT_MAX};
+use crate::vocab::limits::HEADER_BYTES_MAX;
 
 /// A connection that carries one exchange at a time.
 pub(super) struct Lane {
@@ -34,11 +34,8 @@ pub(super) enum SendFailure {
 
 impl Lane {
     pub(super) async fn open(stream: Stream) -> Result<Self, hyper::Error> {
-        let (sender, connection) = http1::Builder::new()
-            .max_headers(HEADER_COUNT_MAX)
-            .max_buf_size(HEADER_BYTES_MAX)
-            .handshake(TokioIo::new(stream))
-            .await?;
+        // The number of fields has hyper's own bound, which is HEADER_COUNT_MAX: setting it would clear room for as many per head.
+        let (sender, connection) = http1::Builder::new().max_buf_size(HEADER_BYTES_MAX).handshake(TokioIo::new(stream)).await?;
         Ok(Self { sender, connection: Box::pin(connection), ended: false })
     }
 
