@@ -82,9 +82,9 @@ async function stopChild(child, exited, signal = 'SIGTERM') {
 }
 
 /** Starts a server of ours (or, with `preload`, a published one) over HTTP: {url, origin, pid, stop}. */
-export async function startServer(script, { args = [], env = {}, preload = false } = {}) {
+export async function startServer(script, { args = [], env = {}, preload = false, command = process.execPath } = {}) {
   const imports = preload ? ['--import', peer('fixtures/loopback.mjs')] : [];
-  const started = await spawnReady(process.execPath, [...imports, peer(script), ...args], {
+  const started = await spawnReady(command, [...imports, peer(script), ...args], {
     pattern: /^listening (http:\S+)$/m,
     env: { PORT: '0', EXIT_WITH_STDIN: '1', ...env },
     label: script,
@@ -94,6 +94,7 @@ export async function startServer(script, { args = [], env = {}, preload = false
     url,
     origin: new URL(url).origin,
     pid: started.child.pid,
+    log: started.log,
     stop: signal => stopChild(started.child, started.exited, signal),
     seen: async () => (await fetch(new URL('/seen', url))).json(),
     reset: async () => (await fetch(new URL('/reset', url), { method: 'POST' })).status,
@@ -167,20 +168,27 @@ export const CLIENTS = {
   'ts2-legacy': { script: 'clients/client-ts2.mjs', env: { ERA: 'legacy' } },
 };
 
-/** Runs a plan with a client in a process of its own; resolves with its lines. */
-async function runClient(gateway, kind, plan, { token, route = '/mcp', env = {} } = {}) {
+/**
+ * Runs a plan with a client in a process of its own; resolves with its lines. With `oauth` the SDK
+ * authorizes by itself, with `links` the client opens links of tools; both need `open(url, kind)`.
+ */
+async function runClient(gateway, kind, plan, { token, route = '/mcp', env = {}, oauth, links, open } = {}) {
   const { script, env: own } = CLIENTS[kind];
-  const child = spawn(process.execPath, [peer(script)], {
+  const child = spawn(process.execPath, [peer(script), ...(open ? [JSON.stringify(plan)] : [])], {
     env: {
       ...process.env,
       GATEWAY_URL: `${gateway.base}${route}`,
       NODE_EXTRA_CA_CERTS: gateway.ca,
       ...(token && { TOKEN: token }),
+      ...(oauth && { OAUTH: JSON.stringify(oauth) }),
+      ...(links && { LINKS: '1' }),
       ...own,
       ...env,
     },
-    stdio: ['pipe', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe', ...(open ? ['ipc'] : [])],
   });
+  running.add(child);
+  if (open) answerOpens(child, open);
   let out = '';
   let err = '';
   child.stdout.setEncoding('utf8').on('data', text => {
@@ -195,9 +203,23 @@ async function runClient(gateway, kind, plan, { token, route = '/mcp', env = {} 
     child.on('error', fail);
     child.on('close', done);
   });
+  running.delete(child);
   const lines = out.split('\n').filter(Boolean).map(line => JSON.parse(line));
   if (code !== 0 || lines.at(-1)?.op !== 'http') throw new Error(`client ${kind} ended with ${code}\n${out}\n${err}`);
   return lines;
+}
+
+/** Opens what a client wants opened: `open(url, kind)`, and tells the client when it is done. */
+function answerOpens(child, open) {
+  child.on('message', async ({ open: url, kind, id }) => {
+    let answer = { opened: id };
+    try {
+      answer.result = (await open(url, kind)) ?? null;
+    } catch (error) {
+      answer = { opened: id, error: error.message };
+    }
+    if (child.connected) child.send(answer, () => {});
+  });
 }
 
 function filesUnder(dir) {
