@@ -4,7 +4,7 @@
 // The plan is a JSON array, as the first argument or on standard input. Steps:
 //   list | listResources | listTemplates | listPrompts | ping | sleep {ms}
 //   call {name, args} | progressCall {name, args} | cancelCall {name, args, after_ms}
-//   read {uri} | prompt {name, args} | complete {ref, argument} | setLevel {level}
+//   spoil {token?} (replaces the access token of OAUTH) | read {uri} | prompt {name, args} | complete {ref, argument} | setLevel {level}
 //   parallel {steps: [...]} (one line per inner step, in order of completion)
 // The last line is {"op": "http", "requests": [{method, rpc, id, status}]}: every HTTP
 // request that the client sent, `status` missing when no answer arrived.
@@ -114,6 +114,10 @@ async function perform(client, step, options) {
       return { result: await client.getPrompt({ name: step.name, arguments: step.args ?? {} }, options) };
     case 'complete':
       return { result: await client.complete({ ref: step.ref, argument: step.argument }, options) };
+    case 'spoil':
+      // As if the access token had been revoked: the refresh token is all that is left.
+      client.provider.saveTokens({ ...client.provider.tokens(), access_token: step.token ?? 'spoilt' });
+      return { result: {} };
     case 'ping':
       return { result: await client.ping(options) };
     case 'setLevel':
@@ -178,7 +182,7 @@ export async function run(connect) {
     ...(wanted.provider && { tokens: wanted.provider.saved.length }),
     ms: Math.round(performance.now() - started),
   });
-  client.links = wanted.links;
+  Object.assign(client, { links: wanted.links, provider: wanted.provider });
   for (const step of plan) await runStep(client, step, { timeout: wanted.timeout }, pushed);
   if (wanted.provider) print({ op: 'tokens', ok: true, tokens: wanted.provider.saved, client: wanted.provider.clientInformation() });
   await client.finish();
