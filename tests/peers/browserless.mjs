@@ -83,9 +83,9 @@ export class Browser {
   }
 
   /** One request, no redirect followed: {url, status, headers, text}. */
-  async request(target, { method = 'GET', form, headers = {}, site = 'none' } = {}) {
+  async request(target, { method = 'GET', form, json, headers = {}, site = 'none' } = {}) {
     const url = new URL(target);
-    const body = form && new URLSearchParams(form).toString();
+    const body = json ? JSON.stringify(json) : form && new URLSearchParams(form).toString();
     const cookie = this.#cookieHeader(url);
     const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
     const answer = await new Promise((resolve, reject) => {
@@ -102,9 +102,9 @@ export class Browser {
             'sec-fetch-dest': 'document',
             'sec-fetch-site': site,
             ...(cookie && { cookie }),
+            ...(form && { origin: url.origin }),
             ...(body !== undefined && {
-              origin: url.origin,
-              'content-type': 'application/x-www-form-urlencoded',
+              'content-type': json ? 'application/json' : 'application/x-www-form-urlencoded',
               'content-length': Buffer.byteLength(body),
             }),
             ...headers,

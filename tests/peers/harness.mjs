@@ -172,13 +172,13 @@ export const CLIENTS = {
  * Runs a plan with a client in a process of its own; resolves with its lines. With `oauth` the SDK
  * authorizes by itself, with `links` the client opens links of tools; both need `open(url, kind)`.
  */
-async function runClient(gateway, kind, plan, { token, route = '/mcp', env = {}, oauth, links, open } = {}) {
+export async function runClient(gateway, kind, plan, { token, route = '/mcp', env = {}, oauth, links, open } = {}) {
   const { script, env: own } = CLIENTS[kind];
   const child = spawn(process.execPath, [peer(script), ...(open ? [JSON.stringify(plan)] : [])], {
     env: {
       ...process.env,
       GATEWAY_URL: `${gateway.base}${route}`,
-      NODE_EXTRA_CA_CERTS: gateway.ca,
+      ...(gateway.ca && { NODE_EXTRA_CA_CERTS: gateway.ca }),
       ...(token && { TOKEN: token }),
       ...(oauth && { OAUTH: JSON.stringify(oauth) }),
       ...(links && { LINKS: '1' }),
