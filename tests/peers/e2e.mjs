@@ -24,17 +24,18 @@ if (files.length === 0) {
 }
 
 const fileOf = ({ file }) => basename(file ?? '', '.test.mjs');
+const CONSEQUENCES = new Set(['subtestsFailed', 'cancelledByParent']);
 const failures = [];
 const passes = [];
 
-/** An entry is `file` (all of it) or `file: name of a test`. */
+/** An entry is `file` (all of it) or `file: name of a test or a suite`. */
 const covers = (entry, { file, name }) => entry === file || entry === `${file}: ${name}`;
 
 // One file after the other: each starts a dozen processes.
 run({ files, concurrency: 1, isolation: 'process' })
   .on('test:fail', data => {
-    // A suite or a file fails with its tests; only a failing hook is its own.
-    if (data.details?.error?.failureType !== 'subtestsFailed') failures.push({ file: fileOf(data), name: data.name });
+    // A suite fails with its tests, and tests are cancelled with their suite: count the cause.
+    if (!CONSEQUENCES.has(data.details?.error?.failureType)) failures.push({ file: fileOf(data), name: data.name });
   })
   .on('test:pass', data => {
     if (data.details?.type !== 'suite') passes.push({ file: fileOf(data), name: data.name });

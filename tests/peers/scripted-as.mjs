@@ -65,6 +65,11 @@ export class ScriptedAs {
     return key;
   }
 
+  /** A key that is never published. */
+  strange({ alg = 'ES256', kid = randomUUID() } = {}) {
+    return makeKey(alg, kid);
+  }
+
   /** A signed JWT; `header` and `claims` are merged over sensible ones, `key` need not be published. */
   async mint({ aud, sub = 'alice', claims = {}, header = {}, key = this.keys[0], lifetime = 600 } = {}) {
     const payload = { iss: this.issuer, sub, aud, iat: now(), exp: now() + lifetime, jti: randomUUID(), ...this.claims, ...claims };

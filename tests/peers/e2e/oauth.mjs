@@ -1,6 +1,6 @@
 // What the identity tests share: a gateway in front of a recording upstream, and a raw caller.
 import { readFileSync } from 'node:fs';
-import { request } from 'node:https';
+import { Agent, request } from 'node:https';
 import { freePort, startGateway, startServer } from '../harness.mjs';
 
 export const policies = {
@@ -49,6 +49,7 @@ export const META = {
   'io.modelcontextprotocol/clientCapabilities': {},
 };
 
+const agent = new Agent({ keepAlive: true, maxSockets: 32 });
 let last = 0;
 
 /** One raw 2026-07-28 request: {status, headers, text, json}. `token` goes out as `scheme`. */
@@ -61,7 +62,7 @@ export function rpc(gateway, method, params = {}, { token, scheme = 'Bearer', he
       {
         method: 'POST',
         ca: readFileSync(gateway.ca),
-        agent: false,
+        agent: tls.cert ? false : agent,
         ...tls,
         headers: {
           'content-type': 'application/json',
