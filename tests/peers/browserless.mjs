@@ -128,13 +128,22 @@ export class Browser {
     return answer;
   }
 
+  /** Opens a URL and follows redirects until one leads to a wanted place, which is not visited: that place. */
+  async until(url, wanted) {
+    let stop;
+    await this.#follow(await this.request(url), location => wanted(location) && ((stop = location), true));
+    if (!stop) throw new Error(`never led there: ${this.history.map(({ url: at, status, text }) => `${status} ${at} ${text.slice(0, 200)}`).join('\n')}`);
+    return stop;
+  }
+
   /** Follows the redirects of an answer. */
-  async #follow(answer) {
+  async #follow(answer, stop = () => false) {
     let last = answer;
     for (let hop = 0; hop < HOPS_MAX; hop += 1) {
       const { location } = last.headers;
       if (last.status < 300 || last.status > 399 || !location) return last;
       const next = new URL(location, last.url);
+      if (stop(next.href)) return last;
       const form = last.status === 307 && last.method === 'POST' ? {} : undefined;
       if (form) throw new Error('a form must not be sent on by a 307');
       last = await this.request(next, { site: next.origin === last.url.origin ? 'same-origin' : 'cross-site' });

@@ -1,7 +1,96 @@
 // What the identity tests share: a gateway in front of a recording upstream, and a raw caller.
+import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { Agent, request } from 'node:https';
-import { freePort, startGateway, startServer } from '../harness.mjs';
+import { Browser } from '../browserless.mjs';
+import { freePort, peer, startGateway, startServer } from '../harness.mjs';
+
+export const GROUPS = { alice: ['eng'], bob: ['eng'], mallory: [] };
+
+/** The authorization servers under test: how to start them, and where their endpoints are. */
+export const SERVERS = {
+  'oidc-provider': {
+    algorithms: ['ES256', 'RS256', 'EdDSA'],
+    start: ({ port, ...settings }) =>
+      startServer('fixtures/as-oidc.mjs', {
+        env: { AS: JSON.stringify({ groups: GROUPS, ...settings }), ...(port && { PORT: String(port) }) },
+      }),
+    jwks: '/jwks',
+    register: '/reg',
+    token: '/token',
+    introspection: '/token/introspection',
+    revocation: '/token/revocation',
+    cimd: true,
+  },
+  authlib: {
+    algorithms: ['RS256', 'ES256'],
+    start: ({ port, ...settings }) =>
+      startServer('fixtures/as_authlib.py', {
+        command: peer('.venv/bin/python'),
+        env: { AS: JSON.stringify({ groups: GROUPS, ...settings }), ...(port && { PORT: String(port) }) },
+      }),
+    jwks: '/keys',
+    register: '/register',
+    token: '/token',
+    introspection: '/introspect',
+    revocation: '/revoke',
+    cimd: false,
+  },
+};
+
+const RAW_REDIRECT = 'http://127.0.0.1:9/callback';
+
+/**
+ * The answer of the token endpoint of `as` to a code for `resource`, by a client registered here
+ * ({..., client_id}). `proof(url)` makes the DPoP proof of the token request.
+ */
+export async function tokenFor(as, server, { resource, scope = 'mcp:read mcp:write', account = 'alice', proof } = {}) {
+  const registration = await fetch(`${as.origin}${server.register}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({
+      client_name: 'raw',
+      redirect_uris: [RAW_REDIRECT],
+      grant_types: ['authorization_code'],
+      response_types: ['code'],
+      token_endpoint_auth_method: 'none',
+      application_type: 'native',
+    }),
+  });
+  const { client_id: client } = await registration.json();
+  const metadata = await (await fetch(`${as.origin}/.well-known/oauth-authorization-server`)).json();
+  const verifier = randomBytes(32).toString('base64url');
+  const url = new URL(metadata.authorization_endpoint);
+  const query = {
+    response_type: 'code',
+    client_id: client,
+    redirect_uri: RAW_REDIRECT,
+    scope,
+    state: 's',
+    login_hint: account,
+    resource,
+    code_challenge: createHash('sha256').update(verifier).digest('base64url'),
+    code_challenge_method: 'S256',
+  };
+  for (const [key, value] of Object.entries(query)) url.searchParams.set(key, value);
+  const browser = new Browser();
+  const back = await browser.until(url, location => location.startsWith(RAW_REDIRECT));
+  const answer = await fetch(metadata.token_endpoint, {
+    method: 'POST',
+    headers: proof ? { dpop: await proof(metadata.token_endpoint) } : {},
+    body: new URLSearchParams({
+      grant_type: 'authorization_code',
+      code: new URL(back).searchParams.get('code'),
+      redirect_uri: RAW_REDIRECT,
+      client_id: client,
+      code_verifier: verifier,
+      resource,
+    }),
+  });
+  const tokens = await answer.json();
+  if (!tokens.access_token) throw new Error(`no token: ${JSON.stringify(tokens)}`);
+  return { ...tokens, client_id: client };
+}
 
 export const policies = {
   groups: { engineering: { claim: 'groups', any_of: ['eng'] } },

@@ -2,15 +2,14 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Browser } from '../browserless.mjs';
-import { freePort, peer, startServer } from '../harness.mjs';
+import { freePort } from '../harness.mjs';
 import { makeCerts, serveJson } from './certs.mjs';
 import { denial, line, said, stepsOf, worked } from './expect.mjs';
-import { echo, rpc, startGuarded } from './oauth.mjs';
+import { GROUPS, SERVERS, echo, rpc, startGuarded, tokenFor } from './oauth.mjs';
 
 const CLIENTS = ['ts1', 'ts2', 'ts2-legacy'];
 const CALL = { op: 'call', name: 'strict__echo', args: { message: 'authorized' } };
 const STEP_UP = { op: 'call', name: 'strict__add', args: { a: 1, b: 41 } };
-const GROUPS = { alice: ['eng'], mallory: [] };
 
 /** Opens what the SDK wants opened, without a screen, and notes every page. */
 function screenless(fill) {
@@ -20,33 +19,6 @@ function screenless(fill) {
 
 const posts = (seen, path) => seen.requests.filter(({ method, url }) => method === 'POST' && url.startsWith(path));
 const form = ({ body }) => new URLSearchParams(body);
-
-const SERVERS = {
-  'oidc-provider': {
-    algorithms: ['ES256', 'RS256', 'EdDSA'],
-    start: settings => startServer('fixtures/as-oidc.mjs', { env: { AS: JSON.stringify({ groups: GROUPS, ...settings }) } }),
-    jwks: '/jwks',
-    register: '/reg',
-    token: '/token',
-    introspection: '/token/introspection',
-    revocation: '/token/revocation',
-    cimd: true,
-  },
-  authlib: {
-    algorithms: ['RS256', 'ES256'],
-    start: settings =>
-      startServer('fixtures/as_authlib.py', {
-        command: peer('.venv/bin/python'),
-        env: { AS: JSON.stringify({ groups: GROUPS, ...settings }) },
-      }),
-    jwks: '/keys',
-    register: '/register',
-    token: '/token',
-    introspection: '/introspect',
-    revocation: '/revoke',
-    cimd: false,
-  },
-};
 
 for (const [name, server] of Object.entries(SERVERS)) {
   describe(`at ${name}`, () => {
@@ -161,7 +133,7 @@ for (const [name, server] of Object.entries(SERVERS)) {
     });
 
     test('a token for another resource is refused', async () => {
-      const token = await tokenFor(as, server, 'https://elsewhere.example/mcp');
+      const token = (await tokenFor(as, server, { resource: 'https://elsewhere.example/mcp' })).access_token;
       await world.strict.reset();
       const answer = await echo(world.gateway, { token });
       assert.equal(answer.status, 401, answer.text);
@@ -170,7 +142,7 @@ for (const [name, server] of Object.entries(SERVERS)) {
     });
 
     test('a token for this route is good, and is never shown to the upstream', async () => {
-      const token = await tokenFor(as, server, `${world.gateway.base}/mcp`);
+      const token = (await tokenFor(as, server, { resource: `${world.gateway.base}/mcp` })).access_token;
       await world.strict.reset();
       const answer = await echo(world.gateway, { token });
       assert.equal(answer.status, 200, answer.text);
@@ -212,7 +184,7 @@ describe('step-up at oidc-provider', () => {
   }
 
   test('the challenge names all scopes of the call at once', async () => {
-    const token = await tokenFor(as, SERVERS['oidc-provider'], `${world.gateway.base}/mcp`, 'mcp:read');
+    const token = (await tokenFor(as, SERVERS['oidc-provider'], { resource: `${world.gateway.base}/mcp`, scope: 'mcp:read' })).access_token;
     const answer = await rpc(world.gateway, 'tools/call', { name: 'strict__add', arguments: { a: 1, b: 2 } }, { token });
     assert.equal(answer.status, 403);
     const challenge = answer.headers['www-authenticate'];
@@ -221,54 +193,3 @@ describe('step-up at oidc-provider', () => {
     assert.deepEqual(scopes, ['mcp:read', 'mcp:write']);
   });
 });
-
-/** An access token of `as` for `resource`, by the code flow of a client made here. */
-async function tokenFor(as, server, resource, scope = 'mcp:read mcp:write') {
-  const redirect = 'http://127.0.0.1:9/callback';
-  const registration = await fetch(`${as.origin}${server.register}`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({
-      client_name: 'raw',
-      redirect_uris: [redirect],
-      grant_types: ['authorization_code'],
-      response_types: ['code'],
-      token_endpoint_auth_method: 'none',
-      application_type: 'native',
-    }),
-  });
-  const { client_id: client } = await registration.json();
-  const metadata = await (await fetch(`${as.origin}/.well-known/oauth-authorization-server`)).json();
-  const { createHash, randomBytes } = await import('node:crypto');
-  const verifier = randomBytes(32).toString('base64url');
-  const url = new URL(metadata.authorization_endpoint);
-  const query = {
-    response_type: 'code',
-    client_id: client,
-    redirect_uri: redirect,
-    scope,
-    state: 's',
-    resource,
-    code_challenge: createHash('sha256').update(verifier).digest('base64url'),
-    code_challenge_method: 'S256',
-  };
-  for (const [key, value] of Object.entries(query)) url.searchParams.set(key, value);
-  const browser = new Browser();
-  await browser.approve(url).catch(() => {});
-  const back = browser.history.map(({ headers }) => headers.location).find(location => location?.startsWith(redirect));
-  assert.ok(back, JSON.stringify(browser.history.map(({ url: at, status, text }) => [String(at), status, text.slice(0, 300)])));
-  const answer = await fetch(metadata.token_endpoint, {
-    method: 'POST',
-    body: new URLSearchParams({
-      grant_type: 'authorization_code',
-      code: new URL(back).searchParams.get('code'),
-      redirect_uri: redirect,
-      client_id: client,
-      code_verifier: verifier,
-      resource,
-    }),
-  });
-  const { access_token: token } = await answer.json();
-  assert.ok(token, 'no token');
-  return token;
-}
