@@ -188,3 +188,9 @@ function parsed(text) {
 }
 
 export const echo = (gateway, options) => rpc(gateway, 'tools/call', { name: 'strict__echo', arguments: { message: 'hi' } }, options);
+
+/** The protected resource metadata of the route /mcp. */
+export async function resourceMetadata(gateway) {
+  const answer = await new Browser({ ca: [gateway.ca] }).request(`${gateway.base}/.well-known/oauth-protected-resource/mcp`);
+  return JSON.parse(answer.text);
+}
