@@ -151,20 +151,20 @@ export class Browser {
     throw new Error(`more than ${HOPS_MAX} redirects, at ${last.url}`);
   }
 
-  /** Opens a URL and follows its redirects. */
-  async open(url) {
-    return this.#follow(await this.request(url));
+  /** Opens a URL and follows its redirects, but not to a place where `stop` says so. */
+  async open(url, stop) {
+    return this.#follow(await this.request(url), stop);
   }
 
-  /** Sends a form of a page (the first one that goes on) and follows the redirects. */
-  async submit(page, { fill = {}, deny = false } = {}) {
+  /** Sends the first form of a page and follows the redirects. */
+  async submit(page, { fill = {}, deny = false, stop } = {}) {
     const [form] = formsOf(page.text, page.url);
     if (!form) throw new Error(`no form at ${page.url}`);
     const fields = { ...form.fields };
     for (const [name, value] of Object.entries(fill)) if (name in fields) fields[name] = value;
     const button = deny ? no(form.buttons) : yes(form.buttons);
     if (button?.name) fields[button.name] = button.value;
-    return this.#follow(await this.request(form.action, { method: 'POST', form: fields, site: 'same-origin' }));
+    return this.#follow(await this.request(form.action, { method: 'POST', form: fields, site: 'same-origin' }), stop);
   }
 
   /** Opens a URL and says yes to every page, until a page without a form. */

@@ -1,10 +1,12 @@
 // Runs the end-to-end tests (e2e/*.test.mjs) with node's own runner; exits with its result.
 //   PORTCULLIS_BIN=target/debug/portcullis node e2e.mjs [name of a file, without .test.mjs ...]
 // Failures of tests in e2e/pending.mjs are reported and do not count; what passes must be taken off that list.
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
+import { report } from './canary.mjs';
 import { PENDING } from './e2e/pending.mjs';
 import { BINARY, HERE } from './harness.mjs';
 
@@ -22,6 +24,10 @@ if (files.length === 0) {
   console.error('no such test file');
   process.exit(2);
 }
+
+// Everything that is written during the run is searched for tokens at its end (canary.mjs).
+const canaries = mkdtempSync(join(tmpdir(), 'portcullis-canaries-'));
+process.env.CANARY_DIR = canaries;
 
 const fileOf = ({ file }) => basename(file ?? '', '.test.mjs');
 const CONSEQUENCES = new Set(['subtestsFailed', 'cancelledByParent']);
@@ -53,5 +59,7 @@ function judge() {
   for (const { file, name } of unexpected) console.log(`FAILED ${file}: ${name}`);
   for (const entry of stale) console.log(`STALE ${entry}: it passes, or is gone: take it off e2e/pending.mjs`);
   console.log(`${passes.length} passed, ${unexpected.length} failed, ${pending.length} pending fail, ${stale.length} stale`);
-  if (unexpected.length + stale.length > 0) process.exitCode = 1;
+  const clean = report(canaries);
+  if (clean && !process.env.KEEP_E2E) rmSync(canaries, { recursive: true, force: true });
+  if (unexpected.length + stale.length > 0 || !clean) process.exitCode = 1;
 }

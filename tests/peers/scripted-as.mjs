@@ -72,7 +72,7 @@ export class ScriptedAs {
 
   /** A signed JWT; `header` and `claims` are merged over sensible ones, `key` need not be published. */
   async mint({ aud, sub = 'alice', claims = {}, header = {}, key = this.keys[0], lifetime = 600 } = {}) {
-    const payload = { iss: this.issuer, sub, aud, iat: now(), exp: now() + lifetime, jti: randomUUID(), ...this.claims, ...claims };
+    const payload = { iss: this.issuer, sub, aud, iat: now(), exp: now() + lifetime, jti: randomUUID(), canary: randomBytes(24).toString('base64url'), ...this.claims, ...claims };
     for (const [name, value] of Object.entries(payload)) if (value === undefined) delete payload[name];
     return new jose.SignJWT(payload).setProtectedHeader({ alg: key.alg, kid: key.kid, typ: 'at+jwt', ...header }).sign(key.privateKey);
   }

@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { Agent, request } from 'node:https';
 import { Browser } from '../browserless.mjs';
+import { clientToken, keep } from '../canary.mjs';
 import { freePort, peer, startGateway, startServer } from '../harness.mjs';
 
 export const GROUPS = { alice: ['eng'], bob: ['eng'], mallory: [] };
@@ -42,9 +43,10 @@ const RAW_REDIRECT = 'http://127.0.0.1:9/callback';
 
 /**
  * The answer of the token endpoint of `as` to a code for `resource`, by a client registered here
- * ({..., client_id}). `proof(url)` makes the DPoP proof of the token request.
+ * ({..., client_id}). `proof(url)` makes the DPoP proof of the token request; with `pages` the pages of
+ * oidc-provider are filled in.
  */
-export async function tokenFor(as, server, { resource, scope = 'mcp:read mcp:write', account = 'alice', proof } = {}) {
+export async function tokenFor(as, server, { resource, scope = 'mcp:read mcp:write', account = 'alice', proof, pages } = {}) {
   const registration = await fetch(`${as.origin}${server.register}`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
@@ -74,7 +76,8 @@ export async function tokenFor(as, server, { resource, scope = 'mcp:read mcp:wri
   };
   for (const [key, value] of Object.entries(query)) url.searchParams.set(key, value);
   const browser = new Browser();
-  const back = await browser.until(url, location => location.startsWith(RAW_REDIRECT));
+  const wanted = location => location.startsWith(RAW_REDIRECT);
+  const back = pages ? await throughPages(browser, url, account, wanted) : await browser.until(url, wanted);
   const answer = await fetch(metadata.token_endpoint, {
     method: 'POST',
     headers: proof ? { dpop: await proof(metadata.token_endpoint) } : {},
@@ -88,6 +91,7 @@ export async function tokenFor(as, server, { resource, scope = 'mcp:read mcp:wri
     }),
   });
   const tokens = await answer.json();
+  clientToken(tokens.access_token);
   if (!tokens.access_token) throw new Error(`no token: ${JSON.stringify(tokens)}`);
   return { ...tokens, client_id: client };
 }
@@ -106,11 +110,12 @@ export const policies = {
 };
 
 /** A gateway whose route /mcp shows the recording upstream `strict`; `issuers` are its identity.issuers. */
-export async function startGuarded({ issuers, identity = {}, config = {}, upstream = {}, route = {}, port, policies: own = policies }) {
+export async function startGuarded({ issuers, identity = {}, config = {}, upstream = {}, route = {}, port, env, policies: own = policies }) {
   const strict = await startServer('fixtures/strict-2026.mjs');
   try {
     const gateway = await startGateway({
       port: port ?? (await freePort()),
+      env,
       config: {
         identity: { issuers, ...identity },
         routes: [{ path: '/mcp', upstreams: ['strict'], scopes: ['mcp:read'], ...route }],
@@ -144,6 +149,7 @@ let last = 0;
 /** One raw 2026-07-28 request: {status, headers, text, json}. `token` goes out as `scheme`. */
 export function rpc(gateway, method, params = {}, { token, scheme = 'Bearer', headers = {}, route = '/mcp', tls = {} } = {}) {
   last += 1;
+  clientToken(token);
   const body = JSON.stringify({ jsonrpc: '2.0', id: last, method, params: { _meta: META, ...params } });
   return new Promise((resolve, reject) => {
     const req = request(
@@ -170,7 +176,10 @@ export function rpc(gateway, method, params = {}, { token, scheme = 'Bearer', he
           text += part;
         });
         res.on('error', reject);
-        res.on('end', () => resolve({ status: res.statusCode, headers: res.headers, text, json: parsed(text) }));
+        res.on('end', () => {
+          keep('client', method, JSON.stringify([res.headers, text]));
+          resolve({ status: res.statusCode, headers: res.headers, text, json: parsed(text) });
+        });
       },
     );
     req.on('error', reject);
@@ -188,6 +197,15 @@ function parsed(text) {
 }
 
 export const echo = (gateway, options) => rpc(gateway, 'tools/call', { name: 'strict__echo', arguments: { message: 'hi' } }, options);
+
+/** Fills in sign-in and consent pages until a redirect to a wanted place. */
+async function throughPages(browser, url, login, wanted) {
+  let page = await browser.open(url, wanted);
+  for (let at = 0; at < 4 && !wanted(page.headers.location ?? ''); at += 1) {
+    page = await browser.submit(page, { fill: { login, password: 'any' }, stop: wanted });
+  }
+  return page.headers.location;
+}
 
 /** The protected resource metadata of the route /mcp. */
 export async function resourceMetadata(gateway) {
