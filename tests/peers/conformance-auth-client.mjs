@@ -19,23 +19,32 @@ const TOOL = 'test-tool';
 const CAPABILITIES = JSON.stringify({ elicitation: { form: {}, url: {} } });
 const plan = [{ op: 'list' }, { op: 'call', name: TOOL, args: {} }, { op: 'call', name: TOOL, args: {} }];
 
+/** What an operator would know: the issuer that the upstream names. */
+async function issuerOf(upstream) {
+  const metadata = new URL(`/.well-known/oauth-protected-resource${new URL(upstream).pathname}`, upstream);
+  const answer = await fetch(metadata);
+  return (await answer.json()).authorization_servers[0];
+}
+
 /** How the gateway gets its token in this scenario. */
-function credential(dir) {
+async function credential(dir) {
   const secretFile = (name, text) => {
     const file = join(dir, name);
     writeFileSync(file, text, { mode: 0o600 });
     return file;
   };
+  const server = async () => ({ issuer: await issuerOf(url), client_id: context.client_id, allow_private_addresses: true });
   switch (scenario) {
     case 'auth/client-credentials-basic':
-      return { client_credentials: { client_id: context.client_id, client_secret: context.client_secret } };
+      return { client_credentials: { ...(await server()), client_secret: context.client_secret } };
     case 'auth/client-credentials-jwt':
-      return { client_credentials: { client_id: context.client_id, private_key: secretFile('key.pem', context.private_key_pem) } };
+      return { client_credentials: { ...(await server()), private_key: secretFile('key.pem', context.private_key_pem) } };
     case 'auth/enterprise-managed-authorization':
       return {
         id_jag: {
-          idp: { issuer: context.idp_issuer, client_id: context.idp_client_id },
-          client_id: context.client_id,
+          // The suite's identity provider does not look at the secret.
+          idp: { issuer: context.idp_issuer, client_id: context.idp_client_id, client_secret: 'none', allow_private_addresses: true },
+          ...(await server()),
           client_secret: context.client_secret,
           subject_token: `\${file:${secretFile('id-token.jwt', context.idp_id_token)}}`,
         },
@@ -69,7 +78,7 @@ async function throughGateway() {
         identity: { issuers: [{ issuer: idp.issuer, jwks: idp.jwksUri, algorithms: ['ES256'] }] },
         authserver: { enabled: true, upstream: { issuer: idp.issuer, ...client, scopes: ['openid', 'profile'] } },
         routes: [{ path: '/mcp', upstreams: ['suite'], names: 'bare' }],
-        upstreams: [{ name: 'suite', http: { url }, allow_private_addresses: true, credential: credential(dir) }],
+        upstreams: [{ name: 'suite', http: { url }, allow_private_addresses: true, credential: await credential(dir) }],
         telemetry: { log: 'debug', log_format: 'json' },
       },
       policies: {

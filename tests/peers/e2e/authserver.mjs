@@ -35,8 +35,8 @@ export async function startAuthServer({ idp: settings = {}, authserver = {}, cer
         authserver: {
           enabled: true,
           upstream: upstreamOf(idp),
-          cimd: { enabled: true, allow: ['localhost'], allow_private_addresses: true },
-          dcr: { enabled: true },
+          cimd: { enabled: true, allow: ['clients.example.com'] },
+          dcr: { enabled: true, per_hour: 1000 },
           scopes: { 'mcp:read': 'Read with tools', 'mcp:write': 'Change things with tools' },
           ...authserver,
         },

@@ -43,13 +43,15 @@ before(async () => {
   upstream = await startServer('fixtures/guarded-2026.mjs', { env: { GUARD: JSON.stringify(guard) } });
   stops.push(() => upstream.stop());
   const http = { url: upstream.url };
+  const at = { issuer: as.origin, scopes: ['mcp:read'] };
+  const secret = { ...at, client_id: 'secretive', client_secret: SECRET };
   const credentials = {
-    secret: { client_credentials: { client_id: 'secretive', client_secret: SECRET, scopes: ['mcp:read'] } },
-    issuer: { client_credentials: { issuer: as.origin, client_id: 'secretive', client_secret: SECRET, scopes: ['mcp:read'], resource: upstream.url } },
-    signed: { client_credentials: { client_id: 'signing', private_key: certs.file('machine.key'), scopes: ['mcp:read'] } },
-    behalf: { token_exchange: { issuer: as.origin, client_id: 'secretive', client_secret: SECRET, scopes: ['mcp:read'] } },
-    actor: { token_exchange: { issuer: as.origin, client_id: 'secretive', client_secret: SECRET, scopes: ['mcp:read'], actor: true } },
-    wrong: { client_credentials: { client_id: 'secretive', client_secret: 'not the secret', scopes: ['mcp:read'] } },
+    secret: { client_credentials: secret },
+    url: { client_credentials: { ...secret, issuer: undefined, token_url: `${as.origin}/token` } },
+    signed: { client_credentials: { ...at, client_id: 'signing', private_key: certs.file('machine.key') } },
+    behalf: { token_exchange: { ...secret, actor: false } },
+    actor: { token_exchange: { ...secret, actor: true } },
+    wrong: { client_credentials: { ...secret, client_secret: 'not the secret' } },
   };
   const started = await startGuarded({
     port,
@@ -87,7 +89,7 @@ const claims = result => {
 const tokenRequests = async () => (await as.seen()).requests.filter(({ method, url }) => method === 'POST' && url === '/token').map(({ body }) => new URLSearchParams(body));
 
 describe('client credentials', () => {
-  for (const [name, client] of [['secret', 'secretive'], ['issuer', 'secretive'], ['signed', 'signing']]) {
+  for (const [name, client] of [['secret', 'secretive'], ['url', 'secretive'], ['signed', 'signing']]) {
     test(`"${name}": one token for many calls of many people, made for the upstream`, async () => {
       await as.reset();
       for (const account of ['alice', 'bob', 'alice']) assert.equal(claims(await whoami(name, account)).sub, client);

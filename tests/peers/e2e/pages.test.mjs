@@ -10,8 +10,9 @@ import { GROUPS, SERVERS, startGuarded, tokenFor } from './oauth.mjs';
 
 const CALL = { op: 'call', name: 'strict__echo', args: { message: 'consented' } };
 const WHOAMI = { op: 'call', name: 'saas__whoami', args: {} };
+const REDIRECT = 'http://127.0.0.1:9/callback';
 const CAPABILITIES = JSON.stringify({ elicitation: { form: {}, url: {} } });
-const APPROVE = 'form[method=post] button[value=approve], form[method=post] button[type=submit]:first-of-type';
+const APPROVE = 'form[method=post] button:not([value=deny]):not([value=cancel])';
 
 /** Signs in at the company, and says yes on every page of the gateway; {texts} of the gateway's pages. */
 async function goThrough(page, base, login, { until }) {
@@ -30,11 +31,28 @@ async function goThrough(page, base, login, { until }) {
   return texts;
 }
 
+/** A page that is there by itself, and is not when another site frames it. */
+async function unframable({ page }, url) {
+  const html = `<iframe src="${String(url).replaceAll('&', '&amp;')}"></iframe>`;
+  const framing = createServer((_req, res) => res.writeHead(200, { 'content-type': 'text/html' }).end(html));
+  await new Promise(done => framing.listen(0, '127.0.0.1', done));
+  try {
+    const alone = await page.goto(String(url));
+    assert.equal(alone.status(), 200);
+    await page.goto(`http://127.0.0.1:${framing.address().port}/`);
+    await page.waitForLoadState('networkidle');
+    const [frame] = page.frames().slice(1);
+    assert.match(frame.url(), /^chrome-error:/, 'it is framed');
+  } finally {
+    await new Promise(done => framing.close(done));
+  }
+}
+
 describe('the consent page in Chromium', () => {
   let world;
   let chromium;
   before(async () => {
-    world = await startAuthServer({ idp: { pages: true } });
+    world = await startAuthServer({ idp: { pages: true }, authserver: { clients: [{ client_id: 'known', name: 'Known client', redirect_uris: [REDIRECT] }] } });
     chromium = await startChromium([{ origin: world.base, ca: world.certs.ca }]);
   });
   after(async () => {
@@ -66,23 +84,13 @@ describe('the consent page in Chromium', () => {
     });
   }
 
-  test('no page of the gateway can be framed', async () => {
-    const framing = createServer((_req, res) => {
-      res.writeHead(200, { 'content-type': 'text/html' });
-      res.end(`<iframe src="${world.base}/oauth/authorize?client_id=x"></iframe><iframe src="${world.base}/connect/"></iframe>`);
-    });
-    await new Promise(done => framing.listen(0, '127.0.0.1', done));
-    const { page, close } = await chromium.person();
-    try {
-      await page.goto(`http://127.0.0.1:${framing.address().port}/`);
-      await page.waitForLoadState('networkidle');
-      for (const frame of page.frames().slice(1)) {
-        assert.ok(!frame.url().startsWith(world.base), `${frame.url()} is framed`);
-      }
-    } finally {
-      await close();
-      await new Promise(done => framing.close(done));
-    }
+  test('the page cannot be framed', async () => {
+    const url = new URL(`${world.base}/oauth/authorize`);
+    const query = { response_type: 'code', client_id: 'known', redirect_uri: REDIRECT, scope: 'mcp:read', state: 's', resource: `${world.base}/mcp`, code_challenge: 'a'.repeat(43), code_challenge_method: 'S256' };
+    for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
+    const person = await chromium.person();
+    await unframable(person, url);
+    await person.close();
   });
 });
 
@@ -157,6 +165,14 @@ describe('the pages for linking accounts in Chromium', () => {
     assert.equal(JSON.parse(said(line(lines, 'call', WHOAMI.name))).sub, 'alice-at-saas');
     assert.equal(seen.length, 1);
     assert.ok(seen[0].text.includes('saas'), `the pages name the upstream: ${seen[0].text}`);
+  });
+
+  test('the list of accounts cannot be framed', async () => {
+    const person = await chromium.person();
+    await person.page.goto(`${base}/connect/`);
+    await goThrough(person.page, base, 'alice', { until: at => at === `${base}/connect/` });
+    await unframable(person, `${base}/connect/`);
+    await person.close();
   });
 
   test('another person who opens the link is refused and links nothing', async () => {
