@@ -17,13 +17,13 @@ export const gatewayClient = base => ({
 export const upstreamOf = idp => ({ issuer: idp.origin, client_id: 'gateway', client_secret: SECRET, scopes: ['openid', 'profile', 'email'], groups_claim: 'groups' });
 
 /**
- * {gateway, strict, idp, base, certs, stop}. `idp`: settings of oidc-provider; `authserver` is merged over the
- * section. The certificate is of a test CA that is known before anything starts, and trusted by all.
+ * {gateway, strict, idp, base, certs, stop}. `idp`: settings of oidc-provider, or a function of our base; `authserver`: merged
+ * over the section, or a function of the identity provider. The certificate is of a test CA that is known before anything starts, and trusted by all.
  */
 export async function startAuthServer({ idp: settings = {}, authserver = {}, certs = makeCerts(), ...rest } = {}) {
   const port = await freePort();
   const base = `https://127.0.0.1:${port}`;
-  const idp = await SERVERS['oidc-provider'].start({ clients: [gatewayClient(base)], ...settings });
+  const idp = await SERVERS['oidc-provider'].start({ clients: [gatewayClient(base)], ...(typeof settings === 'function' ? settings(base) : settings) });
   try {
     const world = await startGuarded({
       port,
@@ -38,7 +38,7 @@ export async function startAuthServer({ idp: settings = {}, authserver = {}, cer
           cimd: { enabled: true, allow: ['clients.example.com'] },
           dcr: { enabled: true, per_hour: 1000 },
           scopes: { 'mcp:read': 'Read with tools', 'mcp:write': 'Change things with tools' },
-          ...authserver,
+          ...(typeof authserver === 'function' ? authserver(idp) : authserver),
         },
         ...rest.config,
       },

@@ -9,7 +9,7 @@ import { freePort } from '../harness.mjs';
 import { startAuthServer } from './authserver.mjs';
 import { makeCerts, serveJson } from './certs.mjs';
 import { line, said, stepsOf } from './expect.mjs';
-import { echo } from './oauth.mjs';
+import { SERVERS, echo, tokenFor } from './oauth.mjs';
 
 const CLIENTS = ['ts1', 'ts2', 'ts2-legacy'];
 const CALL = { op: 'call', name: 'strict__echo', args: { message: 'through our own' } };
@@ -26,12 +26,17 @@ before(async () => {
   writeFileSync(certs.file('machine.json'), JSON.stringify({ keys: [jwk] }));
   world = await startAuthServer({
     certs,
-    authserver: {
+    // What the identity provider calls the client that redeems its grants at our server.
+    idp: base => ({ jag_clients: { [base]: 'agent' } }),
+    authserver: idp => ({
+      id_jag: { issuers: [{ issuer: idp.origin, jwks: `${idp.origin}/jwks`, algorithms: ['ES256'] }] },
       clients: [
         { client_id: 'known', name: 'Known client', redirect_uris: [REDIRECT] },
         { client_id: 'machine', name: 'Machine', grants: ['client_credentials'], jwks: `file:${certs.file('machine.json')}` },
+        { client_id: 'agent', name: 'Agent', grants: ['jwt_bearer'], jwks: `file:${certs.file('machine.json')}` },
+        { client_id: 'other', name: 'Another agent', grants: ['jwt_bearer'], jwks: `file:${certs.file('machine.json')}` },
       ],
-    },
+    }),
   });
 });
 after(() => world?.stop());
@@ -318,35 +323,76 @@ describe('attacks on our own authorization server', () => {
 });
 
 describe('machines and enterprise grants', () => {
-  const assertion = (claims = {}, key = machine.privateKey) =>
-    new jose.SignJWT({ jti: randomUUID(), ...claims })
+  const TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:';
+  const assertion = (client, { aud = world.base, key = machine.privateKey } = {}) =>
+    new jose.SignJWT({ jti: randomUUID() })
       .setProtectedHeader({ alg: 'ES256', kid: 'machine-1' })
-      .setIssuer('machine')
-      .setSubject('machine')
-      .setAudience(claims.aud ?? world.base)
+      .setIssuer(client)
+      .setSubject(client)
+      .setAudience(aud)
       .setIssuedAt()
       .setExpirationTime('1m')
       .sign(key);
-  const grant = client_assertion =>
-    post('/oauth/token', {
-      grant_type: 'client_credentials',
-      scope: 'mcp:read',
-      resource: `${world.base}/mcp`,
-      client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
-      client_assertion,
+  const authenticated = client_assertion => ({
+    resource: `${world.base}/mcp`,
+    client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+    client_assertion,
+  });
+  const asMachine = client_assertion => post('/oauth/token', { grant_type: 'client_credentials', scope: 'mcp:read', ...authenticated(client_assertion) });
+  const redeemJag = async (jag, client = 'agent') =>
+    post('/oauth/token', { grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer', assertion: jag, ...authenticated(await assertion(client)) });
+
+  /** An ID-JAG for alice, addressed to `audience`. */
+  async function jagOf({ audience = world.base, resource = `${world.base}/mcp` } = {}) {
+    const { id_token: idToken, client_id: client } = await tokenFor(world.idp, SERVERS['oidc-provider'], { scope: 'openid', exchange: true });
+    const answer = await fetch(`${world.idp.origin}/token`, {
+      method: 'POST',
+      body: new URLSearchParams({
+        grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+        client_id: client,
+        subject_token: idToken,
+        subject_token_type: `${TOKEN_TYPE}id_token`,
+        requested_token_type: `${TOKEN_TYPE}id-jag`,
+        audience,
+        resource,
+        scope: 'mcp:read',
+      }),
     });
+    const { access_token: jag, ...rest } = await answer.json();
+    assert.ok(jag, JSON.stringify(rest));
+    return jag;
+  }
 
   test('a machine proves itself with its key, once per assertion', async () => {
-    const one = await assertion();
-    const answer = await grant(one);
+    const one = await assertion('machine');
+    const answer = await asMachine(one);
     assert.equal(answer.status, 200, answer.text);
     const { sub, iss, aud } = jose.decodeJwt(answer.json.access_token);
     assert.deepEqual({ sub, iss, aud }, { sub: 'machine', iss: world.base, aud: `${world.base}/mcp` });
     assert.equal(answer.json.refresh_token, undefined);
-    assert.equal((await grant(one)).json?.error, 'invalid_client', 'replayed');
+    assert.equal((await asMachine(one)).json?.error, 'invalid_client', 'replayed');
     const { privateKey } = await jose.generateKeyPair('ES256');
-    assert.equal((await grant(await assertion({}, privateKey))).json?.error, 'invalid_client');
-    assert.equal((await grant(await assertion({ aud: 'https://evil.example' }))).json?.error, 'invalid_client');
+    assert.equal((await asMachine(await assertion('machine', { key: privateKey }))).json?.error, 'invalid_client');
+    assert.equal((await asMachine(await assertion('machine', { aud: 'https://evil.example' }))).json?.error, 'invalid_client');
+  });
+
+  test('a grant of the identity provider becomes a token of ours for the same person, once', async () => {
+    const jag = await jagOf();
+    const answer = await redeemJag(jag);
+    assert.equal(answer.status, 200, answer.text);
+    const { idp, aud } = jose.decodeJwt(answer.json.access_token);
+    assert.deepEqual({ idp, aud }, { idp: { iss: world.idp.origin, sub: 'alice' }, aud: `${world.base}/mcp` });
+    const call = await echo(world.gateway, { token: answer.json.access_token });
+    assert.ok([200, 403].includes(call.status), `${call.status} ${call.text}`);
+    assert.equal((await redeemJag(jag)).json?.error, 'invalid_grant', 'replayed');
+  });
+
+  test('a grant for another server, resource or client is refused', async () => {
+    assert.equal((await redeemJag(await jagOf({ audience: 'https://evil.example' }))).json?.error, 'invalid_grant');
+    assert.match((await redeemJag(await jagOf({ resource: 'https://evil.example/mcp' }))).json?.error, /invalid_(grant|target)/);
+    assert.equal((await redeemJag(await jagOf(), 'other')).json?.error, 'invalid_grant');
+    const { id_token: idToken } = await tokenFor(world.idp, SERVERS['oidc-provider'], { scope: 'openid' });
+    assert.equal((await redeemJag(idToken)).json?.error, 'invalid_grant', 'an ID token is no grant');
   });
 });
 

@@ -44,16 +44,16 @@ const RAW_REDIRECT = 'http://127.0.0.1:9/callback';
 /**
  * The answer of the token endpoint of `as` to a code for `resource`, by a client registered here
  * ({..., client_id}). `proof(url)` makes the DPoP proof of the token request; with `pages` the pages of
- * oidc-provider are filled in.
+ * oidc-provider are filled in, with `exchange` the client may exchange what it gets.
  */
-export async function tokenFor(as, server, { resource, scope = 'mcp:read mcp:write', account = 'alice', proof, pages } = {}) {
+export async function tokenFor(as, server, { resource, scope = 'mcp:read mcp:write', account = 'alice', proof, pages, exchange } = {}) {
   const registration = await fetch(`${as.origin}${server.register}`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({
       client_name: 'raw',
       redirect_uris: [RAW_REDIRECT],
-      grant_types: ['authorization_code'],
+      grant_types: ['authorization_code', ...(exchange ? ['urn:ietf:params:oauth:grant-type:token-exchange'] : [])],
       response_types: ['code'],
       token_endpoint_auth_method: 'none',
       application_type: 'native',
@@ -74,7 +74,7 @@ export async function tokenFor(as, server, { resource, scope = 'mcp:read mcp:wri
     code_challenge: createHash('sha256').update(verifier).digest('base64url'),
     code_challenge_method: 'S256',
   };
-  for (const [key, value] of Object.entries(query)) url.searchParams.set(key, value);
+  for (const [key, value] of Object.entries(query)) if (value) url.searchParams.set(key, value);
   const browser = new Browser();
   const wanted = location => location.startsWith(RAW_REDIRECT);
   const back = pages ? await throughPages(browser, url, account, wanted) : await browser.until(url, wanted);
@@ -87,7 +87,7 @@ export async function tokenFor(as, server, { resource, scope = 'mcp:read mcp:wri
       redirect_uri: RAW_REDIRECT,
       client_id: client,
       code_verifier: verifier,
-      resource,
+      ...(resource && { resource }),
     }),
   });
   const tokens = await answer.json();
