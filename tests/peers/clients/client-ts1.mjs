@@ -17,7 +17,7 @@ await run(async ({ url, headers, capabilities, answers, timeout, provider, links
       return answer;
     });
   }
-  if (links) {
+  if (links && capabilities.elicitation) {
     client.setRequestHandler(ElicitRequestSchema, async ({ params }) => {
       if (params.mode !== 'url') return { action: 'decline' };
       await open(params.url, 'connect');

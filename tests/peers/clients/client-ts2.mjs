@@ -10,7 +10,7 @@ const mode = era === 'auto' || era === 'legacy' ? era : { pin: era };
 await run(async ({ url, headers, capabilities, timeout, provider, links }, onNotification) => {
   const client = new Client({ name: 'client-ts2', version: '2.0.0' }, { capabilities, versionNegotiation: { mode } });
   client.fallbackNotificationHandler = async notification => onNotification(notification);
-  if (links) {
+  if (links && capabilities.elicitation) {
     client.setRequestHandler('elicitation/create', async ({ params }) => {
       if (params.mode !== 'url') return { action: 'decline' };
       await open(params.url, 'connect');
