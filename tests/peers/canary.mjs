@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 const PIECE = 12;
 const FINDINGS_MAX = 50;
 const SHORT_MAX = 20;
+const LETTERS_MIN = 5;
 const SIDES = ['gateway', 'upstream', 'server', 'client'];
 
 export const keeping = () => process.env.CANARY_DIR;
@@ -42,8 +43,12 @@ export function clientToken(token) {
   if (keeping() && typeof token === 'string' && token.length > SHORT_MAX) appendFileSync(join(keeping(), `client-tokens-${process.pid}`), `${token}\n`);
 }
 
+/** Every window of a text that is not just a few letters over and over. */
 function* windows(text) {
-  for (let at = 0; at + PIECE <= text.length; at += 1) yield text.slice(at, at + PIECE);
+  for (let at = 0; at + PIECE <= text.length; at += 1) {
+    const window = text.slice(at, at + PIECE);
+    if (new Set(window).size >= LETTERS_MIN) yield window;
+  }
 }
 
 /** The random pieces of a token. */

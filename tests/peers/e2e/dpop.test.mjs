@@ -81,7 +81,6 @@ describe('DPoP', () => {
   });
 
   const bad = {
-    'of another key': async () => ({ key: await makeKey() }),
     'for another route': () => ({ htu: `${world.gateway.base}/other` }),
     'for another host': () => ({ htu: 'https://evil.example/mcp' }),
     'for another method': () => ({ htm: 'GET' }),
@@ -107,6 +106,14 @@ describe('DPoP', () => {
       assert.equal((await world.strict.seen()).count, 0);
     });
   }
+
+  test('a proof of another key is refused', async () => {
+    await world.strict.reset();
+    const answer = await call({ key: await makeKey() });
+    assert.equal(answer.status, 401, answer.text);
+    assert.match(answer.headers['www-authenticate'], /^DPoP .*error="invalid_(token|dpop_proof)"/);
+    assert.equal((await world.strict.seen()).count, 0);
+  });
 
   test('an HMAC proof is refused', async () => {
     const secret = new TextEncoder().encode('0123456789abcdef0123456789abcdef');
@@ -195,6 +202,9 @@ describe('client certificates', () => {
   let others;
   const own = name => ({ ca: readFileSync(certs.ca), cert: readFileSync(certs.file(`${name}.pem`)), key: readFileSync(certs.file(`${name}.key`)) });
   const nobody = () => ({ ca: readFileSync(certs.ca) });
+  // The handshake may end it before any answer.
+  const REFUSED = ['closed', 401];
+  const statusOf = options => echo(world.gateway, options).then(({ status }) => status, () => 'closed');
   const thumbprint = name => createHash('sha256').update(new X509Certificate(readFileSync(certs.file(`${name}.pem`))).raw).digest('base64url');
   before(async () => {
     certs = makeCerts({ agent: 'spiffe://example.org/ci/agent', other: 'spiffe://example.org/web/other', foreign: 'spiffe://evil.example/ci/agent', named: 'dns:agent.example.org' });
@@ -214,6 +224,7 @@ describe('client certificates', () => {
         ],
       },
     });
+    world.gateway.ca = certs.ca;
   });
   after(async () => {
     await world?.stop();
@@ -237,13 +248,12 @@ describe('client certificates', () => {
   }
 
   test('without a certificate nobody', async () => {
-    assert.equal((await echo(world.gateway, { tls: nobody() })).status, 401);
+    assert.ok(REFUSED.includes(await statusOf({ tls: nobody() })));
   });
 
   test('a certificate of another authority ends the connection or is nobody', async () => {
     const forged = { ca: readFileSync(certs.ca), cert: readFileSync(others.file('agent.pem')), key: readFileSync(others.file('agent.key')) };
-    const status = await echo(world.gateway, { tls: forged }).then(answer => answer.status, () => 'closed');
-    assert.ok(['closed', 401].includes(status), `${status}`);
+    assert.ok(REFUSED.includes(await statusOf({ tls: forged })));
   });
 
   test('a token bound to a certificate is good with that certificate only', async () => {
@@ -252,7 +262,7 @@ describe('client certificates', () => {
     const token = await as.mint({ aud, claims });
     assert.equal((await echo(world.gateway, { token, tls: own('other') })).status, 200);
     assert.equal((await echo(world.gateway, { token, tls: own('named') })).status, 401);
-    assert.equal((await echo(world.gateway, { token, tls: nobody() })).status, 401);
+    assert.ok(REFUSED.includes(await statusOf({ token, tls: nobody() })));
   });
 
   test('a presented token that is not good is not replaced by the certificate', async () => {

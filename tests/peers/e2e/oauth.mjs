@@ -143,6 +143,7 @@ export const META = {
   'io.modelcontextprotocol/clientCapabilities': {},
 };
 
+const ANSWER_MS = 30_000;
 const agent = new Agent({ keepAlive: true, maxSockets: 32 });
 let last = 0;
 
@@ -156,7 +157,7 @@ export function rpc(gateway, method, params = {}, { token, scheme = 'Bearer', he
       `${gateway.base}${route}`,
       {
         method: 'POST',
-        ca: readFileSync(gateway.ca),
+        ca: tls.ca ?? readFileSync(gateway.ca),
         agent: tls.cert ? false : agent,
         ...tls,
         headers: {
@@ -182,6 +183,7 @@ export function rpc(gateway, method, params = {}, { token, scheme = 'Bearer', he
         });
       },
     );
+    req.setTimeout(ANSWER_MS, () => req.destroy(new Error(`no answer to ${method} within ${ANSWER_MS} ms`)));
     req.on('error', reject);
     req.end(body);
   });
