@@ -72,13 +72,16 @@ async function throughGateway() {
   const links = [];
   let gateway;
   try {
+    const shown = await credential(dir);
+    // People sign in where they link accounts.
+    const authserver = shown.per_user && { enabled: true, upstream: { issuer: idp.issuer, ...client, scopes: ['openid', 'profile'] } };
     gateway = await startGateway({
       port,
       config: {
         identity: { issuers: [{ issuer: idp.issuer, jwks: idp.jwksUri, algorithms: ['ES256'] }] },
-        authserver: { enabled: true, upstream: { issuer: idp.issuer, ...client, scopes: ['openid', 'profile'] } },
+        ...(authserver && { authserver }),
         routes: [{ path: '/mcp', upstreams: ['suite'], names: 'bare' }],
-        upstreams: [{ name: 'suite', http: { url }, allow_private_addresses: true, credential: await credential(dir) }],
+        upstreams: [{ name: 'suite', http: { url }, allow_private_addresses: true, credential: shown }],
         telemetry: { log: 'debug', log_format: 'json' },
       },
       policies: {

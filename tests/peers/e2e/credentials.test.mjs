@@ -26,7 +26,8 @@ before(async () => {
   const base = `https://127.0.0.1:${port}`;
   const key = await jose.generateKeyPair('ES256', { extractable: true });
   writeFileSync(certs.file('machine.key'), await jose.exportPKCS8(key.privateKey), { mode: 0o600 });
-  const jwk = { ...(await jose.exportJWK(key.publicKey)), alg: 'ES256', use: 'sig', kid: 'm' };
+  const publicKey = await jose.exportJWK(key.publicKey);
+  const jwk = { ...publicKey, alg: 'ES256', use: 'sig', kid: await jose.calculateJwkThumbprint(publicKey) };
   corp = await server.start({});
   stops.push(() => corp.stop());
   // The authorization server of the upstream trusts what the gateway signs.
