@@ -8,6 +8,7 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { stringify } from 'yaml';
+import { clientToken, growing, keep, keeping } from './canary.mjs';
 
 const READY_MS = 20_000;
 const STOP_MS = 15_000;
@@ -37,14 +38,16 @@ export async function freePort() {
 }
 
 /** Spawns and waits for the first stdout line that matches; resolves with {child, match, log()}. */
-export function spawnReady(command, args, { pattern, env, cwd, label }) {
+export function spawnReady(command, args, { pattern, env, cwd, label, side }) {
   const child = spawn(command, args, { cwd, env: { ...process.env, ...env }, stdio: ['pipe', 'pipe', 'pipe'] });
   running.add(child);
   let out = '';
   let err = '';
   const log = () => `--- ${label} stdout\n${out}\n--- ${label} stderr\n${err}`;
+  const whole = side ? growing(side, label) : () => {};
   child.stderr.setEncoding('utf8').on('data', text => {
     err = (err + text).slice(-LOG_KEPT_MAX);
+    whole(text);
   });
   const exited = new Promise(done =>
     child.on('close', (code, signal) => {
@@ -64,6 +67,7 @@ export function spawnReady(command, args, { pattern, env, cwd, label }) {
     });
     child.stdout.setEncoding('utf8').on('data', text => {
       out = (out + text).slice(-LOG_KEPT_MAX);
+      whole(text);
       const match = pattern.exec(out);
       if (!match) return;
       clearTimeout(timer);
@@ -82,9 +86,9 @@ async function stopChild(child, exited, signal = 'SIGTERM') {
 }
 
 /** Starts a server of ours (or, with `preload`, a published one) over HTTP: {url, origin, pid, stop}. */
-export async function startServer(script, { args = [], env = {}, preload = false } = {}) {
+export async function startServer(script, { args = [], env = {}, preload = false, command = process.execPath } = {}) {
   const imports = preload ? ['--import', peer('fixtures/loopback.mjs')] : [];
-  const started = await spawnReady(process.execPath, [...imports, peer(script), ...args], {
+  const started = await spawnReady(command, [...imports, peer(script), ...args], {
     pattern: /^listening (http:\S+)$/m,
     env: { PORT: '0', EXIT_WITH_STDIN: '1', ...env },
     label: script,
@@ -94,10 +98,25 @@ export async function startServer(script, { args = [], env = {}, preload = false
     url,
     origin: new URL(url).origin,
     pid: started.child.pid,
-    stop: signal => stopChild(started.child, started.exited, signal),
+    log: started.log,
+    stop: async signal => {
+      await keepSeen(script, url);
+      return stopChild(started.child, started.exited, signal);
+    },
     seen: async () => (await fetch(new URL('/seen', url))).json(),
-    reset: async () => (await fetch(new URL('/reset', url), { method: 'POST' })).status,
+    reset: async () => {
+      await keepSeen(script, url);
+      return (await fetch(new URL('/reset', url), { method: 'POST' })).status;
+    },
   };
+}
+
+/** What a server of ours received, for the search of canaries. */
+async function keepSeen(script, url) {
+  if (!keeping()) return;
+  const side = script.startsWith('fixtures/as') ? 'server' : 'upstream';
+  const answer = await fetch(new URL('/seen', url)).catch(() => undefined);
+  if (answer?.ok) keep(side, script, await answer.text());
 }
 
 /** Writes config and policies into a fresh directory; returns {dir, file, listen}. */
@@ -130,6 +149,7 @@ export async function startGateway({ config, policies, port, env = {} }) {
     env,
     cwd: dir,
     label: 'portcullis',
+    side: 'gateway',
   });
   const [, base, admin] = started.match;
   const data = join(dir, 'data');
@@ -145,11 +165,18 @@ export async function startGateway({ config, policies, port, env = {} }) {
     children: () => childrenOf(gateway.pid),
     end: signal => stopChild(started.child, started.exited, signal),
     stop: async () => {
+      if (keeping()) await keepMetrics(gateway);
       const end = await stopChild(started.child, started.exited);
+      if (keeping()) for (const path of filesUnder(data)) keep('gateway', path.slice(data.length), readFileSync(path));
       if (!process.env.KEEP_E2E) rmSync(dir, { recursive: true, force: true });
       return end;
     },
   });
+}
+
+async function keepMetrics({ admin }) {
+  const answer = admin.startsWith('http:') ? await fetch(`${admin}/metrics`).catch(() => undefined) : undefined;
+  if (answer?.ok) keep('gateway', 'metrics', await answer.text());
 }
 
 /** A development token for {sub, groups, route}. */
@@ -157,6 +184,7 @@ async function mintToken(file, { sub, groups = [], route = '/mcp', extra = [] })
   const args = ['token', '--config', file, '--sub', sub, '--route', route, ...extra];
   if (groups.length > 0) args.push('--groups', groups.join(','));
   const { stdout } = await promisify(execFile)(BINARY, args);
+  clientToken(stdout.trim());
   return stdout.trim();
 }
 
@@ -167,20 +195,27 @@ export const CLIENTS = {
   'ts2-legacy': { script: 'clients/client-ts2.mjs', env: { ERA: 'legacy' } },
 };
 
-/** Runs a plan with a client in a process of its own; resolves with its lines. */
-async function runClient(gateway, kind, plan, { token, route = '/mcp', env = {} } = {}) {
+/**
+ * Runs a plan with a client in a process of its own; resolves with its lines. With `oauth` the SDK
+ * authorizes by itself, with `links` the client opens links of tools; both need `open(url, kind)`.
+ */
+export async function runClient(gateway, kind, plan, { token, route = '/mcp', env = {}, oauth, links, open } = {}) {
   const { script, env: own } = CLIENTS[kind];
-  const child = spawn(process.execPath, [peer(script)], {
+  const child = spawn(process.execPath, [peer(script), ...(open ? [JSON.stringify(plan)] : [])], {
     env: {
       ...process.env,
       GATEWAY_URL: `${gateway.base}${route}`,
-      NODE_EXTRA_CA_CERTS: gateway.ca,
+      ...(gateway.ca && { NODE_EXTRA_CA_CERTS: gateway.ca }),
       ...(token && { TOKEN: token }),
+      ...(oauth && { OAUTH: JSON.stringify(oauth) }),
+      ...(links && { LINKS: '1' }),
       ...own,
       ...env,
     },
-    stdio: ['pipe', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe', ...(open ? ['ipc'] : [])],
   });
+  running.add(child);
+  if (open) answerOpens(child, open);
   let out = '';
   let err = '';
   child.stdout.setEncoding('utf8').on('data', text => {
@@ -195,9 +230,28 @@ async function runClient(gateway, kind, plan, { token, route = '/mcp', env = {} 
     child.on('error', fail);
     child.on('close', done);
   });
+  running.delete(child);
+  clientToken(token);
   const lines = out.split('\n').filter(Boolean).map(line => JSON.parse(line));
   if (code !== 0 || lines.at(-1)?.op !== 'http') throw new Error(`client ${kind} ended with ${code}\n${out}\n${err}`);
+  for (const { tokens } of lines.filter(({ op }) => op === 'tokens')) {
+    for (const { access_token: access, refresh_token: refresh } of tokens) for (const one of [access, refresh]) clientToken(one);
+  }
+  keep('client', kind, out);
   return lines;
+}
+
+/** Opens what a client wants opened: `open(url, kind)`, and tells the client when it is done. */
+function answerOpens(child, open) {
+  child.on('message', async ({ open: url, kind, id }) => {
+    let answer = { opened: id };
+    try {
+      answer.result = (await open(url, kind)) ?? null;
+    } catch (error) {
+      answer = { opened: id, error: error.message };
+    }
+    if (child.connected) child.send(answer, () => {});
+  });
 }
 
 function filesUnder(dir) {

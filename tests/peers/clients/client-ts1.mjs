@@ -2,11 +2,12 @@
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { CreateMessageRequestSchema, ElicitRequestSchema } from '@modelcontextprotocol/sdk/types.js';
-import { countingFetch, run } from './driver.mjs';
+import { authorized, countingFetch, run } from './driver.mjs';
+import { open } from './oauth.mjs';
 
 const QUESTIONS = { 'elicitation/create': ElicitRequestSchema, 'sampling/createMessage': CreateMessageRequestSchema };
 
-await run(async ({ url, headers, capabilities, answers, timeout }, onNotification) => {
+await run(async ({ url, headers, capabilities, answers, timeout, provider, links }, onNotification) => {
   const client = new Client({ name: 'client-ts1', version: '1.0.0' }, { capabilities });
   client.fallbackNotificationHandler = async notification => onNotification(notification);
   for (const [method, answer] of Object.entries(answers)) {
@@ -16,7 +17,17 @@ await run(async ({ url, headers, capabilities, answers, timeout }, onNotificatio
       return answer;
     });
   }
-  const transport = new StreamableHTTPClientTransport(url, { requestInit: { headers }, fetch: countingFetch });
+  if (links && capabilities.elicitation) {
+    client.setRequestHandler(ElicitRequestSchema, async ({ params }) => {
+      if (params.mode !== 'url') return { action: 'decline' };
+      await open(params.url, 'connect');
+      return { action: 'accept' };
+    });
+  }
+  // A transport starts once only: every attempt to connect has its own.
+  let transport;
+  const finish = params => transport.finishAuth(params.get('code'));
+  client.authorized = work => authorized(provider, finish, work);
   const call = client.callTool.bind(client);
   client.callTool = (params, options) => call(params, undefined, options);
   client.negotiated = () => transport.protocolVersion;
@@ -24,6 +35,9 @@ await run(async ({ url, headers, capabilities, answers, timeout }, onNotificatio
     await transport.terminateSession().catch(() => {});
     await client.close();
   };
-  await client.connect(transport, { timeout });
+  await authorized(provider, finish, async () => {
+    transport = new StreamableHTTPClientTransport(url, { requestInit: { headers }, fetch: countingFetch, authProvider: provider });
+    await client.connect(transport, { timeout });
+  });
   return client;
 });

@@ -1,20 +1,34 @@
 // The TypeScript SDK 2.x client. ERA=auto (default) discovers 2026-07-28 and falls back;
 // ERA=legacy opens a session; any other value is a revision that must be offered. See driver.mjs.
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
-import { countingFetch, run } from './driver.mjs';
+import { authorized, countingFetch, run } from './driver.mjs';
+import { open } from './oauth.mjs';
 
 const era = process.env.ERA ?? 'auto';
 const mode = era === 'auto' || era === 'legacy' ? era : { pin: era };
 
-await run(async ({ url, headers, capabilities, timeout }, onNotification) => {
+await run(async ({ url, headers, capabilities, timeout, provider, links }, onNotification) => {
   const client = new Client({ name: 'client-ts2', version: '2.0.0' }, { capabilities, versionNegotiation: { mode } });
   client.fallbackNotificationHandler = async notification => onNotification(notification);
-  const transport = new StreamableHTTPClientTransport(url, { requestInit: { headers }, fetch: countingFetch });
+  if (links && capabilities.elicitation) {
+    client.setRequestHandler('elicitation/create', async ({ params }) => {
+      if (params.mode !== 'url') return { action: 'decline' };
+      await open(params.url, 'connect');
+      return { action: 'accept' };
+    });
+  }
+  // A transport starts once only: every attempt to connect has its own.
+  let transport;
+  const finish = params => transport.finishAuth(params);
+  client.authorized = work => authorized(provider, finish, work);
   client.negotiated = () => client.getNegotiatedProtocolVersion?.() ?? transport.protocolVersion;
   client.finish = async () => {
     await transport.terminateSession?.().catch(() => {});
     await client.close();
   };
-  await client.connect(transport, { timeout });
+  await authorized(provider, finish, async () => {
+    transport = new StreamableHTTPClientTransport(url, { requestInit: { headers }, fetch: countingFetch, authProvider: provider });
+    await client.connect(transport, { timeout });
+  });
   return client;
 });

@@ -4,23 +4,30 @@
 // The plan is a JSON array, as the first argument or on standard input. Steps:
 //   list | listResources | listTemplates | listPrompts | ping | sleep {ms}
 //   call {name, args} | progressCall {name, args} | cancelCall {name, args, after_ms}
-//   read {uri} | prompt {name, args} | complete {ref, argument} | setLevel {level}
+//   spoil {token?} (replaces the access token of OAUTH) | read {uri} | prompt {name, args} | complete {ref, argument} | setLevel {level}
 //   parallel {steps: [...]} (one line per inner step, in order of completion)
 // The last line is {"op": "http", "requests": [{method, rpc, id, status}]}: every HTTP
 // request that the client sent, `status` missing when no answer arrived.
 // Environment: GATEWAY_URL (the MCP endpoint), TOKEN, CAPABILITIES (JSON), ANSWERS (JSON: method
 // of a server's question -> result or {error}; the 1.x client only), TIMEOUT_MS.
+// OAUTH (JSON): authorize by the SDK itself, see oauth.mjs; the plan is an argument then. LINKS=1: open the links
+// that a tool asks for (url elicitation, -32042, a link to /connect/ in a text) and call again.
 import { readFileSync } from 'node:fs';
+import { LoopbackProvider, open } from './oauth.mjs';
 
 const CANCEL_AFTER_MS = 300;
 const NOTIFICATIONS_KEPT_MAX = 200;
+const AUTHORIZATIONS_MAX = 4;
+const LINK_ROUNDS_MAX = 8;
+const URL_ELICITATION_REQUIRED = -32042;
+const CONNECT_LINK = /https?:\/\/[^\s"'<>)]+\/connect\/[^\s"'<>)]+/;
 
 const requests = [];
 
 /** The global fetch, noting every request. */
 export async function countingFetch(url, init = {}) {
-  const body = typeof init.body === 'string' ? JSON.parse(init.body) : {};
-  const noted = { method: init.method ?? 'GET', rpc: body.method, id: body.id };
+  const body = typeof init.body === 'string' && init.body.startsWith('{') ? JSON.parse(init.body) : {};
+  const noted = { method: init.method ?? 'GET', path: new URL(url).pathname, rpc: body.method, id: body.id };
   requests.push(noted);
   const response = await fetch(url, init);
   noted.status = response.status;
@@ -36,7 +43,29 @@ export function settings() {
     capabilities: JSON.parse(process.env.CAPABILITIES ?? '{}'),
     answers: JSON.parse(process.env.ANSWERS ?? '{}'),
     timeout: Number(process.env.TIMEOUT_MS ?? '30000'),
+    oauth: process.env.OAUTH && JSON.parse(process.env.OAUTH),
+    links: process.env.LINKS === '1',
   };
+}
+
+/** Runs `work`; whenever the SDK wants an authorization, gets it and runs `work` again. */
+export async function authorized(provider, finish, work) {
+  for (let at = 0; ; at += 1) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!provider || error.constructor.name !== 'UnauthorizedError' || at >= AUTHORIZATIONS_MAX) throw error;
+      await finish(await provider.authorize());
+    }
+  }
+}
+
+/** The links that an outcome asks the user to open. */
+function linksOf({ error, result }) {
+  if (error?.code === URL_ELICITATION_REQUIRED) return (error.data?.elicitations ?? []).map(({ url }) => url);
+  const texts = (result?.content ?? []).map(({ text }) => text ?? '').join('\n');
+  const link = CONNECT_LINK.exec(texts);
+  return link ? [link[0]] : [];
 }
 
 function describe(error) {
@@ -85,6 +114,10 @@ async function perform(client, step, options) {
       return { result: await client.getPrompt({ name: step.name, arguments: step.args ?? {} }, options) };
     case 'complete':
       return { result: await client.complete({ ref: step.ref, argument: step.argument }, options) };
+    case 'spoil':
+      // As if the access token had been revoked: the refresh token is all that is left.
+      client.provider.saveTokens({ ...client.provider.tokens(), access_token: step.token ?? 'spoilt' });
+      return { result: {} };
     case 'ping':
       return { result: await client.ping(options) };
     case 'setLevel':
@@ -98,7 +131,7 @@ async function perform(client, step, options) {
 
 const print = line => process.stdout.write(`${JSON.stringify(line)}\n`);
 
-async function runStep(client, step, options, pushed) {
+async function runStep(client, step, options, pushed, round = 0) {
   if (step.op === 'parallel') {
     await Promise.all(step.steps.map(inner => runStep(client, inner, options, pushed)));
     return;
@@ -107,9 +140,15 @@ async function runStep(client, step, options, pushed) {
   const head = { op: step.op, ...((step.name ?? step.uri) && { name: step.name ?? step.uri }) };
   let outcome;
   try {
-    outcome = { ok: true, ...(await perform(client, step, { ...options, ...(step.timeout_ms && { timeout: step.timeout_ms }) })) };
+    outcome = { ok: true, ...(await client.authorized(() => perform(client, step, { ...options, ...(step.timeout_ms && { timeout: step.timeout_ms }) }))) };
   } catch (error) {
     outcome = { ok: false, error: describe(error) };
+  }
+  const links = client.links ? linksOf(outcome) : [];
+  if (links.length > 0 && round < LINK_ROUNDS_MAX) {
+    for (const link of links) await open(link, 'connect');
+    await runStep(client, step, options, pushed, round + 1);
+    return;
   }
   const notifications = [...(outcome.notifications ?? []), ...pushed.splice(0)];
   print({ ...head, ...outcome, ms: Math.round(performance.now() - started), notifications });
@@ -119,6 +158,7 @@ async function runStep(client, step, options, pushed) {
 export async function run(connect) {
   const plan = JSON.parse(process.argv[2] ?? readFileSync(0, 'utf8'));
   const wanted = settings();
+  if (wanted.oauth) wanted.provider = await LoopbackProvider.create(wanted.oauth);
   const pushed = [];
   const started = performance.now();
   let client;
@@ -139,9 +179,12 @@ export async function run(connect) {
       instructions: client.getInstructions(),
       version: client.negotiated(),
     },
+    ...(wanted.provider && { tokens: wanted.provider.saved.length }),
     ms: Math.round(performance.now() - started),
   });
+  Object.assign(client, { links: wanted.links, provider: wanted.provider });
   for (const step of plan) await runStep(client, step, { timeout: wanted.timeout }, pushed);
+  if (wanted.provider) print({ op: 'tokens', ok: true, tokens: wanted.provider.saved, client: wanted.provider.clientInformation() });
   await client.finish();
   await end();
 }
