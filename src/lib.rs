@@ -1,6 +1,6 @@
 //! Portcullis: a security-hardened gateway for the Model Context Protocol.
 //!
-//! Layers, bottom up: `vocab`; `mcp`; `config`, `policy`, `net`, `seal`, `telemetry`; `audit`; `identity`, `limit`, `inspect`, `upstream`;
+//! Layers, bottom up: `vocab`; `mcp`; `config`, `policy`, `net`, `seal`, `store`, `telemetry`, `web`; `audit`; `identity`, `limit`, `inspect`, `upstream`;
 //! `catalog`; `pipeline`; `server`, `admin`; `app`; `demo`; `cli`.
 //! A module uses lower layers only. See `docs/ARCHITECTURE.md`.
 
@@ -21,6 +21,8 @@ pub mod pipeline;
 pub mod policy;
 pub mod seal;
 pub mod server;
+pub mod store;
 pub mod telemetry;
 pub mod upstream;
 pub mod vocab;
+pub mod web;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["vocab"],
     &["mcp"],
-    &["config", "policy", "net", "seal", "telemetry"],
+    &["config", "policy", "net", "seal", "store", "telemetry", "web"],
     &["audit"],
     &["identity", "limit", "inspect", "upstream"],
     &["catalog"],

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 use portcullis::config;
 use portcullis::identity::dev::DevIssuer;
-use portcullis::identity::{Authenticator, KeySettings, Settings};
+use portcullis::identity::{Asked, Authenticator, KeySettings, Settings};
 use portcullis::net::{Fetch, client_config};
 use portcullis::vocab::Resource;
 use portcullis::vocab::{Clock, Principal};
@@ -347,8 +347,10 @@ fn who(settings: Settings, credential: &str, url: &str) -> Option<Principal> {
     let authenticator = Authenticator::new(settings, Clock::system(), fetch()).unwrap();
     let mut headers = HeaderMap::new();
     headers.insert(AUTHORIZATION, HeaderValue::try_from(format!("Bearer {credential}")).unwrap());
-    let resource = Resource { url: url.to_owned(), metadata_url: String::new(), scopes: Vec::new() };
-    authenticator.authenticate_now(&headers, &resource).unwrap().ok().map(|principal| (*principal).clone())
+    let resource =
+        Resource { url: url.to_owned(), metadata_url: String::new(), scopes: Vec::new(), proof: portcullis::vocab::Proof::None };
+    let asked = Asked { headers: &headers, resource: &resource, method: &http::Method::POST, peer_certificate: None };
+    authenticator.authenticate_now(asked).unwrap().ok().map(|principal| (*principal).clone())
 }
 
 #[test]

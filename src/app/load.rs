@@ -166,6 +166,7 @@ fn routes(config: &Config, origin: &str) -> Vec<Route> {
             url: format!("{origin}{}", route.path),
             metadata_url: format!("{origin}{}", metadata_path(&route.path)),
             scopes: route.scopes.clone(),
+            proof: route.proof,
         },
         upstreams: route.upstreams.iter().map(|name| Arc::from(name.as_str())).collect(),
         bare: route.bare,
@@ -223,16 +224,16 @@ fn identity_settings(config: &Config) -> Result<Settings, String> {
 }
 
 fn issuer(issuer: &config::Issuer) -> IssuerSettings {
+    let jwks = match &issuer.jwks {
+        config::Jwks::File(path) => JwksSource::File(path.clone()),
+        config::Jwks::Url(url) => JwksSource::Url(url.clone()),
+    };
     IssuerSettings {
-        issuer: issuer.issuer.clone(),
         audience: issuer.audience.clone(),
-        jwks: match &issuer.jwks {
-            config::Jwks::File(path) => JwksSource::File(path.clone()),
-            config::Jwks::Url(url) => JwksSource::Url(url.clone()),
-        },
         algorithms: issuer.algorithms.iter().map(|algorithm| algorithm_of(*algorithm)).collect(),
         claims: issuer.claims.clone(),
         allow_private_addresses: issuer.allow_private_addresses,
+        ..IssuerSettings::new(issuer.issuer.clone(), jwks)
     }
 }
 

@@ -190,11 +190,15 @@ async fn serve_agents(
     door: DoorSettings,
     drain: Drain,
 ) {
-    let make = move |_| {
+    let make = move |peer: server::Peer| {
         let (gateway, held) = (gateway.clone(), gateway.metrics.hold_connection());
-        service_fn(move |request: Request<Incoming>| {
+        let certificate = peer.tls.and_then(|tls| tls.client_certificate);
+        service_fn(move |mut request: Request<Incoming>| {
             // The gauge counts this connection for as long as its service lives.
             let _ = &held;
+            if let Some(certificate) = &certificate {
+                request.extensions_mut().insert(certificate.clone());
+            }
             gateway.clone().handle(request).map(Ok::<Response<ReplyBody>, Infallible>)
         })
     };

@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use serde::Serialize;
 use url::Url;
 
-use crate::vocab::Revision;
+use crate::vocab::{Proof, Revision};
 
 /// A checked config. Paths are absolute or start from the directory of the config file; secrets do not print.
 #[derive(Clone, Debug)]
@@ -255,6 +255,8 @@ pub struct Route {
     pub min_version: Revision,
     /// Scopes any request needs.
     pub scopes: Vec<String>,
+    /// How a client must show that its credential is its own.
+    pub proof: Proof,
 }
 
 /// An MCP server.

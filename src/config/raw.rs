@@ -179,6 +179,9 @@ pub(super) struct Route {
     pub(super) min_version: Option<String>,
     /// Scopes needed for any request.
     pub(super) scopes: Option<Vec<String>>,
+    /// Sender constraint that every credential must meet here. Default none.
+    #[schemars(extend("enum" = ["none", "dpop", "mtls", "any"]))]
+    pub(super) proof: Option<String>,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use moka::sync::Cache;
 use tokio_util::sync::CancellationToken;
 
@@ -18,12 +18,25 @@ use super::settings::{IssuerSettings, Settings, SettingsError};
 use super::{bearer, claims, install_crypto};
 use crate::net::Fetch;
 use crate::vocab::limits::TOKEN_CACHE_ENTRIES_MAX;
-use crate::vocab::{Clock, Principal, Resource};
+use crate::vocab::{Clock, PeerCertificate, Principal, Resource};
 
 /// A verified token is verified anew after this, whatever its expiry.
 const CACHE_TTL: Duration = Duration::from_secs(3_600);
 /// How often [`Authenticator::run`] looks for keys that are due.
 const TICK: Duration = Duration::from_secs(1);
+
+/// What is looked at to find out who is asking.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The header of the request.
+    pub headers: &'a HeaderMap,
+    /// What is asked for, by its public URL.
+    pub resource: &'a Resource,
+    /// The method of the request.
+    pub method: &'a Method,
+    /// The certificate that the client showed in its handshake, which the client authorities vouch for.
+    pub peer_certificate: Option<&'a PeerCertificate>,
+}
 
 /// Verifies credentials. One per configuration; shared by all connections.
 pub struct Authenticator {
@@ -109,13 +122,13 @@ impl Authenticator {
     ///
     /// # Errors
     /// [`Refusal`].
-    pub async fn authenticate(&self, headers: &HeaderMap, resource: &Resource) -> Result<Arc<Principal>, Refusal> {
-        match self.step(headers, resource) {
+    pub async fn authenticate(&self, asked: Asked<'_>) -> Result<Arc<Principal>, Refusal> {
+        match self.step(asked) {
             Step::Done(answer) => answer,
             Step::NeedsKeys(jwks, _) => {
                 // Boxed: rare, and larger than everything else that a request waits for.
                 Box::pin(jwks.demand()).await;
-                match self.step(headers, resource) {
+                match self.step(asked) {
                     Step::Done(answer) => answer,
                     Step::NeedsKeys(_, refusal) => Err(refusal),
                 }
@@ -124,8 +137,8 @@ impl Authenticator {
     }
 
     /// The same answer as [`Self::authenticate`] where it needs no waiting; `None` if keys would have to be loaded first.
-    pub fn authenticate_now(&self, headers: &HeaderMap, resource: &Resource) -> Option<Result<Arc<Principal>, Refusal>> {
-        match self.step(headers, resource) {
+    pub fn authenticate_now(&self, asked: Asked<'_>) -> Option<Result<Arc<Principal>, Refusal>> {
+        match self.step(asked) {
             Step::Done(answer) => Some(answer),
             Step::NeedsKeys(..) => None,
         }
@@ -158,8 +171,9 @@ impl Authenticator {
         stop.run_until_cancelled(work).await;
     }
 
-    fn step(&self, headers: &HeaderMap, resource: &Resource) -> Step<'_> {
-        let step = match bearer::token(headers) {
+    fn step(&self, asked: Asked<'_>) -> Step<'_> {
+        let resource = asked.resource;
+        let step = match bearer::token(asked.headers) {
             Ok(None) => Step::Done(self.without_credential(resource)),
             Ok(Some(token)) if token.starts_with(KEY_PREFIX) => Step::Done(self.api_keys.verify(token, self.now_ms() / 1_000)),
             Ok(Some(token)) => self.token(token, resource),
@@ -238,7 +252,7 @@ impl Authenticator {
             return if known { Step::Done(Err(refusal)) } else { Step::NeedsKeys(&issuer.jwks, refusal) };
         };
         let expires_at_s = token.time("exp").ok().flatten();
-        let principal = match claims::principal(token.claims, &issuer.settings.claims, expires_at_s) {
+        let principal = match claims::principal(token.claims, &issuer.settings, expires_at_s) {
             Ok(principal) => Arc::new(principal),
             Err(why) => return Step::Done(Err(invalid(why))),
         };

@@ -1,11 +1,12 @@
 //! Verified claims into a principal.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use super::challenge::is_scope;
+use super::jwt::is_subject;
+use super::settings::{IssuerSettings, JwksSource, is_reserved};
 use crate::vocab::Principal;
 
 /// Scopes of one token.
@@ -17,7 +18,7 @@ const PATH_LEVELS_MAX: usize = 16;
 /// Our names with a default, which is the same name.
 const DEFAULT_NAMES: [&str; 3] = ["groups", "scope", "client_id"];
 
-/// Builds the principal of a verified token. `mapping` is our name -> theirs.
+/// Builds the principal of a verified token. The mapping of claims is our name -> theirs.
 ///
 /// Every claim keeps its own name, except that a mapped name holds what it is mapped to and nothing else: a token cannot
 /// supply `groups` directly where the operator says groups come from elsewhere.
@@ -26,9 +27,10 @@ const DEFAULT_NAMES: [&str; 3] = ["groups", "scope", "client_id"];
 /// Scopes or a client id that cannot be read, for the log. Left out they would loosen a deny rule.
 pub(super) fn principal(
     mut claims: Map<String, Value>,
-    mapping: &BTreeMap<String, String>,
+    issuer: &IssuerSettings,
     expires_at_s: Option<u64>,
 ) -> Result<Principal, &'static str> {
+    let mapping = &issuer.claims;
     let mapped: Vec<(&str, Option<Value>)> = DEFAULT_NAMES
         .into_iter()
         .filter(|name| !mapping.contains_key(*name))
@@ -42,10 +44,10 @@ pub(super) fn principal(
             None => claims.remove(ours),
         };
     }
-    let text = |name: &str| claims.get(name).and_then(Value::as_str).map(Arc::from);
+    let (iss, sub) = person(&claims, issuer)?;
     Ok(Principal {
-        iss: text("iss").ok_or("no issuer")?,
-        sub: text("sub").ok_or("no subject")?,
+        iss,
+        sub,
         client_id: client_id(&claims)?,
         scopes: scopes(claims.get("scope"))?,
         expires_at_s,
@@ -53,6 +55,22 @@ pub(super) fn principal(
         anonymous: false,
         claims,
     })
+}
+
+/// Who the token stands for: its own issuer and subject, or, if our own authorization server made it, the person that the
+/// corporate issuer vouched for. So the same person is the same principal by every door.
+fn person(claims: &Map<String, Value>, issuer: &IssuerSettings) -> Result<(Arc<str>, Arc<str>), &'static str> {
+    let text = |of: &Map<String, Value>, name: &str| of.get(name).and_then(Value::as_str).map(Arc::<str>::from);
+    let own = (text(claims, "iss").ok_or("no issuer")?, text(claims, "sub").ok_or("no subject")?);
+    let idp = match (&issuer.jwks, claims.get("idp")) {
+        (JwksSource::Shared(_), Some(idp)) => idp.as_object().ok_or("the claim `idp` is not an object")?,
+        _ => return Ok(own),
+    };
+    let (iss, sub) = (text(idp, "iss").ok_or("no issuer in `idp`")?, text(idp, "sub").ok_or("no subject in `idp`")?);
+    if is_reserved(&iss) || !is_subject(&sub) {
+        return Err("the claim `idp` names nobody");
+    }
+    Ok((iss, sub))
 }
 
 /// The claim named `path`, else what the dotted `path` leads to. Names with dots in them (URLs) are claims in their own right.

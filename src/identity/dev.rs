@@ -103,14 +103,8 @@ impl DevIssuer {
     pub fn settings(&self) -> IssuerSettings {
         let x = URL_SAFE_NO_PAD.encode(self.key.public_key().as_ref());
         let jwks = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": x, "kid": self.kid, "use": "sig", "alg": "EdDSA"}]});
-        IssuerSettings {
-            issuer: DEV_ISSUER.to_owned(),
-            audience: Vec::new(),
-            jwks: JwksSource::Static(Bytes::from(jwks.to_string())),
-            algorithms: vec![Algorithm::EdDSA],
-            claims: std::collections::BTreeMap::new(),
-            allow_private_addresses: false,
-        }
+        let jwks = JwksSource::Static(Bytes::from(jwks.to_string()));
+        IssuerSettings { algorithms: vec![Algorithm::EdDSA], ..IssuerSettings::new(DEV_ISSUER.to_owned(), jwks) }
     }
 
     /// An access token (RFC 9068) as of `now_s`, in seconds since the Unix epoch.

@@ -46,6 +46,8 @@ pub(super) struct Jwks {
     fetch: Fetch,
     clock: Clock,
     current: ArcSwapOption<Loaded>,
+    /// The shared document that was looked at last, whether it was any good or not.
+    seen: ArcSwapOption<Bytes>,
     /// Held while loading, so that there is one load at a time.
     flight: Mutex<()>,
     due_ms: AtomicU64,
@@ -70,6 +72,7 @@ impl Jwks {
             fetch,
             clock,
             current: ArcSwapOption::empty(),
+            seen: ArcSwapOption::empty(),
             flight: Mutex::new(()),
             due_ms: AtomicU64::new(0),
             attempted_ms: AtomicU64::new(0),
@@ -77,7 +80,8 @@ impl Jwks {
             failures: AtomicU32::new(0),
         };
         match &settings.jwks {
-            JwksSource::Url(_) | JwksSource::Discovered => {}
+            JwksSource::Url(_) | JwksSource::Discovered | JwksSource::None => {}
+            JwksSource::Shared(_) => jwks.follow(),
             JwksSource::Static(document) => jwks.accept(document, FRESH_MS_MAX)?,
             JwksSource::File(path) => jwks.accept(&read_now(path)?, FILE_PERIOD_MS)?,
         }
@@ -86,12 +90,14 @@ impl Jwks {
 
     /// The keys, unless there are none or they are too old to be trusted.
     pub(super) fn current(&self) -> Option<Arc<Loaded>> {
+        self.follow();
         let loaded = self.current.load_full()?;
         self.is_usable(&loaded).then_some(loaded)
     }
 
     /// Whether the key with `fingerprint` is one of the current keys. Cheap: runs for every request.
     pub(super) fn holds(&self, fingerprint: &[u8; 32]) -> bool {
+        self.follow();
         let current = self.current.load();
         current
             .as_ref()
@@ -99,13 +105,32 @@ impl Jwks {
     }
 
     fn is_usable(&self, loaded: &Loaded) -> bool {
-        matches!(self.source, JwksSource::Static(_)) || self.clock.unix_ms().saturating_sub(loaded.loaded_ms) < STALE_MS_MAX
+        self.is_here() || self.clock.unix_ms().saturating_sub(loaded.loaded_ms) < STALE_MS_MAX
+    }
+
+    /// Whether the document is handed over in memory, and never loaded.
+    fn is_here(&self) -> bool {
+        matches!(self.source, JwksSource::Static(_) | JwksSource::Shared(_) | JwksSource::None)
+    }
+
+    /// Takes over a shared document that was swapped. One that is no good leaves the keys of before in force.
+    fn follow(&self) {
+        let JwksSource::Shared(document) = &self.source else { return };
+        let document = document.load();
+        if self.seen.load().as_ref().is_some_and(|seen| Arc::ptr_eq(seen, &document)) {
+            return;
+        }
+        let document = Arc::clone(&document);
+        self.seen.store(Some(document.clone()));
+        if let Err(why) = self.accept(&document, FRESH_MS_MAX) {
+            tracing::error!(issuer = %self.issuer, %why, "the gateway's own key set is not usable; keeping the last good one");
+        }
     }
 
     /// Loads again because a token needs a key that is not here; does nothing within [`DEMAND_GAP_MS_MIN`] of the last time.
     /// Callers that arrive while a load is under way wait for it.
     pub(super) async fn demand(&self) {
-        if matches!(self.source, JwksSource::Static(_)) {
+        if self.is_here() {
             return;
         }
         let _one = self.flight.lock().await;
@@ -123,7 +148,7 @@ impl Jwks {
             let now_ms = self.clock.unix_ms();
             now_ms >= self.due_ms.load(Ordering::Relaxed) || now_ms < self.attempted_ms.load(Ordering::Relaxed)
         };
-        if !due() || matches!(self.source, JwksSource::Static(_)) {
+        if self.is_here() || !due() {
             return;
         }
         let _one = self.flight.lock().await;
@@ -153,6 +178,8 @@ impl Jwks {
     async fn read(&self) -> Result<(Bytes, u64), String> {
         match &self.source {
             JwksSource::Static(document) => Ok((document.clone(), FRESH_MS_MAX)),
+            JwksSource::Shared(document) => Ok(((**document.load()).clone(), FRESH_MS_MAX)),
+            JwksSource::None => Err("the issuer has no keys".to_owned()),
             JwksSource::File(path) => Ok((read_file(path).await?, FILE_PERIOD_MS)),
             JwksSource::Url(url) => self.download(url, self.policy).await,
             JwksSource::Discovered => {
@@ -210,7 +237,7 @@ fn consents_to_loopback(settings: &IssuerSettings) -> bool {
     let origin = match &settings.jwks {
         JwksSource::Url(url) => Origin::of(url),
         JwksSource::Discovered => settings.issuer.parse().ok().as_ref().and_then(Origin::of),
-        JwksSource::File(_) | JwksSource::Static(_) => None,
+        JwksSource::File(_) | JwksSource::Static(_) | JwksSource::Shared(_) | JwksSource::None => None,
     };
     origin.is_some_and(|origin| origin.names_loopback())
 }

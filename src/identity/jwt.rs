@@ -80,6 +80,11 @@ pub(super) fn parse(token: &str) -> Result<Unverified<'_>, &'static str> {
     Ok(Unverified { alg, kid, access_token_type, signed, signature, claims })
 }
 
+/// Whether `sub` can be a subject.
+pub(super) fn is_subject(sub: &str) -> bool {
+    !sub.is_empty() && sub.len() <= SUB_BYTES_MAX && !sub.chars().any(char::is_control)
+}
+
 fn object(part: &str) -> Option<Map<String, Value>> {
     strict_json::object(&URL_SAFE_NO_PAD.decode(part).ok()?)
 }
@@ -107,7 +112,7 @@ impl Unverified<'_> {
             return Err("not an access token");
         }
         let sub = self.claims.get("sub").and_then(Value::as_str).ok_or("no subject")?;
-        if sub.is_empty() || sub.len() > SUB_BYTES_MAX || sub.chars().any(char::is_control) {
+        if !is_subject(sub) {
             return Err("the subject is empty, too long, or holds control characters");
         }
         let expected = |aud: &str| {

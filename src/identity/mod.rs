@@ -19,11 +19,14 @@ mod settings;
 mod strict_json;
 
 pub use api_key::{GeneratedKey, generate_api_key};
-pub use authenticator::{Authenticator, IssuerHealth};
+pub use authenticator::{Asked, Authenticator, IssuerHealth};
 pub use challenge::Refusal;
 pub use crypto::{CryptoError, install_crypto};
 pub use metadata::{METADATA_PREFIX, metadata_path, resource_metadata};
-pub use settings::{DEFAULT_ALGORITHMS, IssuerSettings, JwksSource, KeySettings, Settings, SettingsError};
+pub use settings::{
+    CLOCK_SKEW_S_DEFAULT, DEFAULT_ALGORITHMS, DpopUse, IntrospectionSettings, IssuerSettings, JwksSource, KeySettings, Settings,
+    SettingsError, TokenType,
+};
 
 #[cfg(test)]
 mod tests;

@@ -98,6 +98,10 @@ async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError> {
     if host.is_empty() || host.len() > HOST_BYTES_MAX || !host.bytes().all(plain) {
         return Err(DialError::Resolve);
     }
+    #[cfg(test)]
+    if let Some(ips) = names::answer(host) {
+        return Ok(ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect());
+    }
     let addresses: Vec<_> = tokio::net::lookup_host((host, port)).await.map_err(|_| DialError::Resolve)?.collect();
     if addresses.is_empty() { Err(DialError::Resolve) } else { Ok(addresses) }
 }
@@ -105,4 +109,29 @@ async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError> {
 /// `host` without the brackets of an IPv6 literal.
 pub(super) fn unbracketed(host: &str) -> &str {
     host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host)
+}
+
+/// Names that tests teach, so that a name can resolve to anything, and to something else the next time it is asked.
+#[cfg(test)]
+pub(crate) mod names {
+    use std::collections::HashMap;
+    use std::net::IpAddr;
+
+    use parking_lot::Mutex;
+
+    static TAUGHT: Mutex<Option<HashMap<String, Vec<Vec<IpAddr>>>>> = Mutex::new(None);
+
+    /// `name` has the addresses of `answers`, one entry per question; the last entry stays.
+    pub(crate) fn teach(name: &str, answers: &[&str]) {
+        let mut answers: Vec<Vec<IpAddr>> =
+            answers.iter().map(|ips| ips.split(' ').map(|ip| ip.parse().unwrap()).collect()).collect();
+        answers.reverse();
+        TAUGHT.lock().get_or_insert_default().insert(name.to_owned(), answers);
+    }
+
+    pub(super) fn answer(name: &str) -> Option<Vec<IpAddr>> {
+        let mut taught = TAUGHT.lock();
+        let answers = taught.as_mut()?.get_mut(name)?;
+        if answers.len() > 1 { answers.pop() } else { answers.last().cloned() }
+    }
 }

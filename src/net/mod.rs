@@ -14,9 +14,9 @@ pub mod tls;
 pub mod workers;
 
 pub use dial::{DialError, DialPolicy, dial};
-pub use fetch::{Fetch, FetchError, Fetched};
+pub use fetch::{Fetch, FetchError, Fetched, Payload, Replied};
 pub use stream::{Origin, Stream, connect};
-pub use tls::{TlsError, client_config};
+pub use tls::{TlsError, client_config, with_certificate};
 pub use workers::Workers;
 
 #[cfg(test)]

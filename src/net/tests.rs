@@ -238,3 +238,92 @@ async fn plain_http_is_for_loopback_only() {
     let got = fetch.get(&url, DialPolicy::default(), 8).await;
     assert!(matches!(got, Err(FetchError::Dial(DialError::Refused))), "{got:?}");
 }
+
+/// A server that hands each whole request to the test, and answers it with `answer`.
+async fn listening_server(answer: &'static str) -> (Url, tokio::sync::mpsc::UnboundedReceiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = Url::parse(&format!("http://{}/token?v=1", listener.local_addr().unwrap())).unwrap();
+    let (tell, told) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut seen = Vec::new();
+            let mut piece = [0; 1024];
+            while !seen.ends_with(b"END") {
+                let n = stream.read(&mut piece).await.unwrap_or(0);
+                if n == 0 {
+                    break;
+                }
+                seen.extend_from_slice(&piece[..n]);
+            }
+            let _ = tell.send(String::from_utf8(seen).unwrap());
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    (url, told)
+}
+
+#[tokio::test]
+async fn what_is_posted_is_sent_once_and_any_status_is_read() {
+    let fetch = Fetch::new(client_config(None).unwrap());
+    let refusal = "HTTP/1.1 400 Bad Request\r\ncontent-type: Application/JSON; charset=utf-8\r\ndpop-nonce: n1\r\ncontent-length: 2\r\n\r\n{}";
+    let (url, mut told) = listening_server(refusal).await;
+    let secret = [
+        (http::header::AUTHORIZATION, http::HeaderValue::from_static("Basic eA==")),
+        (http::header::HOST, http::HeaderValue::from_static("evil")),
+    ];
+    let form = Payload::Form(&[("a", "1 &2"), ("ü", "END")]);
+    let got = fetch.send(&url, LOOPBACK, &secret, form, 8).await.unwrap();
+    assert_eq!((got.status.as_u16(), &got.body[..], got.media_type().as_deref()), (400, &b"{}"[..], Some("application/json")));
+    assert_eq!(got.headers["dpop-nonce"], "n1");
+    assert!(!format!("{got:?}").contains("n1"));
+    let seen = told.recv().await.unwrap();
+    assert!(seen.starts_with("POST /token?v=1 HTTP/1.1\r\n"), "{seen}");
+    for part in
+        ["authorization: Basic eA==\r\n", "content-type: application/x-www-form-urlencoded\r\n", "\r\n\r\na=1+%262&%C3%BC=END"]
+    {
+        assert!(seen.contains(part), "{part} in {seen}");
+    }
+    assert!(!seen.contains("evil"), "{seen}");
+    fetch.send(&url, LOOPBACK, &[], Payload::Json("{}END"), 8).await.unwrap();
+    let seen = told.recv().await.unwrap();
+    assert!(seen.contains("content-type: application/json\r\n") && seen.ends_with("\r\n\r\n{}END"), "{seen}");
+    let got = fetch.send(&url, LOOPBACK, &[], form, 1).await;
+    assert!(matches!(got, Err(FetchError::TooLarge(1))), "{got:?}");
+
+    let (elsewhere, mut told_elsewhere) = listening_server(refusal).await;
+    let redirect = format!("HTTP/1.1 307 Temporary Redirect\r\nlocation: {elsewhere}\r\ncontent-length: 0\r\n\r\n");
+    let (url, _told) = listening_server(Box::leak(redirect.into_boxed_str())).await;
+    let got = fetch.send(&url, LOOPBACK, &secret, form, 8).await;
+    assert!(matches!(got, Err(FetchError::Redirect(_))), "{got:?}");
+    assert!(told_elsewhere.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_name_that_changes_its_mind_is_judged_anew_for_every_connection() {
+    let (url, mut told) = listening_server("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    let port = url.port().unwrap();
+    dial::names::teach("rebind.test", &["1.1.1.1 127.0.0.1", "10.0.0.1", "::ffff:10.0.0.1", "127.0.0.1"]);
+    let fetch = Fetch::new(client_config(None).unwrap());
+    for _ in 0..5 {
+        let url = Url::parse(&format!("https://rebind.test:{port}/")).unwrap();
+        let got = fetch.send(&url, DialPolicy::default(), &[], Payload::Form(&[("a", "END")]), 8).await;
+        assert!(matches!(got, Err(FetchError::Dial(DialError::Refused))), "{got:?}");
+    }
+    assert!(told.try_recv().is_err());
+}
+
+#[test]
+fn a_certificate_of_ours_needs_its_own_key() {
+    let base = client_config(None).unwrap();
+    let made = || rcgen::generate_simple_self_signed(vec!["gateway".to_owned()]).unwrap();
+    let (one, other) = (made(), made());
+    let pem = |made: &rcgen::CertifiedKey<rcgen::KeyPair>| {
+        (made.cert.pem().into_bytes(), made.signing_key.serialize_pem().into_bytes())
+    };
+    let ((cert, key), (_, other_key)) = (pem(&one), pem(&other));
+    assert!(!base.client_auth_cert_resolver.has_certs());
+    assert!(with_certificate(&base, &cert, &key).unwrap().client_auth_cert_resolver.has_certs());
+    for (cert, key) in [(&cert, &other_key), (&key, &key), (&cert, &cert), (&b"x".to_vec(), &key)] {
+        assert!(matches!(with_certificate(&base, cert, key), Err(TlsError::Certificate(_))));
+    }
+}

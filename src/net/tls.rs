@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use rustls_platform_verifier::Verifier;
 
@@ -24,6 +26,9 @@ pub enum TlsError {
         /// What is wrong with it.
         why: String,
     },
+    /// The certificate or key to show is not usable. Says nothing of what is in the files.
+    #[error("client certificate: {0}")]
+    Certificate(&'static str),
     /// The TLS library refused the settings.
     #[error("TLS settings: {0}")]
     Settings(#[from] rustls::Error),
@@ -50,6 +55,28 @@ pub fn client_config(extra_ca: Option<&Path>) -> Result<Arc<ClientConfig>, TlsEr
         Err(_) => Arc::new(NoRoots(provider.clone())),
     };
     config_with(provider, verifier)
+}
+
+/// `base` with a certificate of ours to show (mutual TLS; RFC 8705): `chain` and `key` are PEM texts.
+///
+/// Sessions are resumed among users of the result only: a session of another identity, or of none, is never taken up.
+///
+/// # Errors
+/// [`TlsError::Certificate`] if a text holds no such thing, or the two do not belong together.
+pub fn with_certificate(base: &ClientConfig, chain: &[u8], key: &[u8]) -> Result<Arc<ClientConfig>, TlsError> {
+    let bad = TlsError::Certificate;
+    let chain: Vec<_> =
+        CertificateDer::pem_slice_iter(chain).collect::<Result<_, _>>().map_err(|_| bad("the certificate file is not PEM"))?;
+    if chain.is_empty() {
+        return Err(bad("the certificate file holds no certificate"));
+    }
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| bad("the key file holds no private key in PEM"))?;
+    let certified =
+        CertifiedKey::from_der(chain, key, &provider()).map_err(|_| bad("the key is not the certificate's, or not usable"))?;
+    let mut config = base.clone();
+    config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(certified));
+    config.resumption = Resumption::default();
+    Ok(Arc::new(config))
 }
 
 fn config_with(provider: Arc<CryptoProvider>, verifier: Arc<dyn ServerCertVerifier>) -> Result<Arc<ClientConfig>, TlsError> {

@@ -41,13 +41,14 @@ pub use world::{Bounds, Route, Subjects, World};
 
 use crate::audit::{Audit, AuditHandle};
 use crate::catalog::Catalog;
+use crate::identity;
 use crate::limit::Limiter;
 use crate::mcp::dialect::ServerInfo;
 use crate::mcp::headers::McpHeaders;
 use crate::net::drain::Drain;
 use crate::seal::Sealer;
 use crate::telemetry::metrics::Metrics;
-use crate::vocab::{Clock, Fault, FaultKind};
+use crate::vocab::{Clock, Fault, FaultKind, PeerCertificate, Resource};
 use admit::{Admitted, admit};
 use cancel::{Cancels, InFlight};
 use carry::Questions;
@@ -164,7 +165,7 @@ async fn front<'a>(ctx: &mut Ctx, parts: &'a Parts, body: Incoming) -> Result<Fr
     // Work is turned away when too much is under way. While stopping it is not: the door closes connections one by one.
     let in_flight = InFlight::enter(ctx)?;
     // Every request is authenticated, sessions are not authentication.
-    let principal = ctx.world.identity.clone().authenticate(&parts.headers, &route.resource).await?;
+    let principal = ctx.world.identity.clone().authenticate(asked(parts, &route.resource)).await?;
     ctx.note(|draft| {
         draft.key.clone_from(&principal.key_id);
         draft.principal = Some(principal.clone());
@@ -176,6 +177,12 @@ async fn front<'a>(ctx: &mut Ctx, parts: &'a Parts, body: Incoming) -> Result<Fr
     // Only now is the body read, within bounds, once, strictly.
     let (asking, headers) = decode::read(ctx, &parts.headers, body).await?;
     Ok(Front::Asking(asking, headers, in_flight))
+}
+
+/// What identity is shown of a request.
+fn asked<'a>(parts: &'a Parts, resource: &'a Resource) -> identity::Asked<'a> {
+    let peer_certificate = parts.extensions.get::<PeerCertificate>();
+    identity::Asked { headers: &parts.headers, resource, method: &parts.method, peer_certificate }
 }
 
 /// Does what is asked. A legacy client's call goes on when its connection ends; a newer client's ends with it.

@@ -25,6 +25,7 @@ use super::counted::counted;
 use super::meter::{Deadlines, LINGER_MS_MAX, Meter, Verdict};
 use super::wire::{Gauge, Wire};
 use super::{Door, TlsHandle};
+use crate::vocab::PeerCertificate;
 use crate::vocab::limits::{H2_HEADER_LIST_BYTES_MAX, H2_STREAMS_MAX, HEADER_BYTES_MAX, HEADER_COUNT_MAX};
 
 /// Who is at the other end of a connection.
@@ -43,8 +44,8 @@ pub struct Peer {
 pub struct TlsPeer {
     /// The name the client asked for. Not authenticated.
     pub server_name: Option<Box<str>>,
-    /// SHA-256 of the client's certificate, which the configured client CA vouches for; absent where none is asked for.
-    pub client_certificate: Option<[u8; 32]>,
+    /// The client's certificate, which the configured client CA vouches for; absent where none is asked for.
+    pub client_certificate: Option<PeerCertificate>,
 }
 
 /// Runs one connection to its end. Errors are the peer's affair: they end the connection and nothing else.

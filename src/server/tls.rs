@@ -16,8 +16,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::TlsPeer;
-use crate::vocab::Clock;
 use crate::vocab::limits::SECRET_FILE_BYTES_MAX;
+use crate::vocab::{Clock, PeerCertificate};
 
 mod expiry;
 mod self_signed;
@@ -112,7 +112,7 @@ impl TlsHandle {
         let certificate = session.peer_certificates().and_then(|chain| chain.first());
         let peer = TlsPeer {
             server_name: session.server_name().map(Box::from),
-            client_certificate: certificate.and_then(|der| fingerprint(der)),
+            client_certificate: certificate.map(|der| peer_certificate(der)),
         };
         let multiplexed = session.alpn_protocol() == Some(ALPN_H2);
         Ok((stream, multiplexed, peer))
@@ -190,8 +190,11 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     std::fs::read(path).map_err(|e| TlsError::file(path, e))
 }
 
-fn fingerprint(der: &[u8]) -> Option<[u8; 32]> {
-    ::aws_lc_rs::digest::digest(&::aws_lc_rs::digest::SHA256, der).as_ref().try_into().ok()
+fn peer_certificate(der: &[u8]) -> PeerCertificate {
+    let digest = ::aws_lc_rs::digest::digest(&::aws_lc_rs::digest::SHA256, der);
+    let mut sha256 = [0; 32];
+    sha256.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
+    PeerCertificate { der: Arc::from(der), sha256 }
 }
 
 /// RFC 7301, RFC 9113 section 3.1.

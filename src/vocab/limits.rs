@@ -176,3 +176,17 @@ pub const INIT_CONTACTS_MAX: usize = 8;
 pub const INIT_CONTACT_MS_MAX: u64 = 30_000;
 /// Characters of a tool's own description that `init` writes beside it.
 pub const INIT_ABOUT_CHARS_MAX: usize = 100;
+/// Jobs waiting for the store's thread.
+pub const STORE_QUEUE_JOBS_MAX: usize = 1_024;
+/// Length of a key of the store.
+pub const STORE_KEY_BYTES_MAX: usize = 1_024;
+/// Size of a value of the store.
+pub const STORE_VALUE_BYTES_MAX: usize = 256 * 1024;
+/// Body of a form or a token request.
+pub const FORM_BYTES_MAX: usize = 64 * 1024;
+/// Parameters of a form, a token request or an authorization request.
+pub const FORM_PARAMETERS_MAX: usize = 64;
+/// Length of the query of a page.
+pub const QUERY_BYTES_MAX: usize = 16 * 1024;
+/// Cookies of one request that are looked at.
+pub const COOKIES_MAX: usize = 64;

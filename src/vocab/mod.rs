@@ -2,6 +2,7 @@
 //!
 //! Layer 0. Nothing here knows HTTP, JSON-RPC or tokio.
 
+pub mod certificate;
 pub mod class;
 pub mod clock;
 pub mod deadline;
@@ -14,6 +15,7 @@ pub mod reason;
 pub mod resource;
 pub mod revision;
 
+pub use certificate::PeerCertificate;
 pub use class::Class;
 pub use clock::Clock;
 pub use deadline::Deadline;
@@ -22,5 +24,5 @@ pub use outcome::{Denial, Fault, FaultKind, Side};
 pub use principal::{Principal, PrincipalKey};
 pub use problem::Problem;
 pub use reason::Reason;
-pub use resource::Resource;
+pub use resource::{Proof, Resource};
 pub use revision::Revision;

@@ -9,7 +9,7 @@ use crate::config::checked::Route;
 use crate::config::near::nearest;
 use crate::config::raw;
 use crate::config::report::item_path;
-use crate::vocab::Revision;
+use crate::vocab::{Proof, Revision};
 
 /// First segments that the gateway answers itself.
 const RESERVED: [&str; 4] = [".well-known", "oauth", "connect", "confirm"];
@@ -64,7 +64,12 @@ fn route(at: &str, raw: raw::Route, upstreams: &HashSet<String>, cx: &mut Cx<'_>
         },
     };
     let scopes = scopes(&key("scopes"), raw.scopes, cx);
-    Some(Route { path: path?, upstreams: names, bare, min_version: min_version?, scopes })
+    let proof = match raw.proof.as_deref().map(Proof::parse) {
+        None => Proof::None,
+        Some(Some(proof)) => proof,
+        Some(None) => cx.refuse(&key("proof"), "is not a sender constraint", "none, dpop, mtls or any").unwrap_or_default(),
+    };
+    Some(Route { path: path?, upstreams: names, bare, min_version: min_version?, scopes, proof })
 }
 
 /// Only characters that nothing on the way rewrites, so that an exact match means what it says.

@@ -20,7 +20,7 @@ async fn one_bearer_header_of_one_shape_is_read() {
         for value in values {
             headers.append("authorization", HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
-        authenticator.authenticate(&headers, &resource(&[])).await
+        authenticator.authenticate(post(&headers, &resource(&[]))).await
     };
     for good in [format!("Bearer {token}"), format!("bearer {token}"), format!("BEARER {token}")] {
         assert_eq!(&*ask(&[good]).await.unwrap().sub, "alice");
@@ -63,7 +63,7 @@ async fn tokens_elsewhere_are_not_seen() {
     for name in ["x-authorization", "proxy-authorization", "x-api-key", "cookie"] {
         headers.insert(name, format!("Bearer {token}").parse().unwrap());
     }
-    let got = knowing(&Clock::system()).authenticate(&headers, &resource(&[])).await;
+    let got = knowing(&Clock::system()).authenticate(post(&headers, &resource(&[]))).await;
     assert_eq!(got.unwrap_err(), Refusal::Missing);
 }
 
@@ -71,7 +71,7 @@ async fn tokens_elsewhere_are_not_seen() {
 async fn route_scopes_are_needed_after_verification() {
     let authenticator = anonymous_allowed();
     let token = token_by(&ED, "ed");
-    let get = async |headers: &HeaderMap, scopes: &[&str]| authenticator.authenticate(headers, &resource(scopes)).await;
+    let get = async |headers: &HeaderMap, scopes: &[&str]| authenticator.authenticate(post(headers, &resource(scopes))).await;
     get(&bearing(&token), &["a", "b"]).await.unwrap();
     let lacking = get(&bearing(&token), &["a", "admin"]).await.unwrap_err();
     assert_eq!(lacking, Refusal::InsufficientScope { scopes: vec!["a".to_owned(), "admin".to_owned()] });

@@ -32,7 +32,7 @@ async fn a_minted_token_is_accepted_after_a_restart_and_only_where_it_is_for() {
     assert!(principal.has_scope("mcp:read"));
     assert_eq!(authenticator.issuers(), [DEV_ISSUER]);
     let other = Resource { url: format!("{URL}/x"), ..resource(&[]) };
-    authenticator.authenticate(&bearing(token.expose_secret()), &other).await.unwrap_err();
+    authenticator.authenticate(post(&bearing(token.expose_secret()), &other)).await.unwrap_err();
     let stranger = DevIssuer::open_or_create(tempfile::tempdir().unwrap().path()).unwrap();
     let forged = stranger.mint(&request(), clock.unix_s()).unwrap();
     ask(&authenticator, forged.expose_secret()).await.unwrap_err();

@@ -24,7 +24,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 use crate::net::{Fetch, client_config};
-use crate::vocab::{Clock, Principal, Resource};
+use crate::vocab::{Clock, Principal, Proof, Resource};
 
 const ISSUER: &str = "https://idp.example.com";
 const URL: &str = "https://gateway.example.com/mcp";
@@ -120,14 +120,8 @@ fn token_by(signer: &Signer, kid: &str) -> String {
 }
 
 fn issuer(jwks: JwksSource) -> IssuerSettings {
-    IssuerSettings {
-        issuer: ISSUER.to_owned(),
-        audience: Vec::new(),
-        jwks,
-        algorithms: vec![Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA],
-        claims: std::collections::BTreeMap::new(),
-        allow_private_addresses: false,
-    }
+    let algorithms = vec![Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA];
+    IssuerSettings { algorithms, ..IssuerSettings::new(ISSUER.to_owned(), jwks) }
 }
 
 fn fetch() -> Fetch {
@@ -150,7 +144,13 @@ fn resource(scopes: &[&str]) -> Resource {
         url: URL.to_owned(),
         metadata_url: "https://gateway.example.com/.well-known/oauth-protected-resource/mcp".to_owned(),
         scopes: scopes.iter().map(|s| (*s).to_owned()).collect(),
+        proof: Proof::None,
     }
+}
+
+/// A POST with `headers` for `resource`, over a connection without a client certificate.
+fn post<'a>(headers: &'a HeaderMap, resource: &'a Resource) -> Asked<'a> {
+    Asked { headers, resource, method: &http::Method::POST, peer_certificate: None }
 }
 
 fn bearing(token: &str) -> HeaderMap {
@@ -160,7 +160,7 @@ fn bearing(token: &str) -> HeaderMap {
 }
 
 async fn ask(authenticator: &Authenticator, token: &str) -> Result<Arc<Principal>, Refusal> {
-    authenticator.authenticate(&bearing(token), &resource(&[])).await
+    authenticator.authenticate(post(&bearing(token), &resource(&[]))).await
 }
 
 /// A JWKS endpoint on loopback whose whole answer can be replaced.

@@ -79,7 +79,7 @@ async fn a_rotation_is_noticed_and_a_dropped_key_forgotten() {
     let endpoint = Endpoint::start(&document(&[old.jwk("old")])).await;
     let authenticator = authenticator(issuer(endpoint.source()), &clock);
     let (old_token, new_token) = (token_by(&old, "old"), token_by(&new, "new"));
-    assert!(authenticator.authenticate_now(&bearing(&old_token), &resource(&[])).is_none(), "nothing is loaded yet");
+    assert!(authenticator.authenticate_now(post(&bearing(&old_token), &resource(&[]))).is_none(), "nothing is loaded yet");
     ask(&authenticator, &old_token).await.unwrap();
     clock.advance_ms(GAP_MS);
     endpoint.serve(&document(&[old.jwk("old"), new.jwk("new")]));
@@ -237,7 +237,7 @@ async fn a_file_is_read_again_when_it_changes() {
     std::fs::write(&path, document(&[old.jwk("old")])).unwrap();
     let authenticator = authenticator(issuer(JwksSource::File(path.clone())), &clock);
     let (old_token, new_token) = (token_by(&old, "old"), token_by(&new, "new"));
-    authenticator.authenticate_now(&bearing(&old_token), &resource(&[])).unwrap().unwrap();
+    authenticator.authenticate_now(post(&bearing(&old_token), &resource(&[]))).unwrap().unwrap();
     for broken in ["", "{"] {
         std::fs::write(&path, broken).unwrap();
         clock.advance_ms(64_000);

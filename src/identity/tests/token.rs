@@ -238,7 +238,7 @@ async fn a_token_for_one_route_is_nothing_at_another() {
     let token = token_by(&ED, "ed");
     ask(&authenticator, &token).await.unwrap();
     let other = Resource { url: format!("{URL}/files"), ..resource(&[]) };
-    let got = authenticator.authenticate(&bearing(&token), &other).await;
+    let got = authenticator.authenticate(post(&bearing(&token), &other)).await;
     assert_eq!(got.unwrap_err(), Refusal::Invalid { private: "another audience" });
     let mut fixed = issuer(JwksSource::Static(Bytes::from(all_keys())));
     fixed.audience = vec!["api://gateway".to_owned()];
@@ -252,7 +252,7 @@ async fn remembered_tokens_still_end() {
     let authenticator = knowing(&clock);
     let token = token_by(&ED, "ed");
     let first = ask(&authenticator, &token).await.unwrap();
-    let again = authenticator.authenticate_now(&bearing(&token), &resource(&[])).unwrap().unwrap();
+    let again = authenticator.authenticate_now(post(&bearing(&token), &resource(&[]))).unwrap().unwrap();
     assert!(Arc::ptr_eq(&first, &again), "the second answer is the remembered one");
     clock.advance_ms(631_000);
     assert_eq!(ask(&authenticator, &token).await.unwrap_err(), Refusal::Invalid { private: "the token has expired" });
