@@ -24,5 +24,6 @@ pub mod server;
 pub mod store;
 pub mod telemetry;
 pub mod upstream;
+pub mod vault;
 pub mod vocab;
 pub mod web;

@@ -10,6 +10,7 @@ mod ctx;
 mod decode;
 mod forward;
 mod handshake;
+mod link;
 mod lists;
 mod operate;
 mod question;
@@ -41,6 +42,7 @@ pub use world::{Bounds, Route, Subjects, World};
 
 use crate::audit::{Audit, AuditHandle};
 use crate::catalog::Catalog;
+use crate::connect::Desk;
 use crate::identity;
 use crate::limit::Limiter;
 use crate::mcp::dialect::ServerInfo;
@@ -71,7 +73,9 @@ pub struct Gateway {
     /// Legacy sessions.
     pub sessions: Sessions,
     /// Seals what clients carry.
-    pub sealer: Sealer,
+    pub sealer: Arc<Sealer>,
+    /// Accounts that people link at upstreams; there where an upstream wants one.
+    pub desk: Option<Arc<Desk>>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Wall-clock time.

@@ -188,6 +188,6 @@ mod tests {
         Ring::open(&[&first]).unwrap();
         let both = Ring::open(&[&first, &second]).unwrap();
         assert!(both.open_bytes(b"", &closed).unwrap().old_key);
-        assert!(Ring::open::<&Path>(&[]).is_err());
+        assert!(Ring::open(&[] as &[&Path]).is_err());
     }
 }

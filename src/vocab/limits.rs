@@ -190,3 +190,7 @@ pub const FORM_PARAMETERS_MAX: usize = 64;
 pub const QUERY_BYTES_MAX: usize = 16 * 1024;
 /// Cookies of one request that are looked at.
 pub const COOKIES_MAX: usize = 64;
+/// How long a person may take to link an account after a call asked for it: the life of the link and of the question.
+pub const LINK_S_MAX: u64 = 600;
+/// A `requestState` of an upstream that is kept while a person links an account.
+pub const LINK_STATE_BYTES_MAX: usize = 256 * 1024;

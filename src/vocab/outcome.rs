@@ -49,6 +49,8 @@ pub enum FaultKind {
     TooLarge,
     /// The upstream refused our credential (401, 403).
     Unauthorized,
+    /// The person whom the call is for has linked no account at the upstream, or it does not do any more.
+    LinkRequired,
     /// The upstream's own failure (HTTP 4xx or 5xx without a protocol error).
     Failed,
     /// A limit of ours on upstream resources is reached.
@@ -70,6 +72,7 @@ impl FaultKind {
             Self::Malformed => "malformed",
             Self::TooLarge => "too_large",
             Self::Unauthorized => "unauthorized",
+            Self::LinkRequired => "link_required",
             Self::Failed => "failed",
             Self::Exhausted => "exhausted",
             Self::Audit => "audit",
@@ -81,9 +84,12 @@ impl FaultKind {
     /// The stable reason a client and a record see.
     pub fn reason(self) -> Reason {
         match self {
-            Self::Unreachable | Self::Malformed | Self::Unauthorized | Self::Failed | Self::Exhausted => {
-                Reason::UpstreamUnavailable
-            }
+            Self::Unreachable
+            | Self::Malformed
+            | Self::Unauthorized
+            | Self::LinkRequired
+            | Self::Failed
+            | Self::Exhausted => Reason::UpstreamUnavailable,
             Self::Timeout => Reason::UpstreamTimeout,
             Self::TooLarge => Reason::ResponseTooLarge,
             Self::Audit => Reason::AuditUnavailable,
