@@ -1,6 +1,7 @@
 //! Portcullis: a security-hardened gateway for the Model Context Protocol.
 //!
 //! Layers, bottom up: `vocab`; `mcp`; `config`, `policy`, `net`, `seal`, `store`, `telemetry`, `web`; `audit`; `identity`, `limit`, `inspect`, `upstream`;
+//! Layers, bottom up: `vocab`; `mcp`; `config`, `policy`, `net`, `seal`, `telemetry`; `audit`, `oauth`; `identity`, `limit`, `inspect`, `upstream`;
 //! `catalog`; `pipeline`; `server`, `admin`; `app`; `demo`; `cli`.
 //! A module uses lower layers only. See `docs/ARCHITECTURE.md`.
 
@@ -17,6 +18,7 @@ pub mod inspect;
 pub mod limit;
 pub mod mcp;
 pub mod net;
+pub mod oauth;
 pub mod pipeline;
 pub mod policy;
 pub mod seal;

@@ -11,7 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["vocab"],
     &["mcp"],
     &["config", "policy", "net", "seal", "store", "telemetry", "web"],
-    &["audit", "vault"],
+    &["audit", "oauth", "vault"],
     &["identity", "limit", "inspect", "upstream"],
     &["catalog"],
     &["pipeline"],

@@ -1,0 +1,4 @@
+//! Against authorization servers on loopback, written here.
+#![expect(clippy::disallowed_methods, reason = "tests")]
+
+mod challenge;
