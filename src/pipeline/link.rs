@@ -44,7 +44,7 @@ pub(super) struct Resumed {
 /// Whether the principal can be served by `upstream`: true of every upstream that wants no account of a person's own.
 ///
 /// # Errors
-/// [`FaultKind::LinkRequired`] without a usable account; the fault of its authorization server, where it has to be asked.
+/// [`FaultKind::Unlinked`] without a usable account; the fault of its authorization server, where it has to be asked.
 pub(super) async fn linked(ctx: &Ctx, upstream: &Upstream) -> Result<(), Fault> {
     let Some(link) = ctx.world.links.get(&*upstream.settings().name) else { return Ok(()) };
     let missing = || Fault::internal(FaultKind::Internal, "no desk where people link accounts");
@@ -58,6 +58,16 @@ pub(super) async fn linked(ctx: &Ctx, upstream: &Upstream) -> Result<(), Fault> 
 /// As [`linked`].
 pub(super) async fn required(ctx: &Ctx, upstream: &Upstream) -> Result<(), Refusal> {
     Ok(linked(ctx, upstream).await?)
+}
+
+/// Whether what failed would not fail if the person linked an account, or linked it anew.
+pub(super) fn helps(ctx: &Ctx, fault: &Fault) -> bool {
+    let link = ctx.asked.upstream.as_ref().and_then(|upstream| ctx.world.links.get(upstream));
+    match (fault.kind, link, &ctx.gateway.desk, ctx.principal()) {
+        (FaultKind::Unlinked, ..) => true,
+        (FaultKind::Unauthorized, Some(link), Some(desk), Ok(principal)) => desk.could_help(link, &principal.key()),
+        _ => false,
+    }
 }
 
 /// Takes our own part out of a retry, and puts back what it stood in front of.
@@ -101,7 +111,7 @@ pub(super) fn ask(ctx: &Ctx, operation: &Operation, fault: &Fault) -> Result<Ans
     let name = ctx.asked.upstream.clone().ok_or_else(|| fault.clone())?;
     let (Some(link), Some(desk)) = (ctx.world.links.get(&name), &ctx.gateway.desk) else { return Err(fault.clone().into()) };
     let who = ctx.principal()?.key();
-    ctx.note(|draft| draft.outcome = Some(OutcomeNote::fault(FaultKind::LinkRequired)));
+    ctx.note(|draft| draft.outcome = Some(OutcomeNote::fault(FaultKind::Unlinked)));
     tracing::info!(record = %ctx.id, upstream = %name, why = %fault.detail, "an account has to be linked first");
     let denial = Denial::new(Reason::UpstreamUnavailable);
     // A machine cannot sign in: there is no use in showing it a page.
@@ -124,7 +134,7 @@ pub(super) fn ask(ctx: &Ctx, operation: &Operation, fault: &Fault) -> Result<Ans
 /// Calls the gateway's own tool, if that is what is called: `None` leaves it to the upstreams.
 ///
 /// # Errors
-/// [`FaultKind::LinkRequired`] without a usable account.
+/// [`FaultKind::Unlinked`] without a usable account.
 pub(super) async fn own_tool(ctx: &mut Ctx, operation: &Operation) -> Result<Option<Answered>, Refusal> {
     let public = operation.params.name.as_deref().filter(|_| operation.method == Method::ToolsCall);
     let Some(public) = public.filter(|name| name.ends_with(TOOL)) else { return Ok(None) };

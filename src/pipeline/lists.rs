@@ -96,14 +96,14 @@ async fn one(ctx: &Ctx, upstream: &str, part: Part) -> Result<Listed, Refusal> {
     // What is known from the time when an account was linked is not shown either.
     match link::linked(ctx, upstream).await {
         Ok(()) => {}
-        Err(fault) if fault.kind == FaultKind::LinkRequired => return Ok(unlinked()),
+        Err(fault) if fault.kind == FaultKind::Unlinked => return Ok(unlinked()),
         Err(fault) => return Ok(Listed::Failed(fault)),
     }
     let told = question::told(ctx, &upstream.settings().name);
     let view = ctx.gateway.catalog.view(upstream, &ctx.principal()?.key(), told);
     Ok(match view.list(part, &access, Freshness::Now, ctx.deadline).await {
         Ok(seen) => Listed::Read(seen.listing),
-        Err(fault) if fault.kind == FaultKind::LinkRequired => unlinked(),
+        Err(fault) if fault.kind == FaultKind::Unlinked => unlinked(),
         Err(fault) => Listed::Failed(fault),
     })
 }

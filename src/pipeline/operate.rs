@@ -57,9 +57,7 @@ pub(super) async fn operate(
 /// Whoever must link an account first is told how.
 async fn run(ctx: &mut Ctx, operation: &Operation, headers: &McpHeaders<'_>) -> Result<Done, Refusal> {
     match line(ctx, operation, headers).await {
-        Err(Refusal::Failed(fault)) if fault.kind == FaultKind::LinkRequired => {
-            link::ask(ctx, operation, &fault).map(Done::Answered)
-        }
+        Err(Refusal::Failed(fault)) if link::helps(ctx, &fault) => link::ask(ctx, operation, &fault).map(Done::Answered),
         done => done,
     }
 }

@@ -18,8 +18,12 @@ pub struct Account {
     pub tokens: Tokens,
     /// The resource the tokens are for (RFC 8707). They are sent to no other.
     pub resource: Arc<str>,
+    /// Another number with every link, so that what was begun with one account is not gone on with through another.
+    pub serial: u64,
     /// When the person linked it, in seconds since the Unix epoch.
     pub linked_at_s: u64,
+    /// Scopes that were asked for when it was linked.
+    pub asked: Vec<String>,
     /// Scopes that an upstream asked for since (403 `insufficient_scope`): the next link asks for them as well.
     pub wanted: Vec<String>,
 }
@@ -57,7 +61,9 @@ struct Written<'a> {
     expires_at_s: Option<u64>,
     scopes: Vec<String>,
     resource: String,
+    serial: u64,
     linked_at_s: u64,
+    asked: Vec<String>,
     wanted: Vec<String>,
 }
 
@@ -73,7 +79,9 @@ impl Account {
             expires_at_s: *expires_at_s,
             scopes: scopes.clone(),
             resource: self.resource.to_string(),
+            serial: self.serial,
             linked_at_s: self.linked_at_s,
+            asked: self.asked.clone(),
             wanted: self.wanted.clone(),
         };
         serde_json::to_vec(&written).ok().map(Zeroizing::new)
@@ -90,7 +98,9 @@ impl Account {
                 scopes: written.scopes,
             },
             resource: written.resource.into(),
+            serial: written.serial,
             linked_at_s: written.linked_at_s,
+            asked: written.asked,
             wanted: written.wanted,
         })
     }

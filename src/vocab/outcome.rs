@@ -49,8 +49,10 @@ pub enum FaultKind {
     TooLarge,
     /// The upstream refused our credential (401, 403).
     Unauthorized,
-    /// The person whom the call is for has linked no account at the upstream, or it does not do any more.
-    LinkRequired,
+    /// There is nothing to show the upstream: its authorization server refused, or did not answer.
+    Credential,
+    /// The person has to link an account at the upstream first.
+    Unlinked,
     /// The upstream's own failure (HTTP 4xx or 5xx without a protocol error).
     Failed,
     /// A limit of ours on upstream resources is reached.
@@ -72,7 +74,8 @@ impl FaultKind {
             Self::Malformed => "malformed",
             Self::TooLarge => "too_large",
             Self::Unauthorized => "unauthorized",
-            Self::LinkRequired => "link_required",
+            Self::Credential => "credential",
+            Self::Unlinked => "unlinked",
             Self::Failed => "failed",
             Self::Exhausted => "exhausted",
             Self::Audit => "audit",
@@ -87,7 +90,8 @@ impl FaultKind {
             Self::Unreachable
             | Self::Malformed
             | Self::Unauthorized
-            | Self::LinkRequired
+            | Self::Credential
+            | Self::Unlinked
             | Self::Failed
             | Self::Exhausted => Reason::UpstreamUnavailable,
             Self::Timeout => Reason::UpstreamTimeout,
