@@ -87,7 +87,12 @@ impl Ticket {
     pub(super) fn settle(self, fault: &Fault) {
         match fault.kind {
             FaultKind::Unreachable | FaultKind::Timeout => self.failed(),
-            FaultKind::Exhausted | FaultKind::ShuttingDown | FaultKind::Internal | FaultKind::Audit => {}
+            FaultKind::Exhausted
+            | FaultKind::Credential
+            | FaultKind::Unlinked
+            | FaultKind::ShuttingDown
+            | FaultKind::Internal
+            | FaultKind::Audit => {}
             _ => self.succeeded(),
         }
     }

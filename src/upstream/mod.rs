@@ -5,6 +5,7 @@
 
 mod answer;
 mod breaker;
+mod credential;
 mod endpoint;
 mod http;
 mod inbox;
@@ -17,9 +18,13 @@ mod table;
 mod wire;
 
 pub use answer::{Answer, Event, QuestionReply};
+pub use credential::{
+    Asserter, ClientProof, Credential, Issuance, Issue, PersonToken, PersonTokens, Refused, Subject, SubjectAssertions, Subjects,
+    TokenServer,
+};
 pub use endpoint::Upstream;
 pub use registry::{Prepared, Registry, Unusable, Upstreams};
-pub use settings::{Credential, Transport, UpstreamLimits, UpstreamSettings};
+pub use settings::{Transport, UpstreamLimits, UpstreamSettings};
 pub use shared::ListHook;
 pub use wire::Facts;
 

@@ -4,11 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderName;
-use secrecy::{ExposeSecret, SecretString};
-use subtle::ConstantTimeEq;
+use secrecy::SecretString;
 use url::Url;
 
+use super::credential::{Credential, same_secret};
 use crate::net::DialPolicy;
 use crate::vocab::Revision;
 
@@ -54,22 +53,6 @@ pub enum Transport {
     },
 }
 
-/// What an HTTP upstream is shown.
-#[derive(Clone, Debug)]
-pub enum Credential {
-    /// Nothing.
-    None,
-    /// `Authorization: Bearer …`
-    Bearer(SecretString),
-    /// A header of the operator's choice.
-    Header {
-        /// Its name.
-        name: HeaderName,
-        /// Its value.
-        value: SecretString,
-    },
-}
-
 /// Bounds of one upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamLimits {
@@ -110,19 +93,4 @@ impl Transport {
             _ => false,
         }
     }
-}
-
-impl Credential {
-    fn same_as(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::None, Self::None) => true,
-            (Self::Bearer(a), Self::Bearer(b)) => same_secret(a, b),
-            (Self::Header { name, value }, Self::Header { name: n, value: v }) => name == n && same_secret(value, v),
-            _ => false,
-        }
-    }
-}
-
-fn same_secret(a: &SecretString, b: &SecretString) -> bool {
-    a.expose_secret().as_bytes().ct_eq(b.expose_secret().as_bytes()).into()
 }

@@ -164,7 +164,7 @@ mod tests {
 
     fn key(sub: &str) -> SessionKey {
         let who = PrincipalKey { iss: Arc::from("i"), sub: Arc::from(sub) };
-        SessionKey::of(false, &who, ClientCaps::NONE)
+        SessionKey::of(false, &who, 0, ClientCaps::NONE)
     }
 
     async fn get(table: &Table<Thing>, sub: &str) -> Result<(Arc<Thing>, bool), Fault> {

@@ -168,6 +168,22 @@ pub const UPSTREAM_ERRAND_MS_MAX: u64 = 2_000;
 pub const CALL_QUESTIONS_MAX: usize = 8;
 /// Text of a client's error that an upstream gets to see.
 pub const QUESTION_ERROR_BYTES_MAX: usize = 256;
+/// Tokens for calls to one upstream that are kept, one per person.
+pub const CREDENTIAL_TOKENS_MAX: u64 = 10_000;
+/// Time after which a token that nobody uses is forgotten.
+pub const CREDENTIAL_IDLE_S_MAX: u64 = 3_600;
+/// Time after a failure to get a token in which it is not tried again.
+pub const CREDENTIAL_FAILED_MS: u64 = 2_000;
+/// Tokens of one person replaced because an upstream refused them, in [`CREDENTIAL_RENEWALS_MS`].
+pub const CREDENTIAL_RENEWALS_MAX: u32 = 3;
+/// The time in which renewals are counted.
+pub const CREDENTIAL_RENEWALS_MS: u64 = 30_000;
+/// How often one person's token is asked for with more scopes, in [`CREDENTIAL_STEP_UP_MS`].
+pub const CREDENTIAL_STEP_UPS_MAX: u32 = 3;
+/// The time in which requests for more scopes are counted.
+pub const CREDENTIAL_STEP_UP_MS: u64 = 600_000;
+/// How long the metadata of an authorization server is used.
+pub const CREDENTIAL_METADATA_MS_MAX: u64 = 600_000;
 /// Servers that `init` takes from the files of clients.
 pub const INIT_SERVERS_MAX: usize = 64;
 /// Servers that `init` asks for their tools at one time.

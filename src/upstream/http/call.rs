@@ -12,6 +12,7 @@ use super::exchange::Exchange;
 use super::housekeeping::reply_among;
 use super::post::{Content, Replay};
 use super::session::Session;
+use super::shown::Whom;
 use super::stream::{Cancel, HttpStream};
 use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::{Incoming, Lowered, Outgoing, Reply, codes, dialect};
@@ -49,12 +50,14 @@ impl Http {
     ) -> Result<Facts, Fault> {
         let facts = async {
             if self.pinned.is_none_or(|r| r == STATELESS)
-                && let Some(facts) = self.stateless_facts(deadline).await?
+                && let Some(facts) = self.stateless_facts(Whom::any_account(who), deadline).await?
             {
                 return Ok(facts);
             }
-            let key = SessionKey::of(self.settings.shared, who, capabilities);
-            self.session(&key, deadline).await.map(|session| session.facts.clone())
+            let account = self.show(Whom::any_account(who)).await?.account;
+            let key = SessionKey::of(self.settings.shared, who, account, capabilities);
+            let whom = Whom { who, account: Some(account) };
+            self.session(&key, whom, deadline).await.map(|session| session.facts.clone())
         };
         self.guarded(Box::pin(facts), deadline).await
     }
@@ -89,17 +92,20 @@ impl Http {
         out: &Outgoing,
         deadline: Deadline,
     ) -> Result<(Revision, Source, usize), Fault> {
-        if self.is_stateless(deadline).await? {
-            return match self.speak(STATELESS, None, None, out, deadline).await? {
+        let as_them = Whom::any_account(who);
+        if self.is_stateless(as_them, deadline).await? {
+            return match self.speak(as_them, STATELESS, None, None, out, deadline).await? {
                 Spoken::Source(source, bytes) => Ok((STATELESS, source, bytes)),
                 Spoken::SessionGone => Err(Fault::upstream(FaultKind::Failed, "answered 404")),
             };
         }
-        let key = SessionKey::of(self.settings.shared, who, out.session_capabilities);
+        let account = self.show(as_them).await?.account;
+        let whom = Whom { who, account: Some(account) };
+        let key = SessionKey::of(self.settings.shared, who, account, out.session_capabilities);
         for _ in 0..SESSIONS_TRIED_MAX {
-            let session = self.session(&key, deadline).await?;
+            let session = self.session(&key, whom, deadline).await?;
             let revision = session.facts.revision;
-            match self.speak(revision, Some(&session), key.principal(), out, deadline).await? {
+            match self.speak(whom, revision, Some(&session), key.principal(), out, deadline).await? {
                 Spoken::Source(source, bytes) => return Ok((revision, source, bytes)),
                 Spoken::SessionGone => self.sessions.forget(&key, &session),
             }
@@ -110,6 +116,7 @@ impl Http {
     /// Sends the call once.
     async fn speak(
         self: &Arc<Self>,
+        whom: Whom<'_>,
         revision: Revision,
         session: Option<&Arc<Session>>,
         owner: Option<&PrincipalKey>,
@@ -122,7 +129,7 @@ impl Http {
         // Armed before the first byte leaves, so that a caller who goes away while it is sent cancels it too.
         let cancel = session.map(|session| Cancel::new(self, session, id));
         let session_id = session.and_then(|session| session.id.as_ref());
-        let (heard, _) = self.hear(message, session_id, replay, revision, deadline).await?;
+        let (heard, _) = self.hear(whom, message, session_id, replay, revision, deadline).await?;
         match heard {
             Heard::Stream(exchange) => {
                 // Where the session may be anybody's, nobody is asked.
@@ -224,13 +231,14 @@ impl Http {
     /// Posts a request and reads until it is known what the answer is.
     pub(super) async fn hear(
         &self,
+        whom: Whom<'_>,
         message: Lowered,
         session: Option<&HeaderValue>,
         replay: Replay,
         revision: Revision,
         deadline: Deadline,
     ) -> Result<(Heard, Option<HeaderValue>), Fault> {
-        let answered = self.door.post(message, session, replay, deadline).await?;
+        let answered = self.post(whom, message, session, replay, deadline).await?;
         let status = answered.status;
         let heard = match (status, answered.content) {
             (StatusCode::OK, Content::Stream) => Heard::Stream(answered.exchange),
@@ -240,9 +248,6 @@ impl Http {
                 Heard::Messages { messages, status, bytes: body.len() }
             }
             (StatusCode::OK, Content::Other) => return Err(malformed("answers neither JSON nor a stream")),
-            (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => {
-                return Err(Fault::upstream(FaultKind::Unauthorized, format!("answered {}", status.as_u16())));
-            }
             (_, Content::Json) if status.is_client_error() => {
                 let body = answered.exchange.whole().await?;
                 match wire::parse(&body, revision, self.depth()) {

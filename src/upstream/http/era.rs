@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::Http;
 use super::housekeeping::Asked;
+use super::shown::Whom;
 use crate::mcp::ServerCapabilities;
 use crate::upstream::wire::{self, Discovered, Facts, STATELESS};
 use crate::vocab::limits::ERA_MS_MAX;
@@ -49,18 +50,18 @@ impl Era {
 
 impl Http {
     /// True if calls go out without a session. For a pinned upstream nothing is asked.
-    pub(super) async fn is_stateless(self: &Arc<Self>, deadline: Deadline) -> Result<bool, Fault> {
+    pub(super) async fn is_stateless(self: &Arc<Self>, whom: Whom<'_>, deadline: Deadline) -> Result<bool, Fault> {
         match self.pinned {
             Some(revision) => Ok(revision == STATELESS),
             None => match self.era.known(Instant::now()) {
                 Some(verdict) => Ok(verdict.stateless.is_some()),
-                None => Box::pin(self.stateless_facts(deadline)).await.map(|facts| facts.is_some()),
+                None => Box::pin(self.stateless_facts(whom, deadline)).await.map(|facts| facts.is_some()),
             },
         }
     }
 
     /// What a stateless upstream said of itself; `None` if it wants sessions. However many ask, one request goes out.
-    pub(super) async fn stateless_facts(self: &Arc<Self>, deadline: Deadline) -> Result<Option<Facts>, Fault> {
+    pub(super) async fn stateless_facts(self: &Arc<Self>, whom: Whom<'_>, deadline: Deadline) -> Result<Option<Facts>, Fault> {
         let came = Instant::now();
         if let Some(verdict) = self.era.known(came) {
             return Ok(verdict.stateless.clone());
@@ -75,17 +76,17 @@ impl Http {
         {
             return Err(fault.clone());
         }
-        match self.ask_era(deadline).await {
+        match self.ask_era(whom, deadline).await {
             Ok(Discovered::Stateless(facts)) => Ok(self.era.remember(Some(facts), ERA_MS_MAX)),
             Ok(Discovered::Sessions) => Ok(self.era.remember(None, ERA_MS_MAX)),
             Err(fault) => self.keep_or_fail(fault),
         }
     }
 
-    async fn ask_era(self: &Arc<Self>, deadline: Deadline) -> Result<Discovered, Fault> {
+    async fn ask_era(self: &Arc<Self>, whom: Whom<'_>, deadline: Deadline) -> Result<Discovered, Fault> {
         let id = self.next_id();
         let question = wire::discover(id);
-        let found = match self.ask(question, id, STATELESS, deadline).await? {
+        let found = match self.ask(whom, question, id, STATELESS, deadline).await? {
             Asked::Reply { reply, .. } => wire::discovered(&reply)?,
             Asked::Refused(status) if is_evidence(status) => Discovered::Sessions,
             Asked::Refused(status) => {
@@ -106,7 +107,10 @@ impl Http {
         if let Some(old) = self.era.verdict.load_full() {
             return Ok(self.era.remember(old.stateless.clone(), STALE_MS));
         }
-        *self.era.failed.lock() = Some((Instant::now(), fault.clone()));
+        // What one person may not is no answer to another.
+        if !matches!(fault.kind, FaultKind::Unauthorized | FaultKind::Credential | FaultKind::Unlinked) {
+            *self.era.failed.lock() = Some((Instant::now(), fault.clone()));
+        }
         Err(fault)
     }
 }

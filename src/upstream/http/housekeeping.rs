@@ -8,6 +8,7 @@ use super::Http;
 use super::call::Heard;
 use super::post::Replay;
 use super::session::Session;
+use super::shown::Whom;
 use super::stream::HttpStream;
 use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::{Incoming, Lowered, RawId, Reply};
@@ -31,12 +32,13 @@ impl Http {
     /// Asks and reads until the reply, ignoring everything else. The caller bounds the time.
     pub(super) async fn ask(
         self: &Arc<Self>,
+        whom: Whom<'_>,
         question: Lowered,
         id: u64,
         revision: Revision,
         deadline: Deadline,
     ) -> Result<Asked, Fault> {
-        let (heard, session) = self.hear(question, None, Replay::Harmless, revision, deadline).await?;
+        let (heard, session) = self.hear(whom, question, None, Replay::Harmless, revision, deadline).await?;
         let reply = match heard {
             Heard::Refused(status) => return Ok(Asked::Refused(status)),
             Heard::Messages { messages, status, .. } => reply_among(messages, id, status)?,
@@ -60,16 +62,13 @@ impl Http {
         replay: Replay,
         deadline: Deadline,
     ) -> Result<(), Fault> {
-        let answered = self.door.post(message, session.id.as_ref(), replay, deadline).await?;
+        let answered = self.post(session.whom(), message, session.id.as_ref(), replay, deadline).await?;
         let status = answered.status;
         answered.exchange.finish();
-        match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                Err(Fault::upstream(FaultKind::Unauthorized, "refuses the credential"))
-            }
-            _ if status.is_success() => Ok(()),
-            _ => Err(Fault::upstream(FaultKind::Failed, format!("answered a notification with {}", status.as_u16()))),
+        if status.is_success() {
+            return Ok(());
         }
+        Err(Fault::upstream(FaultKind::Failed, format!("answered a notification with {}", status.as_u16())))
     }
 
     /// Tells the upstream that nobody waits for `id` any more. Not awaited: whoever waited is gone.
@@ -112,7 +111,10 @@ impl Http {
     pub(super) async fn farewell(&self, session: Arc<Session>, deadline: Deadline) {
         if let Some(id) = &session.id {
             let headers = wire::initialized(session.facts.revision).headers;
-            self.door.delete(headers, id, deadline).await;
+            // Whoever has nothing to show any more leaves without a word.
+            if let Ok(shown) = self.show(session.whom()).await {
+                self.door.delete(headers, &shown, id, deadline).await;
+            }
         }
     }
 }

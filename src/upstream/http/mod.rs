@@ -8,6 +8,7 @@ mod lane;
 mod pool;
 mod post;
 mod session;
+mod shown;
 mod stream;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use self::post::Door;
 use self::session::Session;
 pub(super) use self::stream::HttpStream;
 use super::breaker::Breaker;
+use super::credential::Keyring;
 use super::settings::UpstreamSettings;
 use super::shared::Shared;
 use super::table::Table;
@@ -33,6 +35,7 @@ pub(super) struct Http {
     settings: UpstreamSettings,
     pinned: Option<Revision>,
     door: Door,
+    keyring: Keyring,
     era: Era,
     sessions: Table<Session>,
     breaker: Arc<Breaker>,
@@ -49,12 +52,15 @@ impl Http {
         tls: Arc<ClientConfig>,
         shared: Arc<Shared>,
     ) -> Result<Self, &'static str> {
-        let door = Door::new(url, settings.dial, &settings.credential, tls, settings.limits.response_bytes)?;
+        let keyring = Keyring::new(&settings, &tls)?;
+        let tls = Keyring::tls(&settings, tls)?;
+        let door = Door::new(url, settings.dial, tls, settings.limits.response_bytes)?;
         let sessions = Table::new(settings.limits.sessions_max);
         Ok(Self {
             settings,
             pinned,
             door,
+            keyring,
             era: Era::default(),
             sessions,
             breaker: Arc::default(),

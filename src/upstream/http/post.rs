@@ -6,15 +6,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{
-    ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE, USER_AGENT,
-};
+use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use rustls::ClientConfig;
-use secrecy::ExposeSecret;
 use url::Url;
 
 use super::exchange::Exchange;
@@ -22,7 +18,8 @@ use super::lane::SendFailure;
 use super::pool::{Held, Pool};
 use crate::mcp::Lowered;
 use crate::net::{DialPolicy, Origin};
-use crate::upstream::settings::Credential;
+use crate::oauth::Challenge;
+use crate::upstream::credential::{Refused, Shown};
 use crate::vocab::limits::UPSTREAM_SESSION_ID_BYTES_MAX;
 use crate::vocab::{Deadline, Fault, FaultKind};
 
@@ -31,7 +28,6 @@ pub(super) struct Door {
     pub(super) pool: Arc<Pool>,
     uri: Uri,
     host: HeaderValue,
-    credential: Option<(HeaderName, HeaderValue)>,
     bytes_max: usize,
 }
 
@@ -41,6 +37,8 @@ pub(super) struct Answered {
     pub(super) content: Content,
     /// `Mcp-Session-Id`, if it is one.
     pub(super) session: Option<HeaderValue>,
+    /// Set for 401 and 403: what the upstream wants to see.
+    pub(super) refused: Option<Box<Refused>>,
     pub(super) exchange: Exchange,
 }
 
@@ -66,26 +64,20 @@ pub(super) static SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-
 
 impl Door {
     /// # Errors
-    /// What makes the URL or the credential unusable.
-    pub(super) fn new(
-        url: &Url,
-        dial: DialPolicy,
-        credential: &Credential,
-        tls: Arc<ClientConfig>,
-        bytes_max: usize,
-    ) -> Result<Self, &'static str> {
+    /// What makes the URL unusable.
+    pub(super) fn new(url: &Url, dial: DialPolicy, tls: Arc<ClientConfig>, bytes_max: usize) -> Result<Self, &'static str> {
         let origin = Origin::of(url).ok_or("the URL is not http or https")?;
         let path = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
         let uri = path.parse().map_err(|_| "the URL has no usable path")?;
         let host = HeaderValue::try_from(origin.authority()).map_err(|_| "the URL has no usable host")?;
-        let credential = header_of(credential)?;
-        Ok(Self { pool: Arc::new(Pool::new(origin, dial, tls)), uri, host, credential, bytes_max })
+        Ok(Self { pool: Arc::new(Pool::new(origin, dial, tls)), uri, host, bytes_max })
     }
 
     /// Sends a message and waits for the head of the answer.
     pub(super) async fn post(
         &self,
         message: Lowered,
+        shown: &Shown,
         session: Option<&HeaderValue>,
         replay: Replay,
         deadline: Deadline,
@@ -94,14 +86,14 @@ impl Door {
         let body = Bytes::from(body);
         // A second copy is only needed where the request may go out twice.
         let again = (replay == Replay::Harmless).then(|| (body.clone(), headers.clone()));
-        let request = self.request(Method::POST, body, headers, session);
+        let request = self.request(Method::POST, body, headers, shown, session);
         let held = self.pool.take(false, deadline).await?;
         let reused = held.reused;
         let request = match self.send(held, request).await {
             Ok(answered) => return answered,
             Err(SendFailure::Unsent(request)) => *request,
             Err(SendFailure::Broken(detail)) => match again.filter(|_| reused) {
-                Some((body, headers)) => self.request(Method::POST, body, headers, session),
+                Some((body, headers)) => self.request(Method::POST, body, headers, shown, session),
                 None => return Err(Fault::upstream(FaultKind::Unreachable, detail)),
             },
         };
@@ -109,8 +101,14 @@ impl Door {
     }
 
     /// Says that a session is over. What comes back is of no interest.
-    pub(super) async fn delete(&self, headers: Vec<(HeaderName, HeaderValue)>, session: &HeaderValue, deadline: Deadline) {
-        let request = self.request(Method::DELETE, Bytes::new(), headers, Some(session));
+    pub(super) async fn delete(
+        &self,
+        headers: Vec<(HeaderName, HeaderValue)>,
+        shown: &Shown,
+        session: &HeaderValue,
+        deadline: Deadline,
+    ) {
+        let request = self.request(Method::DELETE, Bytes::new(), headers, shown, Some(session));
         let Ok(held) = self.pool.take(false, deadline).await else { return };
         let answered = match self.send(held, request).await {
             Err(SendFailure::Unsent(request)) => self.send_fresh(*request, deadline).await,
@@ -143,8 +141,10 @@ impl Door {
         }
         let content = content_of(&head.headers);
         let session = session_of(&head.headers)?;
+        let is_refusal = matches!(head.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+        let refused = is_refusal.then(|| Box::new(Refused { status: head.status, challenge: Challenge::bearer(&head.headers) }));
         let exchange = Exchange::new(held, body, Arc::clone(&self.pool), self.bytes_max)?;
-        Ok(Answered { status: head.status, content, session, exchange })
+        Ok(Answered { status: head.status, content, session, refused, exchange })
     }
 
     fn request(
@@ -152,6 +152,7 @@ impl Door {
         method: Method,
         body: Bytes,
         headers: Vec<(HeaderName, HeaderValue)>,
+        shown: &Shown,
         session: Option<&HeaderValue>,
     ) -> Request<Full<Bytes>> {
         let mut map = HeaderMap::with_capacity(headers.len() + 8);
@@ -171,7 +172,7 @@ impl Door {
             map.insert(&SESSION_ID, session.clone());
         }
         // Last: nothing above can stand in its place.
-        if let Some((name, value)) = &self.credential {
+        if let Some((name, value)) = &shown.header {
             map.insert(name, value.clone());
         }
         let mut request = Request::new(Full::new(body));
@@ -180,21 +181,6 @@ impl Door {
         *request.headers_mut() = map;
         request
     }
-}
-
-fn header_of(credential: &Credential) -> Result<Option<(HeaderName, HeaderValue)>, &'static str> {
-    let (name, value) = match credential {
-        Credential::None => return Ok(None),
-        Credential::Bearer(token) => (AUTHORIZATION, HeaderValue::try_from(format!("Bearer {}", token.expose_secret()))),
-        Credential::Header { name, value } => (name.clone(), HeaderValue::try_from(value.expose_secret())),
-    };
-    let ours = [HOST, CONTENT_TYPE, ACCEPT, CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION, UPGRADE, TE, TRAILER, EXPECT];
-    if ours.contains(&name) || name.as_str().starts_with("mcp-") {
-        return Err("the credential's header is one the protocol itself uses");
-    }
-    let mut value = value.map_err(|_| "the credential cannot stand in a header")?;
-    value.set_sensitive(true);
-    Ok(Some((name, value)))
 }
 
 fn content_of(headers: &HeaderMap) -> Content {

@@ -8,11 +8,12 @@ use http::HeaderValue;
 use super::Http;
 use super::housekeeping::Asked;
 use super::post::Replay;
+use super::shown::Whom;
 use crate::mcp::client_caps::ClientCaps;
 use crate::upstream::key::SessionKey;
 use crate::upstream::table::Kept;
 use crate::upstream::wire::{self, Facts};
-use crate::vocab::{Deadline, Fault, FaultKind, Revision};
+use crate::vocab::{Deadline, Fault, FaultKind, PrincipalKey, Revision};
 
 /// One session. Small: there may be a thousand idle ones.
 pub(super) struct Session {
@@ -20,6 +21,17 @@ pub(super) struct Session {
     pub(super) id: Option<HeaderValue>,
     /// What was agreed.
     pub(super) facts: Facts,
+    /// On whose behalf it was opened.
+    pub(super) who: PrincipalKey,
+    /// The account that its credential opens.
+    pub(super) account: u64,
+}
+
+impl Session {
+    /// Whose credential goes with its messages.
+    pub(super) fn whom(&self) -> Whom<'_> {
+        Whom { who: &self.who, account: Some(self.account) }
+    }
 }
 
 impl Kept for Session {
@@ -35,21 +47,31 @@ impl Kept for Session {
 
 impl Http {
     /// The session of `key`, opened on first use.
-    pub(super) async fn session(self: &Arc<Self>, key: &SessionKey, deadline: Deadline) -> Result<Arc<Session>, Fault> {
+    pub(super) async fn session(
+        self: &Arc<Self>,
+        key: &SessionKey,
+        whom: Whom<'_>,
+        deadline: Deadline,
+    ) -> Result<Arc<Session>, Fault> {
         let evicted = |session| self.end_session(session);
         self.sessions
             .get(key, evicted, async {
                 // Boxed when it is needed, so that finding an open session costs nothing for it.
-                Box::pin(self.open_session(key.capabilities(), deadline)).await.map(Arc::new)
+                Box::pin(self.open_session(key.capabilities(), whom, deadline)).await.map(Arc::new)
             })
             .await
     }
 
-    async fn open_session(self: &Arc<Self>, capabilities: ClientCaps, deadline: Deadline) -> Result<Session, Fault> {
+    async fn open_session(
+        self: &Arc<Self>,
+        capabilities: ClientCaps,
+        whom: Whom<'_>,
+        deadline: Deadline,
+    ) -> Result<Session, Fault> {
         let asked_for = self.pinned.unwrap_or(Revision::NEWEST_WITH_SESSIONS);
         let id = self.next_id();
         let question = wire::initialize(asked_for, id, capabilities);
-        let (reply, session_id) = match self.ask(question, id, asked_for, deadline).await? {
+        let (reply, session_id) = match self.ask(whom, question, id, asked_for, deadline).await? {
             Asked::Reply { reply, session } => (reply, session),
             Asked::Refused(status) => {
                 self.era.forget();
@@ -58,7 +80,8 @@ impl Http {
             }
         };
         let facts = wire::initialized_as(&reply, asked_for, self.pinned.is_some()).inspect_err(|_| self.era.forget())?;
-        let session = Session { id: session_id, facts };
+        let (who, account) = (whom.who.clone(), whom.account.unwrap_or(0));
+        let session = Session { id: session_id, facts, who, account };
         let notice = wire::initialized(session.facts.revision);
         self.tell(notice, &session, Replay::Harmless, deadline).await?;
         Ok(session)

@@ -63,7 +63,7 @@ impl Stdio {
 
     pub(super) async fn ready(&self, who: &PrincipalKey, caps: ClientCaps, deadline: Deadline) -> Result<Facts, Fault> {
         let ticket = self.breaker.enter()?;
-        let key = SessionKey::of(self.settings.shared, who, caps);
+        let key = SessionKey::of(self.settings.shared, who, 0, caps);
         match self.bounded(self.process(&key, deadline), deadline).await {
             Ok(process) => {
                 ticket.succeeded();
@@ -99,7 +99,7 @@ impl Stdio {
         deadline: Deadline,
         ticket: &mut Option<Ticket>,
     ) -> Result<(Facts, StdioCall), Fault> {
-        let key = SessionKey::of(self.settings.shared, who, out.session_capabilities);
+        let key = SessionKey::of(self.settings.shared, who, 0, out.session_capabilities);
         for _ in 0..PROCESSES_TRIED_MAX {
             let process = self.process(&key, deadline).await?;
             // Ended, or about to, between being found and being used: nothing was sent yet.

@@ -1,0 +1,65 @@
+//! Requests as somebody: with what the upstream is shown, and once more where it refuses that.
+
+use http::HeaderValue;
+
+use super::Http;
+use super::post::{Answered, Replay};
+use crate::mcp::Lowered;
+use crate::upstream::credential::Shown;
+use crate::vocab::{Deadline, Fault, FaultKind, PrincipalKey};
+
+/// On whose behalf, and, in a session, with which account it was opened.
+#[derive(Clone, Copy)]
+pub(super) struct Whom<'a> {
+    pub(super) who: &'a PrincipalKey,
+    pub(super) account: Option<u64>,
+}
+
+impl<'a> Whom<'a> {
+    pub(super) fn any_account(who: &'a PrincipalKey) -> Self {
+        Self { who, account: None }
+    }
+}
+
+impl Http {
+    /// Sends a message and waits for the head of an answer that is neither 401 nor 403.
+    ///
+    /// Refused, it is sent once more where something better can be shown. That is safe for every message, writes included: a
+    /// server that refuses the credential has not done what was asked (RFC 9110 section 15.5.2), and one that did would be
+    /// answering the truth about neither. It never happens twice.
+    pub(super) async fn post(
+        &self,
+        whom: Whom<'_>,
+        message: Lowered,
+        session: Option<&HeaderValue>,
+        replay: Replay,
+        deadline: Deadline,
+    ) -> Result<Answered, Fault> {
+        let shown = self.show(whom).await?;
+        let again = shown.may_change().then(|| message.clone());
+        let answered = self.door.post(message, &shown, session, replay, deadline).await?;
+        let Some(refused) = &answered.refused else { return Ok(answered) };
+        let refused = refused.clone();
+        answered.exchange.finish();
+        if let Some(message) = again
+            && self.keyring.refused(whom.who, &shown, &refused).await
+        {
+            let shown = Box::pin(self.show(whom)).await?;
+            let answered = Box::pin(self.door.post(message, &shown, session, replay, deadline)).await?;
+            if answered.refused.is_none() {
+                return Ok(answered);
+            }
+            answered.exchange.finish();
+        }
+        Err(Fault::upstream(FaultKind::Unauthorized, format!("answered {}", refused.status.as_u16())))
+    }
+
+    /// What to show now. Never another account's in a session.
+    pub(super) async fn show(&self, whom: Whom<'_>) -> Result<Shown, Fault> {
+        let shown = self.keyring.show(whom.who).await?;
+        if whom.account.is_some_and(|account| account != shown.account) {
+            return Err(Fault::upstream(FaultKind::Unauthorized, "the person linked another account meanwhile"));
+        }
+        Ok(shown)
+    }
+}
