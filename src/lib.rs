@@ -11,6 +11,7 @@ pub mod audit;
 pub mod catalog;
 pub mod cli;
 pub mod config;
+pub mod connect;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod identity;
@@ -23,6 +24,7 @@ pub mod pipeline;
 pub mod policy;
 pub mod seal;
 pub mod server;
+pub mod signin;
 pub mod store;
 pub mod telemetry;
 pub mod upstream;

@@ -151,6 +151,7 @@ pub(super) fn world(
             sessions_per_principal: config.limits.sessions_per_principal,
         },
         subjects: Subjects::new(),
+        links: Arc::default(),
         observe: config.observe_only.then(ObserveOnly::assertion),
         record_arguments: config.audit.record_arguments.clone(),
     })

@@ -27,6 +27,7 @@ use tokio_util::task::TaskTracker;
 
 pub use link::{Link, Links, OwnRegistration};
 pub use pages::Desktop;
+pub use people::People;
 
 use crate::oauth::{At, Client, OwnClient, ServerMetadata, SigningKey};
 use crate::seal::Sealer;
@@ -146,7 +147,7 @@ impl Desk {
         let gone = self.vault.unlink_all(who).await?;
         for held in &gone {
             self.unlearn(who, &held.key.upstream);
-            self.revoke(links.get(&*held.key.upstream), held).await;
+            self.revoke(links.get(&*held.key.upstream).map(|link| &**link), held).await;
         }
         Ok(gone.len())
     }
@@ -175,7 +176,7 @@ impl Desk {
     }
 
     /// Revokes the tokens of an account that was dropped (RFC 7009). Best effort: they are gone from here whatever comes of it.
-    async fn revoke(&self, link: Option<&Arc<Link>>, held: &Held) {
+    async fn revoke(&self, link: Option<&Link>, held: &Held) {
         self.metrics.link("unlinked");
         // Without settings there is no consent to any address that the operator wrote.
         let Some(link) = link else { return };

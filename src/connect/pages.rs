@@ -88,7 +88,7 @@ impl Desktop<'_> {
         let upstream: Arc<str> = upstream.into();
         self.desk.unlearn(&who, &upstream);
         for held in &gone {
-            self.desk.revoke(self.links.get(&upstream), held).await;
+            self.desk.revoke(self.links.get(&upstream).map(|link| &**link), held).await;
         }
         self.listed(session, Some(&upstream)).await.action("connect/unlink").about(&upstream)
     }

@@ -82,19 +82,22 @@ impl Desk {
             given_up(self);
             return true;
         }
-        self.fresh.invalidate(&whose);
-        let flight = self.flight(&whose, link, Wanted::Other(token.clone()));
-        match landed(flight, Deadline::after(RENEW_TIME)).await {
-            Ok(other) if mark(&other.secret) != mark(token) => {
-                self.doubts.insert(whose, Doubt::Renewed(mark(&other.secret)));
-                true
-            }
-            Err(fault) if fault.kind != FaultKind::Unlinked => false,
-            _ => {
-                given_up(self);
-                true
+        // A refresh under way that others began for another reason may give the same token again: then one more is begun.
+        for _ in 0..2 {
+            self.fresh.invalidate(&whose);
+            let flight = self.flight(&whose, link, Wanted::Other(token.clone()));
+            match landed(flight, Deadline::after(RENEW_TIME)).await {
+                Ok(other) if mark(&other.secret) != mark(token) => {
+                    self.doubts.insert(whose, Doubt::Renewed(mark(&other.secret)));
+                    return true;
+                }
+                Ok(_) => {}
+                Err(fault) if fault.kind == FaultKind::Unlinked => break,
+                Err(_) => return false,
             }
         }
+        given_up(self);
+        true
     }
 
     /// The upstream wants `challenge`'s scopes too (403 `insufficient_scope`). The account stays good for what it is good for.
@@ -176,8 +179,9 @@ impl Desk {
                         return Ok(self.learn(whose, &account));
                     }
                     // Unlinked meanwhile, or linked anew: what was just made belongs to nobody.
-                    let orphan = Held { account, ..held };
-                    self.revoke_quietly(link, &orphan).await;
+                    let mut orphan = held;
+                    orphan.account = account;
+                    self.revoke(Some(link), &orphan).await;
                 }
                 Err(error) if matches!(error.kind, OAuthErrorKind::InvalidGrant | OAuthErrorKind::InvalidClient) => {
                     self.metrics.link("refresh_refused");
@@ -217,10 +221,6 @@ impl Desk {
         let token = usable(account);
         self.fresh.insert(whose.clone(), Arc::new(Fresh { token: token.clone(), expires_at_s: account.tokens.expires_at_s }));
         token
-    }
-
-    async fn revoke_quietly(&self, link: &Link, held: &Held) {
-        self.revoke(Some(&Arc::new(link.clone())), held).await;
     }
 }
 

@@ -33,6 +33,7 @@ pub struct Metrics {
     upstream_up: Series<UpstreamLabels, Gauge>,
     list_stale: Series<UpstreamLabels, Gauge>,
     sheds: Family<ReasonLabels, Counter>,
+    links: Family<EventLabels, Counter>,
     audit_queue_depth: Gauge,
     reload_success: Gauge,
     observe_only: Gauge,
@@ -76,6 +77,11 @@ struct ToolLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EventLabels {
+    event: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReasonLabels {
     reason: &'static str,
 }
@@ -104,6 +110,7 @@ impl Metrics {
             upstream_up: Series::default(),
             list_stale: Series::default(),
             sheds: Family::default(),
+            links: Family::default(),
             audit_queue_depth: Gauge::default(),
             reload_success: Gauge::default(),
             observe_only: Gauge::default(),
@@ -120,6 +127,7 @@ impl Metrics {
         own.register("observe_only", "1 if refusals of policy are only recorded", metrics.observe_only.clone());
         own.register("tool_response_tokens", "Tokens that results of tools are taken for", metrics.response_tokens.family());
         own.register("sheds", "Requests turned away before they were read", metrics.sheds.clone());
+        own.register("account_links", "What became of accounts that people link", metrics.links.clone());
         own.register("in_flight", "Requests being served", metrics.in_flight.clone());
         own.register("connections", "Connections open", metrics.connections.clone());
         Self { registry, ..metrics }
@@ -165,6 +173,11 @@ impl Metrics {
     /// Counts a request that was turned away; `reason` is a word from a closed list.
     pub fn shed(&self, reason: &'static str) {
         self.sheds.get_or_create(&ReasonLabels { reason }).inc();
+    }
+
+    /// Counts what became of an account that a person links; `event` is a word from a closed list.
+    pub fn link(&self, event: &'static str) {
+        self.links.get_or_create(&EventLabels { event }).inc();
     }
 
     /// Whether the last configuration was taken.
