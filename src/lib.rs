@@ -3,11 +3,14 @@
 //! Layers, bottom up: `vocab`; `mcp`; `config`, `policy`, `net`, `seal`, `store`, `telemetry`, `web`; `audit`; `identity`, `limit`, `inspect`, `upstream`;
 //! Layers, bottom up: `vocab`; `mcp`; `config`, `policy`, `net`, `seal`, `telemetry`; `audit`, `oauth`; `identity`, `limit`, `inspect`, `upstream`;
 //! `catalog`; `pipeline`; `server`, `admin`; `app`; `demo`; `cli`.
+//! Layers, bottom up: `vocab`; `mcp`; `config`, `policy`, `net`, `seal`, `signer`, `store`, `telemetry`, `web`; `audit`; `identity`, `limit`, `inspect`, `upstream`;
+//! `catalog`, `signin`; `authserver`; `pipeline`; `server`, `admin`; `app`; `demo`; `cli`.
 //! A module uses lower layers only. See `docs/ARCHITECTURE.md`.
 
 pub mod admin;
 pub mod app;
 pub mod audit;
+pub mod authserver;
 pub mod catalog;
 pub mod cli;
 pub mod config;
@@ -24,6 +27,7 @@ pub mod pipeline;
 pub mod policy;
 pub mod seal;
 pub mod server;
+pub mod signer;
 pub mod signin;
 pub mod store;
 pub mod telemetry;

@@ -10,11 +10,10 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["vocab"],
     &["mcp"],
-    &["config", "policy", "net", "seal", "store", "telemetry", "web"],
     &["audit", "oauth", "vault"],
     &["identity", "limit", "inspect", "upstream"],
     &["catalog", "signin"],
-    &["connect"],
+    &["authserver", "connect"],
     &["pipeline"],
     &["server", "admin"],
     &["app"],

@@ -16,6 +16,7 @@ mod jwks;
 mod jwt;
 mod metadata;
 mod settings;
+mod statement;
 mod strict_json;
 
 pub use api_key::{GeneratedKey, generate_api_key};
@@ -27,6 +28,7 @@ pub use settings::{
     CLOCK_SKEW_S_DEFAULT, DEFAULT_ALGORITHMS, DpopUse, IntrospectionSettings, IssuerSettings, JwksSource, KeySettings, Settings,
     SettingsError, TokenType,
 };
+pub use statement::{StatementKeys, seconds, strict_object, unverified_claims};
 
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,189 @@
+//! Clients, whichever way they became known: by the operator, by their document, by registration.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use moka::sync::Cache;
+
+use super::error::{Code, Refused};
+use super::registration::{ClientKeys, Registration};
+use super::settings::{CimdSettings, ClientSecret, ClientSettings, Grants, KeySource, Settings};
+use super::{Lasting, cimd};
+use crate::identity::{IssuerSettings, JwksSource, StatementKeys};
+use crate::net::{DialPolicy, Fetch};
+use crate::store::Space;
+use crate::vocab::Clock;
+use crate::vocab::limits::JWKS_BYTES_MAX;
+use crate::web::{digest, digest_text};
+
+/// Length of a client id; those that are URLs are long.
+pub(super) const CLIENT_ID_BYTES_MAX: usize = 1_024;
+/// Documents remembered.
+const DOCUMENTS_MAX: u64 = 1_000;
+
+/// A client.
+pub(super) struct Client {
+    pub(super) id: String,
+    pub(super) name: Option<String>,
+    pub(super) kind: Kind,
+    pub(super) redirect_uris: Vec<String>,
+    pub(super) auth: Auth,
+    pub(super) grants: Grants,
+    /// Changes when what a person said yes to changes.
+    pub(super) digest: String,
+}
+
+/// How it became known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The operator configured it.
+    Configured,
+    /// Its id is the URL of its document, at this host.
+    Document(String),
+    /// It registered itself.
+    Registered,
+}
+
+/// How it shows that it is itself.
+pub(super) enum Auth {
+    /// It does not: a public client.
+    None,
+    /// A secret with this SHA-256.
+    Secret([u8; 32]),
+    /// Assertions.
+    Keys(StatementKeys),
+}
+
+/// A document that was fetched, until it is no longer fresh.
+#[derive(Clone)]
+struct Kept {
+    client: Arc<Client>,
+    fresh_until_s: u64,
+}
+
+/// Where clients are looked up.
+pub(super) struct Clients {
+    configured: HashMap<String, Arc<Client>>,
+    documents: Cache<String, Kept>,
+    cimd: Option<CimdSettings>,
+    dcr: bool,
+    lasting: Lasting,
+    clock: Clock,
+    fetch: Fetch,
+}
+
+impl Clients {
+    pub(super) fn new(settings: &Settings, lasting: &Lasting, clock: &Clock, fetch: &Fetch) -> Result<Self, String> {
+        let mut configured = HashMap::new();
+        for client in &settings.clients {
+            configured.insert(client.client_id.clone(), Arc::new(known(client, clock, fetch)?));
+        }
+        Ok(Self {
+            configured,
+            documents: Cache::builder().max_capacity(DOCUMENTS_MAX).build(),
+            cimd: settings.cimd.clone(),
+            dcr: settings.dcr.is_some(),
+            lasting: lasting.clone(),
+            clock: clock.clone(),
+            fetch: fetch.clone(),
+        })
+    }
+
+    /// The client `id`.
+    pub(super) async fn find(&self, id: &str) -> Result<Arc<Client>, Refused> {
+        let unknown = || Refused::new(Code::InvalidClient, "the client is not known here");
+        if id.len() > CLIENT_ID_BYTES_MAX {
+            return Err(unknown());
+        }
+        if let Some(client) = self.configured.get(id) {
+            return Ok(client.clone());
+        }
+        if let (Some(cimd), true) = (&self.cimd, id.starts_with("https://")) {
+            return self.document(cimd, id).await;
+        }
+        if !self.dcr {
+            return Err(unknown());
+        }
+        let value = self.lasting.store.get(Space::Client, &digest(id)).await?.ok_or_else(unknown)?;
+        let registration: Registration = serde_json::from_slice(&value).map_err(|_| unknown())?;
+        self.of_registration(id, Kind::Registered, &registration).await.map(Arc::new)
+    }
+
+    pub(super) fn fetcher(&self) -> Fetch {
+        self.fetch.clone()
+    }
+
+    /// Forgets the document of `id`: its keys may have changed.
+    pub(super) fn forget(&self, id: &str) -> bool {
+        self.documents.remove(id).is_some()
+    }
+
+    async fn document(&self, cimd: &CimdSettings, id: &str) -> Result<Arc<Client>, Refused> {
+        let now_s = self.clock.unix_s();
+        if let Some(kept) = self.documents.get(id).filter(|kept| now_s < kept.fresh_until_s) {
+            return Ok(kept.client);
+        }
+        let url = cimd::acceptable(cimd, id)?;
+        let place = self.lasting.pace.fetch().ok_or(Refused::new(Code::SlowDown, "too many clients are being looked up"))?;
+        let (registration, fresh_s) = cimd::fetch(&self.fetch, &url, id).await?;
+        let kind = Kind::Document(url.host_str().unwrap_or_default().to_owned());
+        let client = Arc::new(self.of_registration(id, kind, &registration).await?);
+        drop(place);
+        let kept = Kept { client: client.clone(), fresh_until_s: now_s.saturating_add(fresh_s) };
+        self.documents.insert(id.to_owned(), kept);
+        Ok(client)
+    }
+
+    async fn of_registration(&self, id: &str, kind: Kind, registration: &Registration) -> Result<Client, Refused> {
+        let unusable = |why: String| Refused::new(Code::InvalidClient, "the client's keys cannot be used").because(why);
+        let of_document = |document| StatementKeys::of_document(document, self.clock.clone(), self.fetch.clone());
+        let auth = match &registration.keys {
+            ClientKeys::None => Auth::None,
+            ClientKeys::Document(jwks) => Auth::Keys(of_document(jwks.clone().into()).map_err(unusable)?),
+            ClientKeys::Url(url) => {
+                // An address that a stranger wrote: public ones only, whatever it resolves to.
+                let url = url.parse().map_err(|_| unusable("not a URL".to_owned()))?;
+                let got = self.fetch.get(&url, DialPolicy::default(), JWKS_BYTES_MAX).await;
+                Auth::Keys(of_document(got.map_err(|e| unusable(e.to_string()))?.body).map_err(unusable)?)
+            }
+        };
+        Ok(Client {
+            id: id.to_owned(),
+            name: registration.name.clone(),
+            kind,
+            redirect_uris: registration.redirect_uris.clone(),
+            auth,
+            grants: registration.grants(),
+            digest: registration.digest(),
+        })
+    }
+}
+
+/// A client of the operator's.
+fn known(settings: &ClientSettings, clock: &Clock, fetch: &Fetch) -> Result<Client, String> {
+    let id = &settings.client_id;
+    let keys = |source: &KeySource| {
+        let issuer = match source {
+            KeySource::Document(document) => IssuerSettings::new(id.clone(), JwksSource::Static(document.clone())),
+            KeySource::Url { url, allow_private_addresses } => IssuerSettings {
+                allow_private_addresses: *allow_private_addresses,
+                ..IssuerSettings::new(id.clone(), JwksSource::Url(url.clone()))
+            },
+        };
+        StatementKeys::of_issuer(&issuer, clock.clone(), fetch.clone()).map_err(|why| format!("client {id:?}: jwks: {why}"))
+    };
+    let auth = match &settings.secret {
+        None => Auth::None,
+        Some(ClientSecret::Sha256(hash)) => Auth::Secret(*hash),
+        Some(ClientSecret::Keys(source)) => Auth::Keys(keys(source)?),
+    };
+    Ok(Client {
+        id: id.clone(),
+        name: Some(settings.name.clone()),
+        kind: Kind::Configured,
+        redirect_uris: settings.redirect_uris.clone(),
+        auth,
+        grants: settings.grants,
+        digest: digest_text(&format!("{id} {:?}", settings.redirect_uris)),
+    })
+}

@@ -1,0 +1,51 @@
+//! After a yes and a sign-in: the same browser, now with a person.
+
+use http::StatusCode;
+
+use super::AuthServer;
+use super::authorize::failed;
+use crate::web::{PageAnswer, PageRequest, Params, Verdict};
+
+impl AuthServer {
+    /// Answers `GET /oauth/authorize/continue`: the request must have been allowed in this very browser, and somebody be signed in.
+    pub(super) async fn continued(&self, request: &PageRequest) -> PageAnswer {
+        let params = Params::of_query(request).unwrap_or_default();
+        let Some(id) = params.get("request") else { return over("no request") };
+        // Looked at before it is taken: another browser's visit must not use it up.
+        match self.kept(id).await {
+            Ok(Some(pending)) if pending.approved && self.is_of_browser(&request.headers, &pending) => {}
+            Ok(_) => return over("the request is unknown, not allowed, or of another browser"),
+            Err(error) => return failed(error),
+        }
+        let session = match self.sign_in.session(&request.headers).await {
+            Ok(Some(session)) => session,
+            Ok(None) => return over("nobody is signed in"),
+            Err(error) => return failed(error),
+        };
+        let pending = match self.take(id).await {
+            Ok(Some(pending)) if pending.approved => pending,
+            Ok(_) => return over("the request was used meanwhile"),
+            Err(error) => return failed(error),
+        };
+        if session.person.signed_in_s < pending.signed_in_after_s {
+            return over("the sign-in is from before the request");
+        }
+        let client = match self.clients.find(&pending.client_id).await {
+            Ok(client) if client.digest == pending.client_digest => client,
+            Ok(_) => return over("the client changed meanwhile"),
+            Err(refused) => return over(refused.private.as_deref().unwrap_or(refused.words)),
+        };
+        if let Err(error) = self.remember(&session.person, &pending).await {
+            return failed(error);
+        }
+        let (uri, state) = (pending.redirect_uri.clone(), pending.state.clone());
+        let about = pending.client_id.clone();
+        let finished = self.finish(&client, pending, &session.person).await;
+        finished.unwrap_or_else(|refused| self.told(&uri, state.as_deref(), refused)).about(&about)
+    }
+}
+
+fn over(private: &str) -> PageAnswer {
+    let words = "This request is over, or belongs to another browser. Start again from your client.";
+    PageAnswer::problem(StatusCode::BAD_REQUEST, words, Verdict::Unauthenticated).because(private)
+}

@@ -1,0 +1,69 @@
+//! Access tokens that ended before their time. Remembered until they would have ended anyway, in memory for every request to ask,
+//! and in the store for the next start.
+
+use std::collections::HashMap;
+
+use parking_lot::RwLock;
+
+use crate::store::{Space, Store, StoreError};
+use crate::vocab::Clock;
+
+/// Tokens remembered; beyond, what would end soonest is forgotten first only when it has ended: further revocations are refused.
+const ENDED_MAX: usize = 100_000;
+
+/// The set. Ids are `jti` values of our own tokens.
+pub struct EndedTokens {
+    ended: RwLock<HashMap<String, u64>>,
+    store: Store,
+    clock: Clock,
+}
+
+impl EndedTokens {
+    /// Reads what the store remembers.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn load(store: Store, clock: Clock) -> Result<Self, StoreError> {
+        let limit = u32::try_from(ENDED_MAX).unwrap_or(u32::MAX);
+        let listed = store.list(Space::RevokedToken, b"", limit).await?;
+        let read = |(key, value): (Vec<u8>, Vec<u8>)| {
+            let ends_s = u64::from_be_bytes(value.try_into().ok()?);
+            Some((String::from_utf8(key).ok()?, ends_s))
+        };
+        let ended = listed.into_iter().filter_map(read).collect();
+        Ok(Self { ended: RwLock::new(ended), store, clock })
+    }
+
+    /// Whether the token `jti` was ended. Runs for every request.
+    pub fn holds(&self, jti: &str) -> bool {
+        let ended = self.ended.read();
+        !ended.is_empty() && ended.contains_key(jti)
+    }
+
+    /// Ends the token `jti`, which would hold until `ends_s`; at once here, and in the store before this returns.
+    ///
+    /// # Errors
+    /// [`StoreError`]; it is ended here all the same.
+    pub async fn add(&self, jti: &str, ends_s: u64) -> Result<(), StoreError> {
+        let now_s = self.clock.unix_s();
+        // Verifiers tolerate a difference of clocks.
+        let until_s = ends_s.saturating_add(LEEWAY_S);
+        if until_s <= now_s {
+            return Ok(());
+        }
+        {
+            let mut ended = self.ended.write();
+            if ended.len() >= ENDED_MAX {
+                ended.retain(|_, until_s| *until_s > now_s);
+            }
+            if ended.len() >= ENDED_MAX {
+                return Err(StoreError::Busy);
+            }
+            ended.insert(jti.to_owned(), until_s);
+        }
+        self.store.put(Space::RevokedToken, jti.as_bytes(), &until_s.to_be_bytes(), Some(until_s)).await
+    }
+}
+
+/// More than the largest difference of clocks that can be configured.
+const LEEWAY_S: u64 = 120;

@@ -1,0 +1,134 @@
+//! Errors of the endpoints that clients call (OAuth 2.1 section 3.2.4, RFC 7591 section 3.2.2).
+
+use http::{HeaderValue, StatusCode, header};
+use serde_json::json;
+
+use crate::store::StoreError;
+use crate::vocab::FaultKind;
+use crate::web::{NoRandomness, PageAnswer, ParamsError, Verdict};
+
+/// Why a request of a client is refused.
+#[derive(Debug)]
+pub(super) struct Refused {
+    /// The `error`.
+    pub(super) code: Code,
+    /// Words of ours for the client's developer.
+    pub(super) words: &'static str,
+    /// Words for the log.
+    pub(super) private: Option<String>,
+}
+
+/// The registered error codes that we use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Code {
+    InvalidRequest,
+    InvalidClient,
+    InvalidGrant,
+    UnauthorizedClient,
+    UnsupportedGrantType,
+    UnsupportedResponseType,
+    InvalidScope,
+    InvalidTarget,
+    AccessDenied,
+    LoginRequired,
+    ConsentRequired,
+    RequestNotSupported,
+    RequestUriNotSupported,
+    InvalidRedirectUri,
+    InvalidClientMetadata,
+    SlowDown,
+    ServerError,
+}
+
+impl Code {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::InvalidClient => "invalid_client",
+            Self::InvalidGrant => "invalid_grant",
+            Self::UnauthorizedClient => "unauthorized_client",
+            Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::UnsupportedResponseType => "unsupported_response_type",
+            Self::InvalidScope => "invalid_scope",
+            Self::InvalidTarget => "invalid_target",
+            Self::AccessDenied => "access_denied",
+            Self::LoginRequired => "login_required",
+            Self::ConsentRequired => "consent_required",
+            Self::RequestNotSupported => "request_not_supported",
+            Self::RequestUriNotSupported => "request_uri_not_supported",
+            Self::InvalidRedirectUri => "invalid_redirect_uri",
+            Self::InvalidClientMetadata => "invalid_client_metadata",
+            Self::SlowDown => "temporarily_unavailable",
+            Self::ServerError => "server_error",
+        }
+    }
+
+    fn status(self) -> StatusCode {
+        match self {
+            Self::InvalidClient => StatusCode::UNAUTHORIZED,
+            Self::SlowDown => StatusCode::TOO_MANY_REQUESTS,
+            Self::ServerError => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    pub(super) fn verdict(self) -> Verdict {
+        match self {
+            Self::InvalidClient | Self::InvalidGrant | Self::LoginRequired => Verdict::Unauthenticated,
+            Self::AccessDenied | Self::ConsentRequired => Verdict::Denied,
+            Self::SlowDown => Verdict::Limited,
+            Self::ServerError => Verdict::Failed(FaultKind::Internal),
+            _ => Verdict::BadRequest,
+        }
+    }
+}
+
+impl Refused {
+    pub(super) fn new(code: Code, words: &'static str) -> Self {
+        Self { code, words, private: None }
+    }
+
+    pub(super) fn because(mut self, private: impl Into<String>) -> Self {
+        self.private = Some(private.into());
+        self
+    }
+
+    /// The JSON answer of an endpoint that clients call.
+    pub(super) fn answer(self) -> PageAnswer {
+        let body = json!({"error": self.code.as_str(), "error_description": self.words});
+        let mut answer = PageAnswer::json(self.code.status(), &body).verdict(self.code.verdict());
+        if self.code == Code::InvalidClient {
+            let challenge = HeaderValue::from_static("Basic realm=\"oauth\", charset=\"UTF-8\"");
+            answer = answer.header(header::WWW_AUTHENTICATE, challenge);
+        }
+        if matches!(self.code, Code::SlowDown | Code::ServerError) {
+            answer = answer.header(header::RETRY_AFTER, HeaderValue::from_static("30"));
+        }
+        let private = self.private.unwrap_or_else(|| self.words.to_owned());
+        answer.because(format!("{}: {private}", self.code.as_str()))
+    }
+}
+
+impl From<StoreError> for Refused {
+    fn from(error: StoreError) -> Self {
+        Self::new(Code::ServerError, "try again shortly").because(error.to_string())
+    }
+}
+
+impl From<NoRandomness> for Refused {
+    fn from(error: NoRandomness) -> Self {
+        Self::new(Code::ServerError, "try again shortly").because(error.to_string())
+    }
+}
+
+impl From<ParamsError> for Refused {
+    fn from(error: ParamsError) -> Self {
+        let words = match error {
+            ParamsError::Repeated => "a parameter is there more than once",
+            ParamsError::TooLarge => "too many parameters, or too long",
+            ParamsError::Malformed => "a parameter is not well formed",
+            ParamsError::NotAForm => "send application/x-www-form-urlencoded",
+        };
+        Self::new(Code::InvalidRequest, words)
+    }
+}

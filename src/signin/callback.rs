@@ -1,0 +1,144 @@
+//! The way back from the provider, and the way out.
+
+use http::{Method, StatusCode};
+
+use super::{Begun, SignIn, SignInError, id_token, provider, session, state_cookie};
+use crate::store::Space;
+use crate::vocab::FaultKind;
+use crate::web::{
+    Html, Page, PageAnswer, PageRequest, Params, Verdict, cookie, csrf_holds, csrf_token, digest, digest_text, is_from_us,
+};
+
+/// Length of a code or state that the provider may send.
+const PARAMETER_BYTES_MAX: usize = 8 * 1024;
+const SIGN_OUT: &str = "signout";
+
+impl SignIn {
+    /// Answers the provider's redirect: the state must be one that this browser was given, once, within ten minutes, and the
+    /// response must come from the provider that it was sent to. Only then is the code sent anywhere.
+    pub async fn callback(&self, request: &PageRequest) -> PageAnswer {
+        if request.method != Method::GET {
+            return PageAnswer::problem(StatusCode::METHOD_NOT_ALLOWED, "This address is for browsers.", Verdict::BadRequest);
+        }
+        let answer = match Params::of_query(request) {
+            Ok(params) => self.returned(request, &params).await,
+            Err(error) => refused(&error.to_string()),
+        };
+        answer.action("signin/callback")
+    }
+
+    async fn returned(&self, request: &PageRequest, params: &Params) -> PageAnswer {
+        let Some(state) = params.get("state").filter(|state| state.len() <= PARAMETER_BYTES_MAX) else {
+            return refused("no state");
+        };
+        let cookie_name = state_cookie(state);
+        // Taken before anything is compared: a state serves once, whoever brings it.
+        let begun: Begun = match self.store.take(Space::SignIn, &digest(state)).await {
+            Err(error) => return SignInError::from(error).page(),
+            Ok(found) => match found.and_then(|value| serde_json::from_slice(&value).ok()) {
+                Some(begun) => begun,
+                None => return refused("an unknown, used or expired state"),
+            },
+        };
+        let answer = match cookie(&request.headers, &self.site.cookie_name(&cookie_name)) {
+            Some(browser) if digest_text(browser) == begun.browser => self.sign_in(params, &begun).await,
+            _ => refused("a state of another browser"),
+        };
+        answer.cookie(self.site.set_cookie(&cookie_name, "", 0))
+    }
+
+    async fn sign_in(&self, params: &Params, begun: &Begun) -> PageAnswer {
+        let provider = match self.provider().await {
+            Ok(provider) => provider,
+            Err(error) => return error.page(),
+        };
+        // RFC 9207 section 2.4: compared as text, for errors too, before anything else of the response counts.
+        match params.get("iss") {
+            Some(iss) if iss == begun.issuer && iss == self.idp.issuer => {}
+            None if !provider.names_itself && begun.issuer == self.idp.issuer => {}
+            _ => return refused("a response of another issuer"),
+        }
+        if params.get("error").is_some() {
+            let words = "The identity provider did not sign you in.";
+            return PageAnswer::problem(StatusCode::FORBIDDEN, words, Verdict::Denied)
+                .because("the provider answered with an error");
+        }
+        let Some(code) = params.get("code").filter(|code| code.len() <= PARAMETER_BYTES_MAX) else { return refused("no code") };
+        let person = match self.redeemed(&provider, code, begun).await {
+            Ok(person) => person,
+            Err(why) => {
+                let words = "The identity provider's answer is not usable.";
+                return PageAnswer::problem(StatusCode::BAD_GATEWAY, words, Verdict::Failed(FaultKind::Malformed)).because(why);
+            }
+        };
+        match session::create(self, &person).await {
+            Err(error) => error.page(),
+            Ok(id) => PageAnswer::see_other(&self.site.url(&begun.next))
+                .cookie(self.site.set_cookie(session::COOKIE, &id, session::SESSION_S_MAX))
+                .by(person.principal(None)),
+        }
+    }
+
+    async fn redeemed(&self, provider: &provider::Provider, code: &str, begun: &Begun) -> Result<super::Person, String> {
+        let (idp, fetch) = (&self.idp, &self.fetch);
+        let redirect_uri = self.site.url(super::CALLBACK_PATH);
+        let (token, access) = provider::redeem(idp, fetch, provider, code, &redirect_uri, &begun.verifier).await?;
+        let wrong = |why| format!("the ID token: {why}");
+        let mut claims = self.keys.claims(&token, &["", "JWT"]).await.map_err(wrong)?;
+        let now_s = self.clock.unix_s();
+        let sub = id_token::check(&claims, idp, &begun.nonce, now_s).map_err(wrong)?;
+        if let (Some(_), None, Some(access)) = (&idp.groups_claim, id_token::groups(&claims, idp), access) {
+            if let Some(more) = provider::userinfo(idp, fetch, provider, &access).await? {
+                // OpenID Connect Core 1.0 section 5.3.2: otherwise it is about somebody else.
+                if more.get("sub").and_then(serde_json::Value::as_str) != Some(sub.as_str()) {
+                    return Err("the userinfo is about another subject".to_owned());
+                }
+                for (name, value) in more {
+                    claims.entry(name).or_insert(value);
+                }
+            }
+        }
+        Ok(id_token::person(&claims, idp, sub, now_s))
+    }
+
+    /// The page that ends a session, and what its form does.
+    pub async fn sign_out(&self, request: &PageRequest) -> PageAnswer {
+        let session = match self.session(&request.headers).await {
+            Ok(Some(session)) => session,
+            Ok(None) => {
+                let body = Html::new().raw("<p>You are not signed in at this gateway.</p>");
+                return Page::new("Signed out", body).answer(StatusCode::OK).action("signin/out");
+            }
+            Err(error) => return SignInError::from(error).page().action("signin/out"),
+        };
+        if request.method != Method::POST {
+            let name = session.person.name.as_deref().unwrap_or(&session.person.sub);
+            let token = csrf_token(session.form_secret(), SIGN_OUT);
+            let body = Html::new()
+                .raw("<p>You are signed in as ")
+                .text(name)
+                .raw(".</p><form method=\"post\">")
+                .hidden("csrf", &token)
+                .raw("<button class=\"go\">Sign out</button></form>");
+            return Page::new("Sign out", body).answer(StatusCode::OK).action("signin/out");
+        }
+        let token = Params::of_form(request).ok().and_then(|form| form.get("csrf").map(str::to_owned)).unwrap_or_default();
+        if !is_from_us(&request.headers, &self.site) || !csrf_holds(session.form_secret(), SIGN_OUT, &token) {
+            return refused("a form of another page").action("signin/out");
+        }
+        if let Err(error) = session::end(self, session.form_secret()).await {
+            return SignInError::from(error).page().action("signin/out");
+        }
+        let body = Html::new().raw("<p>You are signed out of this gateway. Clients that you allowed keep their access.</p>");
+        Page::new("Signed out", body)
+            .answer(StatusCode::OK)
+            .cookie(self.site.set_cookie(session::COOKIE, "", 0))
+            .by(session.person.principal(None))
+            .action("signin/out")
+    }
+}
+
+fn refused(why: &str) -> PageAnswer {
+    let words = "This sign-in does not hold: it is over, was used, or began in another browser. Start again from your client.";
+    PageAnswer::problem(StatusCode::BAD_REQUEST, words, Verdict::Unauthenticated).because(why)
+}

@@ -1,0 +1,214 @@
+//! People signing in at the gateway: the code flow of OpenID Connect to the identity provider of the organization.
+//!
+//! Layer 5. Relying party of OpenID Connect Core 1.0 with PKCE (RFC 7636) and the issuer in responses (RFC 9207). What is kept of a
+//! sign-in is a browser session: its id is in a cookie, the SHA-256 of the id in the store. Whoever needs a person asks
+//! [`SignIn::session`], and where there is none answers with [`SignIn::begin`].
+
+mod callback;
+mod id_token;
+mod person;
+mod provider;
+mod session;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use http::{HeaderMap, StatusCode};
+use jsonwebtoken::Algorithm;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+pub use person::Person;
+pub use session::Session;
+
+use crate::identity::{IssuerSettings, JwksSource, StatementKeys};
+use crate::net::Fetch;
+use crate::store::{Space, Store, StoreError};
+use crate::vocab::{Clock, FaultKind};
+use crate::web::{NoRandomness, PageAnswer, Site, Verdict, digest, digest_text, fresh_secret};
+use provider::Provider;
+
+/// The way back from the identity provider.
+pub const CALLBACK_PATH: &str = "/oauth/callback";
+/// Ends the browser session.
+pub const SIGN_OUT_PATH: &str = "/oauth/signout";
+/// Time for a person to sign in.
+const SIGN_IN_S_MAX: u64 = 600;
+/// Sign-ins under way at once.
+const SIGN_INS_MAX: u64 = 20_000;
+/// Cookie that binds a sign-in to the browser that began it; a part of the state follows, so that tabs do not disturb each other.
+const STATE_COOKIE: &str = "state-";
+const STATE_COOKIE_CHARS: usize = 12;
+
+/// The identity provider, and who we are there.
+#[derive(Clone, Debug)]
+pub struct IdpSettings {
+    /// Its issuer identifier, matched exactly.
+    pub issuer: String,
+    /// Our client id there.
+    pub client_id: String,
+    /// Our secret there; none for a public client.
+    pub client_secret: Option<SecretString>,
+    /// Scopes to ask for; `openid` among them.
+    pub scopes: Vec<String>,
+    /// Claim with the groups, by dotted path; in the ID token, else in the userinfo.
+    pub groups_claim: Option<String>,
+    /// Signature algorithms accepted for ID tokens; asymmetric ones only.
+    pub algorithms: Vec<Algorithm>,
+    /// It may be at a private address.
+    pub allow_private_addresses: bool,
+}
+
+/// Why a person cannot be signed in now. Private text: it is logged, never shown.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInError {
+    /// The store did not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Too many sign-ins are under way.
+    #[error("too many sign-ins are under way")]
+    Full,
+    /// No randomness.
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
+    /// The provider cannot be used.
+    #[error("the identity provider: {0}")]
+    Provider(String),
+}
+
+impl SignInError {
+    /// The page that says so.
+    pub fn page(&self) -> PageAnswer {
+        let (words, kind) = match self {
+            Self::Provider(_) => ("The identity provider cannot be reached. Try again shortly.", FaultKind::Unreachable),
+            Self::Full => ("Too many people are signing in. Try again shortly.", FaultKind::Exhausted),
+            Self::Store(_) | Self::Randomness(_) => {
+                ("The gateway cannot sign you in now. Try again shortly.", FaultKind::Internal)
+            }
+        };
+        PageAnswer::problem(StatusCode::SERVICE_UNAVAILABLE, words, Verdict::Failed(kind)).because(self.to_string())
+    }
+}
+
+/// Signs people in. One per configuration.
+pub struct SignIn {
+    site: Site,
+    store: Store,
+    clock: Clock,
+    fetch: Fetch,
+    idp: IdpSettings,
+    keys: StatementKeys,
+    provider: ArcSwapOption<Provider>,
+}
+
+/// A sign-in that is on its way through the provider; in the store under the SHA-256 of its state.
+#[derive(Serialize, Deserialize)]
+struct Begun {
+    /// SHA-256 of the cookie of the browser that began it.
+    browser: String,
+    nonce: String,
+    verifier: String,
+    /// The provider it was sent to (RFC 9207: a response must come from there).
+    issuer: String,
+    /// Where the browser goes then: a path of ours.
+    next: String,
+}
+
+impl SignIn {
+    /// Signs in at `idp`, for browsers that know us as `site`.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    pub fn new(idp: IdpSettings, site: Site, store: Store, clock: Clock, fetch: Fetch) -> Result<Self, String> {
+        let settings = IssuerSettings {
+            algorithms: idp.algorithms.clone(),
+            allow_private_addresses: idp.allow_private_addresses,
+            ..IssuerSettings::new(idp.issuer.clone(), JwksSource::Discovered)
+        };
+        let keys = StatementKeys::of_issuer(&settings, clock.clone(), fetch.clone())?;
+        Ok(Self { site, store, clock, fetch, idp, keys, provider: ArcSwapOption::empty() })
+    }
+
+    /// Sends the browser to the provider, and then to `next`, a path of ours. What [`Self::callback`] compares is made here and
+    /// nowhere else: the state in the store, its cookie in the browser.
+    ///
+    /// # Errors
+    /// [`SignInError`].
+    pub async fn begin(&self, next: &str) -> Result<PageAnswer, SignInError> {
+        let provider = self.provider().await?;
+        let (state, browser) = (fresh_secret()?, fresh_secret()?);
+        let begun = Begun {
+            browser: digest_text(&browser),
+            nonce: fresh_secret()?,
+            verifier: fresh_secret()?,
+            issuer: self.idp.issuer.clone(),
+            next: next.to_owned(),
+        };
+        let value = serde_json::to_vec(&begun).map_err(|e| SignInError::Provider(e.to_string()))?;
+        let ends_s = self.clock.unix_s().saturating_add(SIGN_IN_S_MAX);
+        if !self.store.add(Space::SignIn, &digest(&state), &value, ends_s, SIGN_INS_MAX).await? {
+            return Err(SignInError::Full);
+        }
+        let url = self.authorization_url(&provider.authorization, &state, &begun);
+        let cookie = self.site.set_cookie(&state_cookie(&state), &browser, SIGN_IN_S_MAX);
+        Ok(PageAnswer::see_other(url.as_str()).cookie(cookie))
+    }
+
+    /// The person who is signed in with this browser, if anybody is.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn session(&self, headers: &HeaderMap) -> Result<Option<Session>, StoreError> {
+        session::find(self, headers).await
+    }
+
+    /// Where the provider's pages are: a form that leads there must be allowed to.
+    pub async fn provider_origin(&self) -> Option<String> {
+        let provider = self.provider().await.ok()?;
+        Some(provider.authorization.origin().ascii_serialization())
+    }
+
+    /// The issuer of everybody who signs in here.
+    pub fn issuer(&self) -> &str {
+        &self.idp.issuer
+    }
+
+    fn authorization_url(&self, endpoint: &Url, state: &str, begun: &Begun) -> Url {
+        let mut url = endpoint.clone();
+        url.query_pairs_mut()
+            .append_pair("response_type", "code")
+            .append_pair("client_id", &self.idp.client_id)
+            .append_pair("redirect_uri", &self.site.url(CALLBACK_PATH))
+            .append_pair("scope", &self.idp.scopes.join(" "))
+            .append_pair("state", state)
+            .append_pair("nonce", &begun.nonce)
+            .append_pair("code_challenge", &digest_text(&begun.verifier))
+            .append_pair("code_challenge_method", "S256");
+        url
+    }
+
+    async fn provider(&self) -> Result<Arc<Provider>, SignInError> {
+        let now_s = self.clock.unix_s();
+        let known = self.provider.load_full();
+        if let Some(known) = known.as_ref().filter(|known| known.is_fresh(now_s)) {
+            return Ok(known.clone());
+        }
+        match provider::discover(&self.idp, &self.fetch, now_s).await {
+            Ok(found) => {
+                let found = Arc::new(found);
+                self.provider.store(Some(found.clone()));
+                Ok(found)
+            }
+            // What was right an hour ago is better than nobody signing in.
+            Err(why) => known.filter(|known| known.is_usable(now_s)).ok_or(SignInError::Provider(why)),
+        }
+    }
+}
+
+fn state_cookie(state: &str) -> String {
+    format!("{STATE_COOKIE}{}", state.get(..STATE_COOKIE_CHARS).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests;
