@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["vocab"],
     &["mcp"],
+    &["config", "policy", "net", "seal", "signer", "store", "telemetry", "web"],
     &["audit", "oauth", "vault"],
     &["identity", "limit", "inspect", "upstream"],
     &["catalog", "signin"],

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jsonwebtoken::Algorithm;
 
+use super::credentials::{KEY_SET_PATH, Outside};
 use super::policies::Around;
 use super::watch::fingerprint;
 use crate::config::{self, Config};
@@ -16,8 +17,8 @@ use crate::identity::dev::DevIssuer;
 use crate::identity::{
     Authenticator, IssuerSettings, JwksSource, KeySettings, METADATA_PREFIX, Settings, metadata_path, resource_metadata,
 };
+use crate::net::DialPolicy;
 use crate::net::head::HeadRules;
-use crate::net::{DialPolicy, Fetch};
 use crate::pipeline::{Bounds, Route, Subjects, World};
 use crate::policy::permit::ObserveOnly;
 use crate::policy::{self, Facts, PolicySet};
@@ -122,19 +123,21 @@ pub(super) fn world(
     loaded: &Loaded,
     origin: &str,
     clock: &Clock,
-    fetch: &Fetch,
+    outside: &Outside,
     upstreams: Arc<Upstreams>,
     before: Option<&Authenticator>,
 ) -> Result<World, String> {
     let config = &loaded.config;
-    let identity = Authenticator::new(identity_settings(config)?, clock.clone(), fetch.clone()).map_err(|e| e.to_string())?;
+    let identity =
+        Authenticator::new(identity_settings(config)?, clock.clone(), outside.fetch.clone()).map_err(|e| e.to_string())?;
     // Keys that are already known are kept, so that a reload cannot fail for an issuer that happens to be away.
     let identity = match before {
         Some(before) => identity.with_keys_of(before),
         None => identity,
     };
     let routes = routes(config, origin);
-    let metadata = metadata(&routes, &identity);
+    let mut metadata = metadata(&routes, &identity);
+    metadata.extend(outside.key_set(config, origin)?.map(|keys| (KEY_SET_PATH.into(), keys)));
     Ok(World {
         policy: loaded.policy.clone(),
         identity: Arc::new(identity),
@@ -256,11 +259,16 @@ fn algorithm_of(algorithm: config::Algorithm) -> Algorithm {
 ///
 /// # Errors
 /// A sentence for the operator.
-pub(super) fn upstreams(config: &Config) -> Result<Vec<UpstreamSettings>, String> {
-    config.upstreams.iter().map(|upstream| upstream_settings(config, upstream)).collect()
+pub(super) fn upstreams(config: &Config, origin: &str, outside: &Outside) -> Result<Vec<UpstreamSettings>, String> {
+    let settings = |upstream| upstream_settings(config, upstream, outside.credential(upstream, origin)?);
+    config.upstreams.iter().map(settings).collect()
 }
 
-fn upstream_settings(config: &Config, upstream: &config::Upstream) -> Result<UpstreamSettings, String> {
+fn upstream_settings(
+    config: &Config,
+    upstream: &config::Upstream,
+    credential: upstream::Credential,
+) -> Result<UpstreamSettings, String> {
     let transport = match &upstream.transport {
         config::Transport::Http { url, dialect, .. } => upstream::Transport::Http { url: url.clone(), dialect: *dialect },
         config::Transport::Stdio { command, args, env, cwd } => upstream::Transport::Stdio {
@@ -269,14 +277,6 @@ fn upstream_settings(config: &Config, upstream: &config::Upstream) -> Result<Ups
             env: env.clone(),
             cwd: cwd.clone(),
         },
-    };
-    let credential = match &upstream.credential {
-        config::Credential::None => upstream::Credential::None,
-        config::Credential::Bearer(secret) => upstream::Credential::Bearer(secret.clone()),
-        config::Credential::Header { name, value } => {
-            let name = http::HeaderName::try_from(name).map_err(|_| format!("upstream {}: not a header name", upstream.name))?;
-            upstream::Credential::Header { name, value: value.clone() }
-        }
     };
     let limits = &config.limits;
     Ok(UpstreamSettings {

@@ -1,6 +1,7 @@
 //! The composition root: the only place that knows every part. Start, reload, stop.
 
 mod check;
+mod credentials;
 pub mod init;
 mod load;
 mod policies;

@@ -9,11 +9,11 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::credentials::Outside;
 use super::load::{self, Loaded};
 use super::start::{origin, tls_files};
 use super::watch::fingerprint;
 use crate::config::Config;
-use crate::net::Fetch;
 use crate::pipeline::Gateway;
 use crate::server::TlsHandle;
 use crate::server::tls::server_config;
@@ -28,7 +28,7 @@ pub(super) struct Reloader {
     registry: Arc<Registry>,
     tls: Option<TlsHandle>,
     bound_origin: String,
-    fetch: Fetch,
+    outside: Arc<Outside>,
     /// Fingerprint of the watched files, of before the running set was read.
     seen: u64,
     asked: Notify,
@@ -47,14 +47,14 @@ impl Reloader {
         registry: Arc<Registry>,
         tls: Option<TlsHandle>,
         bound_origin: String,
-        fetch: Fetch,
+        outside: Arc<Outside>,
         stopping: CancellationToken,
     ) -> Self {
         gateway.metrics.set_reload_success(true);
         observing(&gateway);
         let (file, seen) = (loaded.config.file.clone(), loaded.seen);
         let (running, asked) = (Mutex::new(loaded.config), Notify::new());
-        Self { file, running, gateway, registry, tls, bound_origin, fetch, seen, asked, stopping }
+        Self { file, running, gateway, registry, tls, bound_origin, outside, seen, asked, stopping }
     }
 
     /// Asks for a reload at once.
@@ -132,10 +132,10 @@ impl Reloader {
         let (config, clock) = (&loaded.config, &self.gateway.clock);
         let files = tls_files(config, clock).map_err(|error| failed(error.to_string()))?;
         let tls = files.map(|files| server_config(&files, clock)).transpose().map_err(|error| failed(error.to_string()))?;
-        let upstreams = load::upstreams(config).map_err(failed)?;
-        let prepared = self.registry.prepare(&upstreams).map_err(|error| failed(error.to_string()))?;
         let (origin, old) = (origin(config, &self.bound_origin), self.gateway.world.load_full());
-        let world = load::world(&loaded, &origin, clock, &self.fetch, prepared.upstreams(), Some(&old.identity));
+        let upstreams = load::upstreams(config, &origin, &self.outside).map_err(failed)?;
+        let prepared = self.registry.prepare(&upstreams).map_err(|error| failed(error.to_string()))?;
+        let world = load::world(&loaded, &origin, clock, &self.outside, prepared.upstreams(), Some(&old.identity));
         let world = Arc::new(world.map_err(failed)?);
         prepared.commit();
         self.gateway.world.store(world);

@@ -15,6 +15,7 @@ use hyper::service::service_fn;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::credentials::Outside;
 use super::load::{self, Loaded};
 use super::reload::Reloader;
 use super::running::Running;
@@ -75,14 +76,14 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
     std::fs::create_dir_all(&config.data_dir)?;
     let clock = Clock::system();
     let tls_client = client_config(None).map_err(|error| StartError::Other(error.to_string()))?;
-    let fetch = Fetch::new(tls_client.clone());
+    let outside = Arc::new(Outside::new(Fetch::new(tls_client.clone()), &config.data_dir, &clock));
     let listener = listen("listen", config.listen)?;
     let bound = listener.local_addr()?;
     let bound_origin = bound_origin(config, bound);
     let tls = tls(config, &clock)?;
 
     let drain = Drain::new(Duration::from_millis(DRAIN_MS_MAX));
-    let (gateway, registry) = gateway(&loaded, &bound_origin, tls_client, &clock, &drain)?;
+    let (gateway, registry) = gateway(&loaded, &bound_origin, tls_client, &outside, &clock, &drain)?;
     let workers = Arc::new(Workers::start(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))?);
     let door = DoorSettings {
         header_timeout: config.limits.header_timeout,
@@ -107,7 +108,8 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
     }
     let background = TaskTracker::new();
     let stopping = CancellationToken::new();
-    let reloader = Arc::new(Reloader::new(loaded, gateway.clone(), registry.clone(), tls, bound_origin, fetch, stopping.clone()));
+    let reloader =
+        Arc::new(Reloader::new(loaded, gateway.clone(), registry.clone(), tls, bound_origin, outside, stopping.clone()));
     drop(background.spawn(reloader.clone().run()));
     Ok(Running {
         mcp: format!("{scheme}://{bound}"),
@@ -133,6 +135,7 @@ fn gateway(
     loaded: &Loaded,
     bound_origin: &str,
     tls: Arc<rustls::ClientConfig>,
+    outside: &Outside,
     clock: &Clock,
     drain: &Drain,
 ) -> Result<(Arc<Gateway>, Arc<Registry>), StartError> {
@@ -143,11 +146,11 @@ fn gateway(
     let metrics = Arc::new(Metrics::new());
     let tasks = TaskTracker::new();
     let hook = Arc::new(Hook::default());
-    let fetch = Fetch::new(tls.clone());
     let registry = Registry::new(tls, hook.listener());
-    let upstreams = load::upstreams(config).map_err(StartError::Other)?;
+    let origin = origin(config, bound_origin);
+    let upstreams = load::upstreams(config, &origin, outside).map_err(StartError::Other)?;
     let prepared = registry.prepare(&upstreams).map_err(|error| StartError::Other(error.to_string()))?;
-    let world = load::world(loaded, &origin(config, bound_origin), clock, &fetch, prepared.upstreams(), None);
+    let world = load::world(loaded, &origin, clock, outside, prepared.upstreams(), None);
     let world = world.map_err(StartError::Other)?;
     prepared.commit();
     let catalog = Arc::new(Catalog::new(metrics.clone(), tasks.clone()));

@@ -1,5 +1,7 @@
 //! The checked config: what the program works with. Made by [`super::load`] only, so that it cannot be wrong.
 
+mod credential;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -11,6 +13,7 @@ use secrecy::SecretString;
 use serde::Serialize;
 use url::Url;
 
+pub use self::credential::{ClientProof, Credential, TokenAsked, TokenServer};
 use crate::vocab::{Proof, Revision};
 
 /// A checked config. Paths are absolute or start from the directory of the config file; secrets do not print.
@@ -147,6 +150,14 @@ pub struct Identity {
     pub api_keys: Vec<ApiKey>,
     /// The embedded development issuer is on; loopback only.
     pub dev: bool,
+}
+
+impl Identity {
+    /// Every issuer whose tokens are accepted, the embedded one included.
+    pub fn issuer_names(&self) -> Vec<String> {
+        let dev = self.dev.then(|| crate::vocab::DEV_ISSUER.to_owned());
+        self.issuers.iter().map(|issuer| issuer.issuer.clone()).chain(dev).collect()
+    }
 }
 
 /// An issuer of JWT access tokens.
@@ -317,22 +328,6 @@ impl fmt::Debug for Transport {
             }
         }
     }
-}
-
-/// What the gateway shows an upstream. Never anything a client sent.
-#[derive(Clone, Debug)]
-pub enum Credential {
-    /// Nothing.
-    None,
-    /// `Authorization: Bearer`; visible ASCII without spaces.
-    Bearer(SecretString),
-    /// A header of its own.
-    Header {
-        /// Lower-case header name; none that the gateway sets itself.
-        name: String,
-        /// A valid header value.
-        value: SecretString,
-    },
 }
 
 /// What is recorded, and how surely.

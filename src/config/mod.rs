@@ -23,8 +23,8 @@ use std::path::Path;
 
 pub use check::policies::{PolicyFiles, is_cases, policy_files};
 pub use checked::{
-    Admin, Algorithm, ApiKey, Audit, Config, Credential, Durability, Identity, Issuer, Jwks, Limits, LogFormat, PublicUrl, Route,
-    Scheme, Telemetry, Tls, Transport, Upstream,
+    Admin, Algorithm, ApiKey, Audit, ClientProof, Config, Credential, Durability, Identity, Issuer, Jwks, Limits, LogFormat,
+    PublicUrl, Route, Scheme, Telemetry, Tls, TokenAsked, TokenServer, Transport, Upstream,
 };
 
 use crate::vocab::Problem;
@@ -86,5 +86,5 @@ fn read(path: &Path, env: &dyn Fn(&str) -> Option<String>, upstreams_unset: bool
     let dir = file.parent()?;
     let mut refs = Refs { dir, env, upstreams_unset, files: Vec::new() };
     let raw = decode::decode(&root, report, &mut refs)?;
-    check::check(raw, &file, refs.files, report)
+    check::check(raw, &file, refs.files, upstreams_unset, report)
 }

@@ -2,11 +2,14 @@
 //!
 //! The same structs give the JSON Schema. They have no `Debug`: what is in them may be secret.
 
+mod credential;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub(super) use self::credential::{ClientCredentials, Credential, Header, IdJag, Mtls, TokenExchange, TokenServer};
 use super::shape::{Scalar, Unbuilt, WordOr};
 
 /// Configuration of a Portcullis gateway. `${env:NAME}` and `${file:PATH}` are replaced in every string value.
@@ -234,34 +237,6 @@ pub(super) struct Stdio {
     pub(super) danger_unsandboxed: Option<bool>,
     #[schemars(skip)]
     pub(super) sandbox: Unbuilt,
-}
-
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
-pub(super) struct Credential {
-    /// Sent as `Authorization: Bearer`.
-    pub(super) bearer: Option<String>,
-    /// Sent as a header of its own.
-    pub(super) header: Option<Header>,
-    #[schemars(skip)]
-    pub(super) client_credentials: Unbuilt,
-    #[schemars(skip)]
-    pub(super) token_exchange: Unbuilt,
-    #[schemars(skip)]
-    pub(super) per_user: Unbuilt,
-    #[schemars(skip)]
-    pub(super) mtls: Unbuilt,
-}
-
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-#[schemars(extend("required" = ["name", "value"]))]
-pub(super) struct Header {
-    /// Name of the header.
-    pub(super) name: Option<String>,
-    /// Its value.
-    pub(super) value: Option<String>,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]

@@ -15,10 +15,8 @@ use serde_json::json;
 
 use super::crypto::{CryptoError, random, sha256};
 use super::settings::{IssuerSettings, JwksSource};
+pub use crate::vocab::DEV_ISSUER;
 
-/// The issuer of development tokens: the same whatever the address, so that tokens outlive a change of port. It resolves
-/// nowhere (RFC 6761 section 6.4); the keys are known without being fetched.
-pub const DEV_ISSUER: &str = "https://dev.portcullis.invalid";
 /// Size of a key file.
 const KEY_FILE_BYTES_MAX: u64 = 16 * 1024;
 

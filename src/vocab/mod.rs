@@ -21,7 +21,7 @@ pub use clock::Clock;
 pub use deadline::Deadline;
 pub use id::RecordId;
 pub use outcome::{Denial, Fault, FaultKind, Side};
-pub use principal::{Principal, PrincipalKey};
+pub use principal::{DEV_ISSUER, Principal, PrincipalKey};
 pub use problem::Problem;
 pub use reason::Reason;
 pub use resource::{Proof, Resource};

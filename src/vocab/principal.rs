@@ -37,6 +37,9 @@ pub struct PrincipalKey {
 
 /// Issuer of principals that came without a credential.
 pub const ANONYMOUS_ISSUER: &str = "portcullis:anonymous";
+/// The issuer of development tokens: the same whatever the address, so that tokens outlive a change of port. It resolves
+/// nowhere (RFC 6761 section 6.4); the keys are known without being fetched.
+pub const DEV_ISSUER: &str = "https://dev.portcullis.invalid";
 /// Issuer of principals that came with an API key.
 pub const KEY_ISSUER: &str = "portcullis:keys";
 

@@ -9,11 +9,12 @@ use tokio_util::task::TaskTracker;
 
 use super::InitError;
 use super::words::plain;
+use crate::app::credentials::Outside;
 use crate::app::load;
 use crate::catalog::{Access, Catalog, Entry, Freshness, Part};
 use crate::config::Config;
 use crate::mcp::client_caps::ClientCaps;
-use crate::net::client_config;
+use crate::net::{Fetch, client_config};
 use crate::policy::{self, Facts, PolicySet};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{Registry, Upstream};
@@ -42,13 +43,15 @@ const CLOSE: Duration = Duration::from_secs(5);
 pub(super) fn tools(config: &Config, wanted: &dyn Fn(&str) -> bool) -> Result<Vec<Answer>, InitError> {
     let fault = |why: &dyn std::fmt::Display| InitError::Fault(why.to_string());
     crate::identity::install_crypto();
-    let settings = load::upstreams(config).map_err(InitError::Fault)?;
+    let tls = client_config(None).map_err(|error| fault(&error))?;
+    let outside = Outside::new(Fetch::new(tls.clone()), &config.data_dir, &Clock::system());
+    // What is drafted here shows no upstream anything of a person, so nothing is asserted under a name of the gateway.
+    let settings = load::upstreams(config, "", &outside).map_err(InitError::Fault)?;
     let settings: Vec<_> = settings.into_iter().filter(|one| wanted(&one.name)).collect();
     let names: Vec<String> = settings.iter().map(|one| one.name.to_string()).collect();
     let files = [("lists.yaml".to_owned(), LISTS_ONLY.to_owned())];
     let policy = policy::compile(&files, &Facts { upstreams: &names, issuers: &[] });
     let policy = policy.map_err(InitError::Problems)?;
-    let tls = client_config(None).map_err(|error| fault(&error))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| fault(&error))?;
     runtime.block_on(async {
         let registry = Registry::new(tls, Arc::new(|_, _, _| {}));

@@ -85,7 +85,7 @@ fn issuer(path: &str, raw: raw::Issuer, cx: &mut Cx<'_>) -> Option<Issuer> {
 }
 
 /// An issuer identifier (RFC 8414 section 2). Kept as written: it is compared, never rebuilt.
-fn issuer_url(path: &str, text: String, cx: &mut Cx<'_>) -> Option<String> {
+pub(super) fn issuer_url(path: &str, text: String, cx: &mut Cx<'_>) -> Option<String> {
     let hint = "such as https://idp.example.com, exactly as in its tokens";
     let Ok(url) = Url::parse(&text) else { return cx.refuse(path, "is not a URL", hint) };
     let loopback = url.host().is_some_and(|host| host_is_loopback(&host));

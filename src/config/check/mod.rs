@@ -3,6 +3,7 @@
 //! Each check returns what the program needs, or `None` after it reported why not.
 
 mod address;
+mod credential;
 mod door;
 mod files;
 mod identity;
@@ -14,13 +15,20 @@ mod upstreams;
 
 use std::path::{Path, PathBuf};
 
-use super::checked::Config;
+use super::checked::{Config, Identity};
 use super::raw::Raw;
 use super::report::{Report, resolve};
 
-/// Checks everything and builds the config. `referenced` are the files that `${file:}` named.
-pub(super) fn check(raw: Raw, file: &Path, referenced: Vec<PathBuf>, report: &mut Report) -> Option<Config> {
-    let mut cx = Cx { dir: file.parent()?.to_owned(), watched: referenced, report };
+/// Checks everything and builds the config. `referenced` are the files that `${file:}` named; with `upstreams_unset` files that
+/// upstreams are shown need not be there.
+pub(super) fn check(
+    raw: Raw,
+    file: &Path,
+    referenced: Vec<PathBuf>,
+    upstreams_unset: bool,
+    report: &mut Report,
+) -> Option<Config> {
+    let mut cx = Cx { dir: file.parent()?.to_owned(), watched: referenced, upstreams_unset, report };
     cx.watched.push(file.to_owned());
     match raw.version {
         Some(1) => {}
@@ -34,7 +42,8 @@ pub(super) fn check(raw: Raw, file: &Path, referenced: Vec<PathBuf>, report: &mu
     };
     let limits = settings::limits(raw.limits.unwrap_or_default(), &mut cx);
     let identity = identity::check(raw.identity.unwrap_or_default(), door.reach, &mut cx);
-    let (upstreams, names) = upstreams::check(raw.upstreams, &mut cx);
+    let issuers = identity.as_ref().map(Identity::issuer_names).unwrap_or_default();
+    let (upstreams, names) = upstreams::check(raw.upstreams, &issuers, &mut cx);
     let routes = routes::check(raw.routes, &names, &mut cx);
     let policies = policies::check(raw.policies, &mut cx);
     operation::state(raw.state, &mut cx);
@@ -74,6 +83,8 @@ struct Cx<'r> {
     dir: PathBuf,
     /// Files whose change means a reload.
     watched: Vec<PathBuf>,
+    /// Nobody is going to contact an upstream.
+    upstreams_unset: bool,
     report: &'r mut Report,
 }
 

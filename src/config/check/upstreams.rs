@@ -4,45 +4,23 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
 use secrecy::SecretString;
 
 use super::Cx;
 use super::address::{Consent, outward};
+use super::credential;
 use super::settings;
 use crate::config::checked::{Credential, Transport, Upstream};
 use crate::config::limits::CALL_TIMEOUT;
 use crate::config::raw;
 use crate::config::refs::is_variable_name;
 use crate::config::report::{item_path, key_path, resolve};
-use crate::config::shape::WordOr;
 use crate::vocab::Revision;
 
 /// Length of an upstream's name.
 const NAME_BYTES_MAX: usize = 32;
-/// Headers that the gateway or HTTP itself sets; a credential may not.
-const RESERVED_HEADERS: [&str; 17] = [
-    "accept",
-    "accept-encoding",
-    "connection",
-    "content-length",
-    "content-type",
-    "expect",
-    "forwarded",
-    "host",
-    "keep-alive",
-    "last-event-id",
-    "origin",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "user-agent",
-];
-
 /// The checked upstreams, and every valid name, those of faulty upstreams included.
-pub(super) fn check(raw: Option<Vec<raw::Upstream>>, cx: &mut Cx<'_>) -> (Vec<Upstream>, HashSet<String>) {
+pub(super) fn check(raw: Option<Vec<raw::Upstream>>, issuers: &[String], cx: &mut Cx<'_>) -> (Vec<Upstream>, HashSet<String>) {
     let raw = raw.unwrap_or_default();
     if raw.is_empty() {
         cx.report.missing("upstreams", "name at least one MCP server");
@@ -52,7 +30,7 @@ pub(super) fn check(raw: Option<Vec<raw::Upstream>>, cx: &mut Cx<'_>) -> (Vec<Up
     for (i, raw) in raw.into_iter().enumerate() {
         let path = item_path("upstreams", i);
         let name = name(&format!("{path}.name"), raw.name.as_deref(), &mut names, cx);
-        upstreams.extend(upstream(&path, name, raw, cx));
+        upstreams.extend(upstream(&path, name, raw, issuers, cx));
     }
     (upstreams, names)
 }
@@ -73,7 +51,7 @@ fn name(path: &str, raw: Option<&str>, names: &mut HashSet<String>, cx: &mut Cx<
     Some(name.to_owned())
 }
 
-fn upstream(path: &str, name: Option<String>, raw: raw::Upstream, cx: &mut Cx<'_>) -> Option<Upstream> {
+fn upstream(path: &str, name: Option<String>, raw: raw::Upstream, issuers: &[String], cx: &mut Cx<'_>) -> Option<Upstream> {
     let at = |key: &str| format!("{path}.{key}");
     let allow_private_addresses = raw.allow_private_addresses.unwrap_or(false);
     let is_stdio = raw.stdio.is_some();
@@ -86,7 +64,12 @@ fn upstream(path: &str, name: Option<String>, raw: raw::Upstream, cx: &mut Cx<'_
     if is_stdio && allow_private_addresses {
         cx.report.problem(&at("allow_private_addresses"), "means nothing for a process", "it goes with http");
     }
-    let credential = credential(&at("credential"), raw.credential, cx);
+    let credential = credential::check(&at("credential"), raw.credential, issuers, cx);
+    let shared = raw.shared.unwrap_or(false);
+    if shared && credential.as_ref().is_some_and(Credential::is_personal) {
+        let hint = "its credential differs from caller to caller, and a shared session would be one caller's";
+        cx.report.problem(&at("shared"), "cannot go with this credential", hint);
+    }
     if is_stdio && !matches!(credential, None | Some(Credential::None)) {
         let hint = "it goes with http; give a process its secret in stdio.env";
         cx.report.problem_unshown(&at("credential"), "means nothing for a process", hint);
@@ -99,7 +82,7 @@ fn upstream(path: &str, name: Option<String>, raw: raw::Upstream, cx: &mut Cx<'_
         credential: credential?,
         allow_private_addresses,
         timeout: timeout?,
-        shared: raw.shared.unwrap_or(false),
+        shared,
     })
 }
 
@@ -169,66 +152,6 @@ fn environment(path: &str, raw: BTreeMap<String, String>, cx: &mut Cx<'_>) -> Ve
         env.push((name, value.into()));
     }
     env
-}
-
-fn credential(path: &str, raw: Option<WordOr<raw::Credential>>, cx: &mut Cx<'_>) -> Option<Credential> {
-    let hint = "none, { bearer: SECRET } or { header: { name: NAME, value: SECRET } }";
-    let raw = match raw {
-        None => return Some(Credential::None),
-        Some(WordOr::Word(word)) => match word.as_str() {
-            "none" => return Some(Credential::None),
-            kind @ ("client_credentials" | "token_exchange" | "per_user" | "mtls") => {
-                cx.report.not_built(path, kind, hint);
-                return None;
-            }
-            _ => return cx.refuse(path, "is not a kind of credential", hint),
-        },
-        Some(WordOr::Table(table)) => table,
-    };
-    match (raw.bearer, raw.header) {
-        (Some(token), None) => bearer(&format!("{path}.bearer"), token, cx),
-        (None, Some(raw)) => header(&format!("{path}.header"), raw, cx),
-        (Some(_), Some(_)) => cx.refuse(path, "has two kinds at once", hint),
-        // An empty table, unless it held a kind that has been reported as not built.
-        (None, None) if cx.report.any_below(path) => None,
-        (None, None) => cx.refuse(path, "is empty", hint),
-    }
-}
-
-fn bearer(path: &str, token: String, cx: &mut Cx<'_>) -> Option<Credential> {
-    if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
-        cx.report.problem_unshown(path, "is not a token", "visible ASCII without spaces, without the word Bearer");
-        return None;
-    }
-    Some(Credential::Bearer(token.into()))
-}
-
-fn header(path: &str, raw: raw::Header, cx: &mut Cx<'_>) -> Option<Credential> {
-    let name_path = format!("{path}.name");
-    let name = match raw.name.as_deref().map(|name| HeaderName::from_bytes(name.as_bytes())) {
-        None => cx.missing(&name_path, "such as X-Api-Key"),
-        Some(Err(_)) => cx.refuse(&name_path, "is not a header name", "such as X-Api-Key"),
-        Some(Ok(name)) if is_reserved(name.as_str()) => cx.refuse(&name_path, "is a header that the gateway sets itself", ""),
-        Some(Ok(name)) => Some(name.as_str().to_owned()),
-    };
-    let value_path = format!("{path}.value");
-    let value = match raw.value {
-        None => cx.missing(&value_path, "such as \"${env:API_KEY}\""),
-        Some(value) if value.trim() != value || value.is_empty() || HeaderValue::from_str(&value).is_err() => {
-            cx.report.problem_unshown(
-                &value_path,
-                "is not a header value",
-                "visible ASCII, no line breaks, no space at either end",
-            );
-            None
-        }
-        Some(value) => Some(value.into()),
-    };
-    Some(Credential::Header { name: name?, value: value? })
-}
-
-fn is_reserved(name: &str) -> bool {
-    RESERVED_HEADERS.contains(&name) || name.starts_with("mcp-") || name.starts_with("x-forwarded-")
 }
 
 /// Every protocol revision, for hints.

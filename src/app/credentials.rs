@@ -1,0 +1,126 @@
+//! What is shown to upstreams, from the config: files read, and the gateway's own assertions where they are needed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use secrecy::SecretString;
+use serde_json::json;
+
+use crate::config;
+use crate::net::Fetch;
+use crate::oauth::SigningKey;
+use crate::upstream::{Asserter, ClientProof, Credential, Issuance, Issue, Subjects, TokenServer};
+use crate::vocab::Clock;
+use crate::vocab::limits::SECRET_FILE_BYTES_MAX;
+
+/// What reaches out of the gateway and outlives a reload.
+pub(super) struct Outside {
+    pub(super) fetch: Fetch,
+    assertions: Assertions,
+}
+
+/// The gateway's own assertions about people. Made when something needs them, once per public URL: an upstream whose assertions
+/// are the same object did not change.
+struct Assertions {
+    key: PathBuf,
+    clock: Clock,
+    made: Mutex<Option<(String, Arc<Asserter>)>>,
+}
+
+/// Where other servers find the key that assertions are signed with.
+pub(super) const KEY_SET_PATH: &str = "/oauth/jwks";
+
+impl Outside {
+    pub(super) fn new(fetch: Fetch, data_dir: &Path, clock: &Clock) -> Self {
+        let key = data_dir.join("keys/assertion");
+        Self { fetch, assertions: Assertions { key, clock: clock.clone(), made: Mutex::new(None) } }
+    }
+
+    /// What `upstream` is shown. `origin` is what others see of the gateway.
+    ///
+    /// # Errors
+    /// A sentence for the operator, without a secret.
+    pub(super) fn credential(&self, upstream: &config::Upstream, origin: &str) -> Result<Credential, String> {
+        let failed = |why: String| format!("upstream {}: {why}", upstream.name);
+        let issued = |issue, server, asked: &config::TokenAsked| {
+            let (scopes, resource) = (asked.scopes.clone(), asked.resource.clone());
+            let server = token_server(server).map_err(failed)?;
+            Ok(Credential::Issued(Box::new(Issuance { issue, server, scopes, resource })))
+        };
+        match &upstream.credential {
+            config::Credential::None => Ok(Credential::None),
+            config::Credential::Bearer(secret) => Ok(Credential::Bearer(secret.clone())),
+            config::Credential::Header { name, value } => {
+                let name = http::HeaderName::try_from(name).map_err(|_| failed("not a header name".to_owned()))?;
+                Ok(Credential::Header { name, value: value.clone() })
+            }
+            config::Credential::Mtls { cert, key } => {
+                let chain = read(cert).map_err(failed)?.into_bytes();
+                Ok(Credential::Mtls { chain, key: read(key).map_err(failed)?.into() })
+            }
+            config::Credential::ClientCredentials { server, asked } => issued(Issue::ClientCredentials, server, asked),
+            config::Credential::TokenExchange { server, asked, audience, actor, subject_issuer } => {
+                let subjects = self.subjects(subject_issuer, origin).map_err(failed)?;
+                issued(Issue::Exchange { audience: audience.clone(), actor: *actor, subjects }, server, asked)
+            }
+            config::Credential::IdJag { idp, server, asked, subject_issuer } => {
+                let subjects = self.subjects(subject_issuer, origin).map_err(failed)?;
+                let idp = token_server(idp).map_err(failed)?;
+                issued(Issue::IdJag { idp, subjects }, server, asked)
+            }
+        }
+    }
+
+    fn subjects(&self, issuer: &str, origin: &str) -> Result<Subjects, String> {
+        Ok(Subjects { issuer: issuer.to_owned(), assertions: self.assertions.of(origin)? })
+    }
+
+    /// The key set at [`KEY_SET_PATH`], if any upstream of `config` needs one there.
+    pub(super) fn key_set(&self, config: &config::Config, origin: &str) -> Result<Option<Bytes>, String> {
+        if !config.upstreams.iter().any(|upstream| upstream.credential.is_personal()) {
+            return Ok(None);
+        }
+        let keys = json!({ "keys": [self.assertions.of(origin)?.public_jwk()] });
+        Ok(Some(keys.to_string().into()))
+    }
+}
+
+impl Assertions {
+    fn of(&self, origin: &str) -> Result<Arc<Asserter>, String> {
+        let mut made = self.made.lock();
+        if let Some((_, asserter)) = made.as_ref().filter(|(of, _)| of == origin) {
+            return Ok(Arc::clone(asserter));
+        }
+        let key = SigningKey::open_or_create(&self.key).map_err(|error| format!("{}: {error}", self.key.display()))?;
+        let asserter = Arc::new(Asserter::new(origin.to_owned(), key, self.clock.clone()));
+        *made = Some((origin.to_owned(), Arc::clone(&asserter)));
+        Ok(asserter)
+    }
+}
+
+fn token_server(server: &config::TokenServer) -> Result<TokenServer, String> {
+    let proof = match &server.proof {
+        config::ClientProof::Secret(secret) => ClientProof::Secret(secret.clone()),
+        config::ClientProof::PrivateKey(file) => ClientProof::PrivateKey(SecretString::from(read(file)?)),
+    };
+    Ok(TokenServer {
+        issuer: server.issuer.clone(),
+        token_url: server.token_url.clone(),
+        client_id: server.client_id.clone(),
+        proof,
+        allow_private: server.allow_private_addresses,
+    })
+}
+
+/// A PEM file, bounded.
+fn read(file: &Path) -> Result<String, String> {
+    let said = |why: String| format!("{}: {why}", file.display());
+    let about = fs::metadata(file).map_err(|error| said(error.to_string()))?;
+    if !about.is_file() || about.len() > SECRET_FILE_BYTES_MAX {
+        return Err(said(format!("not a file of at most {SECRET_FILE_BYTES_MAX} bytes")));
+    }
+    fs::read_to_string(file).map_err(|error| said(error.to_string()))
+}

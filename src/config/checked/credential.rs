@@ -1,0 +1,100 @@
+//! What the gateway shows an upstream, checked.
+
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+use url::Url;
+
+/// What the gateway shows an upstream. Never anything a client sent.
+#[derive(Clone, Debug)]
+pub enum Credential {
+    /// Nothing.
+    None,
+    /// `Authorization: Bearer`; visible ASCII without spaces.
+    Bearer(SecretString),
+    /// A header of its own.
+    Header {
+        /// Lower-case header name; none that the gateway sets itself.
+        name: String,
+        /// A valid header value.
+        value: SecretString,
+    },
+    /// A client certificate, from PEM files.
+    Mtls {
+        /// The chain.
+        cert: PathBuf,
+        /// The private key; not readable by group or others.
+        key: PathBuf,
+    },
+    /// A token for the gateway itself (OAuth 2.1 section 4.2).
+    ClientCredentials {
+        /// Who makes it.
+        server: TokenServer,
+        /// What is asked for.
+        asked: TokenAsked,
+    },
+    /// A token on behalf of the caller (RFC 8693).
+    TokenExchange {
+        /// Who makes it.
+        server: TokenServer,
+        /// What is asked for.
+        asked: TokenAsked,
+        /// The `audience` parameter.
+        audience: Option<String>,
+        /// The gateway is named as actor.
+        actor: bool,
+        /// The issuer whose callers are people there.
+        subject_issuer: String,
+    },
+    /// A token on behalf of the caller, by an ID-JAG.
+    IdJag {
+        /// Who vouches for the caller.
+        idp: TokenServer,
+        /// Who makes the token.
+        server: TokenServer,
+        /// What is asked for.
+        asked: TokenAsked,
+        /// The issuer whose callers are people there.
+        subject_issuer: String,
+    },
+}
+
+impl Credential {
+    /// Whether two callers are shown as two.
+    pub fn is_personal(&self) -> bool {
+        matches!(self, Self::TokenExchange { .. } | Self::IdJag { .. })
+    }
+}
+
+/// An authorization server, and the gateway as its client.
+#[derive(Clone, Debug)]
+pub struct TokenServer {
+    /// Its issuer; this or the token endpoint is given.
+    pub issuer: Option<String>,
+    /// Its token endpoint.
+    pub token_url: Option<Url>,
+    /// The gateway's client id.
+    pub client_id: String,
+    /// The gateway's proof.
+    pub proof: ClientProof,
+    /// It may be at a private address.
+    pub allow_private_addresses: bool,
+}
+
+/// What a client proves itself with.
+#[derive(Clone, Debug)]
+pub enum ClientProof {
+    /// A shared secret.
+    Secret(SecretString),
+    /// A PEM file with a private key; not readable by group or others.
+    PrivateKey(PathBuf),
+}
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct TokenAsked {
+    /// Scopes.
+    pub scopes: Vec<String>,
+    /// The resource; absent: the upstream's URL.
+    pub resource: Option<String>,
+}
