@@ -80,7 +80,7 @@ impl Outside {
 
     /// The key set at [`KEY_SET_PATH`], if any upstream of `config` needs one there.
     pub(super) fn key_set(&self, config: &config::Config, origin: &str) -> Result<Option<Bytes>, String> {
-        if !config.upstreams.iter().any(|upstream| upstream.credential.is_personal()) {
+        if !config.upstreams.iter().any(|upstream| upstream.credential.is_asserted()) {
             return Ok(None);
         }
         let keys = json!({ "keys": [self.assertions.of(origin)?.public_jwk()] });

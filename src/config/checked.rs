@@ -13,7 +13,7 @@ use secrecy::SecretString;
 use serde::Serialize;
 use url::Url;
 
-pub use self::credential::{ClientProof, Credential, TokenAsked, TokenServer};
+pub use self::credential::{ClientProof, Credential, PerUser, TokenAsked, TokenServer};
 use crate::vocab::{Proof, Revision};
 
 /// A checked config. Paths are absolute or start from the directory of the config file; secrets do not print.
@@ -46,6 +46,8 @@ pub struct Config {
     pub policies: Vec<PathBuf>,
     /// Policy refusals are recorded and let through.
     pub observe_only: bool,
+    /// Files of keys that encrypt what people link, newest first, at least one. A single one may be absent: then it is made.
+    pub vault_keys: Vec<PathBuf>,
     /// What is recorded.
     pub audit: Audit,
     /// Logs.

@@ -19,6 +19,8 @@ pub(super) const UNBUILT: &str = "$portcullis::unbuilt";
 pub(super) const SCALAR: &str = "$portcullis::scalar";
 /// Newtype name of a word or a table; see [`super::shape::WordOr`].
 pub(super) const WORD_OR: &str = "$portcullis::word_or";
+/// Newtype name of a text or a list of texts; see [`super::shape::OneOrMore`].
+pub(super) const ONE_OR_MORE: &str = "$portcullis::one_or_more";
 /// What stands for a text below `upstreams` whose references lead nowhere, where that does not matter.
 const UNSET: &str = "unset";
 
@@ -166,7 +168,8 @@ impl<'de> Deserializer<'de> for Decoder<'_, '_, '_> {
                 self.wrong("a word or a map of keys and values");
                 visitor.visit_str("")
             }
-            (SCALAR | WORD_OR, _) => self.deserialize_string(visitor),
+            (ONE_OR_MORE, Kind::Seq(_)) => visitor.visit_newtype_struct(self),
+            (SCALAR | WORD_OR | ONE_OR_MORE, _) => self.deserialize_string(visitor),
             _ => visitor.visit_newtype_struct(self),
         }
     }

@@ -47,6 +47,7 @@ pub(super) fn check(
     let routes = routes::check(raw.routes, &names, &mut cx);
     let policies = policies::check(raw.policies, &mut cx);
     operation::state(raw.state, &mut cx);
+    let vault_keys = operation::vault_keys(raw.keys.unwrap_or_default(), data_dir.as_deref(), &mut cx);
     let audit = operation::audit(raw.audit.unwrap_or_default(), data_dir.as_deref(), &mut cx);
     let telemetry = operation::telemetry(raw.telemetry.unwrap_or_default(), &mut cx);
     let admin = operation::admin(raw.admin, door.listen, &mut cx);
@@ -70,6 +71,7 @@ pub(super) fn check(
         upstreams,
         policies,
         observe_only: raw.danger_observe_only.unwrap_or(false),
+        vault_keys: vault_keys?,
         audit: audit?,
         telemetry: telemetry?,
         admin: admin?,
