@@ -41,9 +41,10 @@ pub(super) fn desk(
     })))
 }
 
-/// The upstreams of `config` at which people link accounts. `people` is the issuer of those who can sign in at `origin`.
-pub(super) fn links(config: &Config, origin: &str, people: Option<&str>) -> Links {
-    let Some(people) = people else { return Links::new() };
+/// The upstreams of `config` at which people link accounts, for browsers that know us at `origin`.
+pub(super) fn links(config: &Config, origin: &str) -> Links {
+    let Some(section) = &config.authserver else { return Links::new() };
+    let people = &section.upstream.issuer;
     let link = |upstream: &config::Upstream| {
         let (Credential::PerUser(per_user), Transport::Http { url, .. }) = (&upstream.credential, &upstream.transport) else {
             return None;

@@ -9,10 +9,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use jsonwebtoken::Algorithm;
 
+use super::authserver;
 use super::credentials::{KEY_SET_PATH, Outside};
+use super::linking;
 use super::policies::Around;
 use super::watch::fingerprint;
+use crate::authserver::Lasting;
 use crate::config::{self, Config};
+use crate::connect::CLIENT_PATH;
 use crate::identity::dev::DevIssuer;
 use crate::identity::{
     Authenticator, IssuerSettings, JwksSource, KeySettings, METADATA_PREFIX, Settings, metadata_path, resource_metadata,
@@ -128,8 +132,8 @@ pub(super) fn world(
     before: Option<&Authenticator>,
 ) -> Result<World, String> {
     let config = &loaded.config;
-    let identity =
-        Authenticator::new(identity_settings(config)?, clock.clone(), outside.fetch.clone()).map_err(|e| e.to_string())?;
+    let identity = identity_settings(config, origin, outside.lasting.as_ref())?;
+    let identity = Authenticator::new(identity, clock.clone(), outside.fetch.clone()).map_err(|e| e.to_string())?;
     // Keys that are already known are kept, so that a reload cannot fail for an issuer that happens to be away.
     let identity = match before {
         Some(before) => identity.with_keys_of(before),
@@ -138,10 +142,16 @@ pub(super) fn world(
     let routes = routes(config, origin);
     let mut metadata = metadata(&routes, &identity);
     metadata.extend(outside.key_set(config, origin)?.map(|keys| (KEY_SET_PATH.into(), keys)));
+    let authserver = authserver::server(config, origin, &routes, outside.lasting.as_ref(), clock, &outside.fetch)?;
+    let links = Arc::new(linking::links(config, origin));
+    if let Some(desk) = outside.desk.as_ref().filter(|_| !links.is_empty()) {
+        metadata.insert(CLIENT_PATH.into(), desk.client_document(origin));
+    }
     Ok(World {
         policy: loaded.policy.clone(),
         identity: Arc::new(identity),
         metadata,
+        authserver,
         upstreams,
         routes: routes.into_iter().map(|route| (Box::from(&*route.path), Arc::new(route))).collect(),
         head: head_rules(config, origin)?,
@@ -154,7 +164,7 @@ pub(super) fn world(
             sessions_per_principal: config.limits.sessions_per_principal,
         },
         subjects: Subjects::new(),
-        links: Arc::default(),
+        links,
         observe: config.observe_only.then(ObserveOnly::assertion),
         record_arguments: config.audit.record_arguments.clone(),
     })
@@ -199,6 +209,8 @@ fn head_rules(config: &Config, origin: &str) -> Result<HeadRules, String> {
         hosts.push(without_port(host).to_owned());
     }
     let rules = HeadRules::new(&hosts, &config.allowed_origins)?;
+    // Forms of our own pages come from our own origin.
+    let rules = if config.authserver.is_some() { rules.with_own_origin(origin)? } else { rules };
     Ok(if config.listen.ip().is_loopback() { rules.with_loopback() } else { rules })
 }
 
@@ -209,8 +221,14 @@ fn without_port(authority: &str) -> &str {
     }
 }
 
-fn identity_settings(config: &Config) -> Result<Settings, String> {
-    let mut issuers: Vec<IssuerSettings> = config.identity.issuers.iter().map(issuer).collect();
+fn identity_settings(config: &Config, origin: &str, lasting: Option<&Lasting>) -> Result<Settings, String> {
+    let mut issuers: Vec<IssuerSettings> = Vec::new();
+    if let (Some(_), Some(lasting)) = (&config.authserver, lasting) {
+        // First, so that clients are sent there first.
+        let own = IssuerSettings::own(origin.to_owned(), lasting.signer.document());
+        issuers.push(IssuerSettings { algorithms: vec![Algorithm::ES256, Algorithm::EdDSA], ..own });
+    }
+    issuers.extend(config.identity.issuers.iter().map(issuer));
     if config.identity.dev {
         let dev = DevIssuer::open_or_create(&config.data_dir).map_err(|error| error.to_string())?;
         issuers.push(dev.settings());
@@ -227,7 +245,7 @@ fn identity_settings(config: &Config) -> Result<Settings, String> {
     Ok(Settings { anonymous: config.identity.anonymous, issuers, api_keys })
 }
 
-fn issuer(issuer: &config::Issuer) -> IssuerSettings {
+pub(super) fn issuer(issuer: &config::Issuer) -> IssuerSettings {
     let jwks = match &issuer.jwks {
         config::Jwks::File(path) => JwksSource::File(path.clone()),
         config::Jwks::Url(url) => JwksSource::Url(url.clone()),
@@ -241,7 +259,7 @@ fn issuer(issuer: &config::Issuer) -> IssuerSettings {
     }
 }
 
-fn algorithm_of(algorithm: config::Algorithm) -> Algorithm {
+pub(super) fn algorithm_of(algorithm: config::Algorithm) -> Algorithm {
     match algorithm {
         config::Algorithm::RS256 => Algorithm::RS256,
         config::Algorithm::RS384 => Algorithm::RS384,

@@ -1,8 +1,10 @@
 //! The composition root: the only place that knows every part. Start, reload, stop.
 
+mod authserver;
 mod check;
 mod credentials;
 pub mod init;
+mod linking;
 mod load;
 mod policies;
 mod reload;

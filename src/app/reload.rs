@@ -13,7 +13,7 @@ use super::credentials::Outside;
 use super::load::{self, Loaded};
 use super::start::{origin, tls_files};
 use super::watch::fingerprint;
-use crate::config::Config;
+use crate::config::{AuthServer, Config};
 use crate::pipeline::Gateway;
 use crate::server::TlsHandle;
 use crate::server::tls::server_config;
@@ -138,6 +138,7 @@ impl Reloader {
         let world = load::world(&loaded, &origin, clock, &self.outside, prepared.upstreams(), Some(&old.identity));
         let world = Arc::new(world.map_err(failed)?);
         prepared.commit();
+        self.outside.offer(&world);
         self.gateway.world.store(world);
         if let (Some(handle), Some(tls)) = (&self.tls, tls) {
             handle.swap(tls);
@@ -167,7 +168,13 @@ fn fixed_changes(old: &Config, new: &Config) -> Vec<&'static str> {
     let admin = |config: &Config| config.admin.as_ref().map(|admin| (admin.listen, admin.allowed_hosts.clone())).unzip();
     let ((old_admin, old_hosts), (new_admin, new_hosts)) = (admin(old), admin(new));
     let (was, is) = (&old.limits, &new.limits);
+    let lasting =
+        |config: &Config| config.authserver.as_ref().map(|section: &AuthServer| (section.algorithm, section.key_rotation));
+    let per_hour = |config: &Config| config.authserver.as_ref().and_then(|section| section.dcr.as_ref()).map(|dcr| dcr.per_hour);
     let keys = [
+        ("authserver.enabled, algorithm or key_rotation", lasting(old) != lasting(new)),
+        ("authserver.dcr.enabled or per_hour", per_hour(old) != per_hour(new)),
+        ("keys.vault", old.vault_keys != new.vault_keys),
         ("listen", old.listen != new.listen),
         ("data_dir", old.data_dir != new.data_dir),
         ("admin.listen", old_admin != new_admin),

@@ -137,6 +137,16 @@ impl AuthServer {
         &self.settings.issuer
     }
 
+    /// Who signs people in.
+    pub fn sign_in(&self) -> &SignIn {
+        &self.sign_in
+    }
+
+    /// Ourselves as browsers know us.
+    pub fn site(&self) -> &Site {
+        &self.site
+    }
+
     fn jwks(&self) -> bytes::Bytes {
         bytes::Bytes::clone(&self.lasting.signer.document().load())
     }

@@ -48,6 +48,8 @@ pub struct Config {
     pub observe_only: bool,
     /// Files of keys that encrypt what people link, newest first, at least one. A single one may be absent: then it is made.
     pub vault_keys: Vec<PathBuf>,
+    /// The authorization server, unless it is off.
+    pub authserver: Option<super::authserver::AuthServer>,
     /// What is recorded.
     pub audit: Audit,
     /// Logs.

@@ -32,3 +32,9 @@ pub(super) const PROCESSES: RangeInclusive<u64> = 1..=10_000;
 pub(super) const HEADER_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(300);
 pub(super) const CALL_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(24 * 3600);
 pub(super) const STREAM_IDLE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
+pub(super) const ACCESS_TOKEN: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(24 * 3600);
+pub(super) const REFRESH_TOKEN: RangeInclusive<Duration> = Duration::from_secs(3600)..=Duration::from_secs(366 * 24 * 3600);
+pub(super) const KEY_ROTATION: RangeInclusive<Duration> =
+    Duration::from_secs(24 * 3600)..=Duration::from_secs(2 * 366 * 24 * 3600);
+pub(super) const REGISTRATION: RangeInclusive<Duration> = Duration::from_secs(3600)..=Duration::from_secs(366 * 24 * 3600);
+pub(super) const REGISTRATIONS_PER_HOUR: RangeInclusive<u64> = 1..=100_000;

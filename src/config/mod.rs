@@ -4,6 +4,7 @@
 //! file, `check` a [`Config`] that cannot be wrong. Every mistake of a file is reported at once, with its place; a
 //! secret is in none of the reports.
 
+mod authserver;
 mod check;
 mod checked;
 mod decode;
@@ -21,10 +22,11 @@ mod tests;
 
 use std::path::Path;
 
+pub use authserver::{AuthClient, AuthServer, AuthUpstream, Cimd, Dcr, Grant};
 pub use check::policies::{PolicyFiles, is_cases, policy_files};
 pub use checked::{
     Admin, Algorithm, ApiKey, Audit, ClientProof, Config, Credential, Durability, Identity, Issuer, Jwks, Limits, LogFormat,
-    PublicUrl, Route, Scheme, Telemetry, Tls, TokenAsked, TokenServer, Transport, Upstream,
+    PerUser, PublicUrl, Route, Scheme, Telemetry, Tls, TokenAsked, TokenServer, Transport, Upstream,
 };
 
 use crate::vocab::Problem;

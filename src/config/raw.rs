@@ -2,6 +2,7 @@
 //!
 //! The same structs give the JSON Schema. They have no `Debug`: what is in them may be secret.
 
+pub(super) mod authserver;
 mod credential;
 
 use std::collections::BTreeMap;
@@ -9,7 +10,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub(super) use self::credential::{ClientCredentials, Credential, Header, IdJag, Mtls, TokenExchange, TokenServer};
+pub(super) use self::credential::{ClientCredentials, Credential, Header, IdJag, Mtls, PerUser, TokenExchange, TokenServer};
 use super::shape::{OneOrMore, Scalar, Unbuilt, WordOr};
 
 /// Configuration of a Portcullis gateway. `${env:NAME}` and `${file:PATH}` are replaced in every string value.
@@ -56,8 +57,8 @@ pub(super) struct Raw {
     pub(super) admin: Option<WordOr<Admin>>,
     /// Keys of the gateway itself.
     pub(super) keys: Option<Keys>,
-    #[schemars(skip)]
-    pub(super) authserver: Unbuilt,
+    /// The authorization server in front of the identity provider. Off without this section.
+    pub(super) authserver: Option<authserver::AuthServer>,
     #[schemars(skip)]
     pub(super) approvals: Unbuilt,
     #[schemars(skip)]

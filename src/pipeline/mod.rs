@@ -13,6 +13,7 @@ mod handshake;
 mod link;
 mod lists;
 mod operate;
+mod pages;
 mod question;
 mod refusal;
 mod reply;
@@ -37,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use body::ReplyBody;
+pub use pages::PeerAddress;
 pub use session::Sessions;
 pub use world::{Bounds, Route, Subjects, World};
 
@@ -159,6 +161,10 @@ enum Front<'a> {
 async fn front<'a>(ctx: &mut Ctx, parts: &'a Parts, body: Incoming) -> Result<Front<'a>, Refusal> {
     // Host, origin, path, method, media type: cheap, and before anything is believed.
     let admitted = admit(ctx, parts)?;
+    if let Admitted::Page(server) = &admitted {
+        let _in_flight = InFlight::enter(ctx)?;
+        return Ok(Front::Answered(Box::pin(pages::answer(ctx, server, parts, body)).await?));
+    }
     let (Admitted::Message(route) | Admitted::End(route)) = &admitted else {
         let Admitted::Answered(answered) = admitted else { return Err(unreachable_state()) };
         ctx.completed();
@@ -170,6 +176,9 @@ async fn front<'a>(ctx: &mut Ctx, parts: &'a Parts, body: Incoming) -> Result<Fr
     let in_flight = InFlight::enter(ctx)?;
     // Every request is authenticated, sessions are not authentication.
     let principal = ctx.world.identity.clone().authenticate(asked(parts, &route.resource)).await?;
+    if ctx.world.authserver.as_ref().is_some_and(|server| server.has_ended(&principal)) {
+        return Err(identity::Refusal::Invalid { private: "the token was revoked" }.into());
+    }
     ctx.note(|draft| {
         draft.key.clone_from(&principal.key_id);
         draft.principal = Some(principal.clone());

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use moka::sync::Cache;
 
+use crate::authserver::AuthServer;
 use crate::connect::Links;
 use crate::identity::Authenticator;
 use crate::net::head::HeadRules;
@@ -28,6 +29,8 @@ pub struct World {
     pub upstreams: Arc<Upstreams>,
     /// Protected-resource metadata documents by path (RFC 9728).
     pub metadata: HashMap<Box<str>, Bytes>,
+    /// The authorization server, where there is one.
+    pub authserver: Option<Arc<AuthServer>>,
     /// Hosts and origins that may speak to us.
     pub head: HeadRules,
     /// Settings that bound a request.

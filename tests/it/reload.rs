@@ -222,7 +222,7 @@ fn what_is_not_built_does_not_start() {
         ("telemetry: { otlp: \"https://collector:4318\" }", "telemetry.otlp"),
         ("state: { redis: \"rediss://127.0.0.1\" }", "state"),
         ("keys: { seal: x }", "keys"),
-        ("authserver: { enabled: true }", "authserver"),
+        ("authserver: { enabled: true }", "authserver.upstream"),
         ("lock: { mode: require }", "lock"),
         ("approvals: { pending_per_principal: 20 }", "approvals"),
         ("surprise: 1", "surprise: unknown key"),

@@ -54,7 +54,7 @@ pub(super) fn check(raw: raw::Identity, reach: Reach, cx: &mut Cx<'_>) -> Option
     Some(Identity { anonymous, issuers, api_keys, dev })
 }
 
-fn issuer(path: &str, raw: raw::Issuer, cx: &mut Cx<'_>) -> Option<Issuer> {
+pub(super) fn issuer(path: &str, raw: raw::Issuer, cx: &mut Cx<'_>) -> Option<Issuer> {
     let at = |key: &str| format!("{path}.{key}");
     let issuer = match raw.issuer {
         Some(text) => issuer_url(&at("issuer"), text, cx),
@@ -101,7 +101,7 @@ pub(super) fn issuer_url(path: &str, text: String, cx: &mut Cx<'_>) -> Option<St
     Some(text)
 }
 
-fn algorithms(path: &str, raw: Option<Vec<String>>, cx: &mut Cx<'_>) -> Option<Vec<Algorithm>> {
+pub(super) fn algorithms(path: &str, raw: Option<Vec<String>>, cx: &mut Cx<'_>) -> Option<Vec<Algorithm>> {
     let Some(raw) = raw else { return Some(vec![Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA]) };
     if raw.is_empty() {
         return cx.refuse(path, "is empty: no token could be verified", "leave it out for RS256, ES256, EdDSA");
@@ -219,7 +219,7 @@ fn is_key_name(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }
 
-fn hex32(text: &str) -> Option<[u8; 32]> {
+pub(super) fn hex32(text: &str) -> Option<[u8; 32]> {
     let mut out = [0; 32];
     if text.len() != 2 * out.len() || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
         return None;

@@ -3,6 +3,7 @@
 //! Each check returns what the program needs, or `None` after it reported why not.
 
 mod address;
+mod authserver;
 mod credential;
 mod door;
 mod files;
@@ -15,7 +16,7 @@ mod upstreams;
 
 use std::path::{Path, PathBuf};
 
-use super::checked::{Config, Identity};
+use super::checked::{Config, Credential, Identity, Upstream};
 use super::raw::Raw;
 use super::report::{Report, resolve};
 
@@ -43,7 +44,13 @@ pub(super) fn check(
     let limits = settings::limits(raw.limits.unwrap_or_default(), &mut cx);
     let identity = identity::check(raw.identity.unwrap_or_default(), door.reach, &mut cx);
     let issuers = identity.as_ref().map(Identity::issuer_names).unwrap_or_default();
+    let authserver = authserver::check(raw.authserver, door.public_url.as_ref(), &mut cx);
     let (upstreams, names) = upstreams::check(raw.upstreams, &issuers, &mut cx);
+    let links = |upstream: &&Upstream| matches!(upstream.credential, Credential::PerUser(_));
+    if let (Some(upstream), Some(None)) = (upstreams.iter().find(links), &authserver) {
+        let hint = "people link accounts where they sign in: add `authserver` with its `upstream`";
+        cx.report.problem("authserver", format!("is absent, and `{}` has a credential per user", upstream.name), hint);
+    }
     let routes = routes::check(raw.routes, &names, &mut cx);
     let policies = policies::check(raw.policies, &mut cx);
     operation::state(raw.state, &mut cx);
@@ -72,6 +79,7 @@ pub(super) fn check(
         policies,
         observe_only: raw.danger_observe_only.unwrap_or(false),
         vault_keys: vault_keys?,
+        authserver: authserver?,
         audit: audit?,
         telemetry: telemetry?,
         admin: admin?,

@@ -138,7 +138,6 @@ fn what_is_not_built_says_so() {
     for (yaml, path, line) in [
         ("keys: { seal: x }", "keys", 1),
         ("keys:", "keys", 1),
-        ("authserver: { enabled: false }", "authserver", 1),
         ("approvals: {}", "approvals", 1),
         ("lock: {}", "lock", 1),
         ("audit: { reads: sync }", "audit.reads", 1),
@@ -260,7 +259,7 @@ fn the_schema_knows_the_example_and_nothing_unbuilt() {
     for (key, _) in BASE {
         assert!(properties.contains_key(key), "{key}");
     }
-    for key in ["keys", "authserver", "approvals", "lock"] {
+    for key in ["keys", "approvals", "lock"] {
         assert!(!properties.contains_key(key), "{key}");
     }
     assert_eq!(schema.get("additionalProperties"), Some(&serde_json::Value::Bool(false)));

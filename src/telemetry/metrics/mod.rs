@@ -34,6 +34,7 @@ pub struct Metrics {
     list_stale: Series<UpstreamLabels, Gauge>,
     sheds: Family<ReasonLabels, Counter>,
     links: Family<EventLabels, Counter>,
+    pages: Family<PageLabels, Counter>,
     audit_queue_depth: Gauge,
     reload_success: Gauge,
     observe_only: Gauge,
@@ -82,6 +83,12 @@ struct EventLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PageLabels {
+    action: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReasonLabels {
     reason: &'static str,
 }
@@ -111,6 +118,7 @@ impl Metrics {
             list_stale: Series::default(),
             sheds: Family::default(),
             links: Family::default(),
+            pages: Family::default(),
             audit_queue_depth: Gauge::default(),
             reload_success: Gauge::default(),
             observe_only: Gauge::default(),
@@ -128,6 +136,7 @@ impl Metrics {
         own.register("tool_response_tokens", "Tokens that results of tools are taken for", metrics.response_tokens.family());
         own.register("sheds", "Requests turned away before they were read", metrics.sheds.clone());
         own.register("account_links", "What became of accounts that people link", metrics.links.clone());
+        own.register("auth_pages", "Requests to the authorization server", metrics.pages.clone());
         own.register("in_flight", "Requests being served", metrics.in_flight.clone());
         own.register("connections", "Connections open", metrics.connections.clone());
         Self { registry, ..metrics }
@@ -178,6 +187,11 @@ impl Metrics {
     /// Counts what became of an account that a person links; `event` is a word from a closed list.
     pub fn link(&self, event: &'static str) {
         self.links.get_or_create(&EventLabels { event }).inc();
+    }
+
+    /// Counts an answer of the authorization server; `action` is a word from a closed list.
+    pub fn page(&self, action: &'static str, reason: Reason) {
+        self.pages.get_or_create(&PageLabels { action, reason: reason.as_str() }).inc();
     }
 
     /// Whether the last configuration was taken.

@@ -1,0 +1,153 @@
+//! The authorization server's parts: what lasts from start to stop, and what each configuration makes anew.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
+
+use super::load::{algorithm_of, issuer};
+use crate::authserver::{
+    AuthServer, CimdSettings, ClientSecret, ClientSettings, DcrSettings, EndedTokens, Grants, KeySource, Lasting, Pace,
+    ResourceSettings, Settings,
+};
+use crate::config::{self, AuthClient, Config, Grant, Jwks};
+use crate::net::Fetch;
+use crate::pipeline::Route;
+use crate::signer::{Signer, SignerSettings, SigningAlgorithm};
+use crate::signin::{IdpSettings, SignIn};
+use crate::store::Store;
+use crate::vocab::Clock;
+use crate::vocab::limits::JWKS_BYTES_MAX;
+use crate::web::Site;
+
+/// The longest life of an access token that can be configured: keys stay published for as long.
+const SIGNED_FOR: Duration = Duration::from_secs(24 * 3_600);
+/// How often keys are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// Registrations of an hour where there are none.
+const NO_REGISTRATIONS: u32 = 1;
+
+/// Opens what lasts, if there is an authorization server.
+///
+/// # Errors
+/// A sentence for the operator.
+pub(super) async fn open(config: &Config, clock: &Clock) -> Result<Option<Lasting>, String> {
+    let Some(section) = &config.authserver else { return Ok(None) };
+    let store = Store::open(&config.data_dir.join("state.db"), clock.clone()).map_err(|error| error.to_string())?;
+    let settings = SignerSettings {
+        dir: config.data_dir.join("keys/authserver"),
+        algorithm: algorithm(section),
+        rotate_every: section.key_rotation,
+        signed_for: SIGNED_FOR,
+    };
+    let signer = Arc::new(Signer::open(settings, clock.clone()).map_err(|error| error.to_string())?);
+    let ended = EndedTokens::load(store.clone(), clock.clone()).await.map_err(|error| error.to_string())?;
+    let per_hour = section.dcr.as_ref().map_or(NO_REGISTRATIONS, |dcr| dcr.per_hour);
+    Ok(Some(Lasting { store, signer, ended: Arc::new(ended), pace: Arc::new(Pace::new(per_hour)) }))
+}
+
+/// Keeps the keys young until `stop`.
+pub(super) async fn rotate(signer: Arc<Signer>, stop: CancellationToken) {
+    let work = async {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let signer = signer.clone();
+            match tokio::task::spawn_blocking(move || signer.rotate()).await {
+                Ok(Ok(true)) => tracing::info!("the signing keys of the authorization server were rotated"),
+                Ok(Err(error)) => tracing::error!(%error, "the signing keys could not be rotated; the old ones go on"),
+                Ok(Ok(false)) | Err(_) => {}
+            }
+        }
+    };
+    stop.run_until_cancelled(work).await;
+}
+
+/// The server that the config wants, at `origin`, for `routes`.
+///
+/// # Errors
+/// A sentence for the operator.
+pub(super) fn server(
+    config: &Config,
+    origin: &str,
+    routes: &[Route],
+    lasting: Option<&Lasting>,
+    clock: &Clock,
+    fetch: &Fetch,
+) -> Result<Option<Arc<AuthServer>>, String> {
+    let (Some(section), Some(lasting)) = (&config.authserver, lasting) else { return Ok(None) };
+    let idp = IdpSettings {
+        issuer: section.upstream.issuer.clone(),
+        client_id: section.upstream.client_id.clone(),
+        client_secret: section.upstream.client_secret.clone(),
+        scopes: section.upstream.scopes.clone(),
+        groups_claim: section.upstream.groups_claim.clone(),
+        algorithms: section.upstream.algorithms.iter().map(|algorithm| algorithm_of(*algorithm)).collect(),
+        allow_private_addresses: section.upstream.allow_private_addresses,
+    };
+    let sign_in = SignIn::new(idp, Site::new(origin), lasting.store.clone(), clock.clone(), fetch.clone())?;
+    let settings = settings(section, origin, routes)?;
+    let server = AuthServer::new(settings, lasting.clone(), Arc::new(sign_in), clock.clone(), fetch.clone())?;
+    Ok(Some(Arc::new(server)))
+}
+
+fn settings(section: &config::AuthServer, origin: &str, routes: &[Route]) -> Result<Settings, String> {
+    let resource = |route: &Route| ResourceSettings { url: route.resource.url.clone(), scopes: route.resource.scopes.clone() };
+    let mut scopes: BTreeMap<String, String> = section.scopes.clone();
+    for scope in routes.iter().flat_map(|route| &route.resource.scopes) {
+        scopes.entry(scope.clone()).or_default();
+    }
+    let dcr = section.dcr.as_ref();
+    Ok(Settings {
+        issuer: origin.to_owned(),
+        resources: routes.iter().map(resource).collect(),
+        scopes,
+        clients: section.clients.iter().map(client).collect::<Result<_, _>>()?,
+        cimd: section.cimd.as_ref().map(|cimd| CimdSettings { allow: cimd.allow.clone(), any: cimd.any }),
+        dcr: dcr.map(|dcr| DcrSettings { per_hour: dcr.per_hour, expires: dcr.expires }),
+        id_jag: section.id_jag.iter().map(issuer).collect(),
+        access_token: section.access_token,
+        refresh_token: section.refresh_token,
+        algorithm: algorithm(section),
+    })
+}
+
+fn algorithm(section: &config::AuthServer) -> SigningAlgorithm {
+    match section.algorithm {
+        config::Algorithm::EdDSA => SigningAlgorithm::EdDsa,
+        _ => SigningAlgorithm::Es256,
+    }
+}
+
+fn client(client: &AuthClient) -> Result<ClientSettings, String> {
+    let secret = match (&client.secret_sha256, &client.jwks) {
+        (Some(hash), _) => Some(ClientSecret::Sha256(*hash)),
+        (None, Some(Jwks::File(path))) => Some(ClientSecret::Keys(KeySource::Document(document(path)?))),
+        (None, Some(Jwks::Url(url))) => {
+            Some(ClientSecret::Keys(KeySource::Url { url: url.clone(), allow_private_addresses: client.allow_private_addresses }))
+        }
+        _ => None,
+    };
+    let has = |grant| client.grants.contains(&grant);
+    Ok(ClientSettings {
+        client_id: client.client_id.clone(),
+        name: client.name.clone(),
+        redirect_uris: client.redirect_uris.clone(),
+        secret,
+        grants: Grants {
+            authorization_code: has(Grant::AuthorizationCode),
+            refresh_token: has(Grant::RefreshToken),
+            client_credentials: has(Grant::ClientCredentials),
+            jwt_bearer: has(Grant::JwtBearer),
+        },
+    })
+}
+
+/// A key set of a client; the file is watched, so that a change means a reload.
+fn document(path: &Path) -> Result<Bytes, String> {
+    let wrong = |why: String| format!("{}: {why}", path.display());
+    let text = super::load::read(path).map_err(wrong)?;
+    if text.len() > JWKS_BYTES_MAX { Err(wrong("too large for a key set".to_owned())) } else { Ok(text.into()) }
+}

@@ -1,0 +1,88 @@
+//! Pages and endpoints of the authorization server, and pages where people link accounts: a body within bounds in, an answer out, one record of kind `auth`.
+
+use std::net::IpAddr;
+
+use http::StatusCode;
+use http::request::Parts;
+use hyper::body::Incoming;
+
+use super::ctx::Ctx;
+use super::refusal::Refusal;
+use super::reply::{Answered, Content};
+use crate::audit::{Kind, OutcomeNote, Status};
+use crate::authserver::AuthServer;
+use crate::connect::{Desktop, PAGES_PATH};
+use crate::net::body::{BodyError, read_body};
+use crate::vocab::limits::FORM_BYTES_MAX;
+use crate::vocab::{Deadline, Reason};
+use crate::web::{Note, PageAnswer, PageRequest, Verdict};
+
+/// The address that a connection came from, among the extensions of a request.
+#[derive(Clone, Copy, Debug)]
+pub struct PeerAddress(
+    /// The address.
+    pub IpAddr,
+);
+
+/// Has `server` answer.
+///
+/// # Errors
+/// 408 and 413 for the body; a record is made either way.
+pub(super) async fn answer(ctx: &Ctx, server: &AuthServer, parts: &Parts, body: Incoming) -> Result<Answered, Refusal> {
+    ctx.about(Kind::Auth);
+    let bytes = read_body(body, FORM_BYTES_MAX, Deadline::after(ctx.world.bounds.body_timeout)).await.map_err(unread)?;
+    ctx.note(|draft| draft.bytes_in = bytes.len() as u64);
+    let request = PageRequest {
+        method: parts.method.clone(),
+        path: parts.uri.path().to_owned(),
+        query: parts.uri.query().map(str::to_owned),
+        headers: parts.headers.clone(),
+        body: bytes,
+        peer: parts.extensions.get::<PeerAddress>().map(|peer| peer.0),
+    };
+    let answer = match &ctx.gateway.desk {
+        Some(desk) if request.path.starts_with(PAGES_PATH) => {
+            let (signin, site, links) = (server.sign_in(), server.site(), &*ctx.world.links);
+            Box::pin(Desktop { desk, signin, links, site }.handle(&request)).await
+        }
+        _ => server.handle(&request).await,
+    };
+    let PageAnswer { status, headers, body, note } = answer;
+    record(ctx, *note);
+    let content = if body.is_empty() { Content::Empty } else { Content::Json(body) };
+    Ok(Answered { status, content, headers, close: false })
+}
+
+fn unread(error: BodyError) -> Refusal {
+    let (status, why) = match error {
+        BodyError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than the limit"),
+        BodyError::Timeout => (StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time"),
+        BodyError::Broken => (StatusCode::BAD_REQUEST, "the body broke off"),
+    };
+    Refusal::Http(status, Reason::BadRequest, why)
+}
+
+fn record(ctx: &Ctx, note: Note) {
+    let Note { action, target, principal, verdict, private } = note;
+    let action = action.unwrap_or("oauth");
+    let outcome = match verdict {
+        Verdict::Done => OutcomeNote::new(Status::Completed, Reason::Allowed),
+        Verdict::Unauthenticated => OutcomeNote::new(Status::Refused, Reason::Unauthenticated),
+        Verdict::BadRequest => OutcomeNote::new(Status::Refused, Reason::BadRequest),
+        Verdict::Denied => OutcomeNote::new(Status::Denied, Reason::ApprovalDenied),
+        Verdict::Limited => OutcomeNote::new(Status::Refused, Reason::RateLimited),
+        Verdict::Failed(kind) => OutcomeNote::fault(kind),
+    };
+    if let Some(why) = private {
+        tracing::info!(record = %ctx.id, action, why, "refused at the authorization server");
+    }
+    ctx.gateway.metrics.page(action, outcome.reason);
+    ctx.note(|draft| {
+        draft.set_method(action);
+        draft.principal = principal;
+        draft.outcome = Some(outcome);
+        if let Some(target) = target {
+            draft.set_name(target);
+        }
+    });
+}
