@@ -28,6 +28,7 @@ mod smuggling;
 mod stop;
 mod tokens;
 mod traversal;
+mod upstream_credentials;
 mod upstream_faults;
 mod when;
 mod wire;

@@ -153,9 +153,6 @@ fn what_is_not_built_says_so() {
         ("admin: { roles: {} }", "admin.roles", 1),
         ("admin: { public_url: x }", "admin.public_url", 1),
         (&http("credential: { per_user: {} }"), "upstreams[0].credential.per_user", 4),
-        (&http("credential: { mtls: {} }"), "upstreams[0].credential.mtls", 4),
-        (&http("credential: { token_exchange: {} }"), "upstreams[0].credential.token_exchange", 4),
-        (&http("credential: { client_credentials: {} }"), "upstreams[0].credential.client_credentials", 4),
         (&http("credential: per_user"), "upstreams[0].credential", 4),
         (&upstream("http: { url: \"https://x.example/\", dialect: sse }"), "upstreams[0].http.dialect", 3),
         (

@@ -240,8 +240,101 @@ fn credentials() {
         ("{ header: { name: X-Key, value: \"\" } }", ".header.value", "not a header value"),
         ("{ header: { name: X-Key } }", ".header.value", "is required"),
         ("{ header: { value: x } }", ".header.name", "is required"),
+        ("mtls", "", "needs settings"),
+        ("{ mtls: { cert: none.pem, key: odd.pem } }", ".mtls.cert", "cannot be read"),
+        ("{ mtls: { cert: odd.pem, key: odd.pem } }", ".mtls.key", "others may use"),
+        ("{ mtls: { cert: odd.pem, key: own.pem }, bearer: x }", "", "two kinds"),
+        ("{ client_credentials: { client_id: x, client_secret: y } }", ".client_credentials.issuer", "is required"),
+        (
+            "{ client_credentials: { issuer: \"https://a.example\", client_secret: y } }",
+            ".client_credentials.client_id",
+            "is required",
+        ),
+        (
+            "{ client_credentials: { issuer: \"https://a.example\", client_id: x } }",
+            ".client_credentials.client_secret",
+            "is required",
+        ),
+        (
+            "{ client_credentials: { issuer: \"http://a.example\", client_id: x, client_secret: y } }",
+            ".client_credentials.issuer",
+            "beyond loopback",
+        ),
+        (
+            "{ client_credentials: { token_url: \"https://10.0.0.1/t\", client_id: x, client_secret: y } }",
+            ".client_credentials.token_url",
+            "private",
+        ),
+        (
+            "{ client_credentials: { token_url: \"http://a.example/t\", client_id: x, client_secret: y } }",
+            ".client_credentials.token_url",
+            "plain http",
+        ),
+        (
+            "{ client_credentials: { token_url: \"https://169.254.169.254/t\", client_id: x, client_secret: y, allow_private_addresses: true } }",
+            ".client_credentials.token_url",
+            "never called",
+        ),
+        (
+            "{ client_credentials: { token_url: \"https://a.example/t\", client_id: x, client_secret: y, private_key: own.pem } }",
+            ".client_credentials.private_key",
+            "beside",
+        ),
+        (
+            "{ client_credentials: { token_url: \"https://a.example/t\", client_id: x, client_secret: y, resource: \"a b\" } }",
+            ".client_credentials.resource",
+            "not an absolute URI",
+        ),
+        (
+            "{ client_credentials: { token_url: \"https://a.example/t\", client_id: x, client_secret: y, scopes: [\"a b\"] } }",
+            ".client_credentials.scopes[0]",
+            "not a scope",
+        ),
+        (
+            "{ token_exchange: { issuer: \"https://a.example\", client_id: x, client_secret: y } }",
+            ".token_exchange.subject_issuer",
+            "is required",
+        ),
+        (
+            "{ id_jag: { issuer: \"https://a.example\", client_id: x, client_secret: y, subject_issuer: z } }",
+            ".id_jag.idp",
+            "is required",
+        ),
+        (
+            "{ id_jag: { idp: { token_url: \"https://i.example/t\", client_id: x, client_secret: y }, token_url: \"https://a.example/t\", client_id: x, client_secret: y, subject_issuer: z } }",
+            ".id_jag.issuer",
+            "is required",
+        ),
     ] {
-        refuses(&http(&format!("credential: {credential}")), &[(&format!("upstreams[0].credential{key}"), message, 4)]);
+        let files = credential_files();
+        refuses_in(
+            &files,
+            &http(&format!("credential: {credential}")),
+            &[(&format!("upstreams[0].credential{key}"), message, 4)],
+        );
+    }
+}
+
+fn credential_files() -> Files {
+    let files = Files::new();
+    files.write("odd.pem", "x");
+    files.write("own.pem", "x");
+    files.mode("odd.pem", 0o644);
+    files.mode("own.pem", 0o600);
+    files
+}
+
+#[test]
+fn credentials_of_people_need_sessions_of_their_own() {
+    let settings = "issuer: \"https://a.example\", client_id: x, client_secret: y";
+    let personal = format!("credential: {{ token_exchange: {{ {settings}, subject_issuer: \"https://idp.example.com\" }} }}");
+    accepts(&http(&personal));
+    refuses(&http(&format!("{personal}\n    shared: true")), &[("upstreams[0].shared", "cannot go with", 5)]);
+    accepts(&http(&format!("credential: {{ client_credentials: {{ {settings} }} }}\n    shared: true")));
+    let files = credential_files();
+    let config = files.load(&super::with(&http("credential: { mtls: { cert: odd.pem, key: own.pem } }"))).unwrap();
+    for name in ["odd.pem", "own.pem"] {
+        assert!(config.watched.iter().any(|file| file.ends_with(name)), "{name} is watched");
     }
 }
 
