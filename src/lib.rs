@@ -1,10 +1,7 @@
 //! Portcullis: a security-hardened gateway for the Model Context Protocol.
 //!
-//! Layers, bottom up: `vocab`; `mcp`; `config`, `policy`, `net`, `seal`, `store`, `telemetry`, `web`; `audit`; `identity`, `limit`, `inspect`, `upstream`;
-//! Layers, bottom up: `vocab`; `mcp`; `config`, `policy`, `net`, `seal`, `telemetry`; `audit`, `oauth`; `identity`, `limit`, `inspect`, `upstream`;
-//! `catalog`; `pipeline`; `server`, `admin`; `app`; `demo`; `cli`.
-//! Layers, bottom up: `vocab`; `mcp`; `config`, `policy`, `net`, `seal`, `signer`, `store`, `telemetry`, `web`; `audit`; `identity`, `limit`, `inspect`, `upstream`;
-//! `catalog`, `signin`; `authserver`; `pipeline`; `server`, `admin`; `app`; `demo`; `cli`.
+//! Layers, bottom up: `vocab`; `mcp`; `config`, `policy`, `net`, `seal`, `signer`, `store`, `telemetry`, `web`; `audit`, `oauth`, `vault`; `identity`, `limit`, `inspect`, `upstream`;
+//! `catalog`, `signin`; `authserver`, `connect`; `pipeline`; `server`, `admin`; `app`; `demo`; `cli`.
 //! A module uses lower layers only. See `docs/ARCHITECTURE.md`.
 
 pub mod admin;

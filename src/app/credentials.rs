@@ -42,13 +42,7 @@ struct Assertions {
 pub(super) const KEY_SET_PATH: &str = "/oauth/jwks";
 
 impl Outside {
-    pub(super) fn new(
-        fetch: Fetch,
-        data_dir: &Path,
-        clock: &Clock,
-        lasting: Option<Lasting>,
-        desk: Option<Arc<Desk>>,
-    ) -> Self {
+    pub(super) fn new(fetch: Fetch, data_dir: &Path, clock: &Clock, lasting: Option<Lasting>, desk: Option<Arc<Desk>>) -> Self {
         let key = data_dir.join("keys/assertion");
         let people = desk.as_ref().map(People::of);
         let assertions = Assertions { key, clock: clock.clone(), made: Mutex::new(None) };
@@ -85,7 +79,8 @@ impl Outside {
                 Ok(Credential::Mtls { chain, key: read(key).map_err(failed)?.into() })
             }
             config::Credential::PerUser(_) => {
-                let people = self.people.clone().ok_or_else(|| failed("nobody can sign in to link an account: restart".to_owned()))?;
+                let people =
+                    self.people.clone().ok_or_else(|| failed("nobody can sign in to link an account: restart".to_owned()))?;
                 Ok(Credential::PerUser(people))
             }
             config::Credential::ClientCredentials { server, asked } => issued(Issue::ClientCredentials, server, asked),

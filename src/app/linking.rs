@@ -55,14 +55,7 @@ pub(super) fn links(config: &Config, origin: &str) -> Links {
     config.upstreams.iter().filter_map(link).collect()
 }
 
-fn link(
-    name: Arc<str>,
-    upstream: &config::Upstream,
-    url: &Url,
-    per_user: &PerUser,
-    origin: &str,
-    people: &str,
-) -> Link {
+fn link(name: Arc<str>, upstream: &config::Upstream, url: &Url, per_user: &PerUser, origin: &str, people: &str) -> Link {
     let private = upstream.allow_private_addresses;
     // A loopback address written in the config is its own consent.
     let allow_loopback = Origin::of(url).is_some_and(|origin| origin.names_loopback());

@@ -68,7 +68,8 @@ impl Desktop<'_> {
     ) -> Result<(), OAuthError> {
         let Begun { plan, pending, .. } = begun;
         // An operator who names another server meanwhile means it.
-        if link.issuer.as_deref().is_some_and(|issuer| issuer != plan.server.issuer) || pending.redirect_uri != link.site.url(CALLBACK_PATH)
+        if link.issuer.as_deref().is_some_and(|issuer| issuer != plan.server.issuer)
+            || pending.redirect_uri != link.site.url(CALLBACK_PATH)
         {
             return Err(error(OAuthErrorKind::Mismatch, "the config names another server now"));
         }

@@ -37,8 +37,8 @@ use crate::vault::{Held, Vault, VaultError};
 use crate::vocab::limits::{LINK_S_MAX, LINKED_CACHED_MAX, LINKED_CACHED_S_MAX};
 use crate::vocab::{Clock, Deadline, Fault, FaultKind, PrincipalKey};
 use flight::Flights;
-use tokens::{Doubt, Fresh};
 pub use tokens::Usable;
+use tokens::{Doubt, Fresh};
 
 /// Path of the pages; the name of an upstream follows, or nothing for the list of what is linked.
 pub const PAGES_PATH: &str = "/connect/";

@@ -45,16 +45,20 @@ impl Desk {
         let described = match (described, &link.issuer) {
             (Ok(described), _) => described,
             // Where the operator named the server, an upstream need not. One that names another resource is not believed.
-            (Err(error), Some(issuer)) if !matches!(error.kind, OAuthErrorKind::Mismatch | OAuthErrorKind::Refused) => ProtectedResource {
-                resource: canonical(&link.url),
-                authorization_servers: vec![issuer.clone()],
-                scopes_supported: Vec::new(),
-            },
+            (Err(error), Some(issuer)) if !matches!(error.kind, OAuthErrorKind::Mismatch | OAuthErrorKind::Refused) => {
+                ProtectedResource {
+                    resource: canonical(&link.url),
+                    authorization_servers: vec![issuer.clone()],
+                    scopes_supported: Vec::new(),
+                }
+            }
             (Err(error), _) => return Err(error),
         };
         let issuer = match &link.issuer {
             Some(issuer) if described.authorization_servers.contains(issuer) => issuer.clone(),
-            Some(_) => return Err(failed(OAuthErrorKind::Mismatch, "the upstream does not name the configured authorization server")),
+            Some(_) => {
+                return Err(failed(OAuthErrorKind::Mismatch, "the upstream does not name the configured authorization server"));
+            }
             None => described.authorization_servers.first().cloned().unwrap_or_default(),
         };
         let server = self.client.discover_server(&issuer, &link.consent).await?;

@@ -163,7 +163,11 @@ impl Desk {
     }
 
     /// What was kept under `name`; gone from then on, whoever asks.
-    pub(super) async fn take<T: serde::de::DeserializeOwned>(&self, kind: &str, name: &str) -> Result<Option<T>, Box<PageAnswer>> {
+    pub(super) async fn take<T: serde::de::DeserializeOwned>(
+        &self,
+        kind: &str,
+        name: &str,
+    ) -> Result<Option<T>, Box<PageAnswer>> {
         let taken = self.store.take(Space::Linking, &key(kind, name)).await.map_err(|error| broken(&error.to_string()))?;
         let opened = taken.and_then(|value| self.vault.open_own(kind, name, &value).ok());
         Ok(opened.and_then(|plain| serde_json::from_slice(&plain).ok()))

@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use super::ticket;
 use crate::seal::{Sealer, Unsealed};
 use crate::vocab::PrincipalKey;

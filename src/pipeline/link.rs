@@ -118,7 +118,8 @@ pub(super) fn ask(ctx: &Ctx, operation: &Operation, fault: &Fault) -> Result<Ans
     if !link.is_for(&who) {
         return Ok(lower(ctx, &refuse_saying(ctx, &denial, codes::INTERNAL_ERROR, NOT_A_PERSON)));
     }
-    let message = format!("To use {name}, link your own account: open the page, sign in, and allow the gateway to act for you there.");
+    let message =
+        format!("To use {name}, link your own account: open the page, sign in, and allow the gateway to act for you there.");
     let reply = match way(ctx, operation)? {
         Way::Result => in_result(ctx, operation, &message, &desk.invite(link, &who)?)?,
         Way::Error => in_error(&message, &desk.invite(link, &who)?),

@@ -16,8 +16,8 @@ use crate::mcp::error::ProtocolError;
 use crate::mcp::{Reply, list};
 use crate::policy::{Kind as AskedKind, Moment, Subject, hostile_template, hostile_uri, visible_for, visible_template_for};
 use crate::seal::{Binding, Purpose};
-use crate::vocab::{Fault, FaultKind};
 use crate::vocab::limits::{CURSOR_S_MAX, LIST_PAGE_ITEMS_MAX};
+use crate::vocab::{Fault, FaultKind};
 
 /// Answers one of the four lists.
 ///

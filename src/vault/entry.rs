@@ -88,7 +88,8 @@ impl Account {
     }
 
     pub(super) fn of_bytes(bytes: &[u8]) -> Option<Self> {
-        let written: Written<'_> = serde_json::from_slice(bytes).ok().filter(|written: &Written<'_>| written.v == WRITTEN_VERSION)?;
+        let written: Written<'_> =
+            serde_json::from_slice(bytes).ok().filter(|written: &Written<'_>| written.v == WRITTEN_VERSION)?;
         let secret = |text: std::borrow::Cow<'_, str>| SecretString::from(text.into_owned());
         Some(Self {
             tokens: Tokens {

@@ -114,7 +114,9 @@ impl Vault {
     /// [`VaultError`].
     pub async fn unlink(&self, key: &VaultKey) -> Result<Option<Held>, VaultError> {
         let stored = self.store.take(Space::Vault, &entry::store_key(key)).await?;
-        Ok(stored.and_then(|value| self.opened(&key.principal, &key.upstream, &entry::store_key(key), &value)).map(|(held, _)| held))
+        Ok(stored
+            .and_then(|value| self.opened(&key.principal, &key.upstream, &entry::store_key(key), &value))
+            .map(|(held, _)| held))
     }
 
     /// Drops everything of `principal`, and tells what it was.

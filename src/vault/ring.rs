@@ -63,7 +63,8 @@ impl Ring {
             if !only && !file.try_exists()? {
                 return Err(io::Error::new(io::ErrorKind::NotFound, format!("{}: no such key file", file.display())));
             }
-            let key = load_or_create(file).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", file.display())))?;
+            let key =
+                load_or_create(file).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", file.display())))?;
             keys.push(Zeroizing::new(key));
         }
         let (newest, older) = keys.split_first().ok_or_else(|| io::Error::other("the vault has no key"))?;
@@ -138,8 +139,6 @@ const HEAD_BYTES: usize = 1 + KEY_ID_BYTES + NONCE_LEN;
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use super::*;
 
     fn key(byte: u8) -> KeyBytes {

@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use secrecy::ExposeSecret as _;
 use secrecy::zeroize::Zeroizing;
 use tempfile::TempDir;
@@ -23,7 +21,14 @@ fn account(token: &str) -> Account {
         expires_at_s: Some(7),
         scopes: vec!["a".to_owned()],
     };
-    Account { tokens, resource: "https://up.example.com/mcp".into(), serial: 9, linked_at_s: 5, asked: Vec::new(), wanted: Vec::new() }
+    Account {
+        tokens,
+        resource: "https://up.example.com/mcp".into(),
+        serial: 9,
+        linked_at_s: 5,
+        asked: Vec::new(),
+        wanted: Vec::new(),
+    }
 }
 
 fn ring(newest: u8, older: &[u8]) -> Ring {

@@ -53,7 +53,15 @@ pub(super) fn check(path: &str, raw: Option<WordOr<raw::Credential>>, issuers: &
     let at = |key: &str| format!("{path}.{key}");
     let raw::Credential { bearer: token, header: own, client_credentials: own_token, token_exchange, id_jag, mtls, per_user } =
         raw;
-    let given = [token.is_some(), own.is_some(), own_token.is_some(), token_exchange.is_some(), id_jag.is_some(), mtls.is_some(), per_user.is_some()];
+    let given = [
+        token.is_some(),
+        own.is_some(),
+        own_token.is_some(),
+        token_exchange.is_some(),
+        id_jag.is_some(),
+        mtls.is_some(),
+        per_user.is_some(),
+    ];
     if given.iter().filter(|given| **given).count() > 1 {
         return cx.refuse(path, "has two kinds at once", KINDS);
     }

@@ -72,7 +72,8 @@ async fn a_form_of_another_site_does_nothing() {
     let world = World::start().await;
     let mut browser = Browser::of(&world.gate, "alice");
     let page = browser.open(&world.link(&world.alice()).await).await;
-    let fields = [("do".to_owned(), "approve".to_owned()), ("plan".to_owned(), "x".to_owned()), ("csrf".to_owned(), "y".to_owned())];
+    let fields =
+        [("do".to_owned(), "approve".to_owned()), ("plan".to_owned(), "x".to_owned()), ("csrf".to_owned(), "y".to_owned())];
     assert_eq!(browser.post(&page.url, &fields).await.status, 400, "a token that nobody made");
     assert!(world.issuer.state.lock().authorized.is_empty());
     // Framed or cached it cannot be.

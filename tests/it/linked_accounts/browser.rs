@@ -106,7 +106,11 @@ impl<'g> Browser<'g> {
         for (_, cookie) in resp.headers.iter().filter(|(name, _)| name == "set-cookie") {
             let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
             let jar = self.cookies.entry(host.clone()).or_default();
-            if cookie.contains("Max-Age=0") { jar.remove(name) } else { jar.insert(name.to_owned(), value.to_owned()) };
+            if cookie.contains("Max-Age=0") {
+                jar.remove(name)
+            } else {
+                jar.insert(name.to_owned(), value.to_owned())
+            };
         }
         resp
     }

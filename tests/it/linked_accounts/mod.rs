@@ -73,7 +73,8 @@ impl World {
             .collect();
         let (idp_url, issuer_url) = (format!("http://{}", idp.addr), issuer.url());
         let gate = Gate::with(|files| {
-            let urls: Vec<&str> = files.config.split("url: \"http://").skip(1).map(|rest| rest.split('/').next().unwrap()).collect();
+            let urls: Vec<&str> =
+                files.config.split("url: \"http://").skip(1).map(|rest| rest.split('/').next().unwrap()).collect();
             let config = CONFIG.replace("//UP/", &format!("//{}/", urls[0])).replace("//OLD/", &format!("//{}/", urls[1]));
             let config = config.replace("IDP", &idp_url).replace("HASH", &hash);
             files.config = change(config).replace("ISSUER", &issuer_url);
@@ -174,7 +175,10 @@ async fn a_newer_client_is_asked_in_the_result_and_goes_on_with_the_retry() {
         assert!(page.resp.text().contains(shown), "{shown}");
     }
     let csp = page.resp.header("content-security-policy").unwrap();
-    assert!(csp.contains(&format!("form-action 'self' {}", world.issuer.url())) && csp.contains("frame-ancestors 'none'"), "{csp}");
+    assert!(
+        csp.contains(&format!("form-action 'self' {}", world.issuer.url())) && csp.contains("frame-ancestors 'none'"),
+        "{csp}"
+    );
     assert!(world.issuer.state.lock().registered.is_empty(), "nothing is registered before somebody wants it");
     let done = browser.press(&page, "plan", "approve").await;
     assert_eq!((done.resp.status, title(&done).as_str()), (200, "Account linked"), "{}", done.resp.whole());
@@ -216,7 +220,10 @@ async fn a_newer_client_is_asked_in_the_result_and_goes_on_with_the_retry() {
 async fn a_client_of_2025_is_told_by_an_error_and_any_other_in_words() {
     let world = World::start().await;
     let token = world.alice();
-    let opened = world.gate.initialize("/mcp", &token, "2025-11-25").edit("\"capabilities\":{}", "\"capabilities\":{\"elicitation\":{\"url\":{}}}");
+    let opened = world
+        .gate
+        .initialize("/mcp", &token, "2025-11-25")
+        .edit("\"capabilities\":{}", "\"capabilities\":{\"elicitation\":{\"url\":{}}}");
     let opened = world.gate.reach.send(&opened).await;
     let session = opened.header("mcp-session-id").unwrap().to_owned();
     let call = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"github__echo","arguments":{}}}"#;
@@ -232,7 +239,10 @@ async fn a_client_of_2025_is_told_by_an_error_and_any_other_in_words() {
     let plain = world.gate.legacy("/mcp", &token, "2025-06-18", &session, call);
     let words = world.gate.reach.send(&plain).await;
     let result = &words.json()["result"];
-    assert_eq!((&result["isError"], &result["_meta"]["dev.portcullis/denial"]["reason"]), (&json!(true), &json!("upstream_unavailable")));
+    assert_eq!(
+        (&result["isError"], &result["_meta"]["dev.portcullis/denial"]["reason"]),
+        (&json!(true), &json!("upstream_unavailable"))
+    );
     let text = result["content"][0]["text"].as_str().unwrap();
     let page = world.gate.url("/connect/github");
     assert!(text.contains(&page) && !text.contains("ticket"), "{text}");
@@ -259,7 +269,10 @@ async fn lists_go_without_an_unlinked_upstream_and_show_the_way_to_link() {
         tools.iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).filter(|name| !name.contains("nnn")).collect()
     };
     let listed = names("/mcp", &token).await;
-    assert!(listed.contains(&"github__portcullis_connect".to_owned()) && listed.contains(&"plain__echo".to_owned()), "{listed:?}");
+    assert!(
+        listed.contains(&"github__portcullis_connect".to_owned()) && listed.contains(&"plain__echo".to_owned()),
+        "{listed:?}"
+    );
     assert_eq!(listed.iter().filter(|name| name.starts_with("github__")).count(), 1);
     assert_eq!(names("/bare", &token).await, ["portcullis_connect"]);
     assert!(names("/mcp", &world.token("eve", &["visitors"])).await.iter().all(|name| name.starts_with("plain__")));

@@ -194,7 +194,8 @@ pub(super) fn guarded(state: &Arc<Mutex<State>>, issuer: &str) -> impl Fn(&Seen)
 }
 
 fn challenge(says: &str, status: u16) -> Answer {
-    let head = format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\nwww-authenticate: Bearer {says}, x=\"challenge-canary\"\r\n\r\n");
+    let head =
+        format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\nwww-authenticate: Bearer {says}, x=\"challenge-canary\"\r\n\r\n");
     Answer::Raw(head.into_bytes())
 }
 
