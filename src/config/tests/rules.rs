@@ -410,7 +410,7 @@ fn linked_accounts() {
     ] {
         refuses(&with(rest), &[(&at(key), message, 5)]);
     }
-    refuses(&http("credential: { per_user: {} }"), &[("authserver", "is absent", 0)]);
+    refuses(&http("credential: { per_user: {} }"), &[("authserver", "is absent", 1)]);
     refuses(&format!("{SIGN_IN}{}", http("credential: per_user")), &[("upstreams[0].credential", "needs settings", 5)]);
     let shared = format!("{}\n    shared: true", with("{}"));
     refuses(&shared, &[("upstreams[0].shared", "cannot go with this credential", 6)]);
