@@ -52,7 +52,6 @@ policies: [policy.yaml]
 fn what_is_not_built_says_so_whatever_its_arguments() {
     for (args, what) in [
         (vec!["connect", "https://gateway.example.com/mcp"], "connect"),
-        (vec!["explain", "--token", "x", "--call", "files__read"], "explain --token"),
         (vec!["lock"], "lock"),
         (vec!["lock", "diff"], "lock"),
         (vec!["audit", "verify", "dir"], "audit"),

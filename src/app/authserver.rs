@@ -5,18 +5,21 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
+use jsonwebtoken::Algorithm;
 use tokio_util::sync::CancellationToken;
 
-use super::load::{algorithm_of, issuer};
+use super::identity::{algorithm_of, issuer};
 use crate::authserver::{
     AuthServer, CimdSettings, ClientSecret, ClientSettings, DcrSettings, EndedTokens, Grants, KeySource, Lasting, Pace,
     ResourceSettings, Settings,
 };
 use crate::config::{self, AuthClient, Config, Grant, Jwks};
-use crate::net::Fetch;
+use crate::identity::IssuerSettings;
+use crate::net::{DialPolicy, Fetch};
 use crate::pipeline::Route;
-use crate::signer::{Signer, SignerSettings, SigningAlgorithm};
+use crate::signer::{self, Signer, SignerSettings, SigningAlgorithm};
 use crate::signin::{IdpSettings, SignIn};
 use crate::store::Store;
 use crate::vocab::Clock;
@@ -25,6 +28,8 @@ use crate::web::Site;
 
 /// The longest life of an access token that can be configured: keys stay published for as long.
 const SIGNED_FOR: Duration = Duration::from_secs(24 * 3_600);
+/// Where the keys are, below the data directory.
+const KEYS: &str = "keys/authserver";
 /// How often keys are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// Registrations of an hour where there are none.
@@ -38,7 +43,7 @@ pub(super) async fn open(config: &Config, clock: &Clock) -> Result<Option<Lastin
     let Some(section) = &config.authserver else { return Ok(None) };
     let store = Store::open(&config.data_dir.join("state.db"), clock.clone()).map_err(|error| error.to_string())?;
     let settings = SignerSettings {
-        dir: config.data_dir.join("keys/authserver"),
+        dir: config.data_dir.join(KEYS),
         algorithm: algorithm(section),
         rotate_every: section.key_rotation,
         signed_for: SIGNED_FOR,
@@ -63,6 +68,28 @@ pub(super) async fn rotate(signer: Arc<Signer>, stop: CancellationToken) {
         }
     };
     stop.run_until_cancelled(work).await;
+}
+
+/// How the authenticator knows the server's own tokens.
+pub(super) fn own(config: &Config, origin: &str, lasting: Option<&Lasting>) -> Option<IssuerSettings> {
+    let lasting = lasting.filter(|_| config.authserver.is_some())?;
+    Some(issuer_of(origin, lasting.signer.document()))
+}
+
+/// The same, of the keys that are in the data directory: for judging a token while nothing runs.
+///
+/// # Errors
+/// A sentence for the operator.
+pub(super) fn known(config: &Config, origin: &str) -> Result<Option<IssuerSettings>, String> {
+    if config.authserver.is_none() {
+        return Ok(None);
+    }
+    let document = signer::published(&config.data_dir.join(KEYS)).map_err(|error| error.to_string())?;
+    Ok(document.map(|document| issuer_of(origin, Arc::new(ArcSwap::from_pointee(document)))))
+}
+
+fn issuer_of(origin: &str, document: Arc<ArcSwap<Bytes>>) -> IssuerSettings {
+    IssuerSettings { algorithms: vec![Algorithm::ES256, Algorithm::EdDSA], ..IssuerSettings::own(origin.to_owned(), document) }
 }
 
 /// The server that the config wants, at `origin`, for `routes`.
@@ -105,7 +132,11 @@ fn settings(section: &config::AuthServer, origin: &str, routes: &[Route]) -> Res
         resources: routes.iter().map(resource).collect(),
         scopes,
         clients: section.clients.iter().map(client).collect::<Result<_, _>>()?,
-        cimd: section.cimd.as_ref().map(|cimd| CimdSettings { allow: cimd.allow.clone(), any: cimd.any }),
+        cimd: section.cimd.as_ref().map(|cimd| CimdSettings {
+            allow: cimd.allow.clone(),
+            any: cimd.any,
+            dial: DialPolicy { allow_private: cimd.allow_private_addresses, allow_loopback: false },
+        }),
         dcr: dcr.map(|dcr| DcrSettings { per_hour: dcr.per_hour, expires: dcr.expires }),
         id_jag: section.id_jag.iter().map(issuer).collect(),
         access_token: section.access_token,

@@ -6,21 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use jsonwebtoken::Algorithm;
-
 use super::authserver;
 use super::credentials::{KEY_SET_PATH, Outside};
+use super::identity::identity_settings;
 use super::linking;
 use super::policies::Around;
 use super::watch::fingerprint;
-use crate::authserver::Lasting;
 use crate::config::{self, Config};
 use crate::connect::CLIENT_PATH;
-use crate::identity::dev::DevIssuer;
-use crate::identity::{
-    Authenticator, IssuerSettings, JwksSource, KeySettings, METADATA_PREFIX, Settings, metadata_path, resource_metadata,
-};
+use crate::identity::{Authenticator, METADATA_PREFIX, metadata_path, resource_metadata};
 use crate::net::DialPolicy;
 use crate::net::head::HeadRules;
 use crate::pipeline::{Bounds, Route, Subjects, World};
@@ -29,6 +23,7 @@ use crate::policy::{self, Facts, PolicySet};
 use crate::upstream::{self, UpstreamLimits, UpstreamSettings, Upstreams};
 use crate::vocab::limits::CONFIG_FILE_BYTES_MAX;
 use crate::vocab::{Clock, Problem, Resource};
+use bytes::Bytes;
 
 /// A config and its compiled policy, both without a mistake.
 pub struct Loaded {
@@ -132,7 +127,7 @@ pub(super) fn world(
     before: Option<&Authenticator>,
 ) -> Result<World, String> {
     let config = &loaded.config;
-    let identity = identity_settings(config, origin, outside.lasting.as_ref())?;
+    let identity = identity_settings(config, authserver::own(config, origin, outside.lasting.as_ref()))?;
     let identity = Authenticator::new(identity, clock.clone(), outside.fetch.clone()).map_err(|e| e.to_string())?;
     // Keys that are already known are kept, so that a reload cannot fail for an issuer that happens to be away.
     let identity = match before {
@@ -173,15 +168,20 @@ pub(super) fn world(
 /// Time for a request body to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// A route as a protected resource. `origin` is `scheme://host:port` as clients see it.
+pub(super) fn resource(route: &config::Route, origin: &str) -> Resource {
+    Resource {
+        url: format!("{origin}{}", route.path),
+        metadata_url: format!("{origin}{}", metadata_path(&route.path)),
+        scopes: route.scopes.clone(),
+        proof: route.proof,
+    }
+}
+
 fn routes(config: &Config, origin: &str) -> Vec<Route> {
     let route = |route: &config::Route| Route {
         path: Arc::from(route.path.as_str()),
-        resource: Resource {
-            url: format!("{origin}{}", route.path),
-            metadata_url: format!("{origin}{}", metadata_path(&route.path)),
-            scopes: route.scopes.clone(),
-            proof: route.proof,
-        },
+        resource: resource(route, origin),
         upstreams: route.upstreams.iter().map(|name| Arc::from(name.as_str())).collect(),
         bare: route.bare,
         floor: route.min_version,
@@ -218,58 +218,6 @@ fn without_port(authority: &str) -> &str {
     match authority.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
         _ => authority,
-    }
-}
-
-fn identity_settings(config: &Config, origin: &str, lasting: Option<&Lasting>) -> Result<Settings, String> {
-    let mut issuers: Vec<IssuerSettings> = Vec::new();
-    if let (Some(_), Some(lasting)) = (&config.authserver, lasting) {
-        // First, so that clients are sent there first.
-        let own = IssuerSettings::own(origin.to_owned(), lasting.signer.document());
-        issuers.push(IssuerSettings { algorithms: vec![Algorithm::ES256, Algorithm::EdDSA], ..own });
-    }
-    issuers.extend(config.identity.issuers.iter().map(issuer));
-    if config.identity.dev {
-        let dev = DevIssuer::open_or_create(&config.data_dir).map_err(|error| error.to_string())?;
-        issuers.push(dev.settings());
-    }
-    let key = |key: &config::ApiKey| KeySettings {
-        id: key.id.clone(),
-        name: key.name.clone(),
-        sha256: key.sha256,
-        groups: key.groups.clone(),
-        scopes: key.scopes.clone(),
-        expires_unix_s: key.expires_unix_s,
-    };
-    let api_keys = config.identity.api_keys.iter().map(key).collect();
-    Ok(Settings { anonymous: config.identity.anonymous, issuers, api_keys })
-}
-
-pub(super) fn issuer(issuer: &config::Issuer) -> IssuerSettings {
-    let jwks = match &issuer.jwks {
-        config::Jwks::File(path) => JwksSource::File(path.clone()),
-        config::Jwks::Url(url) => JwksSource::Url(url.clone()),
-    };
-    IssuerSettings {
-        audience: issuer.audience.clone(),
-        algorithms: issuer.algorithms.iter().map(|algorithm| algorithm_of(*algorithm)).collect(),
-        claims: issuer.claims.clone(),
-        allow_private_addresses: issuer.allow_private_addresses,
-        ..IssuerSettings::new(issuer.issuer.clone(), jwks)
-    }
-}
-
-pub(super) fn algorithm_of(algorithm: config::Algorithm) -> Algorithm {
-    match algorithm {
-        config::Algorithm::RS256 => Algorithm::RS256,
-        config::Algorithm::RS384 => Algorithm::RS384,
-        config::Algorithm::RS512 => Algorithm::RS512,
-        config::Algorithm::PS256 => Algorithm::PS256,
-        config::Algorithm::PS384 => Algorithm::PS384,
-        config::Algorithm::PS512 => Algorithm::PS512,
-        config::Algorithm::ES256 => Algorithm::ES256,
-        config::Algorithm::ES384 => Algorithm::ES384,
-        config::Algorithm::EdDSA => Algorithm::EdDSA,
     }
 }
 

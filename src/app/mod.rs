@@ -3,6 +3,7 @@
 mod authserver;
 mod check;
 mod credentials;
+mod identity;
 pub mod init;
 mod linking;
 mod load;
@@ -13,6 +14,7 @@ mod start;
 mod watch;
 
 pub use check::{Checked, check};
+pub use identity::principal_of;
 pub use load::{Loaded, load, load_to_judge};
 pub use policies::{Around, PolicyPlace, compile_at, read_text};
 pub use running::Running;

@@ -140,6 +140,7 @@ impl Reloader {
         prepared.commit();
         self.outside.offer(&world);
         self.gateway.world.store(world);
+        self.gateway.revised.send_replace(());
         if let (Some(handle), Some(tls)) = (&self.tls, tls) {
             handle.swap(tls);
         }

@@ -163,6 +163,7 @@ fn gateway(
     hook.attach(&catalog);
     let gateway = Gateway {
         world: ArcSwap::from_pointee(world),
+        revised: tokio::sync::watch::Sender::new(()),
         audit,
         limiter: Limiter::new(Monotonic::start()),
         catalog,
@@ -258,6 +259,9 @@ fn admin_state(gateway: &Arc<Gateway>, registry: &Arc<Registry>, rules: HeadRule
             metered.metrics.set_audit_queue_depth(metered.audit.queue_depth());
             for (name, up) in registry.health() {
                 metered.metrics.set_upstream_up(&name, up);
+            }
+            for (id, used_s) in metered.world.load().identity.key_uses() {
+                metered.metrics.set_key_used(&id, used_s);
             }
             metered.metrics.encode()
         }),

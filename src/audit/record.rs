@@ -57,7 +57,16 @@ fn write_principal(out: &mut Vec<u8>, principal: &Principal, key: Option<&str>) 
     object.list("groups", principal.claim_strings("groups"));
     object.list("scopes", principal.scopes.iter().map(|scope| &**scope));
     object.text("key", key);
+    let actors: Vec<String> = principal.actors().map(actor).collect();
+    if !actors.is_empty() {
+        object.list("actor", actors.iter().map(String::as_str));
+    }
     object.close();
+}
+
+/// As policies name a subject: `ISSUER#SUBJECT`, or the subject alone where the token names no issuer.
+fn actor((iss, sub): (Option<&str>, &str)) -> String {
+    iss.map_or_else(|| sub.to_owned(), |iss| format!("{iss}#{sub}"))
 }
 
 fn write_args(out: &mut Vec<u8>, digest: &str, fields: &[(Box<str>, Box<str>)]) {

@@ -12,7 +12,15 @@ pub fn schema() -> Value {
     let millis = || json!({ "type": "number", "minimum": 0 });
     let reason = || schemars::schema_for!(Reason).to_value();
     let principal = object(
-        &[("iss", text()), ("sub", text()), ("client_id", text()), ("groups", texts()), ("scopes", texts()), ("key", text())],
+        &[
+            ("iss", text()),
+            ("sub", text()),
+            ("client_id", text()),
+            ("groups", texts()),
+            ("scopes", texts()),
+            ("key", text()),
+            ("actor", texts()),
+        ],
         &["iss", "sub", "groups", "scopes"],
     );
     let args = object(&[("digest", text()), ("fields", json!({ "type": "object" }))], &["digest"]);

@@ -29,11 +29,18 @@ pub(super) fn acceptable(settings: &CimdSettings, id: &str) -> Result<Url, Refus
     if !plain || !url.username().is_empty() || url.password().is_some() {
         return Err(refused("the client id is not an https URL with a path, written plainly"));
     }
-    let Some(Host::Domain(host)) = url.host() else { return Err(refused("the client id names no host by name")) };
-    if !settings.any && !settings.allow.iter().any(|allowed| covers(allowed, host)) {
+    if !matches!(url.host(), Some(Host::Domain(_))) {
+        return Err(refused("the client id names no host by name"));
+    }
+    if !settings.any && !is_listed(settings, &url) {
         return Err(refused("the operator does not accept clients of this host"));
     }
     Ok(url)
+}
+
+/// Whether the operator listed the host of `url`.
+pub(super) fn is_listed(settings: &CimdSettings, url: &Url) -> bool {
+    url.host_str().is_some_and(|host| settings.allow.iter().any(|allowed| covers(allowed, host)))
 }
 
 /// `*.example.com` covers every name below, not `example.com` itself.
@@ -45,10 +52,10 @@ fn covers(allowed: &str, host: &str) -> bool {
 }
 
 /// The document at `url`, and for how many seconds it is fresh.
-pub(super) async fn fetch(fetch: &Fetch, url: &Url, id: &str) -> Result<(Registration, u64), Refused> {
+pub(super) async fn fetch(fetch: &Fetch, dial: DialPolicy, url: &Url, id: &str) -> Result<(Registration, u64), Refused> {
     // What went wrong is for the log alone: it would tell a stranger about our network.
     let failed = |why: String| refused("the client's metadata document cannot be used").because(format!("{id}: {why}"));
-    let sent = fetch.send(url, DialPolicy::default(), &[], Payload::None, DOCUMENT_BYTES_MAX).await;
+    let sent = fetch.send(url, dial, &[], Payload::None, DOCUMENT_BYTES_MAX).await;
     let got = sent.map_err(|error| failed(error.to_string()))?;
     if got.status != http::StatusCode::OK {
         return Err(failed(format!("answered {}", got.status)));

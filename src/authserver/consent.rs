@@ -91,8 +91,8 @@ impl AuthServer {
         let Ok(form) = Params::of_form(request) else { return foreign("not a form") };
         let (Some(id), Some(token)) = (form.get("request"), form.get("csrf")) else { return foreign("parts are missing") };
         let pending = match self.kept(id).await {
-            Ok(Some(pending)) => pending,
-            Ok(None) => return foreign("the request is unknown, used or over"),
+            Ok(Some(pending)) if !pending.approved => pending,
+            Ok(_) => return foreign("the request is unknown, used or over"),
             Err(error) => return failed(error),
         };
         let holds = self.browser(&request.headers).is_ok_and(|browser| csrf_holds(&browser, &purpose(id), token));

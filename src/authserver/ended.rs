@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use parking_lot::RwLock;
+use tokio::sync::watch;
 
 use crate::store::{Space, Store, StoreError};
 use crate::vocab::Clock;
@@ -14,6 +15,7 @@ const ENDED_MAX: usize = 100_000;
 /// The set. Ids are `jti` values of our own tokens.
 pub struct EndedTokens {
     ended: RwLock<HashMap<String, u64>>,
+    changed: watch::Sender<()>,
     store: Store,
     clock: Clock,
 }
@@ -31,13 +33,18 @@ impl EndedTokens {
             Some((String::from_utf8(key).ok()?, ends_s))
         };
         let ended = listed.into_iter().filter_map(read).collect();
-        Ok(Self { ended: RwLock::new(ended), store, clock })
+        Ok(Self { ended: RwLock::new(ended), changed: watch::Sender::new(()), store, clock })
     }
 
     /// Whether the token `jti` was ended. Runs for every request.
     pub fn holds(&self, jti: &str) -> bool {
         let ended = self.ended.read();
         !ended.is_empty() && ended.contains_key(jti)
+    }
+
+    /// Changes when a token ends: answers that are still being given look again.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// Ends the token `jti`, which would hold until `ends_s`; at once here, and in the store before this returns.
@@ -61,6 +68,7 @@ impl EndedTokens {
             }
             ended.insert(jti.to_owned(), until_s);
         }
+        self.changed.send_replace(());
         self.store.put(Space::RevokedToken, jti.as_bytes(), &until_s.to_be_bytes(), Some(until_s)).await
     }
 }

@@ -132,14 +132,19 @@ impl AuthServer {
         text("iss") == Some(self.settings.issuer.as_str()) && text("jti").is_some_and(|jti| self.lasting.ended.holds(jti))
     }
 
+    /// Changes when a token ends before its time.
+    pub fn endings(&self) -> tokio::sync::watch::Receiver<()> {
+        self.lasting.ended.changes()
+    }
+
+    /// Where people sign in.
+    pub fn sign_in(&self) -> &Arc<SignIn> {
+        &self.sign_in
+    }
+
     /// The issuer, which is the origin clients see.
     pub fn issuer(&self) -> &str {
         &self.settings.issuer
-    }
-
-    /// Who signs people in.
-    pub fn sign_in(&self) -> &SignIn {
-        &self.sign_in
     }
 
     /// Ourselves as browsers know us.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use url::Url;
 
 use crate::identity::IssuerSettings;
+use crate::net::DialPolicy;
 use crate::signer::SigningAlgorithm;
 
 /// Everything the server needs to know.
@@ -28,7 +29,7 @@ pub struct Settings {
     pub id_jag: Vec<IssuerSettings>,
     /// Life of an access token.
     pub access_token: Duration,
-    /// Life of a family of refresh tokens, from the sign-in on: then the person signs in again.
+    /// Life of a family of refresh tokens, from its first token on: then the person signs in again.
     pub refresh_token: Duration,
     /// What signs.
     pub algorithm: SigningAlgorithm,
@@ -101,6 +102,9 @@ pub struct CimdSettings {
     pub allow: Vec<String>,
     /// Any host.
     pub any: bool,
+    /// Addresses that documents and keys may be fetched from. The client chose the URL: public ones only, unless the operator listed the
+    /// hosts and says that they are private.
+    pub dial: DialPolicy,
 }
 
 /// Registration by clients.

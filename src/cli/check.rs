@@ -71,8 +71,9 @@ fn summary(checked: &Checked) -> String {
         0 => String::new(),
         n => format!(", {}", count(n, "warning")),
     };
+    let authserver = if config.authserver.is_some() { ", an authorization server" } else { "" };
     format!(
-        "ok: {}, {}, {}, policy {}{warnings}",
+        "ok: {}, {}, {}{authserver}, policy {}{warnings}",
         count(config.routes.len(), "route"),
         count(config.upstreams.len(), "upstream"),
         count(config.policies.len(), "policy file"),

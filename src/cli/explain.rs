@@ -1,5 +1,6 @@
 //! `explain`: one decision, and how every rule stands to it.
 
+use std::io::Read as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,10 +10,13 @@ use serde_json::{Value, json};
 use super::exit::{Exit, Failure};
 use super::out::Out;
 use super::source::{PolicyArgs, Source};
+use super::token;
+use crate::app;
 use crate::mcp::RawJson;
 use crate::mcp::json::Kind as JsonKind;
 use crate::policy::cases::{self, full_uri, principal};
 use crate::policy::{Asked, Condition, Effect, Explanation, Hints, Kind, RuleAccount, Verdict, explain};
+use crate::vocab::limits::TOKEN_BYTES_MAX;
 use crate::vocab::{Clock, Principal};
 
 #[derive(Debug, Args)]
@@ -24,7 +28,7 @@ pub(super) struct ExplainArgs {
     /// Who asks: sub=alice,groups=eng,groups=sre, or JSON, or anonymous
     #[arg(long = "as", id = "as_", value_name = "PRINCIPAL")]
     as_: Option<String>,
-    /// Who asks, by a token (not built yet)
+    /// Who asks, by an access token or API key, verified by the config; - reads it from standard input
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
     /// The route it comes by
@@ -57,12 +61,12 @@ pub(super) struct ExplainArgs {
 const ARGUMENTS_DEPTH_MAX: usize = 64;
 
 pub(super) fn run(args: &ExplainArgs, out: &mut Out) -> Result<Exit, Failure> {
-    if args.token.is_some() {
-        return Err(Failure::not_built("explain --token"));
-    }
     let source = args.policy.load()?;
-    let who = principal(&source.set, "--as", args.as_.as_deref().unwrap_or_default());
-    let who = who.map_err(|problems| Failure::problems(&problems))?;
+    let who = match &args.token {
+        Some(token) => bearer(&source, args, token)?,
+        None => principal(&source.set, "--as", args.as_.as_deref().unwrap_or_default())
+            .map_err(|problems| Failure::problems(&problems))?,
+    };
     let arguments = args.args.as_deref().map(arguments).transpose()?;
     let given = args.call.as_ref().or(args.read.as_ref()).or(args.get.as_ref()).cloned().unwrap_or_default();
     let (name, known) = place(&source, args, given)?;
@@ -84,6 +88,23 @@ pub(super) fn run(args: &ExplainArgs, out: &mut Out) -> Result<Exit, Failure> {
         print(&explanation, &name, known, args.all, out);
     }
     Ok(if explanation.decision.effect() == Effect::Allow { Exit::Yes } else { Exit::No })
+}
+
+/// Whose token it is. A token that does not hold is wrong input, never somebody else.
+fn bearer(source: &Source, args: &ExplainArgs, token: &str) -> Result<Principal, Failure> {
+    let Some(config) = &source.config else {
+        return Err(Failure::input("--token: needs --config, which says who may vouch for it"));
+    };
+    let route = token::route(config, args.route.as_deref())?;
+    let mut line = String::new();
+    let token = match token {
+        "-" => {
+            std::io::stdin().take(TOKEN_BYTES_MAX as u64 + 2).read_to_string(&mut line).map_err(Failure::input)?;
+            line.trim_end_matches(['\r', '\n'])
+        }
+        given => given,
+    };
+    app::principal_of(config, &token::origin(config)?, route, token).map_err(|why| Failure::input(format_args!("--token: {why}")))
 }
 
 /// The moment asked about, in milliseconds since the Unix epoch.

@@ -35,7 +35,7 @@ pub(super) fn run(args: TokenArgs, out: &mut Out) -> Result<Exit, Failure> {
 }
 
 /// The origin that clients see, which the audience of a token begins with.
-fn origin(config: &Config) -> Result<String, Failure> {
+pub(super) fn origin(config: &Config) -> Result<String, Failure> {
     if let Some(public_url) = &config.public_url {
         return Ok(public_url.origin());
     }
@@ -63,7 +63,8 @@ fn bound_port(file: &Path) -> Result<u16, Failure> {
     Ok(address.port())
 }
 
-fn route<'c>(config: &'c Config, asked: Option<&str>) -> Result<&'c str, Failure> {
+/// The route that is meant: the only one, unless it is named.
+pub(super) fn route<'c>(config: &'c Config, asked: Option<&str>) -> Result<&'c str, Failure> {
     let known = || config.routes.iter().map(|route| route.path.as_str()).collect::<Vec<_>>().join(", ");
     match (asked, config.routes.as_slice()) {
         (None, [only]) => Ok(&only.path),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::checked::{Algorithm, Issuer, Jwks};
+use super::{Algorithm, Issuer, Jwks};
 
 /// The authorization server in front of the identity provider.
 #[derive(Clone, Debug)]
@@ -59,6 +59,8 @@ pub struct Cimd {
     pub allow: Vec<String>,
     /// Any host.
     pub any: bool,
+    /// Listed hosts may be at private addresses; never together with `any`.
+    pub allow_private_addresses: bool,
 }
 
 /// Registration by clients.

@@ -2,18 +2,16 @@
 
 mod credential;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use schemars::JsonSchema;
 use secrecy::SecretString;
-use serde::Serialize;
 use url::Url;
 
 pub use self::credential::{ClientProof, Credential, PerUser, TokenAsked, TokenServer};
+use super::checked_identity::Identity;
 use crate::vocab::{Proof, Revision};
 
 /// A checked config. Paths are absolute or start from the directory of the config file; secrets do not print.
@@ -141,120 +139,6 @@ pub struct Limits {
     pub upstream_sessions: usize,
     /// Child processes.
     pub processes: usize,
-}
-
-/// Who may call.
-#[derive(Clone, Debug)]
-pub struct Identity {
-    /// Requests without a credential are served as `anonymous`; loopback only.
-    pub anonymous: bool,
-    /// Issuers of access tokens; unique.
-    pub issuers: Vec<Issuer>,
-    /// API keys; ids and names unique.
-    pub api_keys: Vec<ApiKey>,
-    /// The embedded development issuer is on; loopback only.
-    pub dev: bool,
-}
-
-impl Identity {
-    /// Every issuer whose tokens are accepted, the embedded one included.
-    pub fn issuer_names(&self) -> Vec<String> {
-        let dev = self.dev.then(|| crate::vocab::DEV_ISSUER.to_owned());
-        self.issuers.iter().map(|issuer| issuer.issuer.clone()).chain(dev).collect()
-    }
-}
-
-/// An issuer of JWT access tokens.
-#[derive(Clone, Debug)]
-pub struct Issuer {
-    /// The `iss` claim, matched exactly.
-    pub issuer: String,
-    /// Accepted `aud` values; empty: the URL of the route called.
-    pub audience: Vec<String>,
-    /// Where its keys are.
-    pub jwks: Jwks,
-    /// Accepted signature algorithms, at least one, all asymmetric.
-    pub algorithms: Vec<Algorithm>,
-    /// Our claim name -> theirs, dotted paths allowed. Always has groups, scope, client_id and tenant.
-    pub claims: BTreeMap<String, String>,
-    /// Its keys may be fetched from a private address.
-    pub allow_private_addresses: bool,
-}
-
-/// Where a key set (RFC 7517) is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Jwks {
-    /// A file.
-    File(PathBuf),
-    /// An `https` URL; `http` to loopback, or where the operator said danger.
-    Url(Url),
-}
-
-/// A signature algorithm of RFC 7518 or RFC 8037 that needs no shared secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, JsonSchema)]
-#[expect(missing_docs, reason = "each variant is a registered name")]
-pub enum Algorithm {
-    RS256,
-    RS384,
-    RS512,
-    PS256,
-    PS384,
-    PS512,
-    ES256,
-    ES384,
-    EdDSA,
-}
-
-impl Algorithm {
-    /// Every algorithm that can be configured.
-    pub const ALL: [Self; 9] =
-        [Self::RS256, Self::RS384, Self::RS512, Self::PS256, Self::PS384, Self::PS512, Self::ES256, Self::ES384, Self::EdDSA];
-
-    /// The `alg` value on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::RS256 => "RS256",
-            Self::RS384 => "RS384",
-            Self::RS512 => "RS512",
-            Self::PS256 => "PS256",
-            Self::PS384 => "PS384",
-            Self::PS512 => "PS512",
-            Self::ES256 => "ES256",
-            Self::ES384 => "ES384",
-            Self::EdDSA => "EdDSA",
-        }
-    }
-
-    /// The algorithm an `alg` value means, if it can be configured.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|algorithm| algorithm.as_str() == text)
-    }
-}
-
-/// An API key, known by its hash.
-#[derive(Clone)]
-pub struct ApiKey {
-    /// The part of the key that names it: ASCII letters and digits.
-    pub id: String,
-    /// The subject is `key:` and this.
-    pub name: String,
-    /// SHA-256 of the whole key.
-    pub sha256: [u8; 32],
-    /// Its groups claim.
-    pub groups: Vec<String>,
-    /// Scopes it grants.
-    pub scopes: Vec<String>,
-    /// Unix time, seconds, from which it is refused; absent: never.
-    pub expires_unix_s: Option<u64>,
-}
-
-impl fmt::Debug for ApiKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id, name, sha256: _, groups, scopes, expires_unix_s } = self;
-        let mut out = f.debug_struct("ApiKey");
-        out.field("id", id).field("name", name).field("groups", groups).field("scopes", scopes);
-        out.field("expires_unix_s", expires_unix_s).finish_non_exhaustive()
-    }
 }
 
 /// A path served.

@@ -19,8 +19,8 @@ pub(super) const UNBUILT: &str = "$portcullis::unbuilt";
 pub(super) const SCALAR: &str = "$portcullis::scalar";
 /// Newtype name of a word or a table; see [`super::shape::WordOr`].
 pub(super) const WORD_OR: &str = "$portcullis::word_or";
-/// Newtype name of a text or a list of texts; see [`super::shape::OneOrMore`].
-pub(super) const ONE_OR_MORE: &str = "$portcullis::one_or_more";
+/// Newtype name of a text or a list of them; see [`super::shape::Texts`].
+pub(super) const TEXTS: &str = "$portcullis::texts";
 /// What stands for a text below `upstreams` whose references lead nowhere, where that does not matter.
 const UNSET: &str = "unset";
 
@@ -64,7 +64,7 @@ impl<'n> Decoder<'n, '_, '_> {
             return String::new();
         };
         self.refs.expand(text).unwrap_or_else(|why| {
-            if self.refs.upstreams_unset && self.path.starts_with("upstreams[") {
+            if self.refs.upstreams_unset && (self.path.starts_with("upstreams[") || self.path.contains(".introspection.")) {
                 return UNSET.to_owned();
             }
             self.report.broken(&self.path, why, "");
@@ -163,13 +163,12 @@ impl<'de> Deserializer<'de> for Decoder<'_, '_, '_> {
                 visitor.visit_unit()
             }
             (SCALAR, Kind::Number(value)) => visitor.visit_u64(*value),
-            (WORD_OR, Kind::Map(_)) => visitor.visit_newtype_struct(self),
+            (WORD_OR, Kind::Map(_)) | (TEXTS, Kind::Seq(_)) => visitor.visit_newtype_struct(self),
             (WORD_OR, Kind::Null | Kind::Bool(_) | Kind::Number(_) | Kind::OddNumber | Kind::Seq(_)) => {
                 self.wrong("a word or a map of keys and values");
                 visitor.visit_str("")
             }
-            (ONE_OR_MORE, Kind::Seq(_)) => visitor.visit_newtype_struct(self),
-            (SCALAR | WORD_OR | ONE_OR_MORE, _) => self.deserialize_string(visitor),
+            (SCALAR | WORD_OR | TEXTS, _) => self.deserialize_string(visitor),
             _ => visitor.visit_newtype_struct(self),
         }
     }

@@ -7,10 +7,12 @@
 mod authserver;
 mod check;
 mod checked;
+mod checked_identity;
 mod decode;
 mod limits;
 mod near;
 mod raw;
+mod raw_identity;
 mod refs;
 mod report;
 mod scalar;
@@ -25,8 +27,12 @@ use std::path::Path;
 pub use authserver::{AuthClient, AuthServer, AuthUpstream, Cimd, Dcr, Grant};
 pub use check::policies::{PolicyFiles, is_cases, policy_files};
 pub use checked::{
-    Admin, Algorithm, ApiKey, Audit, ClientProof, Config, Credential, Durability, Identity, Issuer, Jwks, Limits, LogFormat,
-    PerUser, PublicUrl, Route, Scheme, Telemetry, Tls, TokenAsked, TokenServer, Transport, Upstream,
+    Admin, Audit, ClientProof, Config, Credential, Durability, Limits, LogFormat, PerUser, PublicUrl, Route, Scheme, Telemetry,
+    Tls, TokenAsked, TokenServer, Transport, Upstream,
+};
+pub use checked_identity::{
+    Algorithm, ApiKey, ClientCertificates, DirectoryGroup, DirectoryMember, Dpop, Identity, Introspection, Issuer, Jwks,
+    Revocation,
 };
 
 use crate::vocab::Problem;

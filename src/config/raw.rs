@@ -11,7 +11,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(super) use self::credential::{ClientCredentials, Credential, Header, IdJag, Mtls, PerUser, TokenExchange, TokenServer};
-use super::shape::{OneOrMore, Scalar, Unbuilt, WordOr};
+pub(super) use super::raw_identity::{ApiKey, Identity, Introspection, Issuer};
+use super::shape::{Scalar, Texts, Unbuilt, WordOr};
 
 /// Configuration of a Portcullis gateway. `${env:NAME}` and `${file:PATH}` are replaced in every string value.
 #[derive(Default, Deserialize, JsonSchema)]
@@ -70,7 +71,7 @@ pub(super) struct Raw {
 pub(super) struct Keys {
     /// Files of 32 bytes that encrypt what people link, newest first: the first encrypts, all decrypt. Default: one file under
     /// `data_dir`, made when it is absent.
-    pub(super) vault: Option<OneOrMore>,
+    pub(super) vault: Option<Texts>,
     #[schemars(skip)]
     pub(super) seal: Unbuilt,
     #[schemars(skip)]
@@ -114,68 +115,6 @@ pub(super) struct Limits {
     pub(super) upstream_sessions: Option<u64>,
     /// Child processes. Default 32.
     pub(super) processes: Option<u64>,
-}
-
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Identity {
-    /// Lets callers without a credential in, as `anonymous`. Loopback only.
-    pub(super) anonymous: Option<bool>,
-    /// Issuers of access tokens.
-    pub(super) issuers: Option<Vec<Issuer>>,
-    /// API keys, by hash.
-    pub(super) api_keys: Option<Vec<ApiKey>>,
-    /// The embedded issuer for development. Loopback only.
-    pub(super) dev: Option<Dev>,
-}
-
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Dev {
-    /// Default false.
-    pub(super) enabled: Option<bool>,
-}
-
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-#[schemars(extend("required" = ["issuer", "jwks"]))]
-pub(super) struct Issuer {
-    /// The `iss` of its tokens, matched exactly.
-    pub(super) issuer: Option<String>,
-    /// Accepted `aud` values. Default: the URL of the route called.
-    pub(super) audience: Option<Vec<String>>,
-    /// URL of the key set, or file:PATH.
-    pub(super) jwks: Option<String>,
-    /// Accepted signature algorithms. Default RS256, ES256, EdDSA.
-    #[schemars(with = "Option<Vec<super::Algorithm>>")]
-    pub(super) algorithms: Option<Vec<String>>,
-    /// Our name of a claim: theirs, dotted paths allowed.
-    pub(super) claims: Option<BTreeMap<String, String>>,
-    /// Lets the key set be fetched from a private address.
-    pub(super) allow_private_addresses: Option<bool>,
-    /// Lets the key set be fetched without TLS from more than loopback.
-    pub(super) danger_plaintext: Option<bool>,
-    #[schemars(skip)]
-    pub(super) introspection: Unbuilt,
-}
-
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-#[schemars(extend("required" = ["id", "name", "hash"]))]
-pub(super) struct ApiKey {
-    /// The part of the key that names it.
-    pub(super) id: Option<String>,
-    /// Whose key it is; the subject is `key:NAME`.
-    pub(super) name: Option<String>,
-    /// `sha256:` and 64 hexadecimal digits.
-    #[schemars(regex(pattern = r"^sha256:[0-9a-fA-F]{64}$"))]
-    pub(super) hash: Option<String>,
-    /// Groups, as if from the groups claim.
-    pub(super) groups: Option<Vec<String>>,
-    /// Scopes it grants.
-    pub(super) scopes: Option<Vec<String>>,
-    /// A date (start of that day, UTC) or an RFC 3339 time.
-    pub(super) expires: Option<String>,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]

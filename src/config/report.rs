@@ -84,6 +84,12 @@ impl Report {
         self.problem_unshown(path, "is required and not given", hint);
     }
 
+    /// Takes over the problems of another file.
+    pub(super) fn absorb(&mut self, problems: Vec<Problem>) {
+        let room = PROBLEMS_MAX.saturating_sub(self.problems.len());
+        self.problems.extend(problems.into_iter().take(room));
+    }
+
     /// Whether anything was wrong so far.
     pub(super) fn any(&self) -> bool {
         !self.problems.is_empty()

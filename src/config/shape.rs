@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 
-use super::decode::{ONE_OR_MORE, SCALAR, UNBUILT, WORD_OR};
+use super::decode::{SCALAR, TEXTS, UNBUILT, WORD_OR};
 
 /// A key of the format that this build does not have: reading one reports `not built yet`.
 #[derive(Default)]
@@ -100,34 +100,34 @@ impl<T: JsonSchema> JsonSchema for WordOr<T> {
     }
 }
 
-/// A text, or a list of texts.
-pub(super) struct OneOrMore(pub(super) Vec<String>);
+/// One text, or a list of them.
+pub(super) struct Texts(pub(super) Vec<String>);
 
-impl<'de> Deserialize<'de> for OneOrMore {
+impl<'de> Deserialize<'de> for Texts {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ListVisitor;
-        impl<'de> Visitor<'de> for ListVisitor {
-            type Value = OneOrMore;
+        struct TextsVisitor;
+        impl<'de> Visitor<'de> for TextsVisitor {
+            type Value = Texts;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a text or a list of texts")
             }
-            fn visit_str<E>(self, value: &str) -> Result<OneOrMore, E> {
-                Ok(OneOrMore(vec![value.to_owned()]))
+            fn visit_str<E: Error>(self, value: &str) -> Result<Texts, E> {
+                Ok(Texts(vec![value.to_owned()]))
             }
-            fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<OneOrMore, D::Error> {
-                Vec::deserialize(deserializer).map(OneOrMore)
+            fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Texts, D::Error> {
+                Vec::deserialize(deserializer).map(Texts)
             }
         }
-        deserializer.deserialize_newtype_struct(ONE_OR_MORE, ListVisitor)
+        deserializer.deserialize_newtype_struct(TEXTS, TextsVisitor)
     }
 }
 
-impl JsonSchema for OneOrMore {
+impl JsonSchema for Texts {
     fn schema_name() -> std::borrow::Cow<'static, str> {
-        "OneOrMore".into()
+        "Texts".into()
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" }, "minItems": 1 }] })
+        json_schema!({ "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] })
     }
 }

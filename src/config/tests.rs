@@ -1,5 +1,7 @@
+mod authserver;
 mod file;
 mod full;
+mod identity;
 mod rules;
 
 use std::fs;

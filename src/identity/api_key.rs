@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,6 +12,7 @@ use subtle::ConstantTimeEq;
 
 use super::challenge::Refusal;
 use super::crypto::{CryptoError, random, sha256};
+use super::directory::Directory;
 use super::settings::KeySettings;
 use crate::vocab::Principal;
 use crate::vocab::principal::KEY_ISSUER;
@@ -35,6 +37,8 @@ struct Entry {
     sha256: [u8; 32],
     expires_unix_s: Option<u64>,
     principal: Arc<Principal>,
+    /// The second it was last used; 0 for never.
+    used_s: Arc<AtomicU64>,
 }
 
 /// The keys of the configuration.
@@ -43,13 +47,36 @@ pub(super) struct ApiKeys {
 }
 
 impl ApiKeys {
-    pub(super) fn new(keys: &[KeySettings]) -> Self {
-        let entry = |key: &KeySettings| Entry {
-            sha256: key.sha256,
-            expires_unix_s: key.expires_unix_s,
-            principal: Arc::new(principal_of(key)),
+    pub(super) fn new(keys: &[KeySettings], directory: &Directory) -> Self {
+        let entry = |key: &KeySettings| {
+            let mut principal = principal_of(key);
+            if !directory.is_empty() {
+                directory.enrich(&mut principal);
+            }
+            let (principal, used_s) = (Arc::new(principal), Arc::default());
+            Entry { sha256: key.sha256, expires_unix_s: key.expires_unix_s, principal, used_s }
         };
         Self { by_id: keys.iter().map(|key| (Box::from(key.id.as_str()), entry(key))).collect() }
+    }
+
+    /// Counts uses on where `old` stopped.
+    pub(super) fn with_uses_of(&mut self, old: &Self) {
+        for (id, entry) in &mut self.by_id {
+            if let Some(before) = old.by_id.get(id).filter(|before| before.sha256 == entry.sha256) {
+                entry.used_s = before.used_s.clone();
+            }
+        }
+    }
+
+    /// Id and last use, in seconds since the Unix epoch, of every key that was used.
+    pub(super) fn uses(&self) -> Vec<(Arc<str>, u64)> {
+        let uses = self.by_id.iter().map(|(id, entry)| (Arc::from(&**id), entry.used_s.load(Ordering::Relaxed)));
+        uses.filter(|(_, used_s)| *used_s > 0).collect()
+    }
+
+    /// Whether `id` is the id of a key of the subject `sub`.
+    pub(super) fn knows(&self, id: &str, sub: &str) -> bool {
+        self.by_id.get(id).is_some_and(|entry| &*entry.principal.sub == sub)
     }
 
     /// The principal of `token`, which starts with [`KEY_PREFIX`]. A known and an unknown id take the same steps.
@@ -61,7 +88,12 @@ impl ApiKeys {
         match entry {
             Some(entry) if bool::from(same) => match entry.expires_unix_s {
                 Some(end) if now_s >= end => Err(Refusal::Invalid { private: "the API key has expired" }),
-                _ => Ok(entry.principal.clone()),
+                _ => {
+                    if entry.used_s.load(Ordering::Relaxed) != now_s {
+                        entry.used_s.store(now_s, Ordering::Relaxed);
+                    }
+                    Ok(entry.principal.clone())
+                }
             },
             _ => Err(refused),
         }

@@ -1,13 +1,16 @@
 //! Verified claims into a principal.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use super::challenge::is_scope;
-use super::jwt::is_subject;
-use super::settings::{IssuerSettings, JwksSource, is_reserved};
+use super::issuer_settings::{IssuerSettings, JwksSource};
+use super::judge::is_subject;
+use super::settings::is_reserved;
 use crate::vocab::Principal;
+use crate::vocab::limits::ACTORS_MAX;
 
 /// Scopes of one token.
 const SCOPES_MAX: usize = 256;
@@ -45,16 +48,43 @@ pub(super) fn principal(
         };
     }
     let (iss, sub) = person(&claims, issuer)?;
-    Ok(Principal {
-        iss,
-        sub,
-        client_id: client_id(&claims)?,
-        scopes: scopes(claims.get("scope"))?,
-        expires_at_s,
-        key_id: None,
-        anonymous: false,
-        claims,
-    })
+    actors(&claims)?;
+    let mut scopes = scopes(claims.get("scope"))?;
+    imply(&mut scopes, &issuer.scope_implies);
+    Ok(Principal { iss, sub, client_id: client_id(&claims)?, scopes, expires_at_s, key_id: None, anonymous: false, claims })
+}
+
+/// Checks the chain of actors (RFC 8693 section 4.1): each is somebody, and there are not too many to be looked at.
+fn actors(claims: &Map<String, Value>) -> Result<(), &'static str> {
+    let mut next = claims.get("act");
+    for _ in 0..ACTORS_MAX {
+        let Some(actor) = next else { return Ok(()) };
+        let actor = actor.as_object().ok_or("an actor is not an object")?;
+        if !actor.get("sub").and_then(Value::as_str).is_some_and(is_subject) {
+            return Err("an actor is nobody");
+        }
+        if actor.get("iss").is_some_and(|iss| !iss.as_str().is_some_and(is_subject)) {
+            return Err("the issuer of an actor is not a text");
+        }
+        next = actor.get("act");
+    }
+    next.map_or(Ok(()), |_| Err("the chain of actors is too long"))
+}
+
+/// Adds what comes with the scopes, as far as that leads. The additions are bounded by what the operator wrote.
+fn imply(scopes: &mut Vec<Box<str>>, implies: &BTreeMap<String, Vec<String>>) {
+    let mut at = 0;
+    if implies.is_empty() {
+        return;
+    }
+    while let Some(scope) = scopes.get(at) {
+        for more in implies.get(&**scope).into_iter().flatten() {
+            if !scopes.iter().any(|known| **known == **more) {
+                scopes.push(Box::from(more.as_str()));
+            }
+        }
+        at += 1;
+    }
 }
 
 /// Who the token stands for: its own issuer and subject, or, if our own authorization server made it, the person that the
@@ -74,7 +104,7 @@ fn person(claims: &Map<String, Value>, issuer: &IssuerSettings) -> Result<(Arc<s
 }
 
 /// The claim named `path`, else what the dotted `path` leads to. Names with dots in them (URLs) are claims in their own right.
-fn lookup<'a>(claims: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
+pub(super) fn lookup<'a>(claims: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
     if let Some(value) = claims.get(path) {
         return Some(value);
     }

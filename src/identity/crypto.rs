@@ -1,6 +1,6 @@
 //! The crypto provider, random bytes and the one hash.
 
-use aws_lc_rs::digest;
+use aws_lc_rs::{digest, hmac};
 
 /// Randomness failed, or an implementation other than aws-lc-rs was installed first.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +41,26 @@ fn array(digest: &digest::Digest) -> [u8; 32] {
     let mut out = [0; 32];
     out.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
     out
+}
+
+/// A secret key of this process that marks what it made (HMAC-SHA-256).
+pub(super) struct Mac(hmac::Key);
+
+impl Mac {
+    pub(super) fn random() -> Result<Self, CryptoError> {
+        Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, &random::<32>()?)))
+    }
+
+    pub(super) fn tag(&self, message: &[u8]) -> [u8; 32] {
+        let mut out = [0; 32];
+        out.iter_mut().zip(hmac::sign(&self.0, message).as_ref()).for_each(|(to, from)| *to = *from);
+        out
+    }
+
+    /// Whether `tag` is the one of `message`; takes as long for any.
+    pub(super) fn verify(&self, message: &[u8], tag: &[u8]) -> bool {
+        hmac::verify(&self.0, message, tag).is_ok()
+    }
 }
 
 /// `N` bytes that nobody can guess.

@@ -14,7 +14,7 @@ use secrecy::SecretString;
 use serde_json::json;
 
 use super::crypto::{CryptoError, random, sha256};
-use super::settings::{IssuerSettings, JwksSource};
+use super::issuer_settings::{IssuerSettings, JwksSource};
 pub use crate::vocab::DEV_ISSUER;
 
 /// Size of a key file.

@@ -82,6 +82,27 @@ pub(super) fn parse(document: &[u8]) -> Result<KeyList, &'static str> {
     Ok(KeyList { keys, digest: sha256(document) })
 }
 
+/// A key that came with what it signed. Stricter than a published one: not one private member.
+pub(super) fn public(jwk: &Map<String, Value>) -> Option<Key> {
+    const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+    if PRIVATE.iter().any(|member| jwk.contains_key(*member)) { None } else { key(jwk) }
+}
+
+/// SHA-256 over the members that make the key, in the one form of RFC 7638 section 3.
+pub(super) fn thumbprint(jwk: &Map<String, Value>) -> Option<[u8; 32]> {
+    let names: &[&str] = match text(jwk, "kty")?? {
+        "RSA" => &["e", "kty", "n"],
+        "EC" => &["crv", "kty", "x", "y"],
+        "OKP" => &["crv", "kty", "x"],
+        _ => return None,
+    };
+    let mut members = Vec::with_capacity(names.len());
+    for name in names {
+        members.push(format!("{}:{}", Value::from(*name), Value::from(text(jwk, name)??)));
+    }
+    Some(sha256(format!("{{{}}}", members.join(",")).as_bytes()))
+}
+
 fn key(jwk: &Map<String, Value>) -> Option<Key> {
     let for_signatures = text(jwk, "use")?.is_none_or(|u| u == "sig")
         && jwk.get("key_ops").is_none_or(|ops| ops.as_array().is_some_and(|o| o.iter().any(|op| op == "verify")));

@@ -11,8 +11,8 @@ use tokio::sync::Mutex;
 use url::Url;
 
 use super::discovery;
+use super::issuer_settings::{IssuerSettings, JwksSource};
 use super::jwk::{self, Key, KeyList};
-use super::settings::{IssuerSettings, JwksSource};
 use crate::net::{DialPolicy, Fetch, Origin};
 use crate::vocab::Clock;
 use crate::vocab::limits::JWKS_BYTES_MAX;

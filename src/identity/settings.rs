@@ -1,23 +1,15 @@
 //! What the authenticator is told, already read and resolved.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::Arc;
-
-use arc_swap::ArcSwap;
-use bytes::Bytes;
-use jsonwebtoken::{Algorithm, AlgorithmFamily};
-use secrecy::SecretString;
-use url::Url;
+use jsonwebtoken::AlgorithmFamily;
 
 use super::api_key::valid_id;
+use super::issuer_settings::{IssuerSettings, JwksSource};
+use crate::policy::Glob;
 
-/// The algorithms of an issuer that names none.
-pub const DEFAULT_ALGORITHMS: [Algorithm; 3] = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
-/// Difference of clocks tolerated unless the operator says otherwise, in seconds.
-pub const CLOCK_SKEW_S_DEFAULT: u64 = 30;
-/// Claims that cannot be mapped: they carry the identity and its validity.
-const FIXED_CLAIMS: [&str; 6] = ["iss", "sub", "aud", "exp", "nbf", "iat"];
+/// Largest difference of clocks that can be tolerated, in seconds.
+const CLOCK_SKEW_S_MAX: u64 = 60;
+/// Claims that cannot be mapped: they carry the identity and its validity, what a token is bound to and who acts.
+const FIXED_CLAIMS: [&str; 9] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf", "act"];
 
 /// Everything [`super::Authenticator`] needs to know.
 #[derive(Clone, Debug, Default)]
@@ -28,138 +20,71 @@ pub struct Settings {
     pub issuers: Vec<IssuerSettings>,
     /// API keys.
     pub api_keys: Vec<KeySettings>,
+    /// Client certificates that are credentials of their own; `None`: none is.
+    pub client_certificates: Option<CertificateSettings>,
+    /// Credentials that no longer hold.
+    pub revocations: Vec<Revocation>,
+    /// Groups beside those that tokens claim.
+    pub directory: Vec<DirectoryGroup>,
+    /// Proofs need no nonce of ours (RFC 9449 section 9), only freshness.
+    pub nonce_optional: bool,
 }
 
-/// One token issuer.
-#[derive(Clone, Debug)]
-pub struct IssuerSettings {
-    /// Compared with `iss` byte by byte.
-    pub issuer: String,
-    /// Accepted audiences, compared byte by byte; empty means the URL of the resource called.
-    pub audience: Vec<String>,
-    /// Where the issuer's keys come from.
-    pub jwks: JwksSource,
-    /// Signature algorithms accepted from this issuer; asymmetric ones only.
-    pub algorithms: Vec<Algorithm>,
-    /// Our claim name -> theirs: the name of a top-level claim, or a dotted path.
-    pub claims: BTreeMap<String, String>,
-    /// The keys may be fetched from a private address.
-    pub allow_private_addresses: bool,
-    /// Which types of JWT are access tokens.
-    pub token_type: TokenType,
-    /// Claims a token must have, by dotted path: each with one of these texts (of an array, one of its strings).
-    pub required_claims: BTreeMap<String, Vec<String>>,
-    /// Globs over subjects; empty means any. `*` is any run of characters, `?` one.
+/// Which client certificates are principals.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CertificateSettings {
+    /// Globs over the name in the certificate; empty means any.
     pub subjects: Vec<String>,
-    /// A scope -> the scopes that come with it, as far as that leads.
-    pub scope_implies: BTreeMap<String, Vec<String>>,
-    /// What is made of tokens that are bound to a key (RFC 9449).
-    pub dpop: DpopUse,
-    /// Difference of clocks tolerated, in seconds.
-    pub clock_skew_s: u64,
-    /// A token older than this is refused, whatever its expiry; in seconds. Then `iat` is needed.
-    pub token_age_s_max: Option<u64>,
-    /// How tokens are looked up that are no JWT.
-    pub introspection: Option<IntrospectionSettings>,
+    /// The name must be a SPIFFE id of this trust domain.
+    pub trust_domain: Option<String>,
 }
 
-impl IssuerSettings {
-    /// An issuer with the defaults: its tokens are for the URL of the route, signed by [`DEFAULT_ALGORITHMS`].
-    pub fn new(issuer: String, jwks: JwksSource) -> Self {
-        Self {
-            issuer,
-            audience: Vec::new(),
-            jwks,
-            algorithms: DEFAULT_ALGORITHMS.to_vec(),
-            claims: BTreeMap::new(),
-            allow_private_addresses: false,
-            token_type: TokenType::Any,
-            required_claims: BTreeMap::new(),
-            subjects: Vec::new(),
-            scope_implies: BTreeMap::new(),
-            dpop: DpopUse::Accept,
-            clock_skew_s: CLOCK_SKEW_S_DEFAULT,
-            token_age_s_max: None,
-            introspection: None,
-        }
-    }
-
-    /// The gateway's own authorization server: its tokens are RFC 9068, and stand for the person in their claim
-    /// `idp: {iss, sub}` where they have one.
-    pub fn own(issuer: String, jwks: Arc<ArcSwap<Bytes>>) -> Self {
-        Self { token_type: TokenType::AccessToken, ..Self::new(issuer, JwksSource::Shared(jwks)) }
-    }
+/// Credentials that no longer hold: those to which everything given here applies. At least one thing is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Revocation {
+    /// The issuer: of the principal, or of the token.
+    pub iss: Option<String>,
+    /// The subject.
+    pub sub: Option<String>,
+    /// The one token with this id.
+    pub jti: Option<String>,
+    /// Every token of this client.
+    pub client_id: Option<String>,
+    /// The API key with this id.
+    pub key: Option<String>,
+    /// Only tokens that were made before this time, in seconds since the Unix epoch, or do not say when.
+    pub before_s: Option<u64>,
 }
 
-/// Which JWTs of an issuer are taken for access tokens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TokenType {
-    /// Also those without the type of RFC 9068, unless they bear the marks of another kind.
-    #[default]
-    Any,
-    /// Those of type `at+jwt` only.
-    AccessToken,
+/// A group, who is in it, and which groups are part of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DirectoryGroup {
+    /// Its name, as it appears in the `groups` claim.
+    pub name: String,
+    /// Groups whose members are members of this one.
+    pub includes: Vec<String>,
+    /// Who is in it.
+    pub members: Vec<Member>,
 }
 
-/// What is made of DPoP (RFC 9449) with tokens of an issuer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DpopUse {
-    /// Bound tokens are refused.
-    Off,
-    /// A bound token needs its proof; others pass without.
-    #[default]
-    Accept,
-    /// Only bound tokens pass.
-    Require,
+/// A principal as a directory names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Member {
+    /// By issuer and subject.
+    Subject {
+        /// The issuer.
+        iss: String,
+        /// The subject.
+        sub: String,
+    },
+    /// By an address that a token calls verified (`email`, `email_verified`).
+    Email {
+        /// Who says so; `None` where there is one issuer only.
+        iss: Option<String>,
+        /// The address; case does not matter.
+        email: String,
+    },
 }
-
-/// An introspection endpoint (RFC 7662).
-#[derive(Clone, Debug)]
-pub struct IntrospectionSettings {
-    /// The endpoint.
-    pub url: Url,
-    /// Who we are there (HTTP Basic, RFC 6749 section 2.3.1).
-    pub client_id: String,
-    /// Our secret there.
-    pub client_secret: SecretString,
-    /// How long an answer is believed, in milliseconds.
-    pub cache_ms: u64,
-    /// JWTs are looked up as well, after they were verified.
-    pub jwts_too: bool,
-}
-
-/// Where a JWKS document (RFC 7517) comes from.
-#[derive(Clone, Debug)]
-pub enum JwksSource {
-    /// A file, read again when it changes.
-    File(PathBuf),
-    /// A document on the network that the issuer's metadata names, looked up at every load.
-    Discovered,
-    /// A document on the network, fetched again when it is no longer fresh.
-    Url(Url),
-    /// The document itself; never changes.
-    Static(Bytes),
-    /// The document of our own authorization server, which swaps it when keys rotate. Never fetched; seen at once.
-    Shared(Arc<ArcSwap<Bytes>>),
-    /// None: every token is looked up by introspection.
-    None,
-}
-
-/// A shared document equals itself only.
-impl PartialEq for JwksSource {
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::File(a), Self::File(b)) => a == b,
-            (Self::Url(a), Self::Url(b)) => a == b,
-            (Self::Static(a), Self::Static(b)) => a == b,
-            (Self::Shared(a), Self::Shared(b)) => Arc::ptr_eq(a, b),
-            (Self::Discovered, Self::Discovered) | (Self::None, Self::None) => true,
-            _ => false,
-        }
-    }
-}
-
-impl Eq for JwksSource {}
 
 /// One API key. The hash is not secret against guessing: the key has 256 bits.
 #[derive(Clone, Debug)]
@@ -195,6 +120,9 @@ pub enum SettingsError {
         /// Our name in the mapping.
         claim: String,
     },
+    /// Rules of an issuer or for certificates that cannot be followed.
+    #[error("{0}")]
+    Rule(String),
     /// A key file or built-in key set that does not hold usable keys.
     #[error("issuer {issuer:?}: jwks: {why}")]
     Jwks {
@@ -206,6 +134,25 @@ pub enum SettingsError {
     /// An API key id that is malformed or listed twice, or a name that is empty or holds control characters.
     #[error("api key {0:?}: the id is malformed or listed twice, or the name is not usable")]
     ApiKey(String),
+}
+
+fn issuer_rules(issuer: &IssuerSettings) -> Result<(), SettingsError> {
+    let refuse = |why: &str| Err(SettingsError::Rule(format!("issuer {:?}: {why}", issuer.issuer)));
+    if issuer.jwks == JwksSource::None && issuer.introspection.is_none() {
+        return refuse("neither keys nor introspection");
+    }
+    if issuer.clock_skew_s > CLOCK_SKEW_S_MAX {
+        return refuse("a clock skew over a minute");
+    }
+    globs(&issuer.subjects).map(drop).or_else(|why| refuse(&why))
+}
+
+/// Compiles globs over subjects.
+///
+/// # Errors
+/// Which is none, and why.
+pub(super) fn globs(texts: &[String]) -> Result<Vec<Glob>, String> {
+    texts.iter().map(|text| Glob::parse(text).map_err(|why| format!("{text:?}: {why}"))).collect()
 }
 
 /// Whether `issuer` is nobody, or one of the names under which the gateway itself vouches for somebody.
@@ -226,9 +173,16 @@ impl Settings {
             if issuer.algorithms.is_empty() || symmetric {
                 return Err(SettingsError::Algorithms(name.clone()));
             }
+            issuer_rules(issuer)?;
             if let Some(claim) = issuer.claims.keys().find(|c| FIXED_CLAIMS.contains(&c.as_str())) {
                 return Err(SettingsError::Claim { issuer: name.clone(), claim: claim.clone() });
             }
+        }
+        let opaque = self.issuers.iter().filter(|issuer| issuer.introspection.is_some()).count();
+        if opaque > 1 {
+            return Err(SettingsError::Rule(
+                "an opaque token does not name its issuer: one issuer can have introspection".into(),
+            ));
         }
         for (index, key) in self.api_keys.iter().enumerate() {
             let twice = self.api_keys.iter().take(index).any(|other| other.id == key.id);

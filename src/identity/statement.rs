@@ -8,9 +8,9 @@ use bytes::Bytes;
 use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value};
 
+use super::issuer_settings::{IssuerSettings, JwksSource};
 use super::jwk::{self, KID_BYTES_MAX};
 use super::jwks::Jwks;
-use super::settings::{IssuerSettings, JwksSource};
 use super::strict_json;
 use crate::net::Fetch;
 use crate::vocab::Clock;

@@ -20,6 +20,7 @@ mod reply;
 mod rescue;
 mod route;
 mod session;
+mod standing;
 mod stream;
 mod watch;
 mod world;
@@ -66,6 +67,8 @@ use rescue::rescue;
 pub struct Gateway {
     /// Config, policy and keys in force.
     pub world: ArcSwap<World>,
+    /// Told after [`Self::world`] was replaced.
+    pub revised: tokio::sync::watch::Sender<()>,
     /// Where records go.
     pub audit: Arc<Audit>,
     /// Rate and concurrency limits.
@@ -176,7 +179,7 @@ async fn front<'a>(ctx: &mut Ctx, parts: &'a Parts, body: Incoming) -> Result<Fr
     let in_flight = InFlight::enter(ctx)?;
     // Every request is authenticated, sessions are not authentication.
     let principal = ctx.world.identity.clone().authenticate(asked(parts, &route.resource)).await?;
-    if ctx.world.authserver.as_ref().is_some_and(|server| server.has_ended(&principal)) {
+    if standing::has_ended(&ctx.world, &principal) {
         return Err(identity::Refusal::Invalid { private: "the token was revoked" }.into());
     }
     ctx.note(|draft| {

@@ -1,6 +1,6 @@
 //! The one table from refusals to what a client sees: status, code, sentence. Private detail ends here, in the log.
 
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::ctx::Ctx;
 use super::refusal::Refusal;
@@ -55,13 +55,24 @@ fn challenge(ctx: &Ctx, refusal: &identity::Refusal) -> Answered {
             tracing::info!(record = %ctx.id, why = private, "credential refused");
             "the credential is not valid here: it may be expired, or for another audience or issuer"
         }
+        identity::Refusal::Proof { error, private, .. } => {
+            tracing::info!(record = %ctx.id, why = private, "proof refused");
+            match error {
+                identity::ProofError::Invalid => "the DPoP proof is missing or not valid for this request",
+                identity::ProofError::UseNonce => "the DPoP proof must hold the nonce of the DPoP-Nonce header",
+                identity::ProofError::Token => "the credential is not valid here: it may need a proof of possession",
+            }
+        }
         identity::Refusal::InsufficientScope { .. } => "the token lacks a scope that this route needs",
-        identity::Refusal::Unavailable => "the issuer's keys are not available: try again shortly",
+        identity::Refusal::Unavailable => "the issuer cannot be asked now: try again shortly",
     };
     ctx.ended(Status::Refused, Reason::Unauthenticated);
     let Some(route) = &ctx.route else { return plain(StatusCode::UNAUTHORIZED, codes::INVALID_REQUEST, why) };
     let (status, challenge) = refusal.response_parts(&route.resource);
-    let answer = plain(status, codes::INVALID_REQUEST, why);
+    let mut answer = plain(status, codes::INVALID_REQUEST, why);
+    if let Some(nonce) = refusal.nonce() {
+        answer = answer.with(HeaderName::from_static("dpop-nonce"), nonce);
+    }
     match challenge {
         Some(challenge) => answer.with(header::WWW_AUTHENTICATE, challenge),
         None => answer.with(header::RETRY_AFTER, HeaderValue::from_static("5")),
@@ -112,7 +123,8 @@ fn step_up(ctx: &Ctx, denial: &Denial) -> Answered {
     answer.status = StatusCode::FORBIDDEN;
     let scopes = denial.scopes.iter().map(|scope| scope.to_string()).collect();
     let refusal = identity::Refusal::InsufficientScope { scopes };
-    match ctx.route.as_ref().and_then(|route| refusal.response_parts(&route.resource).1) {
+    let asked = ctx.route.as_ref().zip(ctx.principal.as_ref());
+    match asked.and_then(|(route, principal)| refusal.response_parts_for(&route.resource, principal).1) {
         Some(challenge) => answer.with(header::WWW_AUTHENTICATE, challenge),
         None => answer,
     }
@@ -171,6 +183,7 @@ fn sentence(reason: Reason) -> &'static str {
             "This call needs a person's approval, and nobody can give one on this gateway yet: ask the operator for another way."
         }
         Reason::ApprovalDenied | Reason::ApprovalExpired => "This call needs a person's approval.",
+        Reason::Unauthenticated => "The credential this call was made with expired or was revoked: sign in again.",
         Reason::RateLimited => "The limit for this call is used up: wait and try again.",
         Reason::ConcurrencyLimited => "Too many of these calls are running: try again when one has finished.",
         Reason::ResponseTooLarge => "The server's answer is larger than the gateway passes on: ask for less.",

@@ -16,13 +16,14 @@ use super::refusal::Refusal;
 use super::reply::{Answered, Content};
 use super::rescue::rescue;
 use super::route::Target;
+use super::standing::Standing;
 use super::watch::{Seen, Watched};
 use crate::audit::Status;
 use crate::inspect::Inspected;
 use crate::mcp::dialect::{self, Operation};
 use crate::mcp::{RawId, RawJson, sse};
 use crate::vocab::limits::{REPLY_EVENTS_MAX, STREAM_KEEPALIVE_MS};
-use crate::vocab::{Fault, FaultKind, Reason, Revision};
+use crate::vocab::{Denial, Fault, FaultKind, Reason, Revision};
 
 /// Relays `answer`, whose first event is `first`, from a task that ends with it.
 ///
@@ -34,7 +35,9 @@ pub(super) fn relay(ctx: Ctx, operation: Box<Operation>, streaming: Streaming, i
     let answered = Answered { content: Content::Events(receiver), ..Answered::empty(http::StatusCode::OK) };
     let response = answered.respond(&ctx);
     let gateway = ctx.gateway.clone();
-    let relay = Relay { ctx, operation, target, events, carrier: Carrier::default(), bytes_out: 0, _in_flight: in_flight };
+    let standing = Standing::of(&ctx);
+    let carrier = Carrier::default();
+    let relay = Relay { ctx, operation, target, events, carrier, standing, bytes_out: 0, _in_flight: in_flight };
     gateway.outlive(relay.run(answer, first, called));
     response
 }
@@ -54,6 +57,7 @@ struct Relay {
     target: Target,
     events: mpsc::Sender<Bytes>,
     carrier: Carrier,
+    standing: Standing,
     bytes_out: u64,
     _in_flight: InFlight,
 }
@@ -64,6 +68,8 @@ enum Next {
     Settled(Settled),
     Silence,
     Gone,
+    /// The credential that the call was made with no longer holds.
+    Over(&'static str),
 }
 
 /// Returns when a legacy client cancels the call; never otherwise.
@@ -104,6 +110,15 @@ impl Relay {
                     Next::Settled(Settled::Answered(id, reply)) => self.carrier.send(&answer, &id, reply),
                     Next::Settled(Settled::Sent(sent)) => self.sent(sent),
                     Next::Silence => self.send(Bytes::from_static(b":\n\n")).await,
+                    Next::Over(why) => {
+                        tracing::info!(record = %self.ctx.id, why, "a stream ends with its credential");
+                        took(&self.ctx, &self.target, called, None);
+                        let refusal = Refusal::Denied(Denial::new(Reason::Unauthenticated));
+                        measure(&self.ctx, Some(&refusal));
+                        answer.over(&self.ctx);
+                        let last = rescue(&self.ctx, refusal);
+                        return self.close(last).await;
+                    }
                     Next::Gone => {
                         took(&self.ctx, &self.target, called, None);
                         answer.over(&self.ctx);
@@ -122,6 +137,7 @@ impl Relay {
             settled = self.carrier.settled() => Next::Settled(settled),
             () = self.events.closed(), if modern => Next::Gone,
             () = cancelled(&self.ctx) => Next::Gone,
+            why = self.standing.over() => Next::Over(why),
             () = tokio::time::sleep(Duration::from_millis(STREAM_KEEPALIVE_MS)) => Next::Silence,
         }
     }

@@ -9,7 +9,7 @@ use super::bounds::GLOB_BYTES_MAX;
 
 /// A compiled pattern.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Glob {
+pub struct Glob {
     /// What stands before the first star, anchored at the start.
     head: Piece,
     /// The pieces between and after the stars; `None` for a pattern without a star. The last is anchored at the end.
@@ -29,7 +29,7 @@ impl Glob {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(super) fn parse(pattern: &str) -> Result<Self, &'static str> {
+    pub fn parse(pattern: &str) -> Result<Self, &'static str> {
         if pattern.is_empty() {
             return Err("an empty pattern matches nothing");
         }
@@ -62,7 +62,7 @@ impl Glob {
     }
 
     /// Whether all of `text` matches.
-    pub(super) fn matches(&self, text: &str) -> bool {
+    pub fn matches(&self, text: &str) -> bool {
         let Some(mut text) = self.head.strip_start(text) else { return false };
         let Some(rest) = &self.rest else { return text.is_empty() };
         let Some((last, middle)) = rest.split_last() else { return false };

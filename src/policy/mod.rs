@@ -62,6 +62,7 @@ pub use coverage::{Coverage, CoverageReport, Gap};
 pub use decide::{decide, decide_for, decide_list, decide_list_for};
 pub use decision::{Decision, Effect, Shadow};
 pub use explain::{Condition, Explanation, RuleAccount, Verdict, explain};
+pub use glob::Glob;
 pub use known::{Claims, Piece};
 pub use obligation::{Approval, By, Limit, Quota};
 pub use outlook::Ruling;

@@ -8,7 +8,7 @@ use super::report::{Report, key_path};
 use super::who::Group;
 use super::yaml::{Node, Place, Value, parse};
 use crate::vocab::Class;
-use crate::vocab::principal::KEY_ISSUER;
+use crate::vocab::principal::{CERTIFICATE_ISSUER, KEY_ISSUER};
 
 /// What one file says. Groups are not looked up yet: they may stand in another file.
 #[derive(Default)]
@@ -130,7 +130,7 @@ pub(super) fn tidy<T: Ord>(mut items: Vec<T>) -> Box<[T]> {
 
 /// Checks that an issuer is one of the configured ones.
 pub(super) fn check_issuer(report: &mut Report<'_>, issuer: &str, node: &Node, path: &str, facts: &Facts<'_>) {
-    let known: Vec<&str> = facts.issuers.iter().map(String::as_str).chain([KEY_ISSUER]).collect();
+    let known: Vec<&str> = facts.issuers.iter().map(String::as_str).chain([KEY_ISSUER, CERTIFICATE_ISSUER]).collect();
     if !known.contains(&issuer) {
         let hint = match super::report::nearest(issuer, &known) {
             Some(near) => format!("did you mean `{near}`?"),

@@ -5,7 +5,7 @@
 
 mod key;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -140,9 +140,22 @@ impl Signer {
     }
 
     fn publish(&self) {
-        let keys: Vec<Value> = self.keys.load().iter().map(|key| key.public()).collect();
-        self.document.store(Arc::new(Bytes::from(json!({ "keys": keys }).to_string())));
+        self.document.store(Arc::new(document(&self.keys.load())));
     }
+}
+
+/// The key set of the private keys in `dir`, where there are any. Nothing is made.
+///
+/// # Errors
+/// [`SignerError`]: a key that cannot be read, or that others can read.
+pub fn published(dir: &Path) -> Result<Option<Bytes>, SignerError> {
+    let keys = if dir.is_dir() { key::read_all(dir)? } else { Vec::new() };
+    Ok((!keys.is_empty()).then(|| document(&keys)))
+}
+
+fn document(keys: &[Arc<Key>]) -> Bytes {
+    let keys: Vec<Value> = keys.iter().map(|key| key.public()).collect();
+    Bytes::from(json!({ "keys": keys }).to_string())
 }
 
 /// Added to the life of what was signed: clocks differ, and verifiers tolerate it.

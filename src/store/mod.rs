@@ -74,7 +74,7 @@ impl Store {
     pub fn open(path: &Path, clock: Clock) -> Result<Self, StoreError> {
         let connection = file::open(path)?;
         let (jobs, queue) = sync_channel(STORE_QUEUE_JOBS_MAX);
-        let mut worker = Worker::new(connection, clock);
+        let mut worker = Worker::new(connection, clock).map_err(|error| file::failed(&error))?;
         let thread = std::thread::Builder::new().name("store".to_owned());
         thread.spawn(move || worker.run(&queue)).map_err(|error| StoreError::Failed(error.to_string()))?;
         Ok(Self { jobs })
@@ -98,7 +98,8 @@ impl Store {
     }
 
     /// As [`Self::put`] for a key that is not there yet, if the space then holds at most `entries_max` entries. False if it does
-    /// not: nothing was changed. For what somebody without a credential can cause.
+    /// not: nothing was changed. For what somebody without a credential can cause. What was taken before its time counts until the
+    /// space is full and counted anew, once a second at most.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -1,5 +1,6 @@
 //! The thread: one job after the other, each one statement or one transaction.
 
+use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -35,11 +36,23 @@ pub(super) enum Task {
 pub(super) struct Worker {
     connection: Connection,
     clock: Clock,
+    /// Entries of each space that were added since they were last counted, and those counted then: never fewer than there are, as
+    /// far as spaces are filled by adding.
+    held: HashMap<u8, u64>,
+    /// When each space was last counted, in seconds since the Unix epoch.
+    counted_s: HashMap<u8, u64>,
 }
 
 impl Worker {
-    pub(super) fn new(connection: Connection, clock: Clock) -> Self {
-        Self { connection, clock }
+    /// A worker on `connection`, once it has counted what is there.
+    pub(super) fn new(connection: Connection, clock: Clock) -> rusqlite::Result<Self> {
+        let held = {
+            let mut count = connection.prepare("SELECT space, count(*) FROM entry GROUP BY space")?;
+            let counted = count.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)))?;
+            let counted: rusqlite::Result<Vec<(u8, i64)>> = counted.collect();
+            counted?.into_iter().map(|(space, held)| (space, u64::try_from(held).unwrap_or(0))).collect()
+        };
+        Ok(Self { connection, clock, held, counted_s: HashMap::new() })
     }
 
     /// Works until every handle is gone and the queue is empty.
@@ -85,20 +98,34 @@ impl Worker {
     }
 
     fn add(&mut self, space: u8, key: &[u8], value: &[u8], expires_unix_s: u64, entries_max: u64) -> rusqlite::Result<bool> {
-        let now = seconds(self.clock.unix_s());
+        let now_s = self.clock.unix_s();
+        if self.held.get(&space).copied().unwrap_or(0) >= entries_max && !self.makes_room(space, now_s, entries_max)? {
+            return Ok(false);
+        }
+        let now = seconds(now_s);
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        // Counted no further than it matters; what has expired but is not swept yet does not count.
-        let held: i64 = transaction
-            .prepare_cached(
-                "SELECT count(*) FROM (SELECT 1 FROM entry WHERE space = ?1 AND (expires_unix_s IS NULL OR expires_unix_s > ?2) LIMIT ?3)",
-            )?
-            .query_row(params![space, now, seconds(entries_max)], |row| row.get(0))?;
-        if held >= seconds(entries_max) || get(&transaction, space, key, now)?.is_some() {
+        if get(&transaction, space, key, now)?.is_some() {
             return Ok(false);
         }
         put(&transaction, space, key, value, Some(expires_unix_s))?;
         transaction.commit()?;
+        *self.held.entry(space).or_default() += 1;
         Ok(true)
+    }
+
+    /// Deletes what has expired and counts the space anew, once a second at most: counting takes as long as there are entries, and
+    /// strangers can ask for it. True if there is room.
+    fn makes_room(&mut self, space: u8, now_s: u64, entries_max: u64) -> rusqlite::Result<bool> {
+        if self.counted_s.insert(space, now_s) == Some(now_s) {
+            return Ok(false);
+        }
+        let mut expired = self.connection.prepare_cached("DELETE FROM entry WHERE space = ?1 AND expires_unix_s <= ?2")?;
+        expired.execute(params![space, seconds(now_s)])?;
+        let mut count = self.connection.prepare_cached("SELECT count(*) FROM entry WHERE space = ?1")?;
+        let held: i64 = count.query_row(params![space], |row| row.get(0))?;
+        let held = u64::try_from(held).unwrap_or(u64::MAX);
+        self.held.insert(space, held);
+        Ok(held < entries_max)
     }
 
     fn take(&self, space: u8, key: &[u8]) -> rusqlite::Result<Option<Vec<u8>>> {

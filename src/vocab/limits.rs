@@ -216,3 +216,11 @@ pub const LINKS_UNDER_WAY_MAX: u64 = 20_000;
 pub const LINKED_CACHED_MAX: u64 = 20_000;
 /// See [`LINKED_CACHED_MAX`].
 pub const LINKED_CACHED_S_MAX: u64 = 30;
+/// Size of an introspection answer.
+pub const INTROSPECTION_BYTES_MAX: usize = 64 * 1024;
+/// Questions to one introspection endpoint under way at once.
+pub const INTROSPECTIONS_MAX: usize = 32;
+/// Time a question waits for its turn.
+pub const INTROSPECTION_WAIT_MS_MAX: u64 = 2_000;
+/// Actors of one token, one on behalf of the other.
+pub const ACTORS_MAX: usize = 8;

@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::limits::ACTORS_MAX;
+
 /// Who is asking, from verified claims only. Built once per credential and shared.
 #[derive(Clone)]
 pub struct Principal {
-    /// The issuer that vouches for `sub`: the token's `iss`, `portcullis:keys` for API keys, `portcullis:anonymous` for nobody.
+    /// The issuer that vouches for `sub`: the token's `iss`, `portcullis:keys` for API keys,
+    /// `portcullis:mtls` for client certificates, `portcullis:anonymous` for nobody.
     pub iss: Arc<str>,
     /// The subject, unique within the issuer. `key:NAME` for API keys, `anonymous` for nobody.
     pub sub: Arc<str>,
@@ -42,6 +45,8 @@ pub const ANONYMOUS_ISSUER: &str = "portcullis:anonymous";
 pub const DEV_ISSUER: &str = "https://dev.portcullis.invalid";
 /// Issuer of principals that came with an API key.
 pub const KEY_ISSUER: &str = "portcullis:keys";
+/// Issuer of principals that came with a client certificate and nothing else.
+pub const CERTIFICATE_ISSUER: &str = "portcullis:mtls";
 
 impl Principal {
     /// The principal of requests that carry no credential, where the operator allows them.
@@ -66,6 +71,18 @@ impl Principal {
     /// True if `scope` was granted.
     pub fn has_scope(&self, scope: &str) -> bool {
         self.scopes.iter().any(|s| &**s == scope)
+    }
+
+    /// Who acts for the subject (RFC 8693 section 4.1): issuer, where one is named, and subject, the one that acts now first.
+    pub fn actors(&self) -> impl Iterator<Item = (Option<&str>, &str)> {
+        let mut next = self.claims.get("act");
+        std::iter::from_fn(move || {
+            let actor = next?.as_object()?;
+            next = actor.get("act");
+            let text = |name: &str| actor.get(name).and_then(Value::as_str);
+            Some((text("iss"), text("sub")?))
+        })
+        .take(ACTORS_MAX)
     }
 
     /// The strings held by claim `name`: a string, or every string of an array; empty for anything else.

@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod authserver;
 mod framing;
 mod gate;
 mod headers;

@@ -8,13 +8,15 @@ use url::Url;
 use super::Cx;
 use super::address::{Consent, host_is_loopback, outward};
 use super::files;
-use super::identity::{algorithms, hex32, issuer, issuer_url, scopes};
+use super::identity::{hex32, scopes};
+use super::issuer::{algorithms, issuer, issuer_url};
 use super::settings::duration;
 use crate::config::authserver::{AuthClient, AuthServer, AuthUpstream, Cimd, Dcr, Grant};
-use crate::config::checked::{Algorithm, Jwks, PublicUrl, Scheme};
+use crate::config::checked::{PublicUrl, Scheme};
 use crate::config::limits::{ACCESS_TOKEN, KEY_ROTATION, REFRESH_TOKEN, REGISTRATION, REGISTRATIONS_PER_HOUR};
 use crate::config::raw::authserver as raw;
 use crate::config::report::{item_path, key_path};
+use crate::config::{Algorithm, Jwks};
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 /// Length of a client id or name.
@@ -131,7 +133,12 @@ fn cimd(raw: Option<raw::Cimd>, cx: &mut Cx<'_>) -> Option<Option<Cimd>> {
     if allow.is_empty() && !any && !cx.report.any() {
         return cx.refuse("authserver.cimd", "accepts no host", "list hosts in `allow`, or say `danger_allow_any: true`");
     }
-    Some(Some(Cimd { allow, any }))
+    let private = raw.allow_private_addresses.unwrap_or(false);
+    if any && private {
+        let hint = "list the hosts that are private in `allow`";
+        return cx.refuse("authserver.cimd.danger_allow_any", "would let anybody make the gateway call private addresses", hint);
+    }
+    Some(Some(Cimd { allow, any, allow_private_addresses: private }))
 }
 
 fn dcr(raw: Option<raw::Dcr>, cx: &mut Cx<'_>) -> Option<Option<Dcr>> {

@@ -1,27 +1,22 @@
 //! `identity`: issuers, API keys, and the two ways in that are for loopback only.
 
-use std::collections::{BTreeMap, HashSet};
-
-use url::Url;
+use std::collections::HashSet;
 
 use super::Cx;
-use super::address::{Consent, host_is_loopback, outward};
 use super::door::Reach;
-use super::files;
-use crate::config::checked::{Algorithm, ApiKey, Identity, Issuer, Jwks};
-use crate::config::near::nearest;
+use super::issuer::{globs, issuer, word_of};
+use super::roster;
+use crate::config::checked_identity::{ApiKey, ClientCertificates, Identity, Issuer};
 use crate::config::raw;
-use crate::config::report::{item_path, key_path};
+use crate::config::raw_identity as raw_parts;
+use crate::config::report::item_path;
 use crate::config::scalar;
 
-/// Claims with a meaning of ours, and where they are unless `claims` says otherwise.
-const CLAIMS: [&str; 4] = ["groups", "scope", "client_id", "tenant"];
-/// Claims whose meaning RFC 7519 fixes; mapping another onto one would change who somebody is.
-const FIXED_CLAIMS: [&str; 7] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti"];
 /// Length of a name, a claim path or a scope.
-const WORD_BYTES_MAX: usize = 256;
+pub(super) const WORD_BYTES_MAX: usize = 256;
 
-pub(super) fn check(raw: raw::Identity, reach: Reach, cx: &mut Cx<'_>) -> Option<Identity> {
+/// `mutual`: clients show certificates.
+pub(super) fn check(raw: raw::Identity, reach: Reach, mutual: bool, cx: &mut Cx<'_>) -> Option<Identity> {
     let anonymous = raw.anonymous.unwrap_or(false);
     if anonymous {
         reach.demand_loopback("identity.anonymous", cx);
@@ -46,109 +41,47 @@ pub(super) fn check(raw: raw::Identity, reach: Reach, cx: &mut Cx<'_>) -> Option
         if api_keys.iter().any(|other| other.id == key.id) {
             cx.report.problem(&format!("{path}.id"), "is the id of another key", "make a new key with `portcullis key new`");
         }
-        if api_keys.iter().any(|other| other.name == key.name) {
-            cx.report.problem(&format!("{path}.name"), "is the name of another key", "two keys of one name would be one subject");
-        }
         api_keys.push(key);
     }
-    Some(Identity { anonymous, issuers, api_keys, dev })
+    let opaque: Vec<usize> = issuers.iter().enumerate().filter(|(_, i)| i.introspection.is_some()).map(|(at, _)| at).collect();
+    if let Some(second) = opaque.get(1) {
+        let path = format!("{}.introspection", item_path("identity.issuers", *second));
+        let hint = "an opaque token does not say whose it is, and none is shown to two issuers";
+        cx.report.problem_unshown(&path, "is the introspection of a second issuer", hint);
+    }
+    let client_certificates = raw.client_certificates.map(|raw| client_certificates(raw, mutual, cx));
+    let several = issuers.len() + usize::from(dev) > 1;
+    let revocations = raw.revocations.map(|file| roster::revocations("identity.revocations", &file, cx));
+    let directory = raw.directory.map(|file| roster::directory("identity.directory", &file, several, cx));
+    let nonces = [("required", false), ("optional", true)];
+    Some(Identity {
+        anonymous,
+        issuers,
+        api_keys,
+        client_certificates,
+        revocations: revocations.unwrap_or_default(),
+        directory: directory.unwrap_or_default(),
+        dpop_nonce_optional: word_of("identity.dpop_nonce", raw.dpop_nonce.as_deref(), &nonces, cx)?,
+        dev,
+    })
 }
 
-pub(super) fn issuer(path: &str, raw: raw::Issuer, cx: &mut Cx<'_>) -> Option<Issuer> {
-    let at = |key: &str| format!("{path}.{key}");
-    let issuer = match raw.issuer {
-        Some(text) => issuer_url(&at("issuer"), text, cx),
-        None => cx.missing(&at("issuer"), "the `iss` of its tokens, such as https://idp.example.com"),
-    };
-    let audience = raw.audience.unwrap_or_default();
-    for (i, text) in audience.iter().enumerate() {
-        word(&item_path(&at("audience"), i), text, cx);
+fn client_certificates(raw: raw_parts::ClientCertificates, mutual: bool, cx: &mut Cx<'_>) -> ClientCertificates {
+    let path = "identity.client_certificates";
+    if !mutual {
+        cx.report.problem(path, "needs client certificates, and none are asked for", "give `tls.client_ca`");
     }
-    let allow_private_addresses = raw.allow_private_addresses.unwrap_or(false);
-    let plaintext_key = at("danger_plaintext");
-    let plaintext = raw.danger_plaintext.unwrap_or(false);
-    let consent = Consent { private: allow_private_addresses, plaintext, plaintext_key: &plaintext_key };
-    let jwks = match raw.jwks.as_deref() {
-        Some(text) => match text.strip_prefix("file:") {
-            Some(file) => files::readable(&at("jwks"), file, cx).map(Jwks::File),
-            None => outward(&at("jwks"), text, &consent, cx).map(Jwks::Url),
-        },
-        None => {
-            let hint = "give `jwks`: the URL of its key set, or file:PATH";
-            cx.report.not_built(&at("jwks"), "discovery", hint);
-            None
-        }
-    };
-    let algorithms = algorithms(&at("algorithms"), raw.algorithms, cx);
-    let claims = claims(&at("claims"), raw.claims.unwrap_or_default(), cx);
-    Some(Issuer { issuer: issuer?, audience, jwks: jwks?, algorithms: algorithms?, claims, allow_private_addresses })
-}
-
-/// An issuer identifier (RFC 8414 section 2). Kept as written: it is compared, never rebuilt.
-pub(super) fn issuer_url(path: &str, text: String, cx: &mut Cx<'_>) -> Option<String> {
-    let hint = "such as https://idp.example.com, exactly as in its tokens";
-    let Ok(url) = Url::parse(&text) else { return cx.refuse(path, "is not a URL", hint) };
-    let loopback = url.host().is_some_and(|host| host_is_loopback(&host));
-    match url.scheme() {
-        "https" => {}
-        "http" if loopback => {}
-        "http" => return cx.refuse(path, "is http beyond loopback", "an issuer must be https"),
-        _ => return cx.refuse(path, "is not https", hint),
+    if raw.subjects.is_none() && raw.trust_domain.is_none() {
+        cx.report.missing(path, "name `subjects`, a `trust_domain`, or both");
     }
-    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
-        return cx.refuse(path, "has a user name, password, query or fragment", hint);
-    }
-    Some(text)
-}
-
-pub(super) fn algorithms(path: &str, raw: Option<Vec<String>>, cx: &mut Cx<'_>) -> Option<Vec<Algorithm>> {
-    let Some(raw) = raw else { return Some(vec![Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA]) };
-    if raw.is_empty() {
-        return cx.refuse(path, "is empty: no token could be verified", "leave it out for RS256, ES256, EdDSA");
-    }
-    let mut algorithms = Vec::new();
-    for (i, name) in raw.iter().enumerate() {
-        let path = item_path(path, i);
-        match Algorithm::parse(name) {
-            Some(algorithm) if !algorithms.contains(&algorithm) => algorithms.push(algorithm),
-            Some(_) => cx.report.problem(&path, "is listed twice", ""),
-            None => {
-                let known = Algorithm::ALL.map(Algorithm::as_str).join(", ");
-                cx.report.problem(
-                    &path,
-                    "is not an accepted algorithm",
-                    format!("one of {known}; `none` and shared secrets never"),
-                );
-            }
+    let subjects = globs(&format!("{path}.subjects"), raw.subjects, cx);
+    if let Some(domain) = &raw.trust_domain {
+        let letters = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.' | b'_');
+        if domain.is_empty() || domain.len() > WORD_BYTES_MAX || !domain.bytes().all(letters) {
+            cx.report.problem(&format!("{path}.trust_domain"), "is not a SPIFFE trust domain", "such as example.org");
         }
     }
-    Some(algorithms)
-}
-
-fn claims(path: &str, raw: BTreeMap<String, String>, cx: &mut Cx<'_>) -> BTreeMap<String, String> {
-    let mut claims: BTreeMap<String, String> = CLAIMS.iter().map(|name| ((*name).to_owned(), (*name).to_owned())).collect();
-    for (ours, theirs) in raw {
-        let path = key_path(path, &ours);
-        let known = CLAIMS.contains(&ours.as_str());
-        let is_name = ours.starts_with(|c: char| c.is_ascii_lowercase())
-            && ours.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-        if FIXED_CLAIMS.contains(&ours.as_str()) {
-            cx.report.problem(&path, "is a claim whose meaning is fixed", "map another name");
-        } else if let (false, Some(near)) = (known, nearest(&ours, CLAIMS.into_iter())) {
-            cx.report.problem(&path, "is not a claim name of ours", format!("did you mean `{near}`?"));
-        } else if !known && !is_name {
-            cx.report.problem(&path, "is not a claim name", "lower-case letters, digits and `_`");
-        }
-        if theirs.split('.').any(str::is_empty) || theirs.len() > WORD_BYTES_MAX || theirs.chars().any(char::is_control) {
-            cx.report.problem(
-                &path,
-                "is not the name of a claim",
-                "a claim of the token, or a dotted path such as realm_access.roles",
-            );
-        }
-        claims.insert(ours, theirs);
-    }
-    claims
+    ClientCertificates { subjects, trust_domain: raw.trust_domain }
 }
 
 fn api_key(path: &str, raw: raw::ApiKey, cx: &mut Cx<'_>) -> Option<ApiKey> {
@@ -206,7 +139,8 @@ pub(super) fn scopes(path: &str, raw: Option<Vec<String>>, cx: &mut Cx<'_>) -> V
     raw
 }
 
-fn word(path: &str, text: &str, cx: &mut Cx<'_>) {
+/// A text that names something.
+pub(super) fn word(path: &str, text: &str, cx: &mut Cx<'_>) {
     if text.is_empty() || text.len() > WORD_BYTES_MAX || text.chars().any(char::is_control) {
         let hint = format!("1 to {WORD_BYTES_MAX} bytes without control characters");
         cx.report.problem(path, "is empty, too long or not printable", hint);

@@ -8,17 +8,21 @@ mod credential;
 mod door;
 mod files;
 mod identity;
+mod issuer;
 mod operation;
 pub(super) mod policies;
+mod roster;
 mod routes;
 mod settings;
 mod upstreams;
 
 use std::path::{Path, PathBuf};
 
-use super::checked::{Config, Credential, Identity, Upstream};
+use super::checked::{Config, Credential, Tls, Upstream};
+use super::checked_identity::Identity;
 use super::raw::Raw;
-use super::report::{Report, resolve};
+use super::report::{Report, item_path, resolve};
+use crate::vocab::Proof;
 
 /// Checks everything and builds the config. `referenced` are the files that `${file:}` named; with `upstreams_unset` files that
 /// upstreams are shown need not be there.
@@ -42,7 +46,8 @@ pub(super) fn check(
         given => Some(resolve(&cx.dir, given.unwrap_or("../data"))),
     };
     let limits = settings::limits(raw.limits.unwrap_or_default(), &mut cx);
-    let identity = identity::check(raw.identity.unwrap_or_default(), door.reach, &mut cx);
+    let mutual = matches!(&door.tls, Some(Tls::Files { client_ca: Some(_), .. }));
+    let identity = identity::check(raw.identity.unwrap_or_default(), door.reach, mutual, &mut cx);
     let issuers = identity.as_ref().map(Identity::issuer_names).unwrap_or_default();
     let authserver = authserver::check(raw.authserver, door.public_url.as_ref(), &mut cx);
     let (upstreams, names) = upstreams::check(raw.upstreams, &issuers, &mut cx);
@@ -52,6 +57,12 @@ pub(super) fn check(
         cx.report.problem("authserver", format!("is absent, and `{}` has a credential per user", upstream.name), hint);
     }
     let routes = routes::check(raw.routes, &names, &mut cx);
+    for (i, route) in routes.iter().enumerate() {
+        if route.proof == Proof::Mtls && !mutual {
+            let path = format!("{}.proof", item_path("routes", i));
+            cx.report.problem(&path, "needs client certificates, and none are asked for", "give `tls.client_ca`");
+        }
+    }
     let policies = policies::check(raw.policies, &mut cx);
     operation::state(raw.state, &mut cx);
     let vault_keys = operation::vault_keys(raw.keys.unwrap_or_default(), data_dir.as_deref(), &mut cx);

@@ -9,7 +9,7 @@ use super::files::private_key;
 use crate::config::checked::{Admin, Audit, Durability, LogFormat, Telemetry};
 use crate::config::raw;
 use crate::config::report::{item_path, resolve};
-use crate::config::shape::{OneOrMore, WordOr};
+use crate::config::shape::{Texts, WordOr};
 
 pub(super) fn state(raw: Option<raw::State>, cx: &mut Cx<'_>) {
     if let Some(raw) = raw
@@ -22,7 +22,7 @@ pub(super) fn state(raw: Option<raw::State>, cx: &mut Cx<'_>) {
 
 /// Files that encrypt what people link, newest first. Named beside others each must be there: a missing key is lost entries.
 pub(super) fn vault_keys(raw: raw::Keys, data_dir: Option<&Path>, cx: &mut Cx<'_>) -> Option<Vec<PathBuf>> {
-    let Some(OneOrMore(named)) = raw.vault else { return Some(vec![data_dir?.join("keys/vault")]) };
+    let Some(Texts(named)) = raw.vault else { return Some(vec![data_dir?.join("keys/vault")]) };
     let one = named.len() == 1;
     let mut files: Vec<PathBuf> = Vec::new();
     for (i, text) in named.iter().enumerate() {

@@ -64,6 +64,8 @@ pub(in crate::config) struct Cimd {
     pub(in crate::config) enabled: Option<bool>,
     /// Hosts whose documents are accepted: names, or *.example.com for all below.
     pub(in crate::config) allow: Option<Vec<String>>,
+    /// Lets listed hosts be at private addresses.
+    pub(in crate::config) allow_private_addresses: Option<bool>,
     /// Accepts documents of any public host.
     pub(in crate::config) danger_allow_any: Option<bool>,
 }

@@ -158,12 +158,6 @@ fn what_is_not_built_says_so() {
             "upstreams[0].stdio.sandbox",
             3,
         ),
-        (&issuer("audience: []"), "identity.issuers[0].jwks", 3),
-        (
-            &issuer("jwks: https://idp.example.com/jwks\n      introspection: { client_secret: \"${env:UNSET}\" }"),
-            "identity.issuers[0].introspection",
-            5,
-        ),
     ] {
         refuses(yaml, &[(path, &format!("not built yet: {path}"), line)]);
     }

@@ -20,7 +20,7 @@ fn settings_for(key: &GeneratedKey, expires_unix_s: Option<u64>) -> KeySettings 
 }
 
 fn holding(keys: Vec<KeySettings>, clock: &Clock) -> Result<Authenticator, SettingsError> {
-    let settings = Settings { anonymous: true, issuers: Vec::new(), api_keys: keys };
+    let settings = Settings { anonymous: true, api_keys: keys, ..Settings::default() };
     Authenticator::new(settings, clock.clone(), fetch())
 }
 

@@ -2,9 +2,13 @@
 
 #![expect(clippy::disallowed_methods, clippy::string_slice, reason = "tests")]
 
+mod certificates;
 mod challenge;
 mod dev;
+mod dpop;
+mod introspection;
 mod keys;
+mod roster;
 mod rotation;
 mod token;
 
@@ -168,20 +172,30 @@ struct Endpoint {
     url: url::Url,
     answer: Arc<Mutex<String>>,
     hits: Arc<AtomicUsize>,
+    /// The last request.
+    seen: Arc<Mutex<String>>,
 }
 
 impl Endpoint {
     async fn start(body: &str) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/jwks", listener.local_addr().unwrap()).parse().unwrap();
-        let endpoint = Self { url, answer: Arc::default(), hits: Arc::default() };
+        let endpoint = Self { url, answer: Arc::default(), hits: Arc::default(), seen: Arc::default() };
         endpoint.serve(body);
-        let (answer, hits) = (endpoint.answer.clone(), endpoint.hits.clone());
+        let (answer, hits, last) = (endpoint.answer.clone(), endpoint.hits.clone(), endpoint.seen.clone());
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 hits.fetch_add(1, Ordering::SeqCst);
                 let mut seen = [0; 2048];
-                let _ = stream.read(&mut seen).await;
+                let mut text = String::new();
+                // A form comes in a packet of its own.
+                while !text.contains("\r\n\r\n") || (text.starts_with("POST") && text.ends_with("\r\n\r\n")) {
+                    match stream.read(&mut seen).await {
+                        Ok(n) if n > 0 => text.push_str(&String::from_utf8_lossy(&seen[..n])),
+                        _ => break,
+                    }
+                }
+                *last.lock() = text;
                 let answer = answer.lock().clone();
                 let _ = stream.write_all(answer.as_bytes()).await;
             }
@@ -199,6 +213,10 @@ impl Endpoint {
 
     fn hits(&self) -> usize {
         self.hits.load(Ordering::SeqCst)
+    }
+
+    fn seen(&self) -> String {
+        self.seen.lock().clone()
     }
 
     fn source(&self) -> JwksSource {

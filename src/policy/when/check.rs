@@ -181,7 +181,7 @@ impl Checker<'_> {
         match field.slot {
             "principal.groups" => self.reads.groups = true,
             "principal.scopes" => self.reads.scopes = true,
-            "principal.claims" | "principal.tenant" => self.reads.claims = true,
+            "principal.claims" | "principal.tenant" | "principal.actor" => self.reads.claims = true,
             _ => self.reads.who |= root == "principal",
         }
         expr.expr = match (test, field.has) {

@@ -43,6 +43,7 @@ pub(super) const ROOTS: &[Root] = &[
             field("issuer", "principal.issuer", Shape::Text),
             Field { name: "client_id", slot: "principal.client_id", has: Some("has principal.client_id"), shape: Shape::Text },
             Field { name: "tenant", slot: "principal.tenant", has: Some("has principal.tenant"), shape: Shape::Text },
+            Field { name: "actor", slot: "principal.actor", has: Some("has principal.actor"), shape: Shape::Text },
             field("groups", "principal.groups", Shape::Texts),
             field("scopes", "principal.scopes", Shape::Texts),
             field("claims", "principal.claims", Shape::Map),

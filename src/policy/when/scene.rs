@@ -125,6 +125,7 @@ impl<'d> Scene<'d> {
             "principal.issuer" => &self.who.iss,
             "principal.client_id" => self.who.client_id.as_deref()?,
             "principal.tenant" => self.tenant()?,
+            "principal.actor" => self.who.actors().next()?.1,
             "tool.name" => self.kind?.name(),
             "tool.upstream" => upstream_of(self.kind?.name()),
             "tool.class" => self.kind?.class().as_str(),
@@ -191,6 +192,7 @@ impl VariableResolver for Scope<'_, '_> {
             "principal.scopes" => CowVal::Borrowed(&**scene.scopes()),
             "principal.claims" => CowVal::Borrowed(&**scene.claims()),
             "has principal.client_id" => CowVal::owned(CelBool::from(scene.who.client_id.is_some())),
+            "has principal.actor" => CowVal::owned(CelBool::from(scene.who.actors().next().is_some())),
             "has principal.tenant" => CowVal::owned(CelBool::from(scene.tenant().is_some())),
             other => match scene.text(other) {
                 Some(text) => CowVal::owned(CelString::from(text)),

@@ -10,7 +10,7 @@ use crate::vocab::{Class, Principal};
 const NOW: i64 = 1_795_269_909_250;
 
 fn someone() -> Principal {
-    let claims = json!({ "groups": ["support", "eng"], "tenant": "acme", "amr": ["pwd", "mfa"], "level": 3, "ratio": 0.5, "deep": { "a": null } });
+    let claims = json!({ "groups": ["support", "eng"], "tenant": "acme", "amr": ["pwd", "mfa"], "level": 3, "ratio": 0.5, "deep": { "a": null }, "act": { "sub": "agent", "act": { "sub": "robot" } } });
     Principal {
         iss: Arc::from("https://idp.example"),
         sub: Arc::from("alice"),
@@ -49,6 +49,7 @@ fn conditions_are_true_false_or_unknown() {
         ("true", True),
         ("principal.sub == 'alice' && principal.issuer == \"https://idp.example\"", True),
         ("principal.client_id == 'agent' && principal.tenant == 'acme'", True),
+        ("has(principal.actor) && principal.actor == 'agent' && principal.claims.act.act.sub == 'robot'", True),
         ("has(principal.tenant) && has(principal.client_id) && has(principal.sub)", True),
         ("'eng' in principal.groups && !('root' in principal.groups)", True),
         ("principal.groups[0] == 'support' && size(principal.groups) == 2", True),

@@ -32,6 +32,7 @@ pub struct Metrics {
     client: Series<UpstreamOperationLabels, Durations>,
     upstream_up: Series<UpstreamLabels, Gauge>,
     list_stale: Series<UpstreamLabels, Gauge>,
+    key_used: Series<KeyLabels, Gauge>,
     sheds: Family<ReasonLabels, Counter>,
     links: Family<EventLabels, Counter>,
     pages: Family<PageLabels, Counter>,
@@ -70,6 +71,11 @@ struct UpstreamOperationLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct UpstreamLabels {
     upstream: Arc<str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KeyLabels {
+    id: Arc<str>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -116,6 +122,7 @@ impl Metrics {
             client,
             upstream_up: Series::default(),
             list_stale: Series::default(),
+            key_used: Series::default(),
             sheds: Family::default(),
             links: Family::default(),
             pages: Family::default(),
@@ -131,6 +138,7 @@ impl Metrics {
         own.register("audit_queue_depth", "Audit records not yet written", metrics.audit_queue_depth.clone());
         own.register("upstream_up", "1 if the upstream answered last", metrics.upstream_up.family());
         own.register("list_stale", "1 if a last known list is shown", metrics.list_stale.family());
+        own.register("api_key_last_used_seconds", "When the key was last used, Unix time", metrics.key_used.family());
         own.register("config_last_reload_success", "1 if the last reload was taken", metrics.reload_success.clone());
         own.register("observe_only", "1 if refusals of policy are only recorded", metrics.observe_only.clone());
         own.register("tool_response_tokens", "Tokens that results of tools are taken for", metrics.response_tokens.family());
@@ -177,6 +185,12 @@ impl Metrics {
     /// Whether the list of `upstream` that is shown is only the last known one.
     pub fn set_list_stale(&self, upstream: &Arc<str>, stale: bool) {
         self.list_stale.get(&UpstreamLabels { upstream: upstream.clone() }, other_upstream).set(stale.into());
+    }
+
+    /// When the API key `id` was last used, in seconds since the Unix epoch; read when metrics are asked for.
+    pub fn set_key_used(&self, id: &Arc<str>, used_s: u64) {
+        let other_key = |_: &KeyLabels| KeyLabels { id: other() };
+        self.key_used.get(&KeyLabels { id: id.clone() }, other_key).set(i64::try_from(used_s).unwrap_or(i64::MAX));
     }
 
     /// Counts a request that was turned away; `reason` is a word from a closed list.
