@@ -102,8 +102,11 @@ fn basic(id: &str, secret: &SecretString) -> Result<HeaderValue, OAuthError> {
     Ok(value)
 }
 
-/// 128 bits that nobody guesses, as text.
-pub(super) fn fresh_id() -> Result<String, OAuthError> {
+/// 128 bits that nobody guesses, as text: a `jti`.
+///
+/// # Errors
+/// [`OAuthErrorKind::Internal`] without randomness.
+pub fn fresh_id() -> Result<String, OAuthError> {
     let mut bytes = [0; 16];
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| OAuthError::new(OAuthErrorKind::Internal, "no randomness"))?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))

@@ -5,8 +5,16 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use jsonwebtoken::jwk::{Jwk, PublicKeyUse, ThumbprintHash};
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::jwk::{
+    AlgorithmParameters, CommonParameters, EllipticCurve, Jwk, KeyAlgorithm, OctetKeyPairParameters, OctetKeyPairType,
+    PublicKeyUse, ThumbprintHash,
+};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::pem::PemObject as _;
 use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::Value;
@@ -46,13 +54,16 @@ impl SigningKey {
             (Algorithm::RS256, EncodingKey::from_rsa_pem(pem).ok()),
         ];
         let kinds = kinds.into_iter().filter_map(|(algorithm, key)| Some((algorithm, key?)));
-        kinds.into_iter().find_map(|(algorithm, key)| Self::tried(algorithm, key)).ok_or(KeyError::Unusable)
+        kinds.into_iter().find_map(|(algorithm, key)| Self::tried(algorithm, key, pem)).ok_or(KeyError::Unusable)
     }
 
     /// The key, if it really signs with `algorithm`.
-    fn tried(algorithm: Algorithm, key: EncodingKey) -> Option<Self> {
+    fn tried(algorithm: Algorithm, key: EncodingKey, pem: &[u8]) -> Option<Self> {
         encode(&Header::new(algorithm), &Value::Null, &key).ok()?;
-        let mut jwk = Jwk::from_encoding_key(&key, algorithm).ok()?;
+        let mut jwk = match algorithm {
+            Algorithm::EdDSA => ed25519(pem)?,
+            _ => Jwk::from_encoding_key(&key, algorithm).ok()?,
+        };
         jwk.common.key_id = Some(jwk.thumbprint(ThumbprintHash::SHA256).ok()?);
         jwk.common.public_key_use = Some(PublicKeyUse::Signature);
         Some(Self { algorithm, key, jwk })
@@ -106,6 +117,16 @@ impl std::fmt::Debug for SigningKey {
             .field("kid", &self.jwk.common.key_id)
             .finish_non_exhaustive()
     }
+}
+
+/// The public half of an Ed25519 key, whether its file holds that half too or not (RFC 8410 section 7).
+fn ed25519(pem: &[u8]) -> Option<Jwk> {
+    let der = PrivatePkcs8KeyDer::from_pem_slice(pem).ok()?;
+    let pair = Ed25519KeyPair::from_pkcs8(der.secret_pkcs8_der()).ok()?;
+    let common = CommonParameters { key_algorithm: Some(KeyAlgorithm::EdDSA), ..CommonParameters::default() };
+    let x = URL_SAFE_NO_PAD.encode(pair.public_key().as_ref());
+    let pair = OctetKeyPairParameters { key_type: OctetKeyPairType::OctetKeyPair, curve: EllipticCurve::Ed25519, x };
+    Some(Jwk { common, algorithm: AlgorithmParameters::OctetKeyPair(pair) })
 }
 
 fn create(path: &Path) -> Result<(), KeyError> {

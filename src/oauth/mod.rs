@@ -19,7 +19,7 @@ mod server;
 mod token;
 
 pub use challenge::{Challenge, challenges};
-pub use client_auth::{ClientAuth, Registration};
+pub use client_auth::{ClientAuth, Registration, fresh_id};
 pub use consent::Consent;
 pub use error::{OAuthError, OAuthErrorKind};
 pub use flow::{Code, Flow, PendingFlow};

@@ -1,9 +1,11 @@
 //! Becoming a client: pre-registered, by metadata document, or by dynamic registration, in this order.
 
-use secrecy::SecretString;
-use serde::Deserialize;
-use serde_json::{Value, json};
 use std::sync::Arc;
+
+use jsonwebtoken::Algorithm;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use url::Url;
 
 use super::client_auth::{ClientAuth, Registration};
@@ -43,28 +45,47 @@ impl OwnClient {
     /// The client id metadata document (draft-ietf-oauth-client-id-metadata-document), to be served at
     /// [`OwnClient::client_id`].
     pub fn document(&self) -> Value {
-        let mut document = self.metadata();
-        document["client_id"] = self.client_id().into();
-        document
+        let key = self.key.as_deref();
+        json!(Metadata { client_id: Some(self.client_id()), ..self.metadata(key.map_or("none", |_| "private_key_jwt"), key) })
     }
 
-    fn metadata(&self) -> Value {
-        let mut metadata = json!({
-            "client_name": CLIENT_NAME, "client_uri": self.public_url, "redirect_uris": [self.redirect_uri()],
-            "grant_types": ["authorization_code", "refresh_token"], "response_types": ["code"],
-            "application_type": "web", "token_endpoint_auth_method": "none",
-        });
-        if let Some(key) = &self.key {
-            metadata["token_endpoint_auth_method"] = "private_key_jwt".into();
-            metadata["token_endpoint_auth_signing_alg"] = json!(key.algorithm());
-            metadata["jwks"] = json!({ "keys": [key.public_jwk()] });
+    /// As a client that authenticates by `method`, with `key` if that needs one.
+    fn metadata(&self, method: &'static str, key: Option<&SigningKey>) -> Metadata {
+        Metadata {
+            client_id: None,
+            client_name: CLIENT_NAME,
+            client_uri: self.public_url.clone(),
+            redirect_uris: [self.redirect_uri()],
+            grant_types: ["authorization_code", "refresh_token"],
+            response_types: ["code"],
+            application_type: "web",
+            token_endpoint_auth_method: method,
+            token_endpoint_auth_signing_alg: key.map(SigningKey::algorithm),
+            jwks: key.map(|key| json!({ "keys": [key.public_jwk()] })),
         }
-        metadata
     }
 
     fn auth(&self) -> ClientAuth {
         self.key.clone().map_or(ClientAuth::None, ClientAuth::PrivateKey)
     }
+}
+
+/// Client metadata (RFC 7591 section 2).
+#[derive(Serialize)]
+struct Metadata {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<String>,
+    client_name: &'static str,
+    client_uri: String,
+    redirect_uris: [String; 1],
+    grant_types: [&'static str; 2],
+    response_types: [&'static str; 1],
+    application_type: &'static str,
+    token_endpoint_auth_method: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_endpoint_auth_signing_alg: Option<Algorithm>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jwks: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -115,24 +136,21 @@ impl Client {
         let endpoint = server.registration_endpoint.as_ref();
         let endpoint =
             endpoint.ok_or_else(|| unsupported("the authorization server takes no registrations: configure a client_id"))?;
-        let mut asked = own.metadata();
-        let keyed = own.key.is_some() && server.accepts("private_key_jwt");
-        if !keyed {
-            let method = ["none", "client_secret_basic", "client_secret_post"].into_iter().find(|method| server.accepts(method));
-            asked["token_endpoint_auth_method"] = method.unwrap_or("client_secret_basic").into();
-            if let Some(members) = asked.as_object_mut() {
-                members.remove("jwks");
-                members.remove("token_endpoint_auth_signing_alg");
+        let asked = match own.key.as_deref().filter(|_| server.accepts("private_key_jwt")) {
+            Some(key) => own.metadata("private_key_jwt", Some(key)),
+            None => {
+                let weaker = ["client_secret_basic", "client_secret_post", "none"];
+                let method = weaker.into_iter().find(|method| server.accepts(method));
+                own.metadata(method.unwrap_or("client_secret_basic"), None)
             }
-        }
-        let reply = self.post(endpoint, consent, &[], Payload::Json(&asked.to_string())).await?;
+        };
+        let reply = self.post(endpoint, consent, &[], Payload::Json(&json!(asked).to_string())).await?;
         token::succeeded(&reply, endpoint)?;
         registered(parse(&reply.body, endpoint)?, server, own, endpoint)
     }
 }
 
 fn registered(got: Registered, server: &ServerMetadata, own: &OwnClient, url: &Url) -> Result<Registration, OAuthError> {
-    use secrecy::ExposeSecret as _;
     let malformed = |why: &str| OAuthError::malformed(format!("{}: {why}", super::shown(url)));
     let id = got.client_id;
     if id.is_empty() || id.len() > CLIENT_ID_BYTES_MAX || !id.bytes().all(|b| (0x20..0x7f).contains(&b)) {

@@ -282,7 +282,7 @@ fn credentials() {
         ("{ header: { name: X-Key } }", ".header.value", "is required"),
         ("{ header: { value: x } }", ".header.name", "is required"),
         ("mtls", "", "needs settings"),
-        ("{ mtls: { cert: none.pem, key: odd.pem } }", ".mtls.cert", "cannot be read"),
+        ("{ mtls: { cert: none.pem, key: own.pem } }", ".mtls.cert", "cannot be read"),
         ("{ mtls: { cert: odd.pem, key: odd.pem } }", ".mtls.key", "others may use"),
         ("{ mtls: { cert: odd.pem, key: own.pem }, bearer: x }", "", "two kinds"),
         ("{ client_credentials: { client_id: x, client_secret: y } }", ".client_credentials.issuer", "is required"),

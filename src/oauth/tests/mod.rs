@@ -76,7 +76,6 @@ impl Site {
 }
 
 fn client() -> Client {
-    crate::net::tls::provider().as_ref().clone().install_default().ok();
     let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
     let fetch = Fetch::new(client_config(None).unwrap()).with_time_max(Duration::from_secs(5));
     Client::new(fetch, Clock::system())

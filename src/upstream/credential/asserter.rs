@@ -3,11 +3,11 @@
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use secrecy::SecretString;
+use serde::Serialize;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use super::person::{Subject, SubjectAssertions};
-use crate::oauth::{SigningKey, TYPE_JWT};
+use crate::oauth::{SigningKey, TYPE_JWT, fresh_id};
 use crate::vocab::{Clock, Fault, FaultKind, PrincipalKey};
 
 /// Life of an assertion, in seconds.
@@ -21,6 +21,16 @@ pub struct Asserter {
     clock: Clock,
 }
 
+#[derive(Serialize)]
+struct Claims<'a> {
+    iss: &'a str,
+    iat: u64,
+    exp: u64,
+    jti: String,
+    #[serde(flatten)]
+    own: Value,
+}
+
 impl Asserter {
     /// Asserts as `issuer`, the public URL of the gateway.
     pub fn new(issuer: String, key: SigningKey, clock: Clock) -> Self {
@@ -32,13 +42,18 @@ impl Asserter {
         self.key.public_jwk()
     }
 
-    fn signed(&self, mut claims: Value) -> Result<SecretString, Fault> {
+    /// `own` and what every assertion says.
+    fn signed(&self, own: Value) -> Result<SecretString, Fault> {
+        let failed = |why: String| Fault::internal(FaultKind::Credential, why);
         let now_s = self.clock.unix_s();
-        claims["iss"] = self.issuer.as_str().into();
-        claims["iat"] = now_s.into();
-        claims["exp"] = now_s.saturating_add(ASSERTION_S_MAX).into();
-        claims["jti"] = Uuid::new_v4().to_string().into();
-        self.key.sign(None, &claims).map_err(|error| Fault::internal(FaultKind::Credential, error.to_string()))
+        let claims = Claims {
+            iss: &self.issuer,
+            iat: now_s,
+            exp: now_s.saturating_add(ASSERTION_S_MAX),
+            jti: fresh_id().map_err(|error| failed(error.to_string()))?,
+            own,
+        };
+        self.key.sign(None, &claims).map_err(|error| failed(error.to_string()))
     }
 }
 

@@ -33,6 +33,8 @@ struct Known {
     auth: ClientAuth,
     consent: Consent,
     metadata: ArcSwapOption<(u64, ServerMetadata)>,
+    /// Held while metadata is read, so that it is read once however many ask.
+    reading: tokio::sync::Mutex<()>,
 }
 
 impl Issued {
@@ -157,7 +159,13 @@ impl Known {
         let issuer = settings.issuer.as_deref().and_then(|issuer| Url::parse(issuer).ok());
         let written = issuer.iter().chain(&settings.token_url);
         let consent = written.fold(Consent::none(), |consent, url| consent.and_written(url, settings.allow_private));
-        Ok(Self { settings: settings.clone(), auth, consent, metadata: ArcSwapOption::empty() })
+        Ok(Self {
+            settings: settings.clone(),
+            auth,
+            consent,
+            metadata: ArcSwapOption::empty(),
+            reading: tokio::sync::Mutex::default(),
+        })
     }
 
     fn registration(&self, server: &ServerMetadata) -> Registration {
@@ -165,20 +173,29 @@ impl Known {
         Registration { issuer: server.issuer.clone(), client_id, auth: self.auth.clone() }
     }
 
-    /// What is written, or was read not too long ago; else read now. Read twice by two who ask at once: the token that it is
-    /// for is single-flight per person.
+    /// What is written, or was read not too long ago; else read now. What was read before outlives a failure to read it again.
     async fn metadata(&self, client: &Client, clock: &Clock) -> Result<Arc<(u64, ServerMetadata)>, Fault> {
-        let now_ms = clock.unix_ms();
-        if let Some(known) = self.metadata.load_full().filter(|known| now_ms.abs_diff(known.0) < CREDENTIAL_METADATA_MS_MAX) {
+        let recent = || {
+            let known = self.metadata.load_full();
+            known.filter(|known| clock.unix_ms().abs_diff(known.0) < CREDENTIAL_METADATA_MS_MAX)
+        };
+        if let Some(known) = recent() {
+            return Ok(known);
+        }
+        let _one = self.reading.lock().await;
+        if let Some(known) = recent() {
             return Ok(known);
         }
         let (issuer, token_url) = (self.settings.issuer.as_deref(), &self.settings.token_url);
         let metadata = match (token_url, issuer) {
             (Some(url), issuer) => ServerMetadata::written(url.clone(), issuer),
-            (None, Some(issuer)) => client.discover_server(issuer, &self.consent).await.map_err(fault)?,
+            (None, Some(issuer)) => match client.discover_server(issuer, &self.consent).await {
+                Ok(metadata) => metadata,
+                Err(error) => return self.metadata.load_full().ok_or_else(|| fault(error)),
+            },
             (None, None) => return Err(Fault::internal(FaultKind::Internal, "no authorization server is written")),
         };
-        let known = Arc::new((now_ms, metadata));
+        let known = Arc::new((clock.unix_ms(), metadata));
         self.metadata.store(Some(Arc::clone(&known)));
         Ok(known)
     }

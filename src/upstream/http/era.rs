@@ -108,7 +108,8 @@ impl Http {
             return Ok(self.era.remember(old.stateless.clone(), STALE_MS));
         }
         // What one person may not is no answer to another.
-        if !matches!(fault.kind, FaultKind::Unauthorized | FaultKind::Credential | FaultKind::Unlinked) {
+        let about_whom = matches!(fault.kind, FaultKind::Unauthorized | FaultKind::Credential | FaultKind::Unlinked);
+        if !(about_whom && self.keyring.is_personal()) {
             *self.era.failed.lock() = Some((Instant::now(), fault.clone()));
         }
         Err(fault)

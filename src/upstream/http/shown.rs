@@ -25,8 +25,8 @@ impl Http {
     /// Sends a message and waits for the head of an answer that is neither 401 nor 403.
     ///
     /// Refused, it is sent once more where something better can be shown. That is safe for every message, writes included: a
-    /// server that refuses the credential has not done what was asked (RFC 9110 section 15.5.2), and one that did would be
-    /// answering the truth about neither. It never happens twice.
+    /// server that refuses the credential has not done what was asked (RFC 9110 sections 15.5.2 and 15.5.4). It never happens
+    /// twice.
     pub(super) async fn post(
         &self,
         whom: Whom<'_>,
