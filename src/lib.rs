@@ -1,9 +1,7 @@
 //! Portcullis: a security-hardened gateway for the Model Context Protocol.
 //!
-//! Layers, bottom up: `vocab`; `mcp`; `config`, `policy`, `net`, `seal`, `telemetry`; `audit`, `oauth`; `identity`, `limit`, `inspect`, `upstream`;
-//! `catalog`; `pipeline`; `server`, `admin`; `app`; `demo`; `cli`.
-//! Layers, bottom up: `vocab`; `mcp`; `config`, `policy`, `net`, `seal`, `signer`, `store`, `telemetry`, `web`; `audit`; `identity`, `limit`, `inspect`, `upstream`;
-//! `catalog`, `signin`; `authserver`; `pipeline`; `server`, `admin`; `app`; `demo`; `cli`.
+//! Layers, bottom up: `vocab`; `mcp`; `config`, `policy`, `net`, `seal`, `signer`, `store`, `telemetry`, `web`; `audit`, `oauth`, `vault`; `identity`, `limit`, `inspect`, `upstream`;
+//! `catalog`, `signin`; `authserver`, `connect`; `pipeline`; `server`, `admin`; `app`; `demo`; `cli`.
 //! A module uses lower layers only. See `docs/ARCHITECTURE.md`.
 
 pub mod admin;
@@ -13,6 +11,7 @@ pub mod authserver;
 pub mod catalog;
 pub mod cli;
 pub mod config;
+pub mod connect;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod identity;
@@ -30,5 +29,6 @@ pub mod signin;
 pub mod store;
 pub mod telemetry;
 pub mod upstream;
+pub mod vault;
 pub mod vocab;
 pub mod web;

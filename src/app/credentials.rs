@@ -9,9 +9,12 @@ use parking_lot::Mutex;
 use secrecy::SecretString;
 use serde_json::json;
 
+use crate::authserver::Lasting;
 use crate::config;
+use crate::connect::{Desk, People};
 use crate::net::Fetch;
 use crate::oauth::SigningKey;
+use crate::pipeline::World;
 use crate::upstream::{Asserter, ClientProof, Credential, Issuance, Issue, Subjects, TokenServer};
 use crate::vocab::Clock;
 use crate::vocab::limits::SECRET_FILE_BYTES_MAX;
@@ -19,6 +22,11 @@ use crate::vocab::limits::SECRET_FILE_BYTES_MAX;
 /// What reaches out of the gateway and outlives a reload.
 pub(super) struct Outside {
     pub(super) fetch: Fetch,
+    /// What the authorization server keeps, where there is one.
+    pub(super) lasting: Option<Lasting>,
+    /// Where people link accounts, if they can sign in.
+    pub(super) desk: Option<Arc<Desk>>,
+    people: Option<Arc<People>>,
     assertions: Assertions,
 }
 
@@ -34,9 +42,18 @@ struct Assertions {
 pub(super) const KEY_SET_PATH: &str = "/oauth/jwks";
 
 impl Outside {
-    pub(super) fn new(fetch: Fetch, data_dir: &Path, clock: &Clock) -> Self {
+    pub(super) fn new(fetch: Fetch, data_dir: &Path, clock: &Clock, lasting: Option<Lasting>, desk: Option<Arc<Desk>>) -> Self {
         let key = data_dir.join("keys/assertion");
-        Self { fetch, assertions: Assertions { key, clock: clock.clone(), made: Mutex::new(None) } }
+        let people = desk.as_ref().map(People::of);
+        let assertions = Assertions { key, clock: clock.clone(), made: Mutex::new(None) };
+        Self { fetch, lasting, desk, people, assertions }
+    }
+
+    /// Offers the links of `world`, which is in force from now on.
+    pub(super) fn offer(&self, world: &World) {
+        if let Some(desk) = &self.desk {
+            desk.offer(world.links.clone());
+        }
     }
 
     /// What `upstream` is shown. `origin` is what others see of the gateway.
@@ -61,6 +78,11 @@ impl Outside {
                 let chain = read(cert).map_err(failed)?.into_bytes();
                 Ok(Credential::Mtls { chain, key: read(key).map_err(failed)?.into() })
             }
+            config::Credential::PerUser(_) => {
+                let people =
+                    self.people.clone().ok_or_else(|| failed("nobody can sign in to link an account: restart".to_owned()))?;
+                Ok(Credential::PerUser(people))
+            }
             config::Credential::ClientCredentials { server, asked } => issued(Issue::ClientCredentials, server, asked),
             config::Credential::TokenExchange { server, asked, audience, actor, subject_issuer } => {
                 let subjects = self.subjects(subject_issuer, origin).map_err(failed)?;
@@ -80,7 +102,7 @@ impl Outside {
 
     /// The key set at [`KEY_SET_PATH`], if any upstream of `config` needs one there.
     pub(super) fn key_set(&self, config: &config::Config, origin: &str) -> Result<Option<Bytes>, String> {
-        if !config.upstreams.iter().any(|upstream| upstream.credential.is_personal()) {
+        if !config.upstreams.iter().any(|upstream| upstream.credential.is_asserted()) {
             return Ok(None);
         }
         let keys = json!({ "keys": [self.assertions.of(origin)?.public_jwk()] });

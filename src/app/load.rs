@@ -9,10 +9,11 @@ use std::time::Duration;
 use super::authserver;
 use super::credentials::{KEY_SET_PATH, Outside};
 use super::identity::identity_settings;
+use super::linking;
 use super::policies::Around;
 use super::watch::fingerprint;
-use crate::authserver::Lasting;
 use crate::config::{self, Config};
+use crate::connect::CLIENT_PATH;
 use crate::identity::{Authenticator, METADATA_PREFIX, metadata_path, resource_metadata};
 use crate::net::DialPolicy;
 use crate::net::head::HeadRules;
@@ -124,24 +125,23 @@ pub(super) fn world(
     outside: &Outside,
     upstreams: Arc<Upstreams>,
     before: Option<&Authenticator>,
-    lasting: Option<&Lasting>,
 ) -> Result<World, String> {
     let config = &loaded.config;
-    let identity = Authenticator::new(
-        identity_settings(config, authserver::own(config, origin, lasting))?,
-        clock.clone(),
-        outside.fetch.clone(),
-    )
-    .map_err(|e| e.to_string())?;
+    let identity = identity_settings(config, authserver::own(config, origin, outside.lasting.as_ref()))?;
+    let identity = Authenticator::new(identity, clock.clone(), outside.fetch.clone()).map_err(|e| e.to_string())?;
     // Keys that are already known are kept, so that a reload cannot fail for an issuer that happens to be away.
     let identity = match before {
         Some(before) => identity.with_keys_of(before),
         None => identity,
     };
     let routes = routes(config, origin);
-    let authserver = authserver::server(config, origin, &routes, lasting, clock, &outside.fetch)?;
     let mut metadata = metadata(&routes, &identity);
     metadata.extend(outside.key_set(config, origin)?.map(|keys| (KEY_SET_PATH.into(), keys)));
+    let authserver = authserver::server(config, origin, &routes, outside.lasting.as_ref(), clock, &outside.fetch)?;
+    let links = Arc::new(linking::links(config, origin));
+    if let Some(desk) = outside.desk.as_ref().filter(|_| !links.is_empty()) {
+        metadata.insert(CLIENT_PATH.into(), desk.client_document(origin));
+    }
     Ok(World {
         policy: loaded.policy.clone(),
         identity: Arc::new(identity),
@@ -159,6 +159,7 @@ pub(super) fn world(
             sessions_per_principal: config.limits.sessions_per_principal,
         },
         subjects: Subjects::new(),
+        links,
         observe: config.observe_only.then(ObserveOnly::assertion),
         record_arguments: config.audit.record_arguments.clone(),
     })

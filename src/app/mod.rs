@@ -5,6 +5,7 @@ mod check;
 mod credentials;
 mod identity;
 pub mod init;
+mod linking;
 mod load;
 mod policies;
 mod reload;

@@ -13,7 +13,6 @@ use super::credentials::Outside;
 use super::load::{self, Loaded};
 use super::start::{origin, tls_files};
 use super::watch::fingerprint;
-use crate::authserver::Lasting;
 use crate::config::{AuthServer, Config};
 use crate::pipeline::Gateway;
 use crate::server::TlsHandle;
@@ -30,7 +29,6 @@ pub(super) struct Reloader {
     tls: Option<TlsHandle>,
     bound_origin: String,
     outside: Arc<Outside>,
-    lasting: Option<Lasting>,
     /// Fingerprint of the watched files, of before the running set was read.
     seen: u64,
     asked: Notify,
@@ -45,7 +43,6 @@ const QUIET_LOOKS: u32 = 2;
 impl Reloader {
     pub(super) fn new(
         loaded: Loaded,
-        lasting: Option<Lasting>,
         gateway: Arc<Gateway>,
         registry: Arc<Registry>,
         tls: Option<TlsHandle>,
@@ -57,7 +54,7 @@ impl Reloader {
         observing(&gateway);
         let (file, seen) = (loaded.config.file.clone(), loaded.seen);
         let (running, asked) = (Mutex::new(loaded.config), Notify::new());
-        Self { file, running, gateway, registry, tls, bound_origin, outside, lasting, seen, asked, stopping }
+        Self { file, running, gateway, registry, tls, bound_origin, outside, seen, asked, stopping }
     }
 
     /// Asks for a reload at once.
@@ -138,10 +135,10 @@ impl Reloader {
         let (origin, old) = (origin(config, &self.bound_origin), self.gateway.world.load_full());
         let upstreams = load::upstreams(config, &origin, &self.outside).map_err(failed)?;
         let prepared = self.registry.prepare(&upstreams).map_err(|error| failed(error.to_string()))?;
-        let lasting = self.lasting.as_ref();
-        let world = load::world(&loaded, &origin, clock, &self.outside, prepared.upstreams(), Some(&old.identity), lasting);
+        let world = load::world(&loaded, &origin, clock, &self.outside, prepared.upstreams(), Some(&old.identity));
         let world = Arc::new(world.map_err(failed)?);
         prepared.commit();
+        self.outside.offer(&world);
         self.gateway.world.store(world);
         self.gateway.revised.send_replace(());
         if let (Some(handle), Some(tls)) = (&self.tls, tls) {
@@ -178,6 +175,7 @@ fn fixed_changes(old: &Config, new: &Config) -> Vec<&'static str> {
     let keys = [
         ("authserver.enabled, algorithm or key_rotation", lasting(old) != lasting(new)),
         ("authserver.dcr.enabled or per_hour", per_hour(old) != per_hour(new)),
+        ("keys.vault", old.vault_keys != new.vault_keys),
         ("listen", old.listen != new.listen),
         ("data_dir", old.data_dir != new.data_dir),
         ("admin.listen", old_admin != new_admin),

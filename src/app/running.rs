@@ -88,6 +88,10 @@ impl Running {
         // A reload that was under way must not bring upstreams back.
         self.background.close();
         self.background.wait().await;
+        // A refresh token that was used and whose successor was not kept would be a lost account.
+        if let Some(desk) = &self.gateway.desk {
+            desk.close(Deadline::after(UPSTREAMS_CLOSE)).await;
+        }
         self.registry.shutdown(Deadline::after(UPSTREAMS_CLOSE)).await;
         let audit = self.gateway.audit.clone();
         let closed = tokio::task::spawn_blocking(move || audit.close(AUDIT_CLOSE)).await;

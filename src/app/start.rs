@@ -17,12 +17,13 @@ use tokio_util::task::TaskTracker;
 
 use super::authserver;
 use super::credentials::Outside;
+use super::linking;
 use super::load::{self, Loaded};
 use super::reload::Reloader;
 use super::running::Running;
 use crate::admin::{self, AdminState};
 use crate::audit::{self, Audit};
-use crate::authserver::{Lasting, PATH_PREFIX};
+use crate::authserver::PATH_PREFIX;
 use crate::catalog::{Catalog, Part};
 use crate::config::{Config, Durability, Tls};
 use crate::limit::{Limiter, Monotonic};
@@ -78,15 +79,15 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
     std::fs::create_dir_all(&config.data_dir)?;
     let clock = Clock::system();
     let tls_client = client_config(None).map_err(|error| StartError::Other(error.to_string()))?;
-    let outside = Arc::new(Outside::new(Fetch::new(tls_client.clone()), &config.data_dir, &clock));
     let listener = listen("listen", config.listen)?;
     let bound = listener.local_addr()?;
     let bound_origin = bound_origin(config, bound);
     let tls = tls(config, &clock)?;
 
     let drain = Drain::new(Duration::from_millis(DRAIN_MS_MAX));
-    let (audit, lasting) = state(config, &clock).await?;
-    let (gateway, registry) = gateway(&loaded, &bound_origin, tls_client, &outside, &clock, &drain, audit, lasting.as_ref())?;
+    let state = state(config, &clock, Fetch::new(tls_client.clone())).await?;
+    let outside = state.outside.clone();
+    let (gateway, registry) = gateway(&loaded, &bound_origin, tls_client, &clock, &drain, state)?;
     let workers = Arc::new(Workers::start(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))?);
     let door = DoorSettings {
         header_timeout: config.limits.header_timeout,
@@ -111,11 +112,11 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
     }
     let background = TaskTracker::new();
     let stopping = CancellationToken::new();
-    if let Some(lasting) = &lasting {
+    if let Some(lasting) = &outside.lasting {
         drop(background.spawn(authserver::rotate(lasting.signer.clone(), stopping.clone())));
     }
     let reloader =
-        Arc::new(Reloader::new(loaded, lasting, gateway.clone(), registry.clone(), tls, bound_origin, outside, stopping.clone()));
+        Arc::new(Reloader::new(loaded, gateway.clone(), registry.clone(), tls, bound_origin, outside, stopping.clone()));
     drop(background.spawn(reloader.clone().run()));
     Ok(Running {
         mcp: format!("{scheme}://{bound}"),
@@ -141,24 +142,23 @@ fn gateway(
     loaded: &Loaded,
     bound_origin: &str,
     tls: Arc<rustls::ClientConfig>,
-    outside: &Outside,
     clock: &Clock,
     drain: &Drain,
-    audit: Arc<Audit>,
-    lasting: Option<&Lasting>,
+    state: State,
 ) -> Result<(Arc<Gateway>, Arc<Registry>), StartError> {
     let config = &loaded.config;
+    let State { audit, metrics, sealer, outside } = state;
     clear_work_dir(config);
-    let metrics = Arc::new(Metrics::new());
     let tasks = TaskTracker::new();
     let hook = Arc::new(Hook::default());
     let registry = Registry::new(tls, hook.listener());
     let origin = origin(config, bound_origin);
-    let upstreams = load::upstreams(config, &origin, outside).map_err(StartError::Other)?;
+    let upstreams = load::upstreams(config, &origin, &outside).map_err(StartError::Other)?;
     let prepared = registry.prepare(&upstreams).map_err(|error| StartError::Other(error.to_string()))?;
-    let world = load::world(loaded, &origin, clock, outside, prepared.upstreams(), None, lasting);
+    let world = load::world(loaded, &origin, clock, &outside, prepared.upstreams(), None);
     let world = world.map_err(StartError::Other)?;
     prepared.commit();
+    outside.offer(&world);
     let catalog = Arc::new(Catalog::new(metrics.clone(), tasks.clone()));
     hook.attach(&catalog);
     let gateway = Gateway {
@@ -168,7 +168,8 @@ fn gateway(
         limiter: Limiter::new(Monotonic::start()),
         catalog,
         sessions: Sessions::new(),
-        sealer: Sealer::open(&config.data_dir.join("keys/seal"))?,
+        sealer,
+        desk: outside.desk.clone(),
         metrics,
         clock: clock.clone(),
         tasks,
@@ -182,11 +183,25 @@ fn gateway(
     Ok((Arc::new(gateway), registry))
 }
 
-/// What is kept in files. The audit file is locked by whoever writes it, so that from then on nobody else uses this data directory.
-async fn state(config: &Config, clock: &Clock) -> Result<(Arc<Audit>, Option<Lasting>), StartError> {
+/// What is kept in files, and what stands on it.
+struct State {
+    audit: Arc<Audit>,
+    metrics: Arc<Metrics>,
+    sealer: Arc<Sealer>,
+    outside: Arc<Outside>,
+}
+
+/// The audit file is locked by whoever writes it, so that from then on nobody else uses this data directory.
+async fn state(config: &Config, clock: &Clock, fetch: Fetch) -> Result<State, StartError> {
     let audit = Arc::new(open_audit(config, clock)?);
     let lasting = authserver::open(config, clock).await.map_err(StartError::Other)?;
-    Ok((audit, lasting))
+    let metrics = Arc::new(Metrics::new());
+    let sealer = Arc::new(Sealer::open(&config.data_dir.join("keys/seal"))?);
+    // People link accounts where they can sign in.
+    let desk = lasting.as_ref().map(|lasting| linking::desk(config, &lasting.store, &sealer, &metrics, clock, &fetch));
+    let desk = desk.transpose().map_err(StartError::Other)?;
+    let outside = Arc::new(Outside::new(fetch, &config.data_dir, clock, lasting, desk));
+    Ok(State { audit, metrics, sealer, outside })
 }
 
 /// Directories of processes that a killed gateway left behind.

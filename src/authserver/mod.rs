@@ -147,6 +147,11 @@ impl AuthServer {
         &self.settings.issuer
     }
 
+    /// Ourselves as browsers know us.
+    pub fn site(&self) -> &Site {
+        &self.site
+    }
+
     fn jwks(&self) -> bytes::Bytes {
         bytes::Bytes::clone(&self.lasting.signer.document().load())
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
-pub use self::credential::{ClientProof, Credential, TokenAsked, TokenServer};
+pub use self::credential::{ClientProof, Credential, PerUser, TokenAsked, TokenServer};
 use super::checked_identity::Identity;
 use crate::vocab::{Proof, Revision};
 
@@ -44,6 +44,8 @@ pub struct Config {
     pub policies: Vec<PathBuf>,
     /// Policy refusals are recorded and let through.
     pub observe_only: bool,
+    /// Files of keys that encrypt what people link, newest first, at least one. A single one may be absent: then it is made.
+    pub vault_keys: Vec<PathBuf>,
     /// The authorization server, unless it is off.
     pub authserver: Option<super::authserver::AuthServer>,
     /// What is recorded.

@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub(super) use self::credential::{ClientCredentials, Credential, Header, IdJag, Mtls, TokenExchange, TokenServer};
+pub(super) use self::credential::{ClientCredentials, Credential, Header, IdJag, Mtls, PerUser, TokenExchange, TokenServer};
 pub(super) use super::raw_identity::{ApiKey, Identity, Introspection, Issuer};
-use super::shape::{Scalar, Unbuilt, WordOr};
+use super::shape::{Scalar, Texts, Unbuilt, WordOr};
 
 /// Configuration of a Portcullis gateway. `${env:NAME}` and `${file:PATH}` are replaced in every string value.
 #[derive(Default, Deserialize, JsonSchema)]
@@ -56,14 +56,26 @@ pub(super) struct Raw {
     pub(super) telemetry: Option<Telemetry>,
     /// The listener for operators. `none` for no such listener.
     pub(super) admin: Option<WordOr<Admin>>,
-    #[schemars(skip)]
-    pub(super) keys: Unbuilt,
+    /// Keys of the gateway itself.
+    pub(super) keys: Option<Keys>,
     /// The authorization server in front of the identity provider. Off without this section.
     pub(super) authserver: Option<authserver::AuthServer>,
     #[schemars(skip)]
     pub(super) approvals: Unbuilt,
     #[schemars(skip)]
     pub(super) lock: Unbuilt,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Keys {
+    /// Files of 32 bytes that encrypt what people link, newest first: the first encrypts, all decrypt. Default: one file under
+    /// `data_dir`, made when it is absent.
+    pub(super) vault: Option<Texts>,
+    #[schemars(skip)]
+    pub(super) seal: Unbuilt,
+    #[schemars(skip)]
+    pub(super) checkpoint: Unbuilt,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]

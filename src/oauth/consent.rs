@@ -11,6 +11,7 @@ use crate::net::{DialPolicy, Origin};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Consent {
     written: Vec<(Origin, DialPolicy)>,
+    learnt_private: bool,
 }
 
 impl Consent {
@@ -34,6 +35,14 @@ impl Consent {
         self.and(url, DialPolicy { allow_private, allow_loopback })
     }
 
+    /// And what is learnt from a server for which the operator allowed private addresses: at private addresses too, over plain http
+    /// on loopback only. Link-local and metadata addresses are never dialled.
+    #[must_use]
+    pub fn and_learnt_private(mut self, allowed: bool) -> Self {
+        self.learnt_private = allowed;
+        self
+    }
+
     /// The addresses at which `url` may be contacted.
     ///
     /// # Errors
@@ -46,6 +55,9 @@ impl Consent {
         }
         match self.written.iter().find(|(written, _)| *written == origin) {
             Some((_, dial)) => Ok(*dial),
+            None if self.learnt_private && (origin.https || origin.names_loopback()) => {
+                Ok(DialPolicy { allow_private: true, allow_loopback: true })
+            }
             None if origin.https => Ok(DialPolicy::default()),
             None => Err(refused("learnt, and not https")),
         }

@@ -10,6 +10,7 @@ use super::refusal::Refusal;
 use super::reply::Answered;
 use super::world::Route;
 use crate::authserver::AuthServer;
+use crate::connect::{CLIENT_PATH, PAGES_PATH};
 use crate::net::head;
 use crate::vocab::{Reason, Revision};
 
@@ -19,7 +20,7 @@ pub(super) enum Admitted {
     Message(Arc<Route>),
     /// The end of a legacy session on a route.
     End(Arc<Route>),
-    /// A page of the authorization server.
+    /// A page of the authorization server, or one where people link accounts.
     Page(Arc<AuthServer>),
     /// Answered by the head alone.
     Answered(Answered),
@@ -32,7 +33,8 @@ pub(super) enum Admitted {
 pub(super) fn admit(ctx: &Ctx, parts: &Parts) -> Result<Admitted, Refusal> {
     head::check(parts.version, &parts.method, &parts.uri, &parts.headers, &ctx.world.head)?;
     let path = parts.uri.path();
-    if let Some(server) = ctx.world.authserver.as_ref().filter(|server| server.serves(path)) {
+    let pages = |server: &&Arc<AuthServer>| (server.serves(path) && path != CLIENT_PATH) || path.starts_with(PAGES_PATH);
+    if let Some(server) = ctx.world.authserver.as_ref().filter(pages) {
         return if parts.method == Method::OPTIONS { preflight(&parts.headers) } else { Ok(Admitted::Page(server.clone())) };
     }
     if let Some(document) = ctx.world.metadata.get(path) {

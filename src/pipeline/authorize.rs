@@ -35,6 +35,7 @@ pub(super) fn authorize(ctx: &mut Ctx, target: &Target, arguments: Option<&RawJs
     let tool = target.entry.as_ref().filter(|_| target.kind == Kind::Tool).and_then(|entry| entry.tool.clone());
     ctx.gateway.metrics.decided(allowed, decision.reason(), tool.as_deref(), Some(target.class));
     ctx.asked.tool = tool;
+    ctx.asked.upstream = Some(target.view.upstream().settings().name.clone());
     ctx.note(|draft| {
         draft.upstream = Some(target.view.upstream().settings().name.clone());
         draft.set_name(target.full.clone());

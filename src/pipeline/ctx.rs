@@ -7,6 +7,7 @@ use http::HeaderMap;
 
 use super::Gateway;
 use super::cancel::Registered;
+use super::link::Resumed;
 use super::memory::Memory;
 use super::refusal::Refusal;
 use super::session::Session;
@@ -69,6 +70,10 @@ pub(super) struct Asked {
     pub(super) granted: ClientCaps,
     /// The URI of a resource, for errors that name it.
     pub uri: Option<String>,
+    /// The upstream that the request leads to, once policy was asked about it.
+    pub upstream: Option<Arc<str>>,
+    /// What our own question came back with, in a retry.
+    pub(super) resumed: Option<Resumed>,
 }
 
 impl Ctx {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use super::ctx::Ctx;
+use super::link;
 use super::question;
 use super::refusal::Refusal;
 use super::reply::{Answered, lower};
@@ -15,8 +16,8 @@ use crate::mcp::error::ProtocolError;
 use crate::mcp::{Reply, list};
 use crate::policy::{Kind as AskedKind, Moment, Subject, hostile_template, hostile_uri, visible_for, visible_template_for};
 use crate::seal::{Binding, Purpose};
-use crate::vocab::Fault;
 use crate::vocab::limits::{CURSOR_S_MAX, LIST_PAGE_ITEMS_MAX};
+use crate::vocab::{Fault, FaultKind};
 
 /// Answers one of the four lists.
 ///
@@ -49,12 +50,17 @@ async fn merged(ctx: &Ctx, part: Part) -> Result<Vec<Arc<Entry>>, Refusal> {
     let subject = ctx.memory.subject(&ctx.world, ctx.principal()?);
     for listing in listings {
         match listing? {
-            Some(Ok(listing)) => {
+            Listed::Read(listing) => {
                 answered |= listing.is_offered();
                 shown.extend(listing.entries().iter().filter(|entry| visible(ctx, &subject, part, entry, moment)).cloned());
             }
-            None => {}
-            Some(Err(failed)) => {
+            Listed::Hidden => {}
+            // The others are listed without it, and the way to link is in its place.
+            Listed::Unlinked(instead) => {
+                answered = true;
+                shown.extend(instead);
+            }
+            Listed::Failed(failed) => {
                 tracing::warn!(record = %ctx.id, list = %part.method(), detail = %failed.detail, "an upstream is missing from a list");
                 fault = Some(failed);
             }
@@ -67,21 +73,46 @@ async fn merged(ctx: &Ctx, part: Part) -> Result<Vec<Arc<Entry>>, Refusal> {
     }
 }
 
-/// The list of one upstream; `None` where policy leaves nothing to see.
-async fn one(ctx: &Ctx, upstream: &str, part: Part) -> Result<Option<Result<Arc<Listing>, Fault>>, Refusal> {
+/// What came of asking one upstream.
+enum Listed {
+    /// Its list.
+    Read(Arc<Listing>),
+    /// Policy leaves nothing to see.
+    Hidden,
+    /// The person has to link an account first; what is shown instead.
+    Unlinked(Option<Arc<Entry>>),
+    /// It could not be asked.
+    Failed(Fault),
+}
+
+/// The list of one upstream.
+async fn one(ctx: &Ctx, upstream: &str, part: Part) -> Result<Listed, Refusal> {
     let access = ctx.access()?;
     if access.permit(upstream).is_err() {
-        return Ok(None);
+        return Ok(Listed::Hidden);
     }
-    let view = ctx.gateway.catalog.view(ctx.world.upstream(upstream)?, &ctx.principal()?.key(), question::told(ctx, upstream));
-    Ok(Some(view.list(part, &access, Freshness::Now, ctx.deadline).await.map(|seen| seen.listing)))
+    let unlinked = || Listed::Unlinked(link::tool_of(upstream).filter(|_| part == Part::Tools));
+    let upstream = ctx.world.upstream(upstream)?;
+    // What is known from the time when an account was linked is not shown either.
+    match link::linked(ctx, upstream).await {
+        Ok(()) => {}
+        Err(fault) if fault.kind == FaultKind::Unlinked => return Ok(unlinked()),
+        Err(fault) => return Ok(Listed::Failed(fault)),
+    }
+    let told = question::told(ctx, &upstream.settings().name);
+    let view = ctx.gateway.catalog.view(upstream, &ctx.principal()?.key(), told);
+    Ok(match view.list(part, &access, Freshness::Now, ctx.deadline).await {
+        Ok(seen) => Listed::Read(seen.listing),
+        Err(fault) if fault.kind == FaultKind::Unlinked => unlinked(),
+        Err(fault) => Listed::Failed(fault),
+    })
 }
 
 /// The same question a call asks, without arguments.
 fn visible(ctx: &Ctx, subject: &Subject, part: Part, entry: &Entry, moment: Moment<'_>) -> bool {
     let Ok(principal) = ctx.principal() else { return false };
     let policy = &ctx.world.policy;
-    if is_hostile(part, &entry.full) {
+    if is_hostile(part, &entry.full) || link::shadows(ctx, part, entry) {
         return false;
     }
     // What a call would pass is shown.

@@ -10,6 +10,7 @@ mod ctx;
 mod decode;
 mod forward;
 mod handshake;
+mod link;
 mod lists;
 mod memory;
 mod operate;
@@ -46,6 +47,7 @@ pub use world::{Bounds, Route, Subjects, World};
 
 use crate::audit::{Audit, AuditHandle};
 use crate::catalog::Catalog;
+use crate::connect::Desk;
 use crate::identity;
 use crate::limit::Limiter;
 use crate::mcp::dialect::ServerInfo;
@@ -78,7 +80,9 @@ pub struct Gateway {
     /// Legacy sessions.
     pub sessions: Sessions,
     /// Seals what clients carry.
-    pub sealer: Sealer,
+    pub sealer: Arc<Sealer>,
+    /// Accounts that people link at upstreams; there where an upstream wants one.
+    pub desk: Option<Arc<Desk>>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Wall-clock time.

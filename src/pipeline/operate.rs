@@ -17,7 +17,7 @@ use super::reply::{Answered, Content};
 use super::rescue::rescue;
 use super::route::resolve;
 use super::stream::Streaming;
-use super::{SESSION_ID, handshake, lists, stream};
+use super::{SESSION_ID, handshake, link, lists, stream};
 use crate::audit::Status;
 use crate::catalog::Part;
 use crate::mcp::dialect::Operation;
@@ -35,11 +35,15 @@ enum Done {
 /// Serves one operation.
 pub(super) async fn operate(
     mut ctx: Ctx,
-    operation: Box<Operation>,
+    mut operation: Box<Operation>,
     headers: &McpHeaders<'_>,
     in_flight: InFlight,
 ) -> Response<ReplyBody> {
-    let done = run(&mut ctx, &operation, headers).await;
+    // What came back of a question of our own is ours: no later stage, and no upstream, sees it.
+    let done = match link::resume(&mut ctx, &mut operation) {
+        Ok(()) => run(&mut ctx, &operation, headers).await,
+        Err(refusal) => Err(refusal),
+    };
     if !matches!(done, Ok(Done::Streaming(_))) {
         measure(&ctx, done.as_ref().err());
     }
@@ -50,8 +54,16 @@ pub(super) async fn operate(
     }
 }
 
-/// The line below the message: target, decision, obligations, call. Only `?`.
+/// Whoever must link an account first is told how.
 async fn run(ctx: &mut Ctx, operation: &Operation, headers: &McpHeaders<'_>) -> Result<Done, Refusal> {
+    match line(ctx, operation, headers).await {
+        Err(Refusal::Failed(fault)) if link::helps(ctx, &fault) => link::ask(ctx, operation, &fault).map(Done::Answered),
+        done => done,
+    }
+}
+
+/// The line below the message: target, decision, obligations, call. Only `?`.
+async fn line(ctx: &mut Ctx, operation: &Operation, headers: &McpHeaders<'_>) -> Result<Done, Refusal> {
     // Lists ask every upstream; the same decision filters what they show.
     if let Some(part) = Part::of(operation.method) {
         return Box::pin(lists::answer(ctx, operation, part)).await.map(Done::Answered);
@@ -64,6 +76,10 @@ async fn run(ctx: &mut Ctx, operation: &Operation, headers: &McpHeaders<'_>) -> 
     if !has_target(operation.method) {
         return Err(ProtocolError::method_not_found(operation.revision).with_id(ctx.asked.id.as_ref()).into());
     }
+    // The gateway's own tool stands in for an upstream that cannot be listed for want of an account.
+    if let Some(answered) = Box::pin(link::own_tool(ctx, operation)).await? {
+        return Ok(Done::Answered(answered));
+    }
     // Read before anything is known of the name, so that a broken completion is answered the same for every name.
     let completion = Completion::of(operation)?;
     // The public name becomes an upstream's own name, a class and a definition.
@@ -72,12 +88,14 @@ async fn run(ctx: &mut Ctx, operation: &Operation, headers: &McpHeaders<'_>) -> 
     let decision = authorize(ctx, &target, arguments(operation, completion.as_ref()).as_ref())?;
     // Headers that repeat arguments must repeat them truly.
     mirrored(ctx, headers, &target, operation)?;
+    // What would leave is made first, so that a call that cannot leave takes nothing and leaves no intent.
+    let outgoing = outgoing(ctx, &target, operation, completion)?;
+    // Nor does the call of a person who has to link an account first.
+    link::required(ctx, target.view.upstream()).await?;
     // An allowed call of an upstream whose list cannot be read stops here: its definition is unknown.
     if let Some(fault) = target.unread.clone() {
         return Err(fault.into());
     }
-    // What would leave is made first, so that a call that cannot leave takes nothing and leaves no intent.
-    let outgoing = outgoing(ctx, &target, operation, completion)?;
     // Limits are taken, the intent is on record: only this makes a permit.
     let permit = discharge(ctx, decision, &target).await?;
     // The permit is the only way out.

@@ -1,4 +1,4 @@
-//! Pages and endpoints of the authorization server: a body within bounds in, an answer out, one record of kind `auth`.
+//! Pages and endpoints of the authorization server, and pages where people link accounts: a body within bounds in, an answer out, one record of kind `auth`.
 
 use std::net::IpAddr;
 
@@ -11,6 +11,7 @@ use super::refusal::Refusal;
 use super::reply::{Answered, Content};
 use crate::audit::{Kind, OutcomeNote, Status};
 use crate::authserver::AuthServer;
+use crate::connect::{Desktop, PAGES_PATH};
 use crate::net::body::{BodyError, read_body};
 use crate::vocab::limits::FORM_BYTES_MAX;
 use crate::vocab::{Deadline, Reason};
@@ -39,7 +40,14 @@ pub(super) async fn answer(ctx: &Ctx, server: &AuthServer, parts: &Parts, body: 
         body: bytes,
         peer: parts.extensions.get::<PeerAddress>().map(|peer| peer.0),
     };
-    let PageAnswer { status, headers, body, note } = server.handle(&request).await;
+    let answer = match &ctx.gateway.desk {
+        Some(desk) if request.path.starts_with(PAGES_PATH) => {
+            let (signin, site, links) = (server.sign_in(), server.site(), &*ctx.world.links);
+            Box::pin(Desktop { desk, signin, links, site }.handle(&request)).await
+        }
+        _ => server.handle(&request).await,
+    };
+    let PageAnswer { status, headers, body, note } = answer;
     record(ctx, *note);
     let content = if body.is_empty() { Content::Empty } else { Content::Json(body) };
     Ok(Answered { status, content, headers, close: false })

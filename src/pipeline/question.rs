@@ -8,6 +8,7 @@
 use aws_lc_rs::digest::{Context, SHA256};
 
 use super::ctx::Ctx;
+use super::link;
 use super::refusal::Refusal;
 use super::route::Target;
 use crate::mcp::client_caps::ClientCaps;
@@ -53,7 +54,7 @@ pub(super) fn granted(ctx: &Ctx, target: &Target, operation: &Operation) -> Resu
     Ok(declared.and(allowed(ctx, &target.view.upstream().settings().name)))
 }
 
-fn declared(operation: &Operation) -> Result<ClientCaps, Refusal> {
+pub(super) fn declared(operation: &Operation) -> Result<ClientCaps, Refusal> {
     let Some(raw) = &operation.client_capabilities else { return Ok(ClientCaps::default()) };
     let wrong = |_| ProtocolError::malformed_params("a client capability is not an object").with_id(Some(&operation.id));
     Ok(ClientCaps::parse(raw).map_err(wrong)?)
@@ -91,7 +92,7 @@ pub(super) fn spend(ctx: &Ctx, operation: &Operation) -> Result<(), Refusal> {
         Some(text) if !ctx.gateway.sessions.spend(text) => {
             Err(ProtocolError::invalid_params("Invalid or expired requestState").with_id(Some(&operation.id)).into())
         }
-        _ => Ok(()),
+        _ => link::spend(ctx, operation),
     }
 }
 
@@ -108,7 +109,10 @@ pub(super) fn relay(
 ) -> Result<(), Refusal> {
     let forbidden = || Fault::upstream(FaultKind::Malformed, "the upstream asks what it may not ask");
     if let Some(requests) = body.member("inputRequests") {
-        let asked = requests.scanner().object(|scan, _| request(scan, requests, granted));
+        let asked = requests.scanner().object(|scan, key| match key.as_ref() {
+            link::QUESTION => Err(JsonError::Shape("a key of the gateway's own")),
+            _ => request(scan, requests, granted),
+        });
         asked.map_err(|_| forbidden())?;
     }
     let Some(state) = body.member("requestState").cloned() else { return Ok(()) };

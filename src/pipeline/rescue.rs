@@ -130,10 +130,14 @@ fn step_up(ctx: &Ctx, denial: &Denial) -> Answered {
     }
 }
 
-/// For a tool call a result that says so, because a model reads results; for anything else an error.
+/// [`refuse_saying`], in the words that go with the reason.
 fn refuse(ctx: &Ctx, denial: &Denial, code: i64) -> Reply {
+    refuse_saying(ctx, denial, code, sentence(denial.reason))
+}
+
+/// For a tool call a result that says so, because a model reads results; for anything else an error.
+pub(super) fn refuse_saying(ctx: &Ctx, denial: &Denial, code: i64, sentence: &str) -> Reply {
     let detail = detail(ctx, denial);
-    let sentence = sentence(denial.reason);
     let shown = ctx.asked.method == Some(Method::ToolsCall) && denial.reason != Reason::ScopeRequired;
     if !shown {
         return Reply::Error(RpcError { code, message: sentence.to_owned(), data: Some(detail) });

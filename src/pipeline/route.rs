@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ctx::Ctx;
+use super::link;
 use super::question;
 use super::refusal::Refusal;
 use crate::catalog::{Access, Entry, Freshness, Listing, Part, View};
@@ -118,6 +119,10 @@ async fn find(
     // Nearly every call ends here: the list is known and the name is on it.
     if let Some(entry) = view.young(part).and_then(|listing| pick(&listing)) {
         return Ok((Some(entry), None));
+    }
+    // Without an account there is no list to read, and nothing leaves to find that out.
+    if let Err(fault) = link::linked(ctx, view.upstream()).await {
+        return Ok((None, Some(fault)));
     }
     let access = ctx.access()?;
     let full = names::full_name(upstream, own);

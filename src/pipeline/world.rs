@@ -8,6 +8,7 @@ use bytes::Bytes;
 use moka::sync::Cache;
 
 use crate::authserver::AuthServer;
+use crate::connect::Links;
 use crate::identity::Authenticator;
 use crate::net::head::HeadRules;
 use crate::policy::permit::ObserveOnly;
@@ -36,6 +37,8 @@ pub struct World {
     pub bounds: Bounds,
     /// Which rules are about whom, worked out once per credential.
     pub subjects: Subjects,
+    /// Upstreams at which people link accounts of their own.
+    pub links: Arc<Links>,
     /// Present where policy is only observed.
     pub observe: Option<ObserveOnly>,
     /// JSON pointers into `arguments` whose values records may hold in clear.

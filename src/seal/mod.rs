@@ -26,6 +26,10 @@ pub enum Purpose {
     Cursor,
     /// `requestState` of an upstream.
     RequestState,
+    /// `requestState` of ours, while a person links an account.
+    LinkState,
+    /// What leads a person to the page that links an account.
+    Ticket,
 }
 
 impl Purpose {
@@ -34,6 +38,8 @@ impl Purpose {
             Self::Session => 1,
             Self::Cursor => 2,
             Self::RequestState => 3,
+            Self::LinkState => 4,
+            Self::Ticket => 5,
         }
     }
 }

@@ -206,6 +206,16 @@ pub const FORM_PARAMETERS_MAX: usize = 64;
 pub const QUERY_BYTES_MAX: usize = 16 * 1024;
 /// Cookies of one request that are looked at.
 pub const COOKIES_MAX: usize = 64;
+/// How long a person may take to link an account after a call asked for it: the life of the link and of the question.
+pub const LINK_S_MAX: u64 = 600;
+/// A `requestState` of an upstream that is kept while a person links an account.
+pub const LINK_STATE_BYTES_MAX: usize = 256 * 1024;
+/// Links of accounts under way at once, all people together.
+pub const LINKS_UNDER_WAY_MAX: u64 = 20_000;
+/// Tokens of people that are held in memory, and for how long after they were last read from the vault.
+pub const LINKED_CACHED_MAX: u64 = 20_000;
+/// See [`LINKED_CACHED_MAX`].
+pub const LINKED_CACHED_S_MAX: u64 = 30;
 /// Size of an introspection answer.
 pub const INTROSPECTION_BYTES_MAX: usize = 64 * 1024;
 /// Questions to one introspection endpoint under way at once.

@@ -16,6 +16,7 @@ mod gate;
 mod headers;
 mod host_origin;
 mod keys;
+mod linked_accounts;
 mod lists_agree;
 mod mutations;
 mod peer;

@@ -44,7 +44,7 @@ pub(super) fn tools(config: &Config, wanted: &dyn Fn(&str) -> bool) -> Result<Ve
     let fault = |why: &dyn std::fmt::Display| InitError::Fault(why.to_string());
     crate::identity::install_crypto();
     let tls = client_config(None).map_err(|error| fault(&error))?;
-    let outside = Outside::new(Fetch::new(tls.clone()), &config.data_dir, &Clock::system());
+    let outside = Outside::new(Fetch::new(tls.clone()), &config.data_dir, &Clock::system(), None, None);
     // What is drafted here shows no upstream anything of a person, so nothing is asserted under a name of the gateway.
     let settings = load::upstreams(config, "", &outside).map_err(InitError::Fault)?;
     let settings: Vec<_> = settings.into_iter().filter(|one| wanted(&one.name)).collect();

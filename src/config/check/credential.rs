@@ -9,7 +9,7 @@ use super::address::{Consent, outward};
 use super::files;
 use super::identity::scopes;
 use super::issuer::issuer_url;
-use crate::config::checked::{ClientProof, Credential, TokenAsked, TokenServer};
+use crate::config::checked::{ClientProof, Credential, PerUser, TokenAsked, TokenServer};
 use crate::config::raw;
 use crate::config::report::resolve;
 use crate::config::shape::WordOr;
@@ -36,7 +36,7 @@ const RESERVED_HEADERS: [&str; 17] = [
 ];
 /// Length of a client id or audience.
 const ID_BYTES_MAX: usize = 2 * 1024;
-const KINDS: &str = "none, or a table with one of: bearer, header, client_credentials, token_exchange, id_jag, mtls";
+const KINDS: &str = "none, or a table with one of: bearer, header, client_credentials, token_exchange, id_jag, per_user, mtls";
 
 /// The checked credential. `issuers` are those of callers, of which the only one is whose callers are people elsewhere.
 pub(super) fn check(path: &str, raw: Option<WordOr<raw::Credential>>, issuers: &[String], cx: &mut Cx<'_>) -> Option<Credential> {
@@ -44,11 +44,7 @@ pub(super) fn check(path: &str, raw: Option<WordOr<raw::Credential>>, issuers: &
         None => return Some(Credential::None),
         Some(WordOr::Word(word)) => match word.as_str() {
             "none" => return Some(Credential::None),
-            "per_user" => {
-                cx.report.not_built(path, "per_user", KINDS);
-                return None;
-            }
-            "client_credentials" | "token_exchange" | "id_jag" | "mtls" | "bearer" | "header" => {
+            "per_user" | "client_credentials" | "token_exchange" | "id_jag" | "mtls" | "bearer" | "header" => {
                 return cx.refuse(path, "needs settings", format!("write a table: {word}: {{ .. }}"));
             }
             _ => return cx.refuse(path, "is not a kind of credential", KINDS),
@@ -56,9 +52,17 @@ pub(super) fn check(path: &str, raw: Option<WordOr<raw::Credential>>, issuers: &
         Some(WordOr::Table(table)) => table,
     };
     let at = |key: &str| format!("{path}.{key}");
-    let raw::Credential { bearer: token, header: own, client_credentials: own_token, token_exchange, id_jag, mtls, per_user: _ } =
+    let raw::Credential { bearer: token, header: own, client_credentials: own_token, token_exchange, id_jag, mtls, per_user } =
         raw;
-    let given = [token.is_some(), own.is_some(), own_token.is_some(), token_exchange.is_some(), id_jag.is_some(), mtls.is_some()];
+    let given = [
+        token.is_some(),
+        own.is_some(),
+        own_token.is_some(),
+        token_exchange.is_some(),
+        id_jag.is_some(),
+        mtls.is_some(),
+        per_user.is_some(),
+    ];
     if given.iter().filter(|given| **given).count() > 1 {
         return cx.refuse(path, "has two kinds at once", KINDS);
     }
@@ -79,6 +83,9 @@ pub(super) fn check(path: &str, raw: Option<WordOr<raw::Credential>>, issuers: &
     }
     if let Some(raw) = id_jag {
         return identity_assertion(&at("id_jag"), raw, issuers, cx);
+    }
+    if let Some(raw) = per_user {
+        return linked(&at("per_user"), raw, cx);
     }
     // An empty table, unless it held a kind that has been reported as not built.
     if cx.report.any_below(path) { None } else { cx.refuse(path, "is empty", KINDS) }
@@ -133,6 +140,29 @@ fn certificate(path: &str, raw: raw::Mtls, cx: &mut Cx<'_>) -> Option<Credential
 /// A file that an upstream or its authorization server is shown, judged by `check` unless nobody is going to contact one.
 fn file(check: fn(&str, &str, &mut Cx<'_>) -> Option<PathBuf>, path: &str, text: &str, cx: &mut Cx<'_>) -> Option<PathBuf> {
     if cx.upstreams_unset { Some(resolve(&cx.dir, text)) } else { check(path, text, cx) }
+}
+
+/// Accounts that people link. A secret is shown to the server that the operator named, to no other.
+fn linked(path: &str, raw: raw::PerUser, cx: &mut Cx<'_>) -> Option<Credential> {
+    let at = |key: &str| format!("{path}.{key}");
+    let issuer = match raw.issuer {
+        Some(text) => issuer_url(&at("issuer"), text, cx).map(Some),
+        None => Some(None),
+    };
+    let client_id = match raw.client_id {
+        Some(text) => identifier(&at("client_id"), text, cx).map(Some),
+        None => Some(None),
+    };
+    if raw.client_secret.is_some() && matches!((&issuer, &client_id), (Some(None), _) | (_, Some(None))) {
+        let hint = "name the `issuer` and the `client_id` that it belongs to: an upstream could otherwise have it sent anywhere";
+        cx.report.problem_unshown(&at("client_secret"), "stands alone", hint);
+    }
+    if raw.client_secret.as_ref().is_some_and(|secret| secret.is_empty() || secret.chars().any(char::is_control)) {
+        cx.report.problem_unshown(&at("client_secret"), "is not a client secret", "such as \"${file:client-secret}\"");
+    }
+    let scopes = scopes(&at("scopes"), raw.scopes, cx);
+    let client_secret = raw.client_secret.map(Into::into);
+    Some(Credential::PerUser(PerUser { issuer: issuer?, client_id: client_id?, client_secret, scopes }))
 }
 
 fn client_credentials(path: &str, raw: raw::ClientCredentials, cx: &mut Cx<'_>) -> Option<Credential> {

@@ -18,7 +18,7 @@ mod upstreams;
 
 use std::path::{Path, PathBuf};
 
-use super::checked::{Config, Tls};
+use super::checked::{Config, Credential, Tls, Upstream};
 use super::checked_identity::Identity;
 use super::raw::Raw;
 use super::report::{Report, item_path, resolve};
@@ -48,9 +48,14 @@ pub(super) fn check(
     let limits = settings::limits(raw.limits.unwrap_or_default(), &mut cx);
     let mutual = matches!(&door.tls, Some(Tls::Files { client_ca: Some(_), .. }));
     let identity = identity::check(raw.identity.unwrap_or_default(), door.reach, mutual, &mut cx);
-    let authserver = authserver::check(raw.authserver, door.public_url.as_ref(), &mut cx);
     let issuers = identity.as_ref().map(Identity::issuer_names).unwrap_or_default();
+    let authserver = authserver::check(raw.authserver, door.public_url.as_ref(), &mut cx);
     let (upstreams, names) = upstreams::check(raw.upstreams, &issuers, &mut cx);
+    let links = |upstream: &&Upstream| matches!(upstream.credential, Credential::PerUser(_));
+    if let (Some(upstream), Some(None)) = (upstreams.iter().find(links), &authserver) {
+        let hint = "people link accounts where they sign in: add `authserver` with its `upstream`";
+        cx.report.problem("authserver", format!("is absent, and `{}` has a credential per user", upstream.name), hint);
+    }
     let routes = routes::check(raw.routes, &names, &mut cx);
     for (i, route) in routes.iter().enumerate() {
         if route.proof == Proof::Mtls && !mutual {
@@ -60,6 +65,7 @@ pub(super) fn check(
     }
     let policies = policies::check(raw.policies, &mut cx);
     operation::state(raw.state, &mut cx);
+    let vault_keys = operation::vault_keys(raw.keys.unwrap_or_default(), data_dir.as_deref(), &mut cx);
     let audit = operation::audit(raw.audit.unwrap_or_default(), data_dir.as_deref(), &mut cx);
     let telemetry = operation::telemetry(raw.telemetry.unwrap_or_default(), &mut cx);
     let admin = operation::admin(raw.admin, door.listen, &mut cx);
@@ -83,6 +89,7 @@ pub(super) fn check(
         upstreams,
         policies,
         observe_only: raw.danger_observe_only.unwrap_or(false),
+        vault_keys: vault_keys?,
         authserver: authserver?,
         audit: audit?,
         telemetry: telemetry?,

@@ -128,7 +128,7 @@ fn beside<R: DeserializeOwned + Default, T: Default>(
     let checked = if report.any() {
         T::default()
     } else {
-        let mut inner = Cx { dir, watched: Vec::new(), upstreams_unset: false, report: &mut report };
+        let mut inner = Cx { dir, watched: Vec::new(), upstreams_unset: cx.upstreams_unset, report: &mut report };
         check(raw, &mut inner)
     };
     cx.report.absorb(report.into_problems());

@@ -70,6 +70,10 @@ fn upstream(path: &str, name: Option<String>, raw: raw::Upstream, issuers: &[Str
         let hint = "its credential differs from caller to caller, and a shared session would be one caller's";
         cx.report.problem(&at("shared"), "cannot go with this credential", hint);
     }
+    if name.as_deref() == Some("callback") && matches!(credential, Some(Credential::PerUser(_))) {
+        let hint = "people who link accounts come back to /connect/callback";
+        cx.report.problem(&at("name"), "cannot be the name of an upstream at which people link accounts", hint);
+    }
     if is_stdio && !matches!(credential, None | Some(Credential::None)) {
         let hint = "it goes with http; give a process its secret in stdio.env";
         cx.report.problem_unshown(&at("credential"), "means nothing for a process", hint);

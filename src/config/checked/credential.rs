@@ -57,13 +57,33 @@ pub enum Credential {
         /// The issuer whose callers are people there.
         subject_issuer: String,
     },
+    /// A token of the caller's own, who linked an account.
+    PerUser(PerUser),
 }
 
 impl Credential {
     /// Whether two callers are shown as two.
     pub fn is_personal(&self) -> bool {
+        self.is_asserted() || matches!(self, Self::PerUser(_))
+    }
+
+    /// Whether the gateway asserts who the caller is.
+    pub fn is_asserted(&self) -> bool {
         matches!(self, Self::TokenExchange { .. } | Self::IdJag { .. })
     }
+}
+
+/// How people link accounts at an upstream.
+#[derive(Clone, Debug)]
+pub struct PerUser {
+    /// The only authorization server that is used; absent: the first that the upstream names.
+    pub issuer: Option<String>,
+    /// The gateway's client id there; absent: a metadata document, else registration.
+    pub client_id: Option<String>,
+    /// Its secret; never without an issuer.
+    pub client_secret: Option<SecretString>,
+    /// Scopes to ask for; empty: as the upstream says.
+    pub scopes: Vec<String>,
 }
 
 /// An authorization server, and the gateway as its client.

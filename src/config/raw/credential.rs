@@ -3,8 +3,6 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::config::shape::Unbuilt;
-
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
@@ -21,8 +19,21 @@ pub(in crate::config) struct Credential {
     pub(in crate::config) id_jag: Option<IdJag>,
     /// A client certificate.
     pub(in crate::config) mtls: Option<Mtls>,
-    #[schemars(skip)]
-    pub(in crate::config) per_user: Unbuilt,
+    /// A token of the caller's own, who links an account at the upstream (`/connect/`).
+    pub(in crate::config) per_user: Option<PerUser>,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct PerUser {
+    /// The only authorization server to use. Default: the first that the upstream names.
+    pub(in crate::config) issuer: Option<String>,
+    /// The gateway's client id there. Default: a metadata document, else registration.
+    pub(in crate::config) client_id: Option<String>,
+    /// Its secret; needs `issuer`.
+    pub(in crate::config) client_secret: Option<String>,
+    /// Scopes to ask people for. Default: as the upstream says.
+    pub(in crate::config) scopes: Option<Vec<String>>,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]

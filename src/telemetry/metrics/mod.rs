@@ -34,6 +34,7 @@ pub struct Metrics {
     list_stale: Series<UpstreamLabels, Gauge>,
     key_used: Series<KeyLabels, Gauge>,
     sheds: Family<ReasonLabels, Counter>,
+    links: Family<EventLabels, Counter>,
     pages: Family<PageLabels, Counter>,
     audit_queue_depth: Gauge,
     reload_success: Gauge,
@@ -83,6 +84,11 @@ struct ToolLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EventLabels {
+    event: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PageLabels {
     action: &'static str,
     reason: &'static str,
@@ -118,6 +124,7 @@ impl Metrics {
             list_stale: Series::default(),
             key_used: Series::default(),
             sheds: Family::default(),
+            links: Family::default(),
             pages: Family::default(),
             audit_queue_depth: Gauge::default(),
             reload_success: Gauge::default(),
@@ -136,6 +143,7 @@ impl Metrics {
         own.register("observe_only", "1 if refusals of policy are only recorded", metrics.observe_only.clone());
         own.register("tool_response_tokens", "Tokens that results of tools are taken for", metrics.response_tokens.family());
         own.register("sheds", "Requests turned away before they were read", metrics.sheds.clone());
+        own.register("account_links", "What became of accounts that people link", metrics.links.clone());
         own.register("auth_pages", "Requests to the authorization server", metrics.pages.clone());
         own.register("in_flight", "Requests being served", metrics.in_flight.clone());
         own.register("connections", "Connections open", metrics.connections.clone());
@@ -199,6 +207,11 @@ impl Metrics {
     /// Counts a request that was turned away; `reason` is a word from a closed list.
     pub fn shed(&self, reason: &'static str) {
         self.sheds.get_or_create(&ReasonLabels { reason }).inc();
+    }
+
+    /// Counts what became of an account that a person links; `event` is a word from a closed list.
+    pub fn link(&self, event: &'static str) {
+        self.links.get_or_create(&EventLabels { event }).inc();
     }
 
     /// Counts an answer of the authorization server; `action` is a word from a closed list.

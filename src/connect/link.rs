@@ -1,0 +1,80 @@
+//! What the config says of upstreams at which people link accounts.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use url::Url;
+
+use super::PAGES_PATH;
+use crate::net::DialPolicy;
+use crate::oauth::{ClientAuth, Consent, Registration};
+use crate::vault::Held;
+use crate::vocab::PrincipalKey;
+use crate::web::Site;
+
+/// Upstreams at which people link accounts, by name.
+pub type Links = BTreeMap<Arc<str>, Arc<Link>>;
+
+/// One such upstream.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// Its name.
+    pub upstream: Arc<str>,
+    /// Its endpoint.
+    pub url: Url,
+    /// Addresses at which the endpoint may be.
+    pub dial: DialPolicy,
+    /// The only authorization server that is used, where the operator named one.
+    pub issuer: Option<String>,
+    /// How the gateway is registered there, where the operator did that.
+    pub registered: Option<OwnRegistration>,
+    /// Scopes to ask for, whatever the upstream says; empty: as it says.
+    pub scopes: Vec<String>,
+    /// What the operator wrote, and so may be contacted.
+    pub consent: Consent,
+    /// Ourselves as browsers know us.
+    pub site: Site,
+    /// The issuer of the people who can sign in at the gateway.
+    pub people: Arc<str>,
+}
+
+/// A registration that the operator made.
+#[derive(Clone, Debug)]
+pub struct OwnRegistration {
+    /// The client id.
+    pub client_id: String,
+    /// The secret, unless the client is public. Only with [`Link::issuer`]: it is shown to nobody else.
+    pub secret: Option<SecretString>,
+}
+
+impl Link {
+    /// The page where the account is linked, for whoever signs in there.
+    pub fn page(&self) -> String {
+        self.site.url(&format!("{PAGES_PATH}{}", self.upstream))
+    }
+
+    /// Whether `who` is somebody who could sign in and link an account.
+    pub fn is_for(&self, who: &PrincipalKey) -> bool {
+        who.iss == self.people
+    }
+
+    /// Whether tokens may still be shown to this upstream: they are for its present endpoint, of the server and for the client that
+    /// the config names.
+    pub(super) fn covers(&self, held: &Held) -> bool {
+        let resource = &*held.account.resource;
+        let here = Url::parse(resource).is_ok_and(|resource| {
+            resource.origin() == self.url.origin() && (resource.path() == self.url.path() || resource.path() == "/")
+        });
+        let issuer = self.issuer.as_deref().is_none_or(|issuer| issuer == &*held.key.issuer);
+        let client = self.registered.as_ref().is_none_or(|own| own.client_id == *held.key.client_id);
+        here && issuer && client
+    }
+
+    /// The registration that the operator made, at `issuer`.
+    pub(super) fn registered_at(&self, issuer: &str) -> Option<Registration> {
+        let own = self.registered.as_ref()?;
+        let auth = own.secret.clone().map_or(ClientAuth::None, ClientAuth::Secret);
+        Some(Registration { issuer: issuer.to_owned(), client_id: own.client_id.clone(), auth })
+    }
+}

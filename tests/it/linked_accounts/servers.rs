@@ -1,0 +1,224 @@
+//! A small identity provider and a small authorization server of an upstream, which check what they are sent and remember it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::keys::{self, b64, now_s};
+use crate::peer::{Answer, Peer, Seen, modern};
+
+/// Signs in whoever sits in front of the browser, at once.
+pub(super) async fn provider() -> Peer {
+    let codes: Mutex<HashMap<String, (String, String)>> = Mutex::default();
+    Peer::start(move |seen| {
+        let own = format!("http://{}", seen.header("host").unwrap());
+        let (path, query) = (path(seen), params(seen));
+        match (seen.verb.as_str(), path.as_str()) {
+            ("GET", "/.well-known/openid-configuration") => ok(&json!({
+                "issuer": own, "authorization_endpoint": format!("{own}/authorize"), "token_endpoint": format!("{own}/token"),
+                "jwks_uri": format!("{own}/jwks"),
+            })),
+            ("GET", "/jwks") => Answer::Json(200, "", keys::jwks()),
+            ("GET", "/authorize") => {
+                let mut codes = codes.lock();
+                let code = format!("idp-{}", codes.len());
+                codes.insert(code.clone(), (seen.header("x-person").unwrap().to_owned(), query["nonce"].clone()));
+                redirect(&query["redirect_uri"], &[("code", &code), ("state", &query["state"])])
+            }
+            ("POST", "/token") => {
+                let (sub, nonce) = codes.lock().remove(&form(seen)["code"]).unwrap();
+                let claims = json!({
+                    "iss": own, "sub": sub, "aud": "gw", "nonce": nonce, "iat": now_s(), "exp": now_s() + 60, "name": sub,
+                });
+                let id_token = keys::ED.token(&json!({"alg": "EdDSA", "kid": "ed"}), &claims);
+                ok(&json!({"access_token": "idp-access", "token_type": "Bearer", "id_token": id_token}))
+            }
+            _ => Answer::Json(404, "", "{}".to_owned()),
+        }
+    })
+    .await
+}
+
+/// The authorization server of an upstream.
+pub(super) struct Issuer {
+    pub(super) peer: Peer,
+    pub(super) state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    /// Members of the metadata that are other than usual.
+    pub(super) metadata: Value,
+    /// Seconds that the first access token of a grant lives; 0 is an hour.
+    pub(super) life_s: u64,
+    /// What authorization responses say instead of the usual parameters.
+    pub(super) respond: Option<Vec<(&'static str, Option<String>)>>,
+    /// Every authorization request.
+    pub(super) authorized: Vec<HashMap<String, String>>,
+    /// Every token request.
+    pub(super) tokens: Vec<HashMap<String, String>>,
+    pub(super) refreshes: usize,
+    pub(super) registered: Vec<Value>,
+    pub(super) revoked: Vec<String>,
+    /// Access tokens that hold, and the scopes they have.
+    pub(super) holds: HashMap<String, String>,
+    refresh: HashMap<String, String>,
+    codes: HashMap<String, (String, HashMap<String, String>)>,
+    made: usize,
+}
+
+impl Issuer {
+    pub(super) async fn start() -> Self {
+        let state = Arc::<Mutex<State>>::default();
+        let behave = state.clone();
+        let peer = Peer::start(move |seen| behave.lock().answer(seen)).await;
+        Self { peer, state }
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("http://{}", self.peer.addr)
+    }
+}
+
+impl State {
+    pub(super) fn forget_refresh_tokens(&mut self) {
+        self.refresh.clear();
+    }
+
+    fn answer(&mut self, seen: &Seen) -> Answer {
+        let own = format!("http://{}", seen.header("host").unwrap());
+        match (seen.verb.as_str(), path(seen).as_str()) {
+            ("GET", "/.well-known/oauth-authorization-server") => {
+                let mut metadata = json!({
+                    "issuer": own, "authorization_endpoint": format!("{own}/authorize"), "token_endpoint": format!("{own}/token"),
+                    "registration_endpoint": format!("{own}/register"), "revocation_endpoint": format!("{own}/revoke"),
+                    "code_challenge_methods_supported": ["S256"], "authorization_response_iss_parameter_supported": true,
+                    "token_endpoint_auth_methods_supported": ["client_secret_basic"],
+                });
+                for (name, value) in self.metadata.as_object().into_iter().flatten() {
+                    metadata[name] = value.clone();
+                }
+                ok(&metadata)
+            }
+            ("POST", "/register") => {
+                self.registered.push(seen.json());
+                let secret = "registered-secret-canary";
+                let body = json!({"client_id": "registered", "client_secret": secret, "token_endpoint_auth_method": "client_secret_basic"});
+                Answer::Json(201, "", body.to_string())
+            }
+            ("GET", "/authorize") => self.authorize(seen, &own),
+            ("POST", "/token") => {
+                let form = form(seen);
+                self.tokens.push(form.clone());
+                match self.token(seen, &form) {
+                    Ok(answer) => ok(&answer),
+                    Err(error) => Answer::Json(400, "", json!({"error": error, "error_description": "text-canary"}).to_string()),
+                }
+            }
+            ("POST", "/revoke") => {
+                let token = form(seen)["token"].clone();
+                self.refresh.remove(&token);
+                self.revoked.push(token);
+                ok(&json!({}))
+            }
+            _ => Answer::Json(404, "", "{}".to_owned()),
+        }
+    }
+
+    fn authorize(&mut self, seen: &Seen, own: &str) -> Answer {
+        let asked = params(seen);
+        self.authorized.push(asked.clone());
+        self.made += 1;
+        let code = format!("code-{}", self.made);
+        self.codes.insert(code.clone(), (seen.header("x-person").unwrap().to_owned(), asked.clone()));
+        let mut answer = vec![("code", Some(code)), ("state", Some(asked["state"].clone())), ("iss", Some(own.to_owned()))];
+        for (name, value) in self.respond.iter().flatten() {
+            answer.retain(|(n, _)| n != name);
+            answer.push((*name, value.clone()));
+        }
+        let answer: Vec<(&str, &str)> = answer.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
+        redirect(&asked["redirect_uri"], &answer)
+    }
+
+    fn token(&mut self, seen: &Seen, form: &HashMap<String, String>) -> Result<Value, &'static str> {
+        if seen.header("authorization").is_none_or(|value| !value.starts_with("Basic ")) {
+            return Err("invalid_client");
+        }
+        let (person, scope, life_s) = match form["grant_type"].as_str() {
+            "authorization_code" => {
+                let (person, asked) = self.codes.remove(&form["code"]).ok_or("invalid_grant")?;
+                let challenge = b64(digest(&SHA256, form["code_verifier"].as_bytes()));
+                if asked["code_challenge"] != challenge || asked["redirect_uri"] != form["redirect_uri"] {
+                    return Err("invalid_grant");
+                }
+                if asked["resource"] != form["resource"] {
+                    return Err("invalid_target");
+                }
+                (person, asked.get("scope").cloned().unwrap_or_default(), self.life_s)
+            }
+            _ => {
+                self.refreshes += 1;
+                let held = self.refresh.remove(&form["refresh_token"]).ok_or("invalid_grant")?;
+                let (person, scope) = held.split_once(' ').map(|(p, s)| (p.to_owned(), s.to_owned())).unwrap();
+                (person, scope, 0)
+            }
+        };
+        self.made += 1;
+        let (access, refresh) = (format!("access-canary-{person}-{}", self.made), format!("refresh-canary-{}", self.made));
+        self.holds.insert(access.clone(), scope.clone());
+        self.refresh.insert(refresh.clone(), format!("{person} {scope}"));
+        let life_s = if life_s == 0 { 3_600 } else { life_s };
+        Ok(json!({"access_token": access, "refresh_token": refresh, "token_type": "Bearer", "expires_in": life_s}))
+    }
+}
+
+/// An upstream that wants tokens of `issuer`, and for its tool `write` the scope `more`.
+pub(super) fn guarded(state: &Arc<Mutex<State>>, issuer: &str) -> impl Fn(&Seen) -> Answer + Send + Sync + 'static {
+    let (state, issuer) = (state.clone(), issuer.to_owned());
+    move |seen| {
+        let own = format!("http://{}", seen.header("host").unwrap());
+        if path(seen) == "/.well-known/oauth-protected-resource/mcp" {
+            return ok(&json!({"resource": format!("{own}/mcp"), "authorization_servers": [issuer]}));
+        }
+        let token = seen.header("authorization").and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+        let Some(scope) = state.lock().holds.get(token).cloned() else { return challenge("scope=\"basic\"", 401) };
+        if seen.body.contains("\"name\":\"write\"") && !scope.split(' ').any(|scope| scope == "more") {
+            return challenge("error=\"insufficient_scope\", scope=\"more\"", 403);
+        }
+        modern(seen)
+    }
+}
+
+fn challenge(says: &str, status: u16) -> Answer {
+    let head =
+        format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\nwww-authenticate: Bearer {says}, x=\"challenge-canary\"\r\n\r\n");
+    Answer::Raw(head.into_bytes())
+}
+
+pub(super) fn path(seen: &Seen) -> String {
+    seen.target.split('?').next().unwrap().to_owned()
+}
+
+fn params(seen: &Seen) -> HashMap<String, String> {
+    let url = Url::parse(&format!("http://x{}", seen.target)).unwrap();
+    url.query_pairs().into_owned().collect()
+}
+
+fn form(seen: &Seen) -> HashMap<String, String> {
+    url::form_urlencoded::parse(seen.body.as_bytes()).into_owned().collect()
+}
+
+fn redirect(to: &str, params: &[(&str, &str)]) -> Answer {
+    let mut url = Url::parse(to).unwrap();
+    url.query_pairs_mut().extend_pairs(params);
+    let head = format!("HTTP/1.1 302 Found\r\nlocation: {url}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    Answer::Raw(head.into_bytes())
+}
+
+fn ok(body: &Value) -> Answer {
+    Answer::Json(200, "", body.to_string())
+}

@@ -1,0 +1,115 @@
+//! What becomes of tokens once they are linked.
+
+use futures_util::future::join_all;
+
+use super::browser::Browser;
+use super::{World, question, title};
+
+#[tokio::test]
+async fn twenty_calls_of_a_token_that_ends_make_one_refresh() {
+    let world = World::start().await;
+    world.issuer.state.lock().life_s = 1;
+    world.linked("alice").await;
+    let token = world.alice();
+    let calls = join_all((0..20).map(|_| world.call(&token, "github__echo", ""))).await;
+    for called in &calls {
+        assert_eq!(called.json()["result"]["content"][0]["text"], "did \"echo\"", "{}", called.whole());
+    }
+    assert_eq!(world.issuer.state.lock().refreshes, 1);
+    world.apart(&calls.iter().collect::<Vec<_>>()).await;
+}
+
+#[tokio::test]
+async fn a_refused_token_is_renewed_once_and_then_linked_anew() {
+    let world = World::start().await;
+    world.linked("alice").await;
+    let token = world.alice();
+    // The upstream forgets the token; the refresh token still holds.
+    world.issuer.state.lock().holds.clear();
+    let called = world.call(&token, "github__echo", "").await;
+    assert_eq!(called.json()["result"]["content"][0]["text"], "did \"echo\"", "{}", called.whole());
+    assert_eq!(world.issuer.state.lock().refreshes, 1);
+    // Now it takes none.
+    world.gate.up.behave(|_| {
+        crate::peer::Answer::Raw(b"HTTP/1.1 401 X\r\ncontent-length: 0\r\nwww-authenticate: Bearer\r\n\r\n".to_vec())
+    });
+    let refused = world.call(&token, "github__echo", "").await;
+    question(&refused);
+    assert!(refused.header("www-authenticate").is_none());
+    question(&world.call(&token, "github__echo", "").await);
+    assert_eq!(world.issuer.state.lock().refreshes, 1, "a token that was just made is not renewed again and again");
+    world.gate.up.behave(super::guarded(&world.issuer.state, &world.issuer.url()));
+    world.linked("alice").await;
+    let called = world.call(&token, "github__echo", "").await;
+    assert_eq!(called.json()["result"]["content"][0]["text"], "did \"echo\"", "{}", called.whole());
+    world.apart(&[&refused]).await;
+}
+
+#[tokio::test]
+async fn an_account_whose_refresh_is_refused_is_gone() {
+    let world = World::start().await;
+    world.issuer.state.lock().life_s = 1;
+    let mut browser = world.linked("alice").await;
+    world.issuer.state.lock().forget_refresh_tokens();
+    question(&world.call(&world.alice(), "github__echo", "").await);
+    assert!(world.gate.up.calls().is_empty());
+    let list = browser.open(&world.gate.url("/connect/")).await;
+    assert!(list.resp.text().contains("You linked no account"), "{}", list.resp.whole());
+}
+
+#[tokio::test]
+async fn more_scopes_are_asked_for_once() {
+    let world = World::start().await;
+    world.linked("alice").await;
+    let token = world.alice();
+    let more = world.call(&token, "github__write", "").await;
+    let url = question(&more)["url"].as_str().unwrap().to_owned();
+    // The account stays good for what it is good for.
+    let read = world.call(&token, "github__echo", "").await;
+    assert_eq!(read.json()["result"]["content"][0]["text"], "did \"echo\"", "{}", read.whole());
+    let mut browser = Browser::of(&world.gate, "alice");
+    let page = browser.open(&url).await;
+    let done = browser.press(&page, "plan", "approve").await;
+    assert_eq!(title(&done), "Account linked", "{}", done.resp.whole());
+    let asked = world.issuer.state.lock().authorized.last().unwrap()["scope"].clone();
+    assert_eq!(asked.split(' ').collect::<std::collections::BTreeSet<_>>(), ["basic", "more"].into());
+    let written = world.call(&token, "github__write", "").await;
+    assert_eq!(written.json()["result"]["content"][0]["text"], "did \"write\"", "{}", written.whole());
+    // A server that is never satisfied is not asked about for ever.
+    world.issuer.state.lock().holds.values_mut().for_each(|scope| *scope = "basic".to_owned());
+    let refused = world.call(&token, "github__write", "").await;
+    assert_eq!(refused.json()["result"]["isError"], true, "{}", refused.whole());
+    world.apart(&[&more, &read, &written, &refused]).await;
+}
+
+#[tokio::test]
+async fn what_is_unlinked_is_revoked_and_asked_for_again() {
+    let world = World::start().await;
+    let mut browser = world.linked("alice").await;
+    let token = world.alice();
+    world.call(&token, "github__echo", "").await;
+    let list = browser.open(&world.gate.url("/connect/")).await;
+    assert!(list.resp.text().contains("github") && list.resp.text().contains(&world.issuer.url()));
+    let after = browser.press(&list, "upstream", "unlink").await;
+    assert!(after.resp.text().contains("no longer linked"), "{}", after.resp.whole());
+    assert_eq!(world.issuer.state.lock().revoked.len(), 1);
+    let before = world.gate.up.calls().len();
+    question(&world.call(&token, "github__echo", "").await);
+    let listed = world.gate.reach.send(&world.gate.modern("/bare", &token, "tools/list", "")).await;
+    assert!(listed.text().contains("portcullis_connect") && !listed.text().contains("\"echo\""), "{}", listed.whole());
+    assert_eq!(world.gate.up.calls().len(), before);
+    let records = world.gate.records();
+    assert!(records.iter().any(|record| record["method"] == "connect/unlink" && record["name"] == "github"));
+}
+
+#[tokio::test]
+async fn what_people_linked_outlives_a_reload() {
+    let world = World::start().await;
+    world.linked("alice").await;
+    let token = world.alice();
+    world.call(&token, "github__echo", "").await;
+    let config = std::fs::read_to_string(world.gate.dir.path().join("portcullis.yaml")).unwrap();
+    world.gate.reload("portcullis.yaml", &config.replace("name: plain,", "timeout: 9s, name: plain,"));
+    let called = world.call(&token, "github__echo", "").await;
+    assert_eq!(called.json()["result"]["content"][0]["text"], "did \"echo\"", "{}", called.whole());
+}
