@@ -18,7 +18,7 @@ mod upstreams;
 
 use std::path::{Path, PathBuf};
 
-use super::checked::{Config, Credential, Tls, Upstream};
+use super::checked::{Config, Tls};
 use super::checked_identity::Identity;
 use super::raw::Raw;
 use super::report::{Report, item_path, resolve};
@@ -51,10 +51,8 @@ pub(super) fn check(
     let issuers = identity.as_ref().map(Identity::issuer_names).unwrap_or_default();
     let authserver = authserver::check(raw.authserver, door.public_url.as_ref(), &mut cx);
     let (upstreams, names) = upstreams::check(raw.upstreams, &issuers, &mut cx);
-    let links = |upstream: &&Upstream| matches!(upstream.credential, Credential::PerUser(_));
-    if let (Some(upstream), Some(None)) = (upstreams.iter().find(links), &authserver) {
-        let hint = "people link accounts where they sign in: add `authserver` with its `upstream`";
-        cx.report.problem("authserver", format!("is absent, and `{}` has a credential per user", upstream.name), hint);
+    if let Some(None) = authserver {
+        upstreams::unlinkable(&upstreams, &mut cx);
     }
     let routes = routes::check(raw.routes, &names, &mut cx);
     for (i, route) in routes.iter().enumerate() {

@@ -90,6 +90,15 @@ fn upstream(path: &str, name: Option<String>, raw: raw::Upstream, issuers: &[Str
     })
 }
 
+/// Without a place where people sign in nobody could link an account.
+pub(super) fn unlinkable(upstreams: &[Upstream], cx: &mut Cx<'_>) {
+    let links = |upstream: &&Upstream| matches!(upstream.credential, Credential::PerUser(_));
+    if let Some(upstream) = upstreams.iter().find(links) {
+        let hint = "people link accounts where they sign in: add `authserver` with its `upstream`";
+        cx.report.problem("authserver", format!("is absent, and `{}` has a credential per user", upstream.name), hint);
+    }
+}
+
 fn http(path: &str, raw: raw::Http, private: bool, cx: &mut Cx<'_>) -> Option<Transport> {
     let plaintext_ok = raw.danger_plaintext.unwrap_or(false);
     let plaintext_key = format!("{path}.danger_plaintext");
