@@ -52,7 +52,7 @@ pub(super) enum Auth {
     /// A secret with this SHA-256.
     Secret([u8; 32]),
     /// Assertions.
-    Keys(StatementKeys),
+    Keys(Box<StatementKeys>),
 }
 
 /// A document that was fetched, until it is no longer fresh.
@@ -140,14 +140,14 @@ impl Clients {
         let of_document = |document| StatementKeys::of_document(document, self.clock.clone(), self.fetch.clone());
         let auth = match &registration.keys {
             ClientKeys::None => Auth::None,
-            ClientKeys::Document(jwks) => Auth::Keys(of_document(jwks.clone().into()).map_err(unusable)?),
+            ClientKeys::Document(jwks) => Auth::Keys(Box::new(of_document(jwks.clone().into()).map_err(unusable)?)),
             ClientKeys::Url(url) => {
                 // An address that a stranger wrote: consent to private ones was given for the hosts of the list only.
                 let url: Url = url.parse().map_err(|_| unusable("not a URL".to_owned()))?;
                 let cimd = self.cimd.as_ref().filter(|cimd| cimd::is_listed(cimd, &url));
                 let dial = cimd.map_or(DialPolicy::default(), |cimd| cimd.dial);
                 let got = self.fetch.get(&url, dial, JWKS_BYTES_MAX).await;
-                Auth::Keys(of_document(got.map_err(|e| unusable(e.to_string()))?.body).map_err(unusable)?)
+                Auth::Keys(Box::new(of_document(got.map_err(|e| unusable(e.to_string()))?.body).map_err(unusable)?))
             }
         };
         Ok(Client {
@@ -178,7 +178,7 @@ fn known(settings: &ClientSettings, clock: &Clock, fetch: &Fetch) -> Result<Clie
     let auth = match &settings.secret {
         None => Auth::None,
         Some(ClientSecret::Sha256(hash)) => Auth::Secret(*hash),
-        Some(ClientSecret::Keys(source)) => Auth::Keys(keys(source)?),
+        Some(ClientSecret::Keys(source)) => Auth::Keys(Box::new(keys(source)?)),
     };
     Ok(Client {
         id: id.clone(),

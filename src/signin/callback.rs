@@ -87,15 +87,15 @@ impl SignIn {
         let mut claims = self.keys.claims(&token, &["", "JWT"]).await.map_err(wrong)?;
         let now_s = self.clock.unix_s();
         let sub = id_token::check(&claims, idp, &begun.nonce, now_s).map_err(wrong)?;
-        if let (Some(_), None, Some(access)) = (&idp.groups_claim, id_token::groups(&claims, idp), access) {
-            if let Some(more) = provider::userinfo(idp, fetch, provider, &access).await? {
-                // OpenID Connect Core 1.0 section 5.3.2: otherwise it is about somebody else.
-                if more.get("sub").and_then(serde_json::Value::as_str) != Some(sub.as_str()) {
-                    return Err("the userinfo is about another subject".to_owned());
-                }
-                for (name, value) in more {
-                    claims.entry(name).or_insert(value);
-                }
+        if let (Some(_), None, Some(access)) = (&idp.groups_claim, id_token::groups(&claims, idp), access)
+            && let Some(more) = provider::userinfo(idp, fetch, provider, &access).await?
+        {
+            // OpenID Connect Core 1.0 section 5.3.2: otherwise it is about somebody else.
+            if more.get("sub").and_then(serde_json::Value::as_str) != Some(sub.as_str()) {
+                return Err("the userinfo is about another subject".to_owned());
+            }
+            for (name, value) in more {
+                claims.entry(name).or_insert(value);
             }
         }
         Ok(id_token::person(&claims, idp, sub, now_s))

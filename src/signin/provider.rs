@@ -50,7 +50,7 @@ pub(super) async fn discover(idp: &IdpSettings, fetch: &Fetch, now_s: u64) -> Re
     let endpoint = |name: &str| -> Result<Option<Url>, String> {
         let Some(value) = members.get(name) else { return Ok(None) };
         let url: Option<Url> = value.as_str().and_then(|text| text.parse().ok());
-        let url = url.filter(|url| is_endpoint(url)).ok_or(format!("{name} is not an https URL"))?;
+        let url = url.filter(is_endpoint).ok_or(format!("{name} is not an https URL"))?;
         Ok(Some(url))
     };
     Ok(Provider {

@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use serde_json::{Map, Value, json};
 
 use super::{IdpSettings, id_token};

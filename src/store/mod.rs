@@ -85,7 +85,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.ask(space, key, |answer| Task::Get(answer)).await
+        self.ask(space, key, Task::Get).await
     }
 
     /// Sets `key`, until `expires_unix_s` (the first second at which it is gone) or for good.
@@ -120,7 +120,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn take(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.ask(space, key, |answer| Task::Take(answer)).await
+        self.ask(space, key, Task::Take).await
     }
 
     /// Replaces what `key` holds by `new` (`None` deletes) if it still is `expected` (`None`: not there, or expired). False if it

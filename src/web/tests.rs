@@ -1,4 +1,4 @@
-#![expect(clippy::unwrap_used, clippy::string_slice, reason = "tests")]
+#![expect(clippy::string_slice, reason = "tests")]
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 

@@ -22,10 +22,13 @@ use crate::wire::{Req, Resp};
 pub(crate) const CALLBACK: &str = "https://client.example/cb";
 const VERIFIER: &str = "a-verifier-of-forty-three-characters-or-more-";
 
+/// By code: what it was given out for.
+type Codes = BTreeMap<String, (String, String, String)>;
+
 /// The identity provider. People do not meet its pages: a test says who signs in.
 pub(crate) struct Idp {
     pub(crate) peer: Peer,
-    codes: Arc<Mutex<BTreeMap<String, (String, String, String)>>>,
+    codes: Arc<Mutex<Codes>>,
     /// Changes the claims of the next ID tokens.
     pub(crate) claims: Arc<Mutex<Value>>,
     made: Mutex<u32>,
