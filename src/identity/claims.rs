@@ -18,8 +18,6 @@ const SCOPES_MAX: usize = 256;
 const CLIENT_ID_BYTES_MAX: usize = 2_048;
 /// Levels of a dotted path.
 const PATH_LEVELS_MAX: usize = 16;
-/// Our names with a default, which is the same name.
-const DEFAULT_NAMES: [&str; 3] = ["groups", "scope", "client_id"];
 
 /// Builds the principal of a verified token. The mapping of claims is our name -> theirs.
 ///
@@ -33,17 +31,16 @@ pub(super) fn principal(
     issuer: &IssuerSettings,
     expires_at_s: Option<u64>,
 ) -> Result<Principal, &'static str> {
-    let mapping = &issuer.claims;
-    let mapped: Vec<(&str, Option<Value>)> = DEFAULT_NAMES
-        .into_iter()
-        .filter(|name| !mapping.contains_key(*name))
-        .map(|name| (name, name))
-        .chain(mapping.iter().map(|(ours, theirs)| (ours.as_str(), theirs.as_str())))
+    let mapped: Vec<(&String, Option<Value>)> = issuer
+        .claims
+        .iter()
+        // A claim under its own name is where it belongs.
+        .filter(|(ours, theirs)| ours != theirs)
         .map(|(ours, theirs)| (ours, lookup(&claims, theirs).cloned()))
         .collect();
     for (ours, value) in mapped {
         match value {
-            Some(value) => claims.insert(ours.to_owned(), value),
+            Some(value) => claims.insert(ours.clone(), value),
             None => claims.remove(ours),
         };
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey};
@@ -24,9 +25,15 @@ pub(super) struct Key {
     /// The only algorithm the document allows for it, if it says so.
     alg: Option<Algorithm>,
     shape: Shape,
-    pub(super) decoding: DecodingKey,
+    verifier: Verifier,
     /// Tells whether a later document still holds the same key under the same terms.
     pub(super) fingerprint: [u8; 32],
+}
+
+/// The key, ready to verify: a key on a curve is read once, not with every signature.
+enum Verifier {
+    Curve(ParsedPublicKey),
+    Rsa(DecodingKey),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,6 +48,17 @@ impl Key {
     /// Whether signatures of `alg` can be verified with this key.
     pub(super) fn fits(&self, alg: Algorithm) -> bool {
         self.alg.is_none_or(|only| only == alg) && self.shape.fits(alg)
+    }
+
+    /// Whether this key made `signature` (base64url) over `message` by `alg`; never for an `alg` that does not fit.
+    pub(super) fn made(&self, signature: &str, message: &[u8], alg: Algorithm) -> bool {
+        match &self.verifier {
+            _ if !self.fits(alg) => false,
+            Verifier::Curve(key) => {
+                URL_SAFE_NO_PAD.decode(signature).is_ok_and(|signature| key.verify_sig(message, &signature).is_ok())
+            }
+            Verifier::Rsa(key) => jsonwebtoken::crypto::verify(signature, message, key, alg).unwrap_or(false),
+        }
     }
 }
 
@@ -114,7 +132,7 @@ fn key(jwk: &Map<String, Value>) -> Option<Key> {
     if kid.is_some_and(|kid| kid.len() > KID_BYTES_MAX) {
         return None;
     }
-    let (shape, decoding, material) = match text(jwk, "kty")?? {
+    let (shape, verifier, material) = match text(jwk, "kty")?? {
         "RSA" => rsa(jwk)?,
         "EC" => ec(jwk)?,
         "OKP" => ed25519(jwk)?,
@@ -126,7 +144,7 @@ fn key(jwk: &Map<String, Value>) -> Option<Key> {
     };
     let name = alg.map_or(String::new(), |a| format!("{a:?}"));
     let fingerprint = sha256_of(&[&material, name.as_bytes(), kid.unwrap_or_default().as_bytes()]);
-    Some(Key { kid: kid.map(Box::from), alg, shape, decoding, fingerprint })
+    Some(Key { kid: kid.map(Box::from), alg, shape, verifier, fingerprint })
 }
 
 /// The algorithm of a JOSE name, RFC 9864's fully specified `Ed25519` included.
@@ -146,7 +164,7 @@ fn bytes(jwk: &Map<String, Value>, name: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text(jwk, name)??).ok()
 }
 
-fn rsa(jwk: &Map<String, Value>) -> Option<(Shape, DecodingKey, Vec<u8>)> {
+fn rsa(jwk: &Map<String, Value>) -> Option<(Shape, Verifier, Vec<u8>)> {
     let (n, e) = (bytes(jwk, "n")?, bytes(jwk, "e")?);
     let n: Vec<u8> = n.into_iter().skip_while(|b| *b == 0).collect();
     let bits = n.len() * 8 - usize::try_from(n.first()?.leading_zeros()).ok()?;
@@ -155,10 +173,10 @@ fn rsa(jwk: &Map<String, Value>) -> Option<(Shape, DecodingKey, Vec<u8>)> {
         return None;
     }
     let decoding = DecodingKey::from_rsa_raw_components(&n, &e);
-    Some((Shape::Rsa, decoding, [b"RSA", &n[..], b"/", &e].concat()))
+    Some((Shape::Rsa, Verifier::Rsa(decoding), [b"RSA", &n[..], b"/", &e].concat()))
 }
 
-fn ec(jwk: &Map<String, Value>) -> Option<(Shape, DecodingKey, Vec<u8>)> {
+fn ec(jwk: &Map<String, Value>) -> Option<(Shape, Verifier, Vec<u8>)> {
     let (shape, size) = match text(jwk, "crv")?? {
         "P-256" => (Shape::P256, 32),
         "P-384" => (Shape::P384, 48),
@@ -168,15 +186,19 @@ fn ec(jwk: &Map<String, Value>) -> Option<(Shape, DecodingKey, Vec<u8>)> {
     if x.len() != size || y.len() != size {
         return None;
     }
-    // The uncompressed point of SEC 1; whether it lies on the curve is checked at every verification.
+    // The uncompressed point of SEC 1; one that is not on the curve is no key.
     let point = [&[4], &x[..], &y].concat();
-    Some((shape, DecodingKey::from_ec_der(&point), point))
+    let key = match shape {
+        Shape::P256 => ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, &point),
+        _ => ParsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, &point),
+    };
+    Some((shape, Verifier::Curve(key.ok()?), point))
 }
 
-fn ed25519(jwk: &Map<String, Value>) -> Option<(Shape, DecodingKey, Vec<u8>)> {
+fn ed25519(jwk: &Map<String, Value>) -> Option<(Shape, Verifier, Vec<u8>)> {
     let x = bytes(jwk, "x")?;
     if text(jwk, "crv")?? != "Ed25519" || x.len() != 32 {
         return None;
     }
-    Some((Shape::Ed25519, DecodingKey::from_ed_der(&x), x))
+    Some((Shape::Ed25519, Verifier::Curve(ParsedPublicKey::new(&ED25519, &x).ok()?), x))
 }

@@ -96,7 +96,7 @@ impl<'a> Proof<'a> {
     }
 
     pub(super) fn is_signed(&self) -> bool {
-        jsonwebtoken::crypto::verify(self.signature, self.signed.as_bytes(), &self.key.decoding, self.alg).unwrap_or(false)
+        self.key.made(self.signature, self.signed.as_bytes(), self.alg)
     }
 }
 

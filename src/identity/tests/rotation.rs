@@ -25,6 +25,7 @@ fn only_fit_public_keys_are_taken_from_a_document() {
         json!({"kty": "EC", "crv": "P-256", "x": b64([1; 31]), "y": b64([1; 32])}),
         json!({"kty": "EC", "crv": "secp256k1", "x": b64([1; 32]), "y": b64([1; 32])}),
         json!({"kty": "EC", "crv": "P-256", "x": b64([1; 32])}),
+        json!({"kty": "EC", "crv": "P-256", "x": b64([1; 32]), "y": b64([1; 32])}),
         rsa(128, &[1, 0, 1]),
         rsa(255, &[1, 0, 1]),
         rsa(1025, &[1, 0, 1]),
