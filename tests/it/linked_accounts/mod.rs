@@ -9,7 +9,7 @@ use browser::{Browser, Screen};
 use serde_json::{Value, json};
 use servers::{Issuer, guarded, provider};
 
-use crate::gate::Gate;
+use crate::gate::{Gate, soon};
 use crate::keys;
 use crate::peer::Peer;
 use crate::wire::Resp;
@@ -205,6 +205,8 @@ async fn a_newer_client_is_asked_in_the_result_and_goes_on_with_the_retry() {
     let again = world.call(&token, "github__echo", &retry).await;
     assert_eq!(again.code(), -32602, "{}", again.whole());
     world.apart(&[&asked, &page.resp, &done.resp, &called, &again]).await;
+    let returned = |record: &Value| record["method"] == "connect/callback" && record["principal"]["sub"] == "alice";
+    soon("the records", || world.gate.records().iter().any(returned)).await;
     let records = world.gate.records();
     let told = records.iter().find(|record| record["outcome"]["error_kind"] == "unlinked").unwrap();
     assert_eq!((&told["decision"]["effect"], &told["upstream"]), (&json!("allow"), &json!("github")));
