@@ -68,10 +68,8 @@ impl StatementKeys {
 
     fn signed(&self, read: &Read<'_>) -> bool {
         let Some(loaded) = self.jwks.current() else { return false };
-        let holds = |key: &std::sync::Arc<jwk::Key>| {
-            jsonwebtoken::crypto::verify(read.signature, read.signed.as_bytes(), &key.decoding, read.alg).unwrap_or(false)
-        };
-        loaded.candidates(read.kid.as_deref(), read.alg).iter().any(holds)
+        let candidates = loaded.candidates(read.kid.as_deref(), read.alg);
+        candidates.iter().any(|key| key.made(read.signature, read.signed.as_bytes(), read.alg))
     }
 }
 
