@@ -111,6 +111,7 @@ pub(super) fn server(
         client_secret: section.upstream.client_secret.clone(),
         scopes: section.upstream.scopes.clone(),
         groups_claim: section.upstream.groups_claim.clone(),
+        required_claims: section.upstream.required_claims.clone(),
         algorithms: section.upstream.algorithms.iter().map(|algorithm| algorithm_of(*algorithm)).collect(),
         allow_private_addresses: section.upstream.allow_private_addresses,
     };

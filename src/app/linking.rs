@@ -73,6 +73,7 @@ fn link(name: Arc<str>, upstream: &config::Upstream, url: &Url, per_user: &PerUs
         issuer: per_user.issuer.clone(),
         registered,
         scopes: per_user.scopes.clone(),
+        pkce_unannounced: per_user.pkce_unannounced,
         consent,
         site: Site::new(origin),
         people: people.into(),

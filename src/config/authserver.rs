@@ -46,6 +46,8 @@ pub struct AuthUpstream {
     pub scopes: Vec<String>,
     /// Claim with the groups.
     pub groups_claim: Option<String>,
+    /// Claims that an ID token must have, by dotted path: one of these texts.
+    pub required_claims: BTreeMap<String, Vec<String>>,
     /// Accepted signature algorithms.
     pub algorithms: Vec<Algorithm>,
     /// It may be at a private address.

@@ -31,6 +31,8 @@ pub struct Link {
     pub registered: Option<OwnRegistration>,
     /// Scopes to ask for, whatever the upstream says; empty: as it says.
     pub scopes: Vec<String>,
+    /// The operator knows that [`Self::issuer`] takes PKCE although its metadata does not say so.
+    pub pkce_unannounced: bool,
     /// What the operator wrote, and so may be contacted.
     pub consent: Consent,
     /// Ourselves as browsers know us.

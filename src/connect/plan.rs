@@ -61,7 +61,10 @@ impl Desk {
             }
             None => described.authorization_servers.first().cloned().unwrap_or_default(),
         };
-        let server = self.client.discover_server(&issuer, &link.consent).await?;
+        let mut server = self.client.discover_server(&issuer, &link.consent).await?;
+        if link.pkce_unannounced && server.code_challenge_methods_supported.is_empty() {
+            server.code_challenge_methods_supported.push("S256".to_owned());
+        }
         if !server.has_s256() {
             return Err(failed(OAuthErrorKind::Unsupported, "the authorization server does not announce PKCE with S256"));
         }

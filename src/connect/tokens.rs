@@ -229,7 +229,7 @@ pub(super) fn kept(granted: Granted, asked: &[String], before: Option<&SecretStr
     Tokens {
         access: granted.access,
         refresh: granted.refresh.or_else(|| before.cloned()),
-        expires_at_s: Some(granted.expires_at_s),
+        expires_at_s: granted.expires_at_s,
         scopes: granted.scopes.unwrap_or_else(|| asked.to_vec()),
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! A token and an introspection answer are judged by the same rules.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use super::claims::lookup;
@@ -69,8 +71,7 @@ impl Rules {
         if !self.subjects.is_empty() && !self.subjects.iter().any(|glob| glob.matches(sub)) {
             return Err("a subject that the issuer may not vouch for here");
         }
-        let met = |(path, wanted): (&String, &Vec<String>)| lookup(claims, path).is_some_and(|value| says(value, wanted));
-        if !settings.required_claims.iter().all(met) {
+        if !has_claims(claims, &settings.required_claims) {
             return Err("a claim that is required is missing or different");
         }
         self.validity(claims)
@@ -100,6 +101,11 @@ impl Rules {
         let not_before_s = time(claims, "nbf")?.unwrap_or(0).max(issued_s.unwrap_or(0)).saturating_sub(skew_s);
         Ok(Validity { not_before_s, ends_s: expires_s.saturating_add(skew_s) })
     }
+}
+
+/// Whether `claims` say each of `required` (a dotted path -> texts of which one suffices).
+pub fn has_claims(claims: &Map<String, Value>, required: &BTreeMap<String, Vec<String>>) -> bool {
+    required.iter().all(|(path, wanted)| lookup(claims, path).is_some_and(|value| says(value, wanted)))
 }
 
 /// Whether `value` is one of `wanted`: a string, an array with such a string, or a boolean or whole number written the same.

@@ -37,6 +37,7 @@ pub use crypto::{CryptoError, install_crypto};
 pub use issuer_settings::{
     CLOCK_SKEW_S_DEFAULT, DEFAULT_ALGORITHMS, DpopUse, IntrospectionSettings, IssuerSettings, JwksSource, TokenType,
 };
+pub use judge::has_claims;
 pub use metadata::{METADATA_PREFIX, metadata_path, resource_metadata};
 pub use settings::{CertificateSettings, DirectoryGroup, KeySettings, Member, Revocation, Settings, SettingsError};
 pub use statement::{StatementKeys, seconds, strict_object, unverified_claims};

@@ -1,5 +1,6 @@
 //! What a token endpoint answers (RFC 6749 sections 5.1 and 5.2, RFC 8693 section 2.2).
 
+use http::StatusCode;
 use oauth2::basic::BasicTokenType;
 use oauth2::{ExtraTokenFields, StandardTokenResponse, TokenResponse as _};
 use secrecy::SecretString;
@@ -11,8 +12,6 @@ use super::{LIST_ENTRIES_MAX, is_scope, parse, shown};
 use crate::net::Replied;
 use crate::vocab::limits::TOKEN_BYTES_MAX;
 
-/// Life of a token whose server does not say how long it lives, in seconds.
-const UNSAID_LIFE_S: u64 = 300;
 /// The longest life that is believed, in seconds.
 const LIFE_S_MAX: u64 = 30 * 24 * 3_600;
 
@@ -25,8 +24,8 @@ pub struct Tokens {
     pub refresh: Option<SecretString>,
     /// An ID token, unverified.
     pub id_token: Option<SecretString>,
-    /// When it ends, in seconds since the Unix epoch; five minutes from now where the server does not say.
-    pub expires_at_s: u64,
+    /// When it ends, in seconds since the Unix epoch; `None` where the server does not say.
+    pub expires_at_s: Option<u64>,
     /// The scopes granted, where they differ from those asked for.
     pub scopes: Option<Vec<String>>,
     /// What an exchange issued (RFC 8693 section 3).
@@ -52,6 +51,10 @@ struct Refusal {
 /// Reads an answer of the token endpoint at `url`.
 pub(super) fn read(reply: &Replied, url: &Url, now_s: u64) -> Result<Tokens, OAuthError> {
     succeeded(reply, url)?;
+    // Some servers say no with 200.
+    if let Some(error) = serde_json::from_slice::<Refusal>(&reply.body).ok().and_then(|refusal| refusal.error) {
+        return Err(OAuthError::answered(url, StatusCode::BAD_REQUEST, Some(&error)));
+    }
     let answer: StandardTokenResponse<Extra, BasicTokenType> = parse(&reply.body, url)?;
     let bearer = match answer.token_type() {
         BasicTokenType::Bearer => true,
@@ -62,13 +65,14 @@ pub(super) fn read(reply: &Replied, url: &Url, now_s: u64) -> Result<Tokens, OAu
     let refresh = answer.refresh_token().map(|token| secret(token.secret(), url)).transpose()?;
     let extra = answer.extra_fields();
     let id_token = extra.id_token.as_deref().map(|token| secret(token, url)).transpose()?;
-    let life_s = answer.expires_in().map_or(UNSAID_LIFE_S, |life| life.as_secs()).min(LIFE_S_MAX);
+    let life_s = answer.expires_in().map(|life| life.as_secs().min(LIFE_S_MAX));
+    let expires_at_s = life_s.map(|life_s| now_s.saturating_add(life_s));
     let scopes = answer.scopes().map(|scopes| {
         let scopes = scopes.iter().map(|scope| scope.as_str()).filter(|scope| is_scope(scope));
         scopes.take(LIST_ENTRIES_MAX).map(str::to_owned).collect()
     });
     let issued_type = extra.issued_token_type.clone();
-    Ok(Tokens { access, refresh, id_token, expires_at_s: now_s.saturating_add(life_s), scopes, issued_type, bearer })
+    Ok(Tokens { access, refresh, id_token, expires_at_s, scopes, issued_type, bearer })
 }
 
 /// Anything but a 2xx is an error, with the code of its body where there is one.

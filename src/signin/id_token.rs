@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use subtle::ConstantTimeEq as _;
 
 use super::{IdpSettings, Person};
-use crate::identity::seconds;
+use crate::identity::{has_claims, seconds};
 
 /// Difference of clocks tolerated.
 const LEEWAY_S: u64 = 30;
@@ -51,6 +51,9 @@ pub(super) fn check(claims: &Map<String, Value>, idp: &IdpSettings, nonce: &str,
     }
     if claims.contains_key("nbf") && seconds(claims, "nbf").is_none_or(|s| s > now_s.saturating_add(LEEWAY_S)) {
         return Err("not valid yet");
+    }
+    if !has_claims(claims, &idp.required_claims) {
+        return Err("a claim that is required is missing or different");
     }
     let given = text("nonce").unwrap_or_default();
     if !bool::from(given.as_bytes().ct_eq(nonce.as_bytes())) {

@@ -10,6 +10,7 @@ mod person;
 mod provider;
 mod session;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
@@ -54,6 +55,8 @@ pub struct IdpSettings {
     pub scopes: Vec<String>,
     /// Claim with the groups, by dotted path; in the ID token, else in the userinfo.
     pub groups_claim: Option<String>,
+    /// Claims that an ID token must have, by dotted path: one of these texts.
+    pub required_claims: BTreeMap<String, Vec<String>>,
     /// Signature algorithms accepted for ID tokens; asymmetric ones only.
     pub algorithms: Vec<Algorithm>,
     /// It may be at a private address.

@@ -9,6 +9,7 @@ fn idp() -> IdpSettings {
         client_secret: None,
         scopes: vec!["openid".to_owned()],
         groups_claim: Some("realm.roles".to_owned()),
+        required_claims: std::collections::BTreeMap::from([("hd".to_owned(), vec!["example.com".to_owned()])]),
         algorithms: crate::identity::DEFAULT_ALGORITHMS.to_vec(),
         allow_private_addresses: false,
     }
@@ -16,7 +17,7 @@ fn idp() -> IdpSettings {
 
 fn claims(change: Value) -> Map<String, Value> {
     let mut claims = json!({
-        "iss": "https://idp.example", "aud": "gw", "sub": "u1", "exp": 1_300, "iat": 1_000, "nonce": "n1",
+        "iss": "https://idp.example", "aud": "gw", "sub": "u1", "exp": 1_300, "iat": 1_000, "nonce": "n1", "hd": "example.com",
         "realm": {"roles": ["a", "b", 7]}, "email": "u@example.com", "name": "U",
     });
     let members = claims.as_object_mut().unwrap();
@@ -38,6 +39,8 @@ fn an_id_token_is_for_us_now_and_for_this_sign_in() {
         (json!({"aud": ["gw", "other"], "azp": "gw"}), true),
         (json!({"aud": ["gw", "other"]}), false),
         (json!({"aud": "other"}), false),
+        (json!({"hd": null}), false),
+        (json!({"hd": "example.org"}), false),
         (json!({"aud": []}), false),
         (json!({"aud": null}), false),
         (json!({"aud": ["gw", 7], "azp": "gw"}), false),

@@ -9,7 +9,7 @@ use super::Cx;
 use super::address::{Consent, host_is_loopback, outward};
 use super::files;
 use super::identity::{hex32, scopes};
-use super::issuer::{algorithms, issuer, issuer_url};
+use super::issuer::{algorithms, issuer, issuer_url, required};
 use super::settings::duration;
 use crate::config::authserver::{AuthClient, AuthServer, AuthUpstream, Cimd, Dcr, Grant};
 use crate::config::checked::{PublicUrl, Scheme};
@@ -100,6 +100,7 @@ fn upstream(raw: raw::AuthUpstream, cx: &mut Cx<'_>) -> Option<AuthUpstream> {
     if !wanted.iter().any(|scope| scope == "openid") {
         cx.report.problem(&at("scopes"), "lacks openid: there would be no ID token", "add openid");
     }
+    let required_claims = required(&at("required_claims"), raw.required_claims.unwrap_or_default(), cx);
     let algorithms = algorithms(&at("algorithms"), raw.algorithms, cx);
     Some(AuthUpstream {
         issuer: issuer?,
@@ -107,6 +108,7 @@ fn upstream(raw: raw::AuthUpstream, cx: &mut Cx<'_>) -> Option<AuthUpstream> {
         client_secret: raw.client_secret.map(Into::into),
         scopes: wanted,
         groups_claim: raw.groups_claim.filter(|claim| !claim.is_empty()),
+        required_claims,
         algorithms: algorithms?,
         allow_private_addresses: raw.allow_private_addresses.unwrap_or(false),
     })

@@ -161,8 +161,13 @@ fn linked(path: &str, raw: raw::PerUser, cx: &mut Cx<'_>) -> Option<Credential> 
         cx.report.problem_unshown(&at("client_secret"), "is not a client secret", "such as \"${file:client-secret}\"");
     }
     let scopes = scopes(&at("scopes"), raw.scopes, cx);
+    let pkce_unannounced = raw.danger_pkce_unannounced.unwrap_or(false);
+    if pkce_unannounced && matches!(issuer, Some(None)) {
+        let hint = "name the `issuer` of which you know that it takes PKCE";
+        cx.report.problem(&at("danger_pkce_unannounced"), "is said of no authorization server", hint);
+    }
     let client_secret = raw.client_secret.map(Into::into);
-    Some(Credential::PerUser(PerUser { issuer: issuer?, client_id: client_id?, client_secret, scopes }))
+    Some(Credential::PerUser(PerUser { issuer: issuer?, client_id: client_id?, client_secret, scopes, pkce_unannounced }))
 }
 
 fn client_credentials(path: &str, raw: raw::ClientCredentials, cx: &mut Cx<'_>) -> Option<Credential> {

@@ -134,7 +134,7 @@ pub(super) fn globs(path: &str, raw: Option<Vec<String>>, cx: &mut Cx<'_>) -> Ve
     raw
 }
 
-fn required(path: &str, raw: BTreeMap<String, Texts>, cx: &mut Cx<'_>) -> BTreeMap<String, Vec<String>> {
+pub(super) fn required(path: &str, raw: BTreeMap<String, Texts>, cx: &mut Cx<'_>) -> BTreeMap<String, Vec<String>> {
     let mut required = BTreeMap::new();
     for (claim, Texts(values)) in raw {
         let path = key_path(path, &claim);

@@ -84,6 +84,8 @@ pub struct PerUser {
     pub client_secret: Option<SecretString>,
     /// Scopes to ask for; empty: as the upstream says.
     pub scopes: Vec<String>,
+    /// The issuer takes PKCE although it does not say so; never without an issuer.
+    pub pkce_unannounced: bool,
 }
 
 /// An authorization server, and the gateway as its client.

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Issuer;
+use crate::config::shape::Texts;
 
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -50,6 +51,8 @@ pub(in crate::config) struct AuthUpstream {
     pub(in crate::config) scopes: Option<Vec<String>>,
     /// Claim with the groups, dotted paths allowed. Default groups. Where it is named, the userinfo is asked for it too.
     pub(in crate::config) groups_claim: Option<String>,
+    /// Claims that an ID token must have: a text, or a list of which one suffices. Default none.
+    pub(in crate::config) required_claims: Option<BTreeMap<String, Texts>>,
     /// Accepted signature algorithms of ID tokens. Default RS256, ES256, EdDSA.
     #[schemars(with = "Option<Vec<crate::config::Algorithm>>")]
     pub(in crate::config) algorithms: Option<Vec<String>>,

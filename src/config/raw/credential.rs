@@ -34,6 +34,8 @@ pub(in crate::config) struct PerUser {
     pub(in crate::config) client_secret: Option<String>,
     /// Scopes to ask people for. Default: as the upstream says.
     pub(in crate::config) scopes: Option<Vec<String>>,
+    /// Goes on, with PKCE, at an authorization server that does not announce it; needs `issuer`.
+    pub(in crate::config) danger_pkce_unannounced: Option<bool>,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]

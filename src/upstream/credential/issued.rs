@@ -16,6 +16,9 @@ use crate::oauth::{
 use crate::vocab::limits::CREDENTIAL_METADATA_MS_MAX;
 use crate::vocab::{Clock, Fault, FaultKind, PrincipalKey};
 
+/// Life of a token whose server does not say how long it lives, in seconds. Another one costs nobody anything.
+const UNSAID_LIFE_S: u64 = 300;
+
 /// See the module.
 pub(super) struct Issued {
     issuance: Issuance,
@@ -70,7 +73,9 @@ impl Issued {
             let tokens = Box::pin(self.make(who, &scopes)).await?;
             let value = fixed::value(format!("Bearer {}", tokens.access.expose_secret()));
             let value = value.map_err(|why| Fault::internal(FaultKind::Credential, why))?;
-            Ok(Held::new(value, tokens.expires_at_s, self.clock.unix_ms()))
+            let now_ms = self.clock.unix_ms();
+            let expires_at_s = tokens.expires_at_s.unwrap_or(now_ms / 1_000 + UNSAID_LIFE_S);
+            Ok(Held::new(value, expires_at_s, now_ms))
         };
         self.purse.token(&self.whose(who), make).await
     }
