@@ -23,7 +23,7 @@ use crate::wire::{Reach, Req};
 
 /// Carries the SDK's messages over the test's own connections.
 #[derive(Clone)]
-struct Carrier(Reach);
+pub(crate) struct Carrier(pub(crate) Reach);
 
 impl Carrier {
     fn request(

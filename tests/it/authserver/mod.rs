@@ -4,6 +4,7 @@ mod attacks;
 mod clients;
 mod flow;
 mod redirects;
+mod rust_sdk;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
