@@ -70,7 +70,7 @@ pub struct IssuerHealth {
 enum Step<'a> {
     Done(Result<Arc<Principal>, Refusal>),
     /// A key is missing that a load might bring; if it does not, this is the answer.
-    NeedsKeys(&'a Jwks, Refusal),
+    NeedsKeys(&'a Arc<Jwks>, Refusal),
     /// The issuer must be asked.
     NeedsAnswer(&'a Introspection),
 }

@@ -3,17 +3,20 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
+use http::StatusCode;
 use tokio::io::AsyncReadExt;
 use tokio::sync::Mutex;
+use tokio_util::task::TaskTracker;
 use url::Url;
 
-use super::discovery;
+use super::discovery::{self, Place};
 use super::issuer_settings::{IssuerSettings, JwksSource};
 use super::jwk::{self, Key, KeyList};
-use crate::net::{DialPolicy, Fetch, Origin};
+use crate::net::{DialPolicy, Fetch, FetchError, Origin};
 use crate::vocab::Clock;
 use crate::vocab::limits::JWKS_BYTES_MAX;
 
@@ -29,8 +32,19 @@ pub(super) const STALE_MS_MAX: u64 = 24 * 3_600_000;
 /// Between two loads that tokens with unknown keys caused. Short enough that a rotation is noticed at once, long enough that
 /// an attacker who invents key ids does not turn the gateway against the issuer.
 pub(super) const DEMAND_GAP_MS_MIN: u64 = 8_000;
+/// Pause after the first of several failures; it doubles with each. Without any keys nothing works, so there is more haste.
+const RETRY_MS_MIN: u64 = 8_000;
+const RETRY_EMPTY_MS_MIN: u64 = 1_000;
 /// The longest pause between attempts while a source fails.
 const RETRY_MS_MAX: u64 = 60_000;
+/// One load, discovery included: what a request waits for at most.
+const LOAD_MS_MAX: u64 = 5_000;
+/// Discovering anew, where an address is known already: leaves time to load from that one.
+const REDISCOVERY_MS_MAX: u64 = 2_000;
+/// How long a discovered address is used without looking for another while all is well.
+pub(super) const DISCOVERED_MS_MAX: u64 = 3_600_000;
+/// Between two attempts to discover anew because the address fails, or lacks a key. An address that is gone is not waited for.
+pub(super) const REDISCOVERY_GAP_MS_MIN: u64 = 60_000;
 
 /// Keys that were loaded at some time.
 pub(super) struct Loaded {
@@ -48,8 +62,18 @@ pub(super) struct Jwks {
     current: ArcSwapOption<Loaded>,
     /// The shared document that was looked at last, whether it was any good or not.
     seen: ArcSwapOption<Bytes>,
+    /// The discovered address of the key set, from the last discovery that succeeded.
+    place: ArcSwapOption<Place>,
+    discovered_ms: AtomicU64,
+    /// When discovery was attempted last.
+    sought_ms: AtomicU64,
     /// Held while loading, so that there is one load at a time.
-    flight: Mutex<()>,
+    flight: Arc<Mutex<()>>,
+    /// Loads that ended, well or not.
+    loads: AtomicU64,
+    /// The load that a token caused: it goes on when the request that wanted it is gone, so that dropping requests cannot
+    /// keep new keys out. One at a time, and at most [`LOAD_MS_MAX`].
+    tasks: TaskTracker,
     due_ms: AtomicU64,
     attempted_ms: AtomicU64,
     demanded_ms: AtomicU64,
@@ -73,7 +97,12 @@ impl Jwks {
             clock,
             current: ArcSwapOption::empty(),
             seen: ArcSwapOption::empty(),
-            flight: Mutex::new(()),
+            place: ArcSwapOption::empty(),
+            discovered_ms: AtomicU64::new(0),
+            sought_ms: AtomicU64::new(0),
+            flight: Arc::default(),
+            loads: AtomicU64::new(0),
+            tasks: TaskTracker::new(),
             due_ms: AtomicU64::new(0),
             attempted_ms: AtomicU64::new(0),
             demanded_ms: AtomicU64::new(0),
@@ -127,18 +156,33 @@ impl Jwks {
         }
     }
 
-    /// Loads again because a token needs a key that is not here; does nothing within [`DEMAND_GAP_MS_MIN`] of the last time.
-    /// Callers that arrive while a load is under way wait for it.
-    pub(super) async fn demand(&self) {
+    /// Loads again because a token needs a key that is not here; does nothing within [`DEMAND_GAP_MS_MIN`] of the last time,
+    /// or of an attempt that failed. Callers that arrive while a load is under way wait for it, and cause none of their own,
+    /// so that nobody waits longer than [`LOAD_MS_MAX`].
+    pub(super) async fn demand(self: &Arc<Self>) {
         if self.is_here() {
             return;
         }
-        let _one = self.flight.lock().await;
-        let now_ms = self.clock.unix_ms();
-        if now_ms.abs_diff(self.demanded_ms.load(Ordering::Relaxed)) >= DEMAND_GAP_MS_MIN {
-            self.demanded_ms.store(now_ms, Ordering::Relaxed);
-            self.load().await;
+        let loads = self.loads.load(Ordering::Acquire);
+        let one = self.flight.clone().lock_owned().await;
+        if self.loads.load(Ordering::Acquire) != loads || !self.may_demand() {
+            return;
         }
+        self.demanded_ms.store(self.clock.unix_ms(), Ordering::Relaxed);
+        let this = self.clone();
+        let load = self.tasks.spawn(async move {
+            this.load(true).await;
+            drop(one);
+        });
+        if load.await.is_err() {
+            tracing::error!(issuer = %self.issuer, "loading the issuer's keys ended early");
+        }
+    }
+
+    fn may_demand(&self) -> bool {
+        let now_ms = self.clock.unix_ms();
+        let passed = |then: &AtomicU64| now_ms.abs_diff(then.load(Ordering::Relaxed)) >= DEMAND_GAP_MS_MIN;
+        passed(&self.demanded_ms) && (self.failures.load(Ordering::Relaxed) == 0 || passed(&self.attempted_ms))
     }
 
     /// Loads again if the keys are no longer fresh.
@@ -153,44 +197,91 @@ impl Jwks {
         }
         let _one = self.flight.lock().await;
         if due() {
-            self.load().await;
+            self.load(false).await;
         }
     }
 
-    /// One attempt. A failure keeps what there is and schedules the next attempt.
-    async fn load(&self) {
+    /// One attempt, [`LOAD_MS_MAX`] at most. A failure keeps what there is and schedules the next attempt. `demanded`: a token
+    /// needs a key that is not here.
+    async fn load(&self, demanded: bool) {
         self.attempted_ms.store(self.clock.unix_ms(), Ordering::Relaxed);
-        let done = match self.read().await {
-            Ok((document, fresh_ms)) => self.accept(&document, fresh_ms),
-            Err(why) => Err(why),
+        let read = tokio::time::timeout(Duration::from_millis(LOAD_MS_MAX), self.read(demanded)).await;
+        let done = match read {
+            Ok(Ok((document, fresh_ms))) => self.accept(&document, fresh_ms),
+            Ok(Err(why)) => Err(why),
+            Err(_) => Err("not loaded in time".to_owned()),
         };
         match done {
             Ok(()) => self.failures.store(0, Ordering::Relaxed),
             Err(why) => {
                 let failures = self.failures.fetch_add(1, Ordering::Relaxed).min(6);
-                let pause_ms = (1_000_u64 << failures).min(RETRY_MS_MAX);
+                let first_ms = if self.current.load().is_some() { RETRY_MS_MIN } else { RETRY_EMPTY_MS_MIN };
+                let pause_ms = (first_ms << failures).min(RETRY_MS_MAX);
                 self.due_ms.store(self.clock.unix_ms().saturating_add(pause_ms), Ordering::Relaxed);
                 tracing::warn!(issuer = %self.issuer, %why, "the issuer's keys could not be loaded; keeping the last good ones");
             }
         }
+        self.loads.fetch_add(1, Ordering::Release);
     }
 
-    async fn read(&self) -> Result<(Bytes, u64), String> {
+    async fn read(&self, demanded: bool) -> Result<(Bytes, u64), String> {
         match &self.source {
             JwksSource::Static(document) => Ok((document.clone(), FRESH_MS_MAX)),
             JwksSource::Shared(document) => Ok(((**document.load()).clone(), FRESH_MS_MAX)),
             JwksSource::None => Err("the issuer has no keys".to_owned()),
             JwksSource::File(path) => Ok((read_file(path).await?, FILE_PERIOD_MS)),
-            JwksSource::Url(url) => self.download(url, self.policy).await,
-            JwksSource::Discovered => {
-                let (url, policy) = discovery::keys_of(&self.issuer, self.policy, &self.fetch).await?;
-                self.download(&url, policy).await
-            }
+            JwksSource::Url(url) => self.download(url, self.policy).await.map_err(|e| format!("{url}: {e}")),
+            JwksSource::Discovered => self.read_discovered(demanded).await,
         }
     }
 
-    async fn download(&self, url: &Url, policy: DialPolicy) -> Result<(Bytes, u64), String> {
-        let got = self.fetch.get(url, policy, JWKS_BYTES_MAX).await.map_err(|e| format!("{url}: {e}"))?;
+    /// From the known address, unless it is time to look for another. That address stands until discovery finds another.
+    async fn read_discovered(&self, demanded: bool) -> Result<(Bytes, u64), String> {
+        let (place, just_found) = match self.place.load_full() {
+            None => (self.discover().await?, true),
+            Some(known) if self.may_rediscover(demanded) => {
+                let time_max = Duration::from_millis(REDISCOVERY_MS_MAX);
+                let found = tokio::time::timeout(time_max, self.discover()).await;
+                match found.unwrap_or_else(|_| Err("discovery took too long".to_owned())) {
+                    Ok(place) => (place, true),
+                    Err(why) => {
+                        tracing::warn!(issuer = %self.issuer, %why, "no new discovery; keeping the address of the key set");
+                        (known, false)
+                    }
+                }
+            }
+            Some(known) => (known, false),
+        };
+        let says = |error: FetchError| format!("{}: {error}", place.url);
+        match self.download(&place.url, place.policy).await {
+            Err(error @ FetchError::Status(StatusCode::NOT_FOUND | StatusCode::GONE)) if !just_found => {
+                let other = self.discover().await?;
+                if other == place {
+                    return Err(says(error));
+                }
+                self.download(&other.url, other.policy).await.map_err(|e| format!("{}: {e}", other.url))
+            }
+            got => got.map_err(says),
+        }
+    }
+
+    fn may_rediscover(&self, demanded: bool) -> bool {
+        let now_ms = self.clock.unix_ms();
+        let since_ms = |then: &AtomicU64| now_ms.abs_diff(then.load(Ordering::Relaxed));
+        let wanted = demanded || self.failures.load(Ordering::Relaxed) > 0 || since_ms(&self.discovered_ms) >= DISCOVERED_MS_MAX;
+        wanted && since_ms(&self.sought_ms) >= REDISCOVERY_GAP_MS_MIN
+    }
+
+    async fn discover(&self) -> Result<Arc<Place>, String> {
+        self.sought_ms.store(self.clock.unix_ms(), Ordering::Relaxed);
+        let place = Arc::new(discovery::keys_of(&self.issuer, self.policy, &self.fetch).await?);
+        self.discovered_ms.store(self.clock.unix_ms(), Ordering::Relaxed);
+        self.place.store(Some(place.clone()));
+        Ok(place)
+    }
+
+    async fn download(&self, url: &Url, policy: DialPolicy) -> Result<(Bytes, u64), FetchError> {
+        let got = self.fetch.get(url, policy, JWKS_BYTES_MAX).await?;
         let claimed_ms = got.max_age_s.map_or(FRESH_MS_DEFAULT, |s| s.saturating_mul(1_000));
         Ok((got.body, claimed_ms.clamp(FRESH_MS_MIN, FRESH_MS_MAX)))
     }

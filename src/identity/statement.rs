@@ -2,6 +2,8 @@
 //!
 //! Read as strictly as access tokens and verified with the same keys; what they must say is for whoever asked for them.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
@@ -21,7 +23,7 @@ const REFUSED_MEMBERS: [&str; 8] = ["crit", "jwk", "jku", "x5u", "x5c", "b64", "
 
 /// The keys of somebody who makes statements.
 pub struct StatementKeys {
-    jwks: Jwks,
+    jwks: Arc<Jwks>,
     algorithms: Vec<Algorithm>,
 }
 
@@ -31,7 +33,7 @@ impl StatementKeys {
     /// # Errors
     /// What is wrong with a file or a built-in document.
     pub fn of_issuer(settings: &IssuerSettings, clock: Clock, fetch: Fetch) -> Result<Self, String> {
-        Ok(Self { jwks: Jwks::new(settings, clock, fetch)?, algorithms: settings.algorithms.clone() })
+        Ok(Self { jwks: Arc::new(Jwks::new(settings, clock, fetch)?), algorithms: settings.algorithms.clone() })
     }
 
     /// The keys of the document (RFC 7517) `jwks`, which never change.

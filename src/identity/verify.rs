@@ -44,7 +44,7 @@ pub(super) struct Verified {
 pub(super) enum Lack<'a> {
     Refused(&'static str),
     /// Loading keys might help; if it does not, the token is refused for this, or nothing can be said of it.
-    Keys(&'a Jwks, Option<&'static str>),
+    Keys(&'a Arc<Jwks>, Option<&'static str>),
     /// The issuer must be asked.
     Answer(&'a Introspection),
     Unavailable,

@@ -119,6 +119,19 @@ fn metadata_names_the_very_resource() {
         json!({"resource": URL, "authorization_servers": [ISSUER], "scopes_supported": ["mcp:read"], "bearer_methods_supported": ["header"]})
     );
     assert!(parsed(&resource(&[])).get("scopes_supported").is_none());
+    let algorithms = json!(["ES256", "EdDSA", "ES384", "PS256", "RS256"]);
+    let (yes, no) = (json!(true), Value::Null);
+    for (proof, required, algorithms, certificates) in [
+        (Proof::None, &no, &no, &no),
+        (Proof::Dpop, &yes, &algorithms, &no),
+        (Proof::Mtls, &no, &no, &yes),
+        (Proof::Any, &no, &algorithms, &yes),
+    ] {
+        let said = parsed(&Resource { proof, ..resource(&[]) });
+        assert_eq!(&said["dpop_bound_access_tokens_required"], required, "{proof:?}");
+        assert_eq!(&said["dpop_signing_alg_values_supported"], algorithms, "{proof:?}");
+        assert_eq!(&said["tls_client_certificate_bound_access_tokens"], certificates, "{proof:?}");
+    }
     assert_eq!(metadata_path("/mcp/files"), "/.well-known/oauth-protected-resource/mcp/files");
     assert_eq!(metadata_path("/"), "/.well-known/oauth-protected-resource");
 }

@@ -153,6 +153,17 @@ async fn jwts_are_not_shown_to_anybody_unless_wanted() {
     ask(&authenticator(asking(&endpoint, |_| {}), &Clock::system()), &jwt).await.unwrap();
     ask(&knowing(&Clock::system()), TOKEN).await.unwrap_err();
     assert_eq!(endpoint.hits(), 0);
+    // What looks like a JWT is read, not shown: an object of any kind, even an empty one, makes a header.
+    let foreign = json!({"iss": "https://other.example"}).to_string();
+    let header = good_header().to_string();
+    for (header, claims) in [("{}", "{}"), ("{}", ""), (" {}", "{}"), (&header, "{}"), (&header, "[]"), (&header, &foreign)] {
+        for signature in ["", "x"] {
+            let token = format!("{}.{}.{signature}", b64(header), b64(claims));
+            let got = ask(&authenticator(asking(&endpoint, |_| {}), &Clock::system()), &token).await;
+            assert!(matches!(got, Err(Refusal::Invalid { .. })), "{header}.{claims}.{signature}: {got:?}");
+        }
+    }
+    assert_eq!(endpoint.hits(), 0);
     let all = |settings: &mut IssuerSettings| settings.introspection.as_mut().unwrap().jwts_too = true;
     ask(&authenticator(asking(&endpoint, all), &Clock::system()), &jwt).await.unwrap_err();
     ask(&authenticator(asking(&endpoint, all), &Clock::system()), &token_by(&ed(), "ed")).await.unwrap_err();

@@ -8,6 +8,7 @@ mod dev;
 mod dpop;
 mod introspection;
 mod keys;
+mod outage;
 mod roster;
 mod rotation;
 mod token;
