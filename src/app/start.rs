@@ -19,6 +19,7 @@ use super::authserver;
 use super::credentials::Outside;
 use super::linking;
 use super::load::{self, Loaded};
+use super::offboard;
 use super::reload::Reloader;
 use super::running::Running;
 use crate::admin::{self, AdminState};
@@ -115,6 +116,7 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
     if let Some(lasting) = &outside.lasting {
         drop(background.spawn(authserver::rotate(lasting.signer.clone(), stopping.clone())));
     }
+    drop(background.spawn(offboard::run(gateway.clone(), stopping.clone())));
     let reloader =
         Arc::new(Reloader::new(loaded, gateway.clone(), registry.clone(), tls, bound_origin, outside, stopping.clone()));
     drop(background.spawn(reloader.clone().run()));

@@ -38,6 +38,7 @@ pub use issuer_settings::{
     CLOCK_SKEW_S_DEFAULT, DEFAULT_ALGORITHMS, DpopUse, IntrospectionSettings, IssuerSettings, JwksSource, TokenType,
 };
 pub use metadata::{METADATA_PREFIX, metadata_path, resource_metadata};
+pub use revocations::Revocations;
 pub use settings::{CertificateSettings, DirectoryGroup, KeySettings, Member, Revocation, Settings, SettingsError};
 pub use statement::{StatementKeys, seconds, strict_object, unverified_claims};
 
