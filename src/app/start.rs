@@ -293,8 +293,9 @@ fn tls(config: &Config, clock: &Clock) -> Result<Option<TlsHandle>, StartError> 
 pub(super) fn tls_files(config: &Config, clock: &Clock) -> Result<Option<TlsFiles>, StartError> {
     match &config.tls {
         Tls::None => Ok(None),
-        Tls::Files { cert, key, client_ca } => {
-            Ok(Some(TlsFiles { cert: cert.clone(), key: key.clone(), client_ca: client_ca.clone() }))
+        Tls::Files { cert, key, client_ca, client_optional } => {
+            let (cert, key, client_ca) = (cert.clone(), key.clone(), client_ca.clone());
+            Ok(Some(TlsFiles { cert, key, client_ca, client_optional: *client_optional }))
         }
         Tls::SelfSigned => self_signed(&config.data_dir, clock).map(Some).map_err(|error| StartError::Other(error.to_string())),
     }
