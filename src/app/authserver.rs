@@ -16,7 +16,7 @@ use crate::authserver::{
     ResourceSettings, Settings,
 };
 use crate::config::{self, AuthClient, Config, Grant, Jwks};
-use crate::identity::IssuerSettings;
+use crate::identity::{IssuerSettings, Revocations};
 use crate::net::{DialPolicy, Fetch};
 use crate::pipeline::Route;
 use crate::signer::{self, Signer, SignerSettings, SigningAlgorithm};
@@ -92,7 +92,7 @@ fn issuer_of(origin: &str, document: Arc<ArcSwap<Bytes>>) -> IssuerSettings {
     IssuerSettings { algorithms: vec![Algorithm::ES256, Algorithm::EdDSA], ..IssuerSettings::own(origin.to_owned(), document) }
 }
 
-/// The server that the config wants, at `origin`, for `routes`.
+/// The server that the config wants, at `origin`, for `routes` and for nobody whom `revocations` name.
 ///
 /// # Errors
 /// A sentence for the operator.
@@ -101,6 +101,7 @@ pub(super) fn server(
     origin: &str,
     routes: &[Route],
     lasting: Option<&Lasting>,
+    revocations: &Arc<Revocations>,
     clock: &Clock,
     fetch: &Fetch,
 ) -> Result<Option<Arc<AuthServer>>, String> {
@@ -115,7 +116,8 @@ pub(super) fn server(
         algorithms: section.upstream.algorithms.iter().map(|algorithm| algorithm_of(*algorithm)).collect(),
         allow_private_addresses: section.upstream.allow_private_addresses,
     };
-    let sign_in = SignIn::new(idp, Site::new(origin), lasting.store.clone(), clock.clone(), fetch.clone())?;
+    let (store, revocations) = (lasting.store.clone(), revocations.clone());
+    let sign_in = SignIn::new(idp, Site::new(origin), store, clock.clone(), fetch.clone(), revocations)?;
     let settings = settings(section, origin, routes)?;
     let server = AuthServer::new(settings, lasting.clone(), Arc::new(sign_in), clock.clone(), fetch.clone())?;
     Ok(Some(Arc::new(server)))

@@ -137,7 +137,8 @@ pub(super) fn world(
     let routes = routes(config, origin);
     let mut metadata = metadata(&routes, &identity);
     metadata.extend(outside.key_set(config, origin)?.map(|keys| (KEY_SET_PATH.into(), keys)));
-    let authserver = authserver::server(config, origin, &routes, outside.lasting.as_ref(), clock, &outside.fetch)?;
+    let (lasting, revocations) = (outside.lasting.as_ref(), identity.revocations());
+    let authserver = authserver::server(config, origin, &routes, lasting, revocations, clock, &outside.fetch)?;
     let links = Arc::new(linking::links(config, origin));
     if let Some(desk) = outside.desk.as_ref().filter(|_| !links.is_empty()) {
         metadata.insert(CLIENT_PATH.into(), desk.client_document(origin));

@@ -7,6 +7,7 @@ mod identity;
 pub mod init;
 mod linking;
 mod load;
+mod offboard;
 mod policies;
 mod reload;
 mod running;

@@ -19,6 +19,7 @@ use super::authserver;
 use super::credentials::Outside;
 use super::linking;
 use super::load::{self, Loaded};
+use super::offboard;
 use super::reload::Reloader;
 use super::running::Running;
 use crate::admin::{self, AdminState};
@@ -115,6 +116,7 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
     if let Some(lasting) = &outside.lasting {
         drop(background.spawn(authserver::rotate(lasting.signer.clone(), stopping.clone())));
     }
+    drop(background.spawn(offboard::run(gateway.clone(), stopping.clone())));
     let reloader =
         Arc::new(Reloader::new(loaded, gateway.clone(), registry.clone(), tls, bound_origin, outside, stopping.clone()));
     drop(background.spawn(reloader.clone().run()));
@@ -291,8 +293,9 @@ fn tls(config: &Config, clock: &Clock) -> Result<Option<TlsHandle>, StartError> 
 pub(super) fn tls_files(config: &Config, clock: &Clock) -> Result<Option<TlsFiles>, StartError> {
     match &config.tls {
         Tls::None => Ok(None),
-        Tls::Files { cert, key, client_ca } => {
-            Ok(Some(TlsFiles { cert: cert.clone(), key: key.clone(), client_ca: client_ca.clone() }))
+        Tls::Files { cert, key, client_ca, client_optional } => {
+            let (cert, key, client_ca) = (cert.clone(), key.clone(), client_ca.clone());
+            Ok(Some(TlsFiles { cert, key, client_ca, client_optional: *client_optional }))
         }
         Tls::SelfSigned => self_signed(&config.data_dir, clock).map(Some).map_err(|error| StartError::Other(error.to_string())),
     }

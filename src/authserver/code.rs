@@ -87,6 +87,8 @@ impl AuthServer {
             Some("the verifier is another")
         } else if params.get("redirect_uri").is_some_and(|uri| uri != granted.redirect_uri) {
             Some("for another redirect URI")
+        } else if self.sign_in.is_revoked(&granted.person, Some(&client.id)) {
+            Some("of somebody who was revoked")
         } else {
             None
         };

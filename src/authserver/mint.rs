@@ -37,6 +37,7 @@ impl AuthServer {
     /// Makes and signs a token. The person's own identity is in the claim `idp`, so that they are the same principal by every door.
     pub(super) fn mint(&self, wanted: &Wanted<'_>) -> Result<Minted, Refused> {
         let failed = |why: String| Refused::new(Code::ServerError, "no token can be made now").because(why);
+        self.still_granted(wanted)?;
         let now_s = self.clock.unix_s();
         let ends_s = now_s.saturating_add(self.settings.access_token.as_secs());
         let jti = fresh_secret()?;
@@ -67,6 +68,16 @@ impl AuthServer {
             return Err(failed("the token would be longer than any that is accepted: too many groups".to_owned()));
         }
         Ok(Minted { token, ended: Ended { jti, ends_s } })
+    }
+
+    /// There is no token for anybody whom the authenticator would turn away with it, whatever the grant.
+    fn still_granted(&self, wanted: &Wanted<'_>) -> Result<(), Refused> {
+        let refused = match wanted.person {
+            Some(person) if self.sign_in.is_revoked(person, Some(wanted.client_id)) => Code::InvalidGrant,
+            None if self.sign_in.is_client_revoked(wanted.client_id) => Code::UnauthorizedClient,
+            _ => return Ok(()),
+        };
+        Err(Refused::new(refused, "there is no access any more").because("revoked"))
     }
 
     /// The answer of the token endpoint (OAuth 2.1 section 3.2.3).

@@ -72,6 +72,10 @@ impl AuthServer {
             self.end_family(&name).await?;
             return Err(invalid("used before: the family is revoked"));
         }
+        if self.sign_in.is_revoked(&family.person, Some(&client.id)) {
+            self.end_family(&name).await?;
+            return Err(invalid("of somebody who was revoked: so is the family"));
+        }
         if params.get("resource").is_some_and(|resource| resource != family.resource) {
             return Err(Refused::new(Code::InvalidTarget, "the refresh token is for another resource"));
         }

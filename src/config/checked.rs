@@ -107,6 +107,8 @@ pub enum Tls {
         key: PathBuf,
         /// CAs that client certificates must come from; absent: none asked for.
         client_ca: Option<PathBuf>,
+        /// A client may come without a certificate; one that it shows must be of `client_ca` all the same.
+        client_optional: bool,
     },
     /// A CA and certificate made under `data_dir`; loopback only.
     SelfSigned,

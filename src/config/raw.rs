@@ -86,8 +86,11 @@ pub(super) struct Tls {
     pub(super) cert: Option<String>,
     /// PEM file with the private key, readable by its owner only.
     pub(super) key: Option<String>,
-    /// PEM file with the CAs of client certificates; demands one of every client.
+    /// PEM file with the CAs of client certificates.
     pub(super) client_ca: Option<String>,
+    /// Whether every client must show a certificate. One that is shown must be of `client_ca` either way. Default required.
+    #[schemars(extend("enum" = ["required", "optional"]))]
+    pub(super) client_certificates: Option<String>,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]

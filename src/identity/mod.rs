@@ -39,6 +39,7 @@ pub use issuer_settings::{
 };
 pub use judge::has_claims;
 pub use metadata::{METADATA_PREFIX, metadata_path, resource_metadata};
+pub use revocations::Revocations;
 pub use settings::{CertificateSettings, DirectoryGroup, KeySettings, Member, Revocation, Settings, SettingsError};
 pub use statement::{StatementKeys, seconds, strict_object, unverified_claims};
 

@@ -9,8 +9,8 @@ use super::settings::Revocation;
 use crate::vocab::Principal;
 
 /// Revocations by the most telling thing that each names.
-#[derive(Default)]
-pub(super) struct Revocations {
+#[derive(Debug, Default)]
+pub struct Revocations {
     by_token: Index,
     by_key: Index,
     by_subject: Index,
@@ -21,7 +21,8 @@ pub(super) struct Revocations {
 type Index = HashMap<Box<str>, Vec<Revocation>>;
 
 impl Revocations {
-    pub(super) fn new(all: Vec<Revocation>) -> Self {
+    /// Those of `all`.
+    pub fn new(all: Vec<Revocation>) -> Self {
         let mut index = Self::default();
         for revocation in all {
             let Revocation { iss, sub, jti, client_id, key, before_s: _ } = &revocation;
@@ -39,7 +40,7 @@ impl Revocations {
     }
 
     /// Whether the credential of `principal` is revoked. Runs for every request.
-    pub(super) fn hit(&self, principal: &Principal) -> bool {
+    pub fn hit(&self, principal: &Principal) -> bool {
         let claim = |name: &str| principal.claims.get(name).and_then(Value::as_str);
         [
             (&self.by_token, claim("jti")),
@@ -54,6 +55,16 @@ impl Revocations {
         .filter_map(|(index, name)| index.get(name?))
         .flatten()
         .any(|revocation| applies(revocation, principal))
+    }
+
+    /// Everybody who is revoked as a whole and for good, by issuer and subject: not only for a client, nor only what is old.
+    pub fn people(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.by_subject.values().flatten().filter_map(|revocation| match revocation {
+            Revocation { iss: Some(iss), sub: Some(sub), client_id: None, before_s: None, .. } => {
+                Some((iss.as_str(), sub.as_str()))
+            }
+            _ => None,
+        })
     }
 }
 

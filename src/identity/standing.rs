@@ -1,15 +1,22 @@
 //! Whether a credential that was verified still holds: for answers that outlast the moment they were asked for.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::authenticator::Authenticator;
 use super::issuer_settings::CLOCK_SKEW_S_DEFAULT;
+use super::revocations::Revocations;
 use crate::vocab::Principal;
 use crate::vocab::principal::{CERTIFICATE_ISSUER, KEY_ISSUER};
 
 impl Authenticator {
+    /// What is revoked, for whoever keeps something in the name of people.
+    pub fn revocations(&self) -> &Arc<Revocations> {
+        &self.revocations
+    }
+
     /// How long `principal`, authenticated by this or an earlier configuration, still holds as far as is known now: `None`
     /// where its credential does not end by itself.
     ///

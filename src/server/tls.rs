@@ -31,8 +31,10 @@ pub struct TlsFiles {
     pub cert: PathBuf,
     /// PEM: the private key. Refused if others may read it.
     pub key: PathBuf,
-    /// PEM: authorities of client certificates. Present: every client must show one.
+    /// PEM: authorities of client certificates. Present: clients are asked for one, and what they show must hold.
     pub client_ca: Option<PathBuf>,
+    /// A client that is asked may show none.
+    pub client_optional: bool,
 }
 
 /// Why a listener has no TLS. Names files, never their contents.
@@ -135,9 +137,9 @@ pub fn server_config(files: &TlsFiles, clock: &Clock) -> Result<Arc<ServerConfig
             for authority in certificates(path)? {
                 roots.add(authority).map_err(|_| TlsError::content(path, "not the certificate of an authority"))?;
             }
-            WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone())
-                .build()
-                .map_err(|_| TlsError::content(path, "no usable authority"))?
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone());
+            let verifier = if files.client_optional { verifier.allow_unauthenticated() } else { verifier };
+            verifier.build().map_err(|_| TlsError::content(path, "no usable authority"))?
         }
     };
     let mut config = ServerConfig::builder_with_provider(provider)

@@ -71,6 +71,12 @@ impl SignIn {
                 return PageAnswer::problem(StatusCode::BAD_GATEWAY, words, Verdict::Failed(FaultKind::Malformed)).because(why);
             }
         };
+        if self.is_revoked(&person, None) {
+            let words = "You have no access here any more.";
+            return PageAnswer::problem(StatusCode::FORBIDDEN, words, Verdict::Denied)
+                .because("the person is revoked")
+                .by(person.principal(None));
+        }
         match session::create(self, &person).await {
             Err(error) => error.page(),
             Ok(id) => PageAnswer::see_other(&self.site.url(&begun.next))

@@ -23,10 +23,10 @@ use url::Url;
 pub use person::Person;
 pub use session::Session;
 
-use crate::identity::{IssuerSettings, JwksSource, StatementKeys};
+use crate::identity::{IssuerSettings, JwksSource, Revocations, StatementKeys};
 use crate::net::Fetch;
 use crate::store::{Space, Store, StoreError};
-use crate::vocab::{Clock, FaultKind};
+use crate::vocab::{Clock, FaultKind, Principal};
 use crate::web::{NoRandomness, PageAnswer, Site, Verdict, digest, digest_text, fresh_secret};
 use provider::Provider;
 
@@ -102,6 +102,7 @@ pub struct SignIn {
     fetch: Fetch,
     idp: IdpSettings,
     keys: StatementKeys,
+    revocations: Arc<Revocations>,
     provider: ArcSwapOption<Provider>,
 }
 
@@ -119,18 +120,25 @@ struct Begun {
 }
 
 impl SignIn {
-    /// Signs in at `idp`, for browsers that know us as `site`.
+    /// Signs in at `idp`, for browsers that know us as `site`; nobody whom `revocations` name.
     ///
     /// # Errors
     /// A sentence for the operator.
-    pub fn new(idp: IdpSettings, site: Site, store: Store, clock: Clock, fetch: Fetch) -> Result<Self, String> {
+    pub fn new(
+        idp: IdpSettings,
+        site: Site,
+        store: Store,
+        clock: Clock,
+        fetch: Fetch,
+        revocations: Arc<Revocations>,
+    ) -> Result<Self, String> {
         let settings = IssuerSettings {
             algorithms: idp.algorithms.clone(),
             allow_private_addresses: idp.allow_private_addresses,
             ..IssuerSettings::new(idp.issuer.clone(), JwksSource::Discovered)
         };
         let keys = StatementKeys::of_issuer(&settings, clock.clone(), fetch.clone())?;
-        Ok(Self { site, store, clock, fetch, idp, keys, provider: ArcSwapOption::empty() })
+        Ok(Self { site, store, clock, fetch, idp, keys, revocations, provider: ArcSwapOption::empty() })
     }
 
     /// Sends the browser to the provider, and then to `next`, a path of ours. What [`Self::callback`] compares is made here and
@@ -164,6 +172,29 @@ impl SignIn {
     /// [`StoreError`].
     pub async fn session(&self, headers: &HeaderMap) -> Result<Option<Session>, StoreError> {
         session::find(self, headers).await
+    }
+
+    /// Whether `person` was revoked, or what `client_id` does in their name. All that came of a sign-in counts as made with it, by the
+    /// provider and by us.
+    pub fn is_revoked(&self, person: &Person, client_id: Option<&str>) -> bool {
+        let mut principal = Principal::clone(&person.principal(client_id));
+        principal.claims.insert("iss".to_owned(), self.site.origin().into());
+        principal.claims.insert("iat".to_owned(), person.signed_in_s.into());
+        self.revocations.hit(&principal)
+    }
+
+    /// Whether everything that the client `client_id` is granted was revoked, or what it is granted for itself.
+    pub fn is_client_revoked(&self, client_id: &str) -> bool {
+        let itself: Arc<str> = Arc::from(client_id);
+        let mut principal = Principal {
+            iss: Arc::from(self.site.origin()),
+            sub: itself.clone(),
+            client_id: Some(itself),
+            anonymous: false,
+            ..Principal::anonymous()
+        };
+        principal.claims.insert("iat".to_owned(), self.clock.unix_s().into());
+        self.revocations.hit(&principal)
     }
 
     /// Where the provider's pages are: a form that leads there must be allowed to.

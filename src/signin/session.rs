@@ -55,6 +55,10 @@ pub(super) async fn find(sign_in: &SignIn, headers: &HeaderMap) -> Result<Option
     if now_s >= ends_s || kept.person.iss != sign_in.idp.issuer {
         return Ok(None);
     }
+    if sign_in.is_revoked(&kept.person, None) {
+        end(sign_in, id).await?;
+        return Ok(None);
+    }
     if now_s.saturating_sub(kept.seen_s) >= TOUCH_S {
         let touched = Kept { person: kept.person.clone(), seen_s: now_s };
         let new = encode(&touched)?;

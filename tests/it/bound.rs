@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::gate::{Files, Gate, soon};
 use crate::keys::{self, EC, ED, STRANGER, Signer, b64, claims, header, now_s};
 use crate::peer::{Answer, Peer, Seen, modern};
-use crate::wire::{Req, Resp};
+use crate::wire::{Reach, Req, Resp, SOON};
 
 const ISSUER: &str =
     r#"issuers: [{ issuer: "https://idp.example.com", jwks: "file:jwks.json", algorithms: [RS256, ES256, EdDSA] }]"#;
@@ -177,6 +177,61 @@ async fn a_client_certificate_is_a_credential_and_binds_tokens() {
         let answer = send(certificate, &with("/mcp", "up__echo", &token)).await;
         assert_eq!(answer.status, status, "{}", answer.whole());
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_certificates_are_optional_whoever_shows_one_must_show_a_good_one() {
+    let (site, stranger) = (site(), site());
+    let agent = |of: &Site| {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = vec![SanType::URI("spiffe://example.org/agent/ci".try_into().unwrap())];
+        let cert = params.signed_by(&key, &of.agents).unwrap();
+        (cert.pem(), key.serialize_pem(), sha256(cert.der()))
+    };
+    let gate = Gate::with(|files| {
+        identity(files, "client_certificates: { trust_domain: example.org }");
+        let tls = "tls: { cert: server.pem, key: server.key, client_ca: agents.pem, client_certificates: optional }";
+        files.config = files.config.replace("tls: self_signed", tls);
+        files.policy.push_str(
+            "  - { id: agents, effect: allow, principals: [\"sub:spiffe://example.org/agent/*\"], tools: [\"up__echo\"] }\n",
+        );
+        files.more = vec![
+            ("server.pem".into(), site.server.0.clone()),
+            ("server.key".into(), site.server.1.clone()),
+            ("ca.pem".into(), site.ca.clone()),
+            ("agents.pem".into(), site.agents.pem()),
+        ];
+    })
+    .await;
+    let (ours, theirs) = (agent(&site), agent(&stranger));
+    let showing = |certificate: &(String, String, String)| gate.reach.showing(&certificate.0, &certificate.1);
+    let bearer = gate.call("/mcp", &gate.token("alice", &["eng"]), "up__echo", "{}");
+    let bare = bearer.clone().without("Authorization");
+    let bound = gate.call("/mcp", &bound(&gate, json!({"x5t#S256": ours.2})), "up__echo", "{}");
+    let (with, without) = (showing(&ours), gate.reach.clone());
+    for (what, reach, request, status) in [
+        ("a token alone", &without, &bearer, 200),
+        ("nothing", &without, &bare, 401),
+        ("a bound token without its certificate", &without, &bound, 401),
+        ("a certificate alone", &with, &bare, 200),
+        ("a bound token with its certificate", &with, &bound, 200),
+    ] {
+        let answer = reach.send(request).await;
+        assert_eq!(answer.status, status, "{what}: {}", answer.whole());
+    }
+    // There is no connection, or it breaks before any answer.
+    let fails = async |reach: &Reach| {
+        let (reach, request) = (reach.clone(), bearer.clone());
+        tokio::spawn(async move { reach.send(&request).await }).await.map(|answer| answer.status).ok()
+    };
+    assert_eq!(fails(&showing(&theirs)).await, None, "another authority's certificate");
+    // A reload that asks everybody.
+    let config = std::fs::read_to_string(gate.dir.path().join("portcullis.yaml")).unwrap();
+    gate.reload("portcullis.yaml", &config.replace(", client_certificates: optional", ""));
+    let refused = async { while fails(&without).await.is_some() {} };
+    tokio::time::timeout(SOON, refused).await.unwrap();
+    assert_eq!(fails(&with).await, Some(200));
 }
 
 fn progress(seen: &Seen) -> Answer {

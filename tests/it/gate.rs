@@ -23,6 +23,9 @@ pub(crate) struct Files {
     pub(crate) more: Vec<(String, String)>,
 }
 
+/// Where more of the section `identity` goes before.
+pub(crate) const ISSUER_LINE: &str = "  issuers: [{ issuer: \"https://idp.example.com\",";
+
 pub(crate) const CONFIG: &str = r#"
 version: 1
 listen: 127.0.0.1:0

@@ -7,6 +7,7 @@ use url::{Host, Url};
 use super::Cx;
 use super::address::host_is_loopback;
 use super::files;
+use super::issuer::word_of;
 use crate::config::checked::{PublicUrl, Scheme, Tls};
 use crate::config::raw::{self, Raw};
 use crate::config::report::item_path;
@@ -149,7 +150,12 @@ fn tls_files(raw: &raw::Tls, cx: &mut Cx<'_>) -> Option<Tls> {
     let client_ca = raw.client_ca.as_deref().map(|text| files::readable("tls.client_ca", text, cx));
     // A client CA that was asked for and is not there must not turn into none.
     let client_ca = client_ca.map_or(Some(None), |found| found.map(Some));
-    Some(Tls::Files { cert: cert?, key: key?, client_ca: client_ca? })
+    let path = "tls.client_certificates";
+    let client_optional = word_of(path, raw.client_certificates.as_deref(), &[("required", false), ("optional", true)], cx);
+    if raw.client_certificates.is_some() && raw.client_ca.is_none() {
+        cx.report.problem(path, "is about client certificates, and none are asked for", "give `tls.client_ca`");
+    }
+    Some(Tls::Files { cert: cert?, key: key?, client_ca: client_ca?, client_optional: client_optional? })
 }
 
 fn tls_word(word: &str, reach: Reach, plaintext_ok: bool, cx: &mut Cx<'_>) -> Option<Tls> {

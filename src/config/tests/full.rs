@@ -36,7 +36,7 @@ version: 1
 listen: 0.0.0.0:8443
 public_url: https://Gateway.Example.com:443
 data_dir: data
-tls: { cert: cert.pem, key: key.pem, client_ca: cert.pem }
+tls: { cert: cert.pem, key: key.pem, client_ca: cert.pem, client_certificates: optional }
 allowed_origins: ["https://app.example.com:443", "vscode-file://vscode-app"]
 allowed_hosts: [Gateway.example.com, "other.example.com:8443", "::1"]
 limits: { body: 1MiB, response: 10MB, depth: 32, header_timeout: 500ms, call_timeout: 1h, stream_idle: 2m, connections: 5, in_flight: 6, sessions_per_principal: 7, upstream_sessions: 8, processes: 9 }
@@ -89,7 +89,12 @@ fn a_full_config_is_read_as_written() {
     assert_eq!((config.limits.in_flight, config.limits.processes), (6, 9));
     assert_eq!(
         config.tls,
-        Tls::Files { cert: files.path("cert.pem"), key: files.path("key.pem"), client_ca: Some(files.path("cert.pem")) }
+        Tls::Files {
+            cert: files.path("cert.pem"),
+            key: files.path("key.pem"),
+            client_ca: Some(files.path("cert.pem")),
+            client_optional: true,
+        }
     );
     let [first, second] = &config.identity.issuers[..] else { panic!() };
     assert_eq!(first.issuer, "https://idp.example.com/");

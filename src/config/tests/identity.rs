@@ -43,6 +43,16 @@ fn certificates_need_an_authority() {
         &format!("identity: {{ client_certificates: {{}} }}\n{CERTS}"),
         &[("identity.client_certificates", "is required", 1)],
     );
+    for (more, why) in [("", "none are asked for"), (", client_ca: cert.pem", "not one of the words")] {
+        let word = if more.is_empty() { "optional" } else { "maybe" };
+        let yaml = format!("tls: {{ cert: cert.pem, key: key.pem{more}, client_certificates: {word} }}");
+        refuses(&yaml, &[("tls.client_certificates", why, 1)]);
+    }
+    for (word, optional) in [("optional", true), ("required", false)] {
+        let yaml = format!("tls: {{ cert: cert.pem, key: key.pem, client_ca: cert.pem, client_certificates: {word} }}");
+        assert!(matches!(accepts(&yaml).tls, crate::config::Tls::Files { client_optional, .. } if client_optional == optional));
+    }
+    assert!(matches!(accepts(CERTS).tls, crate::config::Tls::Files { client_optional: false, .. }));
     let odd = format!("identity: {{ client_certificates: {{ trust_domain: \"spiffe://x\" }} }}\n{CERTS}");
     refuses(&odd, &[("identity.client_certificates.trust_domain", "not a SPIFFE trust domain", 1)]);
     let config = accepts(&format!("{certificates}\n{CERTS}"));

@@ -184,7 +184,7 @@ async fn certificates_change_under_open_connections() {
 }
 
 #[tokio::test]
-async fn with_a_client_authority_nobody_comes_in_without_a_certificate() {
+async fn a_client_authority_is_asked_of_everybody_or_of_whoever_shows_a_certificate() {
     let site = site();
     let other = self::site();
     // Any authority that may sign for a client will do; the key pair's own certificate is the simplest.
@@ -197,8 +197,6 @@ async fn with_a_client_authority_nobody_comes_in_without_a_certificate() {
     let agent = rcgen::CertificateParams::new(vec!["agent".into()]).unwrap().signed_by(&agent_key, &issuer).unwrap();
     let ca_file = site.dir.path().join("agents-ca.pem");
     std::fs::write(&ca_file, authority.pem()).unwrap();
-    let files = TlsFiles { client_ca: Some(ca_file), ..site.files.clone() };
-    site.handle.reload(&files, &Clock::system()).unwrap();
     let running = start(DoorSettings::default(), Some(site.handle.clone()), SOON);
 
     let with = |cert: &rcgen::Certificate, key: &rcgen::KeyPair| {
@@ -214,11 +212,19 @@ async fn with_a_client_authority_nobody_comes_in_without_a_certificate() {
     };
     let stranger_key = rcgen::KeyPair::generate().unwrap();
     let stranger = rcgen::CertificateParams::new(vec!["agent".into()]).unwrap().self_signed(&stranger_key).unwrap();
-    for (what, config, expect) in [
-        ("none", client(&site, &[], rustls::ALL_VERSIONS), false),
-        ("stranger", with(&stranger, &stranger_key), false),
-        ("agent", with(&agent, &agent_key), true),
+    for (client_optional, what, config, expect) in [
+        (false, "none", client(&site, &[], rustls::ALL_VERSIONS), false),
+        (false, "none with TLS 1.2", client(&site, &[], &[&rustls::version::TLS12]), false),
+        (false, "stranger", with(&stranger, &stranger_key), false),
+        (false, "agent", with(&agent, &agent_key), true),
+        (true, "none", client(&site, &[], rustls::ALL_VERSIONS), true),
+        (true, "none with TLS 1.2", client(&site, &[], &[&rustls::version::TLS12]), true),
+        (true, "stranger", with(&stranger, &stranger_key), false),
+        (true, "agent", with(&agent, &agent_key), true),
+        (false, "none again", client(&site, &[], rustls::ALL_VERSIONS), false),
     ] {
+        let files = TlsFiles { client_ca: Some(ca_file.clone()), client_optional, ..site.files.clone() };
+        site.handle.reload(&files, &Clock::system()).unwrap();
         // In TLS 1.3 a client learns of its refusal with the first read.
         let passed = match handshake(&running, config, "localhost").await {
             Err(_) => false,
@@ -229,7 +235,7 @@ async fn with_a_client_authority_nobody_comes_in_without_a_certificate() {
                 answer.starts_with(b"HTTP/1.1 200")
             }
         };
-        assert_eq!(passed, expect, "{what}");
+        assert_eq!(passed, expect, "{what}, optional: {client_optional}");
     }
     drop(other);
     finish(running).await;

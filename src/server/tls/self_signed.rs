@@ -25,7 +25,7 @@ use crate::vocab::Clock;
 pub fn self_signed(data_dir: &Path, clock: &Clock) -> Result<TlsFiles, TlsError> {
     let dir = data_dir.join("tls");
     fs::create_dir_all(&dir).map_err(|e| TlsError::file(&dir, e))?;
-    let files = TlsFiles { cert: dir.join("server.pem"), key: dir.join("server.key"), client_ca: None };
+    let files = TlsFiles { cert: dir.join("server.pem"), key: dir.join("server.key"), client_ca: None, client_optional: false };
     let ca = Pair { cert: dir.join("ca.pem"), key: dir.join("ca.key") };
     let now_s = i64::try_from(clock.unix_s()).unwrap_or(0);
     let ca_end_s = ca.end_s()?.filter(|end| end.saturating_sub(now_s) > CA_RENEWAL_S);

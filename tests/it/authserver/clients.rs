@@ -21,12 +21,12 @@ fn with(mut claims: Value, changes: &Value) -> Value {
     claims
 }
 
-fn assertion(realm: &Realm, signer: &Signer, jti: &str, changes: &Value) -> String {
+pub(super) fn assertion(realm: &Realm, signer: &Signer, jti: &str, changes: &Value) -> String {
     let claims = json!({"iss": "keyed", "sub": "keyed", "aud": realm.origin(), "exp": now_s() + 120, "iat": now_s(), "jti": jti});
     signer.token(&json!({"alg": "EdDSA", "kid": "ed"}), &with(claims, changes))
 }
 
-async fn by_assertion(realm: &Realm, assertion: &str, more: &[(&str, &str)]) -> Resp {
+pub(super) async fn by_assertion(realm: &Realm, assertion: &str, more: &[(&str, &str)]) -> Resp {
     let mut pairs = vec![("client_assertion_type", ASSERTION), ("client_assertion", assertion)];
     pairs.extend_from_slice(more);
     realm.post("/oauth/token", &pairs).await

@@ -3,6 +3,7 @@
 mod attacks;
 mod clients;
 mod flow;
+mod offboarding;
 mod redirects;
 mod rust_sdk;
 

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod browser;
+mod offboarding;
 mod servers;
 mod tokens;
 
@@ -20,6 +21,7 @@ listen: 127.0.0.1:0
 data_dir: data
 tls: self_signed
 identity:
+  revocations: revoked.yaml
   issuers: [{ issuer: "IDP", jwks: "file:jwks.json", algorithms: [EdDSA] }]
   api_keys: [{ id: machine, name: ci, hash: "sha256:HASH", groups: [eng] }]
 authserver: { upstream: { issuer: "IDP", client_id: gw, algorithms: [EdDSA] } }
@@ -79,6 +81,7 @@ impl World {
             let config = config.replace("IDP", &idp_url).replace("HASH", &hash);
             files.config = change(config).replace("ISSUER", &issuer_url);
             files.policy = POLICY.to_owned();
+            files.more = vec![("revoked.yaml".into(), "[]".into())];
         })
         .await;
         gate.up.behave(guarded(&issuer.state, &issuer.url()));
