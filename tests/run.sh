@@ -39,4 +39,7 @@ bash tests/peers/e2e.sh
 step 'conformance, direct against through'
 bash tests/peers/conformance.sh
 
+step 'conformance of authorization, as a client and as a server'
+bash tests/peers/conformance-auth.sh
+
 step 'all passed'
