@@ -13,9 +13,9 @@ use crate::authserver::Lasting;
 use crate::config;
 use crate::connect::{Desk, People};
 use crate::net::Fetch;
-use crate::oauth::SigningKey;
+use crate::oauth::{SigningKey, TYPE_ACCESS_TOKEN, TYPE_ID_TOKEN, TYPE_JWT};
 use crate::pipeline::World;
-use crate::upstream::{Asserter, ClientProof, Credential, Issuance, Issue, Subjects, TokenServer};
+use crate::upstream::{Asserter, ClientProof, Credential, Issuance, Issue, JagSubject, Subject, Subjects, TokenServer};
 use crate::vocab::Clock;
 use crate::vocab::limits::SECRET_FILE_BYTES_MAX;
 
@@ -88,10 +88,15 @@ impl Outside {
                 let subjects = self.subjects(subject_issuer, origin).map_err(failed)?;
                 issued(Issue::Exchange { audience: audience.clone(), actor: *actor, subjects }, server, asked)
             }
-            config::Credential::IdJag { idp, server, asked, subject_issuer } => {
-                let subjects = self.subjects(subject_issuer, origin).map_err(failed)?;
+            config::Credential::IdJag { idp, server, asked, subject } => {
+                let subject = match subject {
+                    config::JagSubject::Caller { issuer } => JagSubject::Caller(self.subjects(issuer, origin).map_err(failed)?),
+                    config::JagSubject::Workload { token, kind } => {
+                        JagSubject::Workload(Subject { token: token.clone(), kind: type_of(*kind) })
+                    }
+                };
                 let idp = token_server(idp).map_err(failed)?;
-                issued(Issue::IdJag { idp, subjects }, server, asked)
+                issued(Issue::IdJag { idp, subject }, server, asked)
             }
         }
     }
@@ -126,7 +131,9 @@ impl Assertions {
 fn token_server(server: &config::TokenServer) -> Result<TokenServer, String> {
     let proof = match &server.proof {
         config::ClientProof::Secret(secret) => ClientProof::Secret(secret.clone()),
-        config::ClientProof::PrivateKey(file) => ClientProof::PrivateKey(SecretString::from(read(file)?)),
+        config::ClientProof::PrivateKey { file, key_id } => {
+            ClientProof::PrivateKey { pem: SecretString::from(read(file)?), key_id: key_id.clone() }
+        }
     };
     Ok(TokenServer {
         issuer: server.issuer.clone(),
@@ -135,6 +142,15 @@ fn token_server(server: &config::TokenServer) -> Result<TokenServer, String> {
         proof,
         allow_private: server.allow_private_addresses,
     })
+}
+
+/// RFC 8693 section 3.
+fn type_of(kind: config::SubjectTokenType) -> &'static str {
+    match kind {
+        config::SubjectTokenType::IdToken => TYPE_ID_TOKEN,
+        config::SubjectTokenType::Jwt => TYPE_JWT,
+        config::SubjectTokenType::AccessToken => TYPE_ACCESS_TOKEN,
+    }
 }
 
 /// A PEM file, bounded.

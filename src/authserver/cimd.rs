@@ -8,7 +8,7 @@ use super::registration::Registration;
 use super::settings::CimdSettings;
 use crate::identity::strict_object;
 use crate::net::fetch::Payload;
-use crate::net::{DialPolicy, Fetch};
+use crate::net::{DialPolicy, Fetch, Origin};
 
 /// Size of a document.
 const DOCUMENT_BYTES_MAX: usize = 64 * 1024;
@@ -41,6 +41,13 @@ pub(super) fn acceptable(settings: &CimdSettings, id: &str) -> Result<Url, Refus
 /// Whether the operator listed the host of `url`.
 pub(super) fn is_listed(settings: &CimdSettings, url: &Url) -> bool {
     url.host_str().is_some_and(|host| settings.allow.iter().any(|allowed| covers(allowed, host)))
+}
+
+/// Which addresses `url`, of a listed host, may be at: on this machine only if its name says so, and private hosts are meant.
+pub(super) fn dial(settings: &CimdSettings, url: &Url) -> DialPolicy {
+    let local = settings.dial.allow_private && is_listed(settings, url);
+    let named = local && Origin::of(url).is_some_and(|origin| origin.names_loopback());
+    DialPolicy { allow_loopback: settings.dial.allow_loopback || named, ..settings.dial }
 }
 
 /// `*.example.com` covers every name below, not `example.com` itself.

@@ -126,7 +126,7 @@ impl Clients {
         }
         let url = cimd::acceptable(cimd, id)?;
         let place = self.lasting.pace.fetch().ok_or(Refused::new(Code::SlowDown, "too many clients are being looked up"))?;
-        let (registration, fresh_s) = cimd::fetch(&self.fetch, cimd.dial, &url, id).await?;
+        let (registration, fresh_s) = cimd::fetch(&self.fetch, cimd::dial(cimd, &url), &url, id).await?;
         let kind = Kind::Document(url.host_str().unwrap_or_default().to_owned());
         let client = Arc::new(self.of_registration(id, kind, &registration).await?);
         drop(place);
@@ -145,7 +145,7 @@ impl Clients {
                 // An address that a stranger wrote: consent to private ones was given for the hosts of the list only.
                 let url: Url = url.parse().map_err(|_| unusable("not a URL".to_owned()))?;
                 let cimd = self.cimd.as_ref().filter(|cimd| cimd::is_listed(cimd, &url));
-                let dial = cimd.map_or(DialPolicy::default(), |cimd| cimd.dial);
+                let dial = cimd.map_or(DialPolicy::default(), |cimd| cimd::dial(cimd, &url));
                 let got = self.fetch.get(&url, dial, JWKS_BYTES_MAX).await;
                 Auth::Keys(Box::new(of_document(got.map_err(|e| unusable(e.to_string()))?.body).map_err(unusable)?))
             }

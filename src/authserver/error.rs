@@ -16,7 +16,12 @@ pub(super) struct Refused {
     pub(super) words: &'static str,
     /// Words for the log.
     pub(super) private: Option<String>,
+    /// When to try again, in seconds, where that is said at all.
+    retry_s: u64,
 }
+
+/// When to try again if nothing better is known, in seconds.
+const RETRY_S: u64 = 30;
 
 /// The registered error codes that we use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +90,12 @@ impl Code {
 
 impl Refused {
     pub(super) fn new(code: Code, words: &'static str) -> Self {
-        Self { code, words, private: None }
+        Self { code, words, private: None, retry_s: RETRY_S }
+    }
+
+    pub(super) fn after(mut self, seconds: u64) -> Self {
+        self.retry_s = seconds;
+        self
     }
 
     pub(super) fn because(mut self, private: impl Into<String>) -> Self {
@@ -102,7 +112,7 @@ impl Refused {
             answer = answer.header(header::WWW_AUTHENTICATE, challenge);
         }
         if matches!(self.code, Code::SlowDown | Code::ServerError) {
-            answer = answer.header(header::RETRY_AFTER, HeaderValue::from_static("30"));
+            answer = answer.header(header::RETRY_AFTER, HeaderValue::from(self.retry_s));
         }
         let private = self.private.unwrap_or_else(|| self.words.to_owned());
         answer.because(format!("{}: {private}", self.code.as_str()))

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use governor::clock::Clock as _;
+use governor::{DefaultDirectRateLimiter, NotUntil, Quota, RateLimiter};
 use moka::sync::Cache;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -15,7 +16,8 @@ const AUTHORIZATIONS_PER_MINUTE_OF_ONE: u32 = 120;
 /// Documents of strangers fetched in a minute, and at once.
 const FETCHES_PER_MINUTE: u32 = 120;
 const FETCHES_AT_ONCE: usize = 8;
-/// Part of the hour's registrations that one address may have: a fifth, and at least one.
+/// How much slower one address gets registrations back than all together: the hour's number is there for whoever comes first, but
+/// whoever used it up leaves most of what comes back to others.
 const REGISTRATION_SHARE: u32 = 5;
 /// Addresses remembered.
 const ADDRESSES_MAX: u64 = 10_000;
@@ -34,7 +36,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Limits that allow `per_hour` registrations.
+    /// Limits that allow `per_hour` registrations, all of them at once if need be.
     pub fn new(per_hour: u32) -> Self {
         let quota = |count: u32| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
         let addresses = || Cache::builder().max_capacity(ADDRESSES_MAX).time_to_idle(Duration::from_secs(3_600)).build();
@@ -45,19 +47,23 @@ impl Pace {
             fetching: Semaphore::new(FETCHES_AT_ONCE),
             registrations: RateLimiter::direct(Quota::per_hour(quota(per_hour))),
             registrations_of: addresses(),
-            registrations_of_one: Quota::per_hour(quota(per_hour / REGISTRATION_SHARE)),
+            registrations_of_one: Quota::per_hour(quota(per_hour / REGISTRATION_SHARE)).allow_burst(quota(per_hour)),
         }
     }
 
     /// Whether one more authorization request may begin. The address is asked first: one of them cannot use up what is for all.
     pub(super) fn authorize(&self, peer: Option<IpAddr>) -> bool {
         let quota = Quota::per_minute(NonZeroU32::new(AUTHORIZATIONS_PER_MINUTE_OF_ONE).unwrap_or(NonZeroU32::MIN));
-        of_one(&self.authorizations_of, peer, quota) && self.authorizations.check().is_ok()
+        of_one(&self.authorizations_of, peer, quota).is_ok() && self.authorizations.check().is_ok()
     }
 
     /// Whether one more client may register.
-    pub(super) fn register(&self, peer: Option<IpAddr>) -> bool {
-        of_one(&self.registrations_of, peer, self.registrations_of_one) && self.registrations.check().is_ok()
+    ///
+    /// # Errors
+    /// After how many seconds the next may.
+    pub(super) fn register(&self, peer: Option<IpAddr>) -> Result<(), u64> {
+        of_one(&self.registrations_of, peer, self.registrations_of_one)?;
+        admitted(&self.registrations)
     }
 
     /// A place for one fetch of a stranger's document; none when there are too many.
@@ -67,9 +73,15 @@ impl Pace {
     }
 }
 
-fn of_one(limits: &Limits, peer: Option<IpAddr>, quota: Quota) -> bool {
-    let Some(peer) = peer else { return true };
-    limits.get_with(network(peer), || Arc::new(RateLimiter::direct(quota))).check().is_ok()
+fn of_one(limits: &Limits, peer: Option<IpAddr>, quota: Quota) -> Result<(), u64> {
+    let Some(peer) = peer else { return Ok(()) };
+    admitted(&limits.get_with(network(peer), || Arc::new(RateLimiter::direct(quota))))
+}
+
+/// Counts one more, or says after how many seconds that would succeed.
+fn admitted(limit: &DefaultDirectRateLimiter) -> Result<(), u64> {
+    let limited = |not_until: NotUntil<_>| not_until.wait_time_from(limit.clock().now()).as_secs().saturating_add(1);
+    limit.check().map_err(limited)
 }
 
 /// An IPv6 host has a network of its own: what counts is the /64.

@@ -47,9 +47,8 @@ impl AuthServer {
             return Err(wrong("send the keys themselves, as jwks"));
         }
         // Only what could succeed counts against the limit: mistakes do not use it up for others.
-        if !self.lasting.pace.register(request.peer) {
-            return Err(Refused::new(Code::SlowDown, "too many registrations: try again later"));
-        }
+        let paced = self.lasting.pace.register(request.peer);
+        paced.map_err(|wait_s| Refused::new(Code::SlowDown, "too many registrations: try again later").after(wait_s))?;
         let id = format!("{ID_PREFIX}{}", fresh_secret()?);
         let now_s = self.clock.unix_s();
         let ends_s = now_s.saturating_add(dcr.expires.as_secs());

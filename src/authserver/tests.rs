@@ -206,6 +206,18 @@ fn hosts_are_listed_by_name() {
 }
 
 #[test]
+fn this_machine_is_called_by_its_name_only() {
+    for (host, allow_private, loopback) in
+        [("localhost", true, true), ("localhost", false, false), ("a.example", true, false), ("unlisted.example", true, false)]
+    {
+        let dial = DialPolicy { allow_private, allow_loopback: false };
+        let settings = CimdSettings { allow: vec!["localhost".to_owned(), "a.example".to_owned()], any: false, dial };
+        let url = format!("https://{host}/x").parse().unwrap();
+        assert_eq!(cimd::dial(&settings, &url), DialPolicy { allow_private, allow_loopback: loopback }, "{host}");
+    }
+}
+
+#[test]
 fn addresses_for_codes_are_plain() {
     for (uri, strangers, operators) in [
         ("https://app.example/cb", true, false),

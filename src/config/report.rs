@@ -8,10 +8,11 @@ use super::yaml::{Kind, Node, Place};
 use crate::vocab::Problem;
 
 /// Keys below which every value may be a secret and none is ever shown.
-const SECRET_KEYS: [&str; 14] = [
+const SECRET_KEYS: [&str; 15] = [
     "args",
     "bearer",
     "client_secret",
+    "subject_token",
     "credential",
     "env",
     "hash",

@@ -69,6 +69,13 @@ impl SigningKey {
         Some(Self { algorithm, key, jwk })
     }
 
+    /// The same key under the `kid` that somebody else gave it.
+    #[must_use]
+    pub fn called(mut self, kid: String) -> Self {
+        self.jwk.common.key_id = Some(kid);
+        self
+    }
+
     /// The ES256 key in the file at `path`, which is made the first time: directory mode 0700, file mode 0600, written whole or
     /// not at all. Of several processes that do so at once, all end with the same key.
     ///

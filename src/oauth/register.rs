@@ -14,7 +14,7 @@ use super::error::{OAuthError, OAuthErrorKind};
 use super::key::SigningKey;
 use super::server::ServerMetadata;
 use super::{Client, parse, token};
-use crate::net::Payload;
+use crate::net::{Origin, Payload};
 use crate::vocab::limits::TOKEN_BYTES_MAX;
 
 /// Length of a client id.
@@ -58,11 +58,18 @@ impl OwnClient {
             redirect_uris: [self.redirect_uri()],
             grant_types: ["authorization_code", "refresh_token"],
             response_types: ["code"],
-            application_type: "web",
+            application_type: self.application_type(),
             token_endpoint_auth_method: method,
             token_endpoint_auth_signing_alg: key.map(SigningKey::algorithm),
             jwks: key.map(|key| json!({ "keys": [key.public_jwk()] })),
         }
+    }
+
+    /// `native` where responses come to a loopback address, which a web client may not name (OpenID Connect Registration 1.0
+    /// section 2).
+    fn application_type(&self) -> &'static str {
+        let origin = self.public_url.parse().ok().as_ref().and_then(Origin::of);
+        if origin.is_some_and(|origin| origin.names_loopback()) { "native" } else { "web" }
     }
 
     fn auth(&self) -> ClientAuth {
@@ -122,7 +129,7 @@ impl Client {
         self.register(server, own, consent).await
     }
 
-    /// Registers the gateway anew at `server` (RFC 7591), as a `web` application.
+    /// Registers the gateway anew at `server` (RFC 7591), as a `native` application if its address is a loopback one, else `web`.
     ///
     /// # Errors
     /// [`OAuthErrorKind::Unsupported`] if the server has no registration endpoint; [`OAuthError`].

@@ -19,8 +19,8 @@ mod wire;
 
 pub use answer::{Answer, Event, QuestionReply};
 pub use credential::{
-    Asserter, ClientProof, Credential, Issuance, Issue, PersonToken, PersonTokens, Refused, Subject, SubjectAssertions, Subjects,
-    TokenServer,
+    Asserter, ClientProof, Credential, Issuance, Issue, JagSubject, PersonToken, PersonTokens, Refused, Subject,
+    SubjectAssertions, Subjects, TokenServer,
 };
 pub use endpoint::Upstream;
 pub use registry::{Prepared, Registry, Unusable, Upstreams};

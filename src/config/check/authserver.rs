@@ -116,16 +116,23 @@ fn upstream(raw: raw::AuthUpstream, cx: &mut Cx<'_>) -> Option<AuthUpstream> {
 
 fn cimd(raw: Option<raw::Cimd>, cx: &mut Cx<'_>) -> Option<Option<Cimd>> {
     let Some(raw) = raw else { return Some(None) };
+    let private = raw.allow_private_addresses.unwrap_or(false);
     let mut allow = Vec::new();
     for (i, text) in raw.allow.unwrap_or_default().into_iter().enumerate() {
         let name = text.strip_prefix("*.").unwrap_or(&text);
         let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.');
-        let is_host = name.contains('.') && name.bytes().all(plain) && !name.split('.').any(str::is_empty);
-        if is_host && name.parse::<std::net::IpAddr>().is_err() {
-            allow.push(text.to_ascii_lowercase());
-        } else {
-            let path = item_path("authserver.cimd.allow", i);
+        let is_host = name.bytes().all(plain) && !name.split('.').any(str::is_empty);
+        // Numbers are addresses however they are written.
+        let is_name = is_host && matches!(url::Host::parse(name), Ok(url::Host::Domain(_)));
+        // A name without a dot is of this machine or this network, and nothing public is below it.
+        let is_local = !name.contains('.');
+        let path = item_path("authserver.cimd.allow", i);
+        if !is_name || is_local && name.len() < text.len() {
             cx.report.problem(&path, "is not the name of a host", "such as client.example.com, or *.example.com for all below");
+        } else if is_local && !private {
+            cx.report.problem(&path, "is the name of a private host", "say `allow_private_addresses: true` beside it");
+        } else {
+            allow.push(text.to_ascii_lowercase());
         }
     }
     let any = raw.danger_allow_any.unwrap_or(false);
@@ -135,7 +142,6 @@ fn cimd(raw: Option<raw::Cimd>, cx: &mut Cx<'_>) -> Option<Option<Cimd>> {
     if allow.is_empty() && !any && !cx.report.any() {
         return cx.refuse("authserver.cimd", "accepts no host", "list hosts in `allow`, or say `danger_allow_any: true`");
     }
-    let private = raw.allow_private_addresses.unwrap_or(false);
     if any && private {
         let hint = "list the hosts that are private in `allow`";
         return cx.refuse("authserver.cimd.danger_allow_any", "would let anybody make the gateway call private addresses", hint);

@@ -9,10 +9,11 @@ use super::address::{Consent, outward};
 use super::files;
 use super::identity::scopes;
 use super::issuer::issuer_url;
-use crate::config::checked::{ClientProof, Credential, PerUser, TokenAsked, TokenServer};
+use crate::config::checked::{ClientProof, Credential, JagSubject, PerUser, SubjectTokenType, TokenAsked, TokenServer};
 use crate::config::raw;
 use crate::config::report::resolve;
 use crate::config::shape::WordOr;
+use crate::vocab::limits::TOKEN_BYTES_MAX;
 
 /// Headers that the gateway or HTTP itself sets; a credential may not.
 const RESERVED_HEADERS: [&str; 17] = [
@@ -171,16 +172,19 @@ fn linked(path: &str, raw: raw::PerUser, cx: &mut Cx<'_>) -> Option<Credential> 
 }
 
 fn client_credentials(path: &str, raw: raw::ClientCredentials, cx: &mut Cx<'_>) -> Option<Credential> {
-    let raw::ClientCredentials { issuer, token_url, client_id, client_secret, private_key, allow_private_addresses, .. } = raw;
-    let server = raw::TokenServer { issuer, token_url, client_id, client_secret, private_key, allow_private_addresses };
+    let raw::ClientCredentials {
+        issuer, token_url, client_id, client_secret, private_key, key_id, allow_private_addresses, ..
+    } = raw;
+    let server = raw::TokenServer { issuer, token_url, client_id, client_secret, private_key, key_id, allow_private_addresses };
     let server = token_server(path, server, cx);
     let asked = asked(path, raw.scopes, raw.resource, cx);
     Some(Credential::ClientCredentials { server: server?, asked: asked? })
 }
 
 fn exchange(path: &str, raw: raw::TokenExchange, issuers: &[String], cx: &mut Cx<'_>) -> Option<Credential> {
-    let raw::TokenExchange { issuer, token_url, client_id, client_secret, private_key, allow_private_addresses, .. } = raw;
-    let server = raw::TokenServer { issuer, token_url, client_id, client_secret, private_key, allow_private_addresses };
+    let raw::TokenExchange { issuer, token_url, client_id, client_secret, private_key, key_id, allow_private_addresses, .. } =
+        raw;
+    let server = raw::TokenServer { issuer, token_url, client_id, client_secret, private_key, key_id, allow_private_addresses };
     let server = token_server(path, server, cx);
     let asked = asked(path, raw.scopes, raw.resource, cx);
     let audience = match raw.audience {
@@ -199,20 +203,39 @@ fn exchange(path: &str, raw: raw::TokenExchange, issuers: &[String], cx: &mut Cx
 }
 
 fn identity_assertion(path: &str, raw: raw::IdJag, issuers: &[String], cx: &mut Cx<'_>) -> Option<Credential> {
-    let raw::IdJag { issuer, token_url, client_id, client_secret, private_key, allow_private_addresses, .. } = raw;
+    let raw::IdJag { issuer, token_url, client_id, client_secret, private_key, key_id, allow_private_addresses, .. } = raw;
     if issuer.is_none() {
         // The assertion is addressed to it.
         cx.report.missing(&format!("{path}.issuer"), "the issuer of the upstream's authorization server");
     }
-    let server = raw::TokenServer { issuer, token_url, client_id, client_secret, private_key, allow_private_addresses };
+    let server = raw::TokenServer { issuer, token_url, client_id, client_secret, private_key, key_id, allow_private_addresses };
     let server = token_server(path, server, cx);
     let idp = match raw.idp {
         Some(idp) => token_server(&format!("{path}.idp"), idp, cx),
         None => cx.missing(&format!("{path}.idp"), "the identity provider, and the gateway as its client"),
     };
     let asked = asked(path, raw.scopes, raw.resource, cx);
-    let subject_issuer = subject_issuer(path, raw.subject_issuer, issuers, cx);
-    Some(Credential::IdJag { idp: idp?, server: server?, asked: asked?, subject_issuer: subject_issuer? })
+    let subject = match (raw.subject_token, raw.subject_token_type) {
+        (Some(token), kind) => {
+            if raw.subject_issuer.is_some() {
+                let hint = "give one of the two: with a token, nobody is asserted";
+                cx.report.problem(&format!("{path}.subject_issuer"), "stands beside `subject_token`", hint);
+            }
+            subject_token(&format!("{path}.subject_token"), token, kind.unwrap_or(SubjectTokenType::IdToken), cx)
+        }
+        (None, Some(_)) => cx.refuse(&format!("{path}.subject_token_type"), "stands alone", "it says what `subject_token` is"),
+        (None, None) => subject_issuer(path, raw.subject_issuer, issuers, cx).map(|issuer| JagSubject::Caller { issuer }),
+    };
+    Some(Credential::IdJag { idp: idp?, server: server?, asked: asked?, subject: subject? })
+}
+
+/// A token that the operator has from the identity provider.
+fn subject_token(path: &str, token: String, kind: SubjectTokenType, cx: &mut Cx<'_>) -> Option<JagSubject> {
+    if token.is_empty() || token.len() > TOKEN_BYTES_MAX || !token.bytes().all(|b| b.is_ascii_graphic()) {
+        cx.report.problem_unshown(path, "is not a token", "such as \"${file:identity.jwt}\": visible ASCII without spaces");
+        return None;
+    }
+    Some(JagSubject::Workload { token: token.into(), kind })
 }
 
 /// Where it is, is always written: a secret would otherwise go wherever the upstream says.
@@ -237,13 +260,23 @@ fn token_server(path: &str, raw: raw::TokenServer, cx: &mut Cx<'_>) -> Option<To
         Some(text) => identifier(&at("client_id"), text, cx),
         None => cx.missing(&at("client_id"), "what the authorization server calls the gateway"),
     };
+    if raw.key_id.is_some() && raw.private_key.is_none() {
+        cx.report.problem(&at("key_id"), "stands alone", "it says what the server calls the `private_key`");
+    }
     let proof = match (raw.client_secret, raw.private_key) {
         (Some(secret), None) if secret.is_empty() || secret.chars().any(char::is_control) => {
             cx.report.problem_unshown(&at("client_secret"), "is not a client secret", "such as \"${file:client-secret}\"");
             None
         }
         (Some(secret), None) => Some(ClientProof::Secret(secret.into())),
-        (None, Some(text)) => file(files::private_key, &at("private_key"), &text, cx).map(ClientProof::PrivateKey),
+        (None, Some(text)) => {
+            let file = file(files::private_key, &at("private_key"), &text, cx);
+            let key_id = match raw.key_id {
+                Some(text) => identifier(&at("key_id"), text, cx).map(Some),
+                None => Some(None),
+            };
+            file.zip(key_id).map(|(file, key_id)| ClientProof::PrivateKey { file, key_id })
+        }
         (Some(_), Some(_)) => cx.refuse(&at("private_key"), "stands beside `client_secret`", "give one of the two"),
         (None, None) => cx.missing(&at("client_secret"), "such as \"${file:client-secret}\", or give `private_key`: FILE"),
     };

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use secrecy::SecretString;
+use serde::Deserialize;
 use url::Url;
 
 /// What the gateway shows an upstream. Never anything a client sent.
@@ -54,8 +56,8 @@ pub enum Credential {
         server: TokenServer,
         /// What is asked for.
         asked: TokenAsked,
-        /// The issuer whose callers are people there.
-        subject_issuer: String,
+        /// On whose behalf.
+        subject: JagSubject,
     },
     /// A token of the caller's own, who linked an account.
     PerUser(PerUser),
@@ -69,7 +71,7 @@ impl Credential {
 
     /// Whether the gateway asserts who the caller is.
     pub fn is_asserted(&self) -> bool {
-        matches!(self, Self::TokenExchange { .. } | Self::IdJag { .. })
+        matches!(self, Self::TokenExchange { .. } | Self::IdJag { subject: JagSubject::Caller { .. }, .. })
     }
 }
 
@@ -108,8 +110,30 @@ pub struct TokenServer {
 pub enum ClientProof {
     /// A shared secret.
     Secret(SecretString),
-    /// A PEM file with a private key; not readable by group or others.
-    PrivateKey(PathBuf),
+    /// A private key.
+    PrivateKey {
+        /// A PEM file; not readable by group or others.
+        file: PathBuf,
+        /// What the server calls it; absent: its thumbprint.
+        key_id: Option<String>,
+    },
+}
+
+/// On whose behalf an identity provider is asked for an assertion.
+#[derive(Clone, Debug)]
+pub enum JagSubject {
+    /// Each caller, whom the gateway names.
+    Caller {
+        /// The issuer whose callers are people there.
+        issuer: String,
+    },
+    /// One workload for everybody.
+    Workload {
+        /// Its token at the identity provider; visible ASCII.
+        token: SecretString,
+        /// What kind of token that is.
+        kind: SubjectTokenType,
+    },
 }
 
 /// What is asked for.
@@ -119,4 +143,16 @@ pub struct TokenAsked {
     pub scopes: Vec<String>,
     /// The resource; absent: the upstream's URL.
     pub resource: Option<String>,
+}
+
+/// Kinds of a token that names somebody (RFC 8693 section 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SubjectTokenType {
+    /// An ID token (OpenID Connect).
+    IdToken,
+    /// A JWT of another kind.
+    Jwt,
+    /// An access token of the identity provider.
+    AccessToken,
 }

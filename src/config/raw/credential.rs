@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::config::checked::SubjectTokenType;
+
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
@@ -73,6 +75,8 @@ pub(in crate::config) struct TokenServer {
     pub(in crate::config) client_secret: Option<String>,
     /// PEM file with a private key, instead of a secret (private_key_jwt).
     pub(in crate::config) private_key: Option<String>,
+    /// What the server calls that key. Default: its thumbprint (RFC 7638).
+    pub(in crate::config) key_id: Option<String>,
     /// Lets the server be at a private address.
     pub(in crate::config) allow_private_addresses: Option<bool>,
 }
@@ -91,6 +95,8 @@ pub(in crate::config) struct ClientCredentials {
     pub(in crate::config) client_secret: Option<String>,
     /// PEM file with a private key, instead of a secret (private_key_jwt).
     pub(in crate::config) private_key: Option<String>,
+    /// What the server calls that key. Default: its thumbprint (RFC 7638).
+    pub(in crate::config) key_id: Option<String>,
     /// Lets the authorization server be at a private address.
     pub(in crate::config) allow_private_addresses: Option<bool>,
     /// Scopes asked for.
@@ -113,6 +119,8 @@ pub(in crate::config) struct TokenExchange {
     pub(in crate::config) client_secret: Option<String>,
     /// PEM file with a private key, instead of a secret (private_key_jwt).
     pub(in crate::config) private_key: Option<String>,
+    /// What the server calls that key. Default: its thumbprint (RFC 7638).
+    pub(in crate::config) key_id: Option<String>,
     /// Lets the authorization server be at a private address.
     pub(in crate::config) allow_private_addresses: Option<bool>,
     /// Scopes asked for.
@@ -143,6 +151,8 @@ pub(in crate::config) struct IdJag {
     pub(in crate::config) client_secret: Option<String>,
     /// PEM file with a private key, instead of a secret (private_key_jwt).
     pub(in crate::config) private_key: Option<String>,
+    /// What the server calls that key. Default: its thumbprint (RFC 7638).
+    pub(in crate::config) key_id: Option<String>,
     /// Lets the authorization server be at a private address.
     pub(in crate::config) allow_private_addresses: Option<bool>,
     /// Scopes asked for.
@@ -151,4 +161,8 @@ pub(in crate::config) struct IdJag {
     pub(in crate::config) resource: Option<String>,
     /// The issuer whose callers are people there. Default: the only one.
     pub(in crate::config) subject_issuer: Option<String>,
+    /// A workload's token at the identity provider, shown for everybody instead of an assertion about the caller.
+    pub(in crate::config) subject_token: Option<String>,
+    /// What kind of token that is. Default: id_token.
+    pub(in crate::config) subject_token_type: Option<SubjectTokenType>,
 }

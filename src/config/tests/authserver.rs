@@ -41,6 +41,17 @@ fn everything_can_be_said() {
 }
 
 #[test]
+fn hosts_of_the_own_network_are_named_with_the_consent_for_it() {
+    let cimd = "cimd: { allow: [localhost, Intranet, client.example.com], allow_private_addresses: true }";
+    let config = Files::new().load(&with(&format!("authserver: {{ {UPSTREAM}, {cimd} }}"))).unwrap();
+    let cimd = config.authserver.unwrap().cimd.unwrap();
+    assert_eq!(
+        (cimd.allow, cimd.allow_private_addresses),
+        (["localhost", "intranet", "client.example.com"].map(str::to_owned).to_vec(), true)
+    );
+}
+
+#[test]
 fn what_could_not_be_honoured_is_refused() {
     let section = |more: &str| format!("authserver: {{ {UPSTREAM}, {more} }}");
     for (yaml, path) in [
@@ -61,6 +72,11 @@ fn what_could_not_be_honoured_is_refused() {
         (section("cimd: {}"), "authserver.cimd"),
         (section("cimd: { allow: [\"*\"] }"), "authserver.cimd.allow[0]"),
         (section("cimd: { allow: [\"10.0.0.1\"] }"), "authserver.cimd.allow[0]"),
+        (section("cimd: { allow: [localhost] }"), "authserver.cimd.allow[0]"),
+        (section("cimd: { allow: [\"2130706433\"], allow_private_addresses: true }"), "authserver.cimd.allow[0]"),
+        (section("cimd: { allow: [\"0x7f.1\"], allow_private_addresses: true }"), "authserver.cimd.allow[0]"),
+        (section("cimd: { allow: [\"*.localhost\"], allow_private_addresses: true }"), "authserver.cimd.allow[0]"),
+        (section("cimd: { allow: [\"\"], allow_private_addresses: true }"), "authserver.cimd.allow[0]"),
         (section("cimd: { allow: [\"https://x.example\"] }"), "authserver.cimd.allow[0]"),
         (section("cimd: { danger_allow_any: true, allow_private_addresses: true }"), "authserver.cimd.danger_allow_any"),
         (section("dcr: { enabled: true, per_hour: 0 }"), "authserver.dcr.per_hour"),

@@ -1,6 +1,7 @@
 //! Every rule of the format, section by section.
 
 use super::*;
+use crate::config::{Credential, JagSubject, SubjectTokenType};
 
 #[test]
 fn the_door() {
@@ -346,6 +347,15 @@ fn credentials() {
             ".id_jag.issuer",
             "is required",
         ),
+        (
+            "{ client_credentials: { token_url: \"https://a.example/t\", client_id: x, client_secret: y, key_id: k } }",
+            ".client_credentials.key_id",
+            "stands alone",
+        ),
+        (&jag("subject_token: a.b.c, subject_issuer: z"), ".id_jag.subject_issuer", "stands beside"),
+        (&jag("subject_issuer: z, subject_token_type: jwt"), ".id_jag.subject_token_type", "stands alone"),
+        (&jag("subject_token: \"\""), ".id_jag.subject_token", "not a token"),
+        (&jag("subject_token: \"a b\""), ".id_jag.subject_token", "not a token"),
     ] {
         let files = credential_files();
         refuses_in(
@@ -354,6 +364,31 @@ fn credentials() {
             &[(&format!("upstreams[0].credential{key}"), message, 4)],
         );
     }
+}
+
+/// An ID-JAG with `settings`.
+fn jag(settings: &str) -> String {
+    let client = "client_id: x, client_secret: y";
+    format!(
+        "{{ id_jag: {{ idp: {{ token_url: \"https://i.example/t\", {client} }}, issuer: \"https://a.example\", {client}, {settings} }} }}"
+    )
+}
+
+#[test]
+fn a_token_of_a_workload_is_the_same_for_everybody() {
+    let shared = |settings: &str| http(&format!("credential: {}\n    shared: true", jag(settings)));
+    for (settings, wanted) in [
+        ("subject_token: token-canary", SubjectTokenType::IdToken),
+        ("subject_token: token-canary, subject_token_type: jwt", SubjectTokenType::Jwt),
+        ("subject_token: token-canary, subject_token_type: access_token", SubjectTokenType::AccessToken),
+    ] {
+        let config = Files::new().load(&super::with(&shared(settings))).unwrap();
+        let credential = &config.upstreams[0].credential;
+        assert!(!credential.is_asserted() && !format!("{credential:?}").contains("canary"), "{settings}");
+        let Credential::IdJag { subject: JagSubject::Workload { kind, .. }, .. } = credential else { panic!("{settings}") };
+        assert_eq!(*kind, wanted);
+    }
+    refuses(&shared("subject_issuer: z"), &[("upstreams[0].shared", "cannot go with", 5)]);
 }
 
 fn credential_files() -> Files {

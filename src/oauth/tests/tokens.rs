@@ -160,6 +160,18 @@ async fn registration_prefers_what_is_known_then_the_document_then_a_new_one() {
         (&asked["application_type"], &asked["redirect_uris"]),
         (&json!("web"), &json!(["https://gw.example/connect/callback"]))
     );
+    for (public_url, kind) in [
+        ("https://127.0.0.1:8443", "native"),
+        ("https://localhost", "native"),
+        ("https://[::1]:1", "native"),
+        ("https://127.0.0.1.example", "web"),
+        ("https://10.0.0.1", "web"),
+    ] {
+        let own = OwnClient { public_url: public_url.to_owned(), key: None };
+        client().registration(&server, None, &own, &consent).await.unwrap();
+        let asked: Value = serde_json::from_str(site.seen.lock().last().unwrap().split_once("\r\n\r\n").unwrap().1).unwrap();
+        assert_eq!(asked["application_type"], kind, "{public_url}");
+    }
     server.client_id_metadata_document_supported = true;
     let got = client().registration(&server, None, &own, &consent).await.unwrap();
     assert!(got.client_id == "https://gw.example/oauth/client.json" && matches!(got.auth, ClientAuth::None));

@@ -9,7 +9,7 @@ use url::Url;
 use super::fixed;
 use super::person::Refused;
 use super::purse::{Held, Purse};
-use super::settings::{ClientProof, Issuance, Issue, Subjects, TokenServer};
+use super::settings::{ClientProof, Issuance, Issue, JagSubject, Subjects, TokenServer};
 use crate::oauth::{
     At, Client, ClientAuth, Consent, Exchange, OAuthError, Registration, ServerMetadata, SigningKey, TYPE_ID_JAG, Tokens,
 };
@@ -58,7 +58,9 @@ impl Issued {
     }
 
     pub(super) fn is_personal(&self) -> bool {
-        !matches!(self.issuance.issue, Issue::ClientCredentials)
+        let everybodys =
+            matches!(self.issuance.issue, Issue::ClientCredentials | Issue::IdJag { subject: JagSubject::Workload(_), .. });
+        !everybodys
     }
 
     fn whose(&self, who: &PrincipalKey) -> Option<PrincipalKey> {
@@ -111,8 +113,8 @@ impl Issued {
                 };
                 self.client.exchange_token(at, &exchange).await.map_err(fault)
             }
-            (Issue::IdJag { subjects, .. }, Some(idp)) => {
-                let grant = self.identity_assertion(idp, subjects, who, &at, scopes).await?;
+            (Issue::IdJag { subject, .. }, Some(idp)) => {
+                let grant = self.identity_assertion(idp, subject, who, &at, scopes).await?;
                 self.client.jwt_bearer(at, &grant.access, scopes, &self.resource).await.map_err(fault)
             }
             _ => self.client.client_credentials(at, scopes, &self.resource).await.map_err(fault),
@@ -123,7 +125,7 @@ impl Issued {
     async fn identity_assertion(
         &self,
         idp: &Known,
-        subjects: &Subjects,
+        whose: &JagSubject,
         who: &PrincipalKey,
         upstream: &At<'_>,
         scopes: &[String],
@@ -131,7 +133,10 @@ impl Issued {
         let server = idp.metadata(&self.client, &self.clock).await?;
         let registration = idp.registration(&server.1);
         let at = At { server: &server.1, registration: &registration, consent: &idp.consent };
-        let subject = subject(subjects, who, &at).await?;
+        let subject = match whose {
+            JagSubject::Caller(subjects) => subject(subjects, who, &at).await?,
+            JagSubject::Workload(own) => own.clone(),
+        };
         let exchange = Exchange {
             subject_token: &subject.token,
             subject_token_type: subject.kind,
@@ -156,9 +161,13 @@ impl Known {
     fn new(settings: &TokenServer) -> Result<Self, &'static str> {
         let auth = match &settings.proof {
             ClientProof::Secret(secret) => ClientAuth::Secret(secret.clone()),
-            ClientProof::PrivateKey(pem) => {
+            ClientProof::PrivateKey { pem, key_id } => {
                 let key = SigningKey::from_pem(pem.expose_secret());
-                ClientAuth::PrivateKey(Arc::new(key.map_err(|_| "the private key is not RSA, EC or Ed25519 in PEM")?))
+                let key = key.map_err(|_| "the private key is not RSA, EC or Ed25519 in PEM")?;
+                ClientAuth::PrivateKey(Arc::new(match key_id {
+                    Some(id) => key.called(id.clone()),
+                    None => key,
+                }))
             }
         };
         let issuer = settings.issuer.as_deref().and_then(|issuer| Url::parse(issuer).ok());

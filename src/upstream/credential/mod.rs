@@ -23,7 +23,7 @@ use self::issued::Issued;
 pub use self::person::{PersonToken, PersonTokens, Refused, Subject, SubjectAssertions};
 use self::purse::Held;
 pub(super) use self::settings::same_secret;
-pub use self::settings::{ClientProof, Credential, Issuance, Issue, Subjects, TokenServer};
+pub use self::settings::{ClientProof, Credential, Issuance, Issue, JagSubject, Subjects, TokenServer};
 use super::settings::{Transport, UpstreamSettings};
 use crate::net::{Fetch, with_certificate};
 use crate::oauth;

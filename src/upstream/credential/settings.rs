@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use subtle::ConstantTimeEq as _;
 use url::Url;
 
-use super::person::{PersonTokens, SubjectAssertions};
+use super::person::{PersonTokens, Subject, SubjectAssertions};
 
 /// What an HTTP upstream is shown.
 #[derive(Clone)]
@@ -68,9 +68,18 @@ pub enum Issue {
     IdJag {
         /// The identity provider's token endpoint.
         idp: TokenServer,
-        /// Whose principals are people there.
-        subjects: Subjects,
+        /// On whose behalf.
+        subject: JagSubject,
     },
+}
+
+/// Whose token an identity provider is shown.
+#[derive(Clone)]
+pub enum JagSubject {
+    /// The caller's, as the gateway asserts.
+    Caller(Subjects),
+    /// A workload's own: one token for everybody.
+    Workload(Subject),
 }
 
 /// Who is asserted, and by whom.
@@ -102,8 +111,13 @@ pub struct TokenServer {
 pub enum ClientProof {
     /// A shared secret.
     Secret(SecretString),
-    /// A private key, as PEM text.
-    PrivateKey(SecretString),
+    /// A private key.
+    PrivateKey {
+        /// As PEM text.
+        pem: SecretString,
+        /// Its `kid`; `None`: the thumbprint (RFC 7638).
+        key_id: Option<String>,
+    },
 }
 
 impl Credential {
@@ -144,10 +158,20 @@ impl Issuance {
             (Issue::Exchange { audience, actor, subjects }, Issue::Exchange { audience: a, actor: b, subjects: s }) => {
                 (audience, actor) == (a, b) && subjects.same_as(s)
             }
-            (Issue::IdJag { idp, subjects }, Issue::IdJag { idp: i, subjects: s }) => idp.same_as(i) && subjects.same_as(s),
+            (Issue::IdJag { idp, subject }, Issue::IdJag { idp: i, subject: s }) => idp.same_as(i) && subject.same_as(s),
             _ => false,
         };
         issue && self.server.same_as(&other.server) && (&self.scopes, &self.resource) == (&other.scopes, &other.resource)
+    }
+}
+
+impl JagSubject {
+    fn same_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Caller(a), Self::Caller(b)) => a.same_as(b),
+            (Self::Workload(a), Self::Workload(b)) => a.kind == b.kind && same_secret(&a.token, &b.token),
+            _ => false,
+        }
     }
 }
 
@@ -160,8 +184,9 @@ impl Subjects {
 impl TokenServer {
     fn same_as(&self, other: &Self) -> bool {
         let proof = match (&self.proof, &other.proof) {
-            (ClientProof::Secret(a), ClientProof::Secret(b)) | (ClientProof::PrivateKey(a), ClientProof::PrivateKey(b)) => {
-                same_secret(a, b)
+            (ClientProof::Secret(a), ClientProof::Secret(b)) => same_secret(a, b),
+            (ClientProof::PrivateKey { pem, key_id }, ClientProof::PrivateKey { pem: p, key_id: k }) => {
+                key_id == k && same_secret(pem, p)
             }
             _ => false,
         };

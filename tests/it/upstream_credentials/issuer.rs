@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 use crate::peer::{Answer, Peer, Seen};
 
 pub(super) const SECRET: &str = "client secret%canary";
+/// An ID token that some workload has; nobody here looks into it.
+pub(super) const WORKLOAD: &str = "workload-token-canary";
 
 /// See the module.
 pub(super) struct Issuer {
@@ -105,12 +107,17 @@ impl State {
         match field("grant_type").ok_or("invalid_request")? {
             "client_credentials" => Ok(self.mint(format!("issued-canary-{n}"), "gateway".to_owned(), scope, "Bearer")),
             "urn:ietf:params:oauth:grant-type:token-exchange" => {
-                let subject = self.assertion(field("subject_token").ok_or("invalid_request")?, own)?;
+                let shown = field("subject_token").ok_or("invalid_request")?;
+                let (sub, kind) = if shown == WORKLOAD {
+                    ("workload".to_owned(), "urn:ietf:params:oauth:token-type:id_token")
+                } else {
+                    let sub = self.assertion(shown, own)?["sub"].as_str().unwrap().to_owned();
+                    (sub, "urn:ietf:params:oauth:token-type:jwt")
+                };
                 if let Some(actor) = field("actor_token") {
                     assert_eq!(self.assertion(actor, own)?["sub"], "portcullis");
                 }
-                assert_eq!(field("subject_token_type"), Some("urn:ietf:params:oauth:token-type:jwt"));
-                let sub = subject["sub"].as_str().unwrap().to_owned();
+                assert_eq!(field("subject_token_type"), Some(kind));
                 if field("requested_token_type") == Some("urn:ietf:params:oauth:token-type:id-jag") {
                     let mut answer = self.mint(format!("jag-canary-{n}"), sub, scope, "N_A");
                     answer["issued_token_type"] = "urn:ietf:params:oauth:token-type:id-jag".into();
@@ -158,6 +165,10 @@ impl State {
 
 fn verified(token: &str, key: &Jwk, audience: &str) -> Option<Value> {
     let header = jsonwebtoken::decode_header(token).ok()?;
+    // Servers look keys up by name.
+    if header.kid != key.common.key_id {
+        return None;
+    }
     let mut validation = Validation::new(header.alg);
     validation.set_audience(&[audience]);
     validation.set_required_spec_claims(&["exp", "aud", "iss", "sub"]);

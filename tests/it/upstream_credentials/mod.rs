@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use self::issuer::{Issuer, SECRET, State, Token};
+use self::issuer::{Issuer, SECRET, State, Token, WORKLOAD};
 use crate::gate::{Gate, soon};
 use crate::peer::{Answer, Seen, legacy, modern};
 use crate::wire::{Req, Resp};
@@ -104,7 +104,9 @@ async fn assert_apart(gate: &Gate, issuer: &Issuer, answers: &[Resp]) {
     let answers: String = answers.iter().map(Resp::whole).collect();
     let metrics = gate.admin("/metrics").await.text();
     for (place, text) in [("answers", &answers), ("log", &gate.log()), ("records", &gate.audit_text()), ("metrics", &metrics)] {
-        for canary in ["issued-canary", "jag-canary", "upstream-error-canary", "issuer-text-canary", "secret%canary", "eyJ"] {
+        for canary in
+            ["issued-canary", "jag-canary", WORKLOAD, "upstream-error-canary", "issuer-text-canary", "secret%canary", "eyJ"]
+        {
             let at = text.find(canary).map(|at| &text[at.saturating_sub(200)..text.len().min(at + 40)]);
             assert_eq!(at, None, "{canary} in the {place}");
         }
@@ -211,6 +213,30 @@ async fn an_identity_assertion_is_redeemed_at_the_upstreams_server() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_workload_shows_its_own_token_for_everybody() {
+    let idp = format!("idp: {{ token_url: \"ISSUER/token\", issuer: \"ISSUER\", client_id: portcullis, {} }}", secret());
+    let server = format!("issuer: \"ISSUER\", client_id: portcullis, {}", secret());
+    let (gate, issuer, trap) = gate(&format!("{{ id_jag: {{ {idp}, {server}, subject_token: {WORKLOAD} }} }}")).await;
+    assert!(issuer.state.lock().jwks.is_none(), "nobody is asserted, so there is no key set");
+    let mut answers = Vec::new();
+    for sub in ["alice", "bob"] {
+        answers.push(call(&gate, sub, "up__echo").await);
+        assert!(answers.last().unwrap().text().contains("did it as workload"), "{}", answers.last().unwrap().whole());
+    }
+    let asked = issuer.state.lock().asked.clone();
+    assert_eq!(asked.len(), 2, "one token for both");
+    assert_eq!(asked[0]["subject_token_type"], "urn:ietf:params:oauth:token-type:id_token");
+    assert_eq!(asked[1]["grant_type"], "urn:ietf:params:oauth:grant-type:jwt-bearer");
+    // What it may do is the operator's word: no step-up.
+    answers.push(call(&gate, "alice", "up__write").await);
+    assert!(answers.last().unwrap().text().contains("upstream_unavailable"), "{}", answers.last().unwrap().whole());
+    assert_eq!(issuer.asked(), 2);
+    assert!(!gate.up.seen().iter().any(|seen| seen.whole().contains(WORKLOAD)), "it is for the identity provider alone");
+    assert_apart(&gate, &issuer, &answers).await;
+    trap.assert_untouched().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_of_personal_tokens_are_one_persons() {
     let (issuer, trap) = (Issuer::start().await, Trap::set().await);
     let credential = exchange("").replace("ISSUER", &issuer.url());
@@ -237,15 +263,19 @@ async fn a_key_of_ours_proves_who_asks() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("client.pem");
     let key = portcullis_key(&path);
-    let (gate, issuer, _trap) = gate(&own(&format!("private_key: \"{}\"", path.display()))).await;
-    issuer.state.lock().client_key = Some(serde_json::from_value(key).unwrap());
-    let mut answers = vec![call(&gate, "alice", "up__echo").await];
-    issuer.revoke_all();
-    answers.push(call(&gate, "alice", "up__echo").await);
-    for answer in &answers {
-        assert!(answer.text().contains("did it as gateway"), "{}", answer.whole());
+    for (more, kid) in [("", key["kid"].as_str().unwrap()), (", key_id: \"its own name\"", "its own name")] {
+        let (gate, issuer, _trap) = gate(&own(&format!("private_key: \"{}\"{more}", path.display()))).await;
+        let mut known: jsonwebtoken::jwk::Jwk = serde_json::from_value(key.clone()).unwrap();
+        known.common.key_id = Some(kid.to_owned());
+        issuer.state.lock().client_key = Some(known);
+        let mut answers = vec![call(&gate, "alice", "up__echo").await];
+        issuer.revoke_all();
+        answers.push(call(&gate, "alice", "up__echo").await);
+        for answer in &answers {
+            assert!(answer.text().contains("did it as gateway"), "{kid}: {}", answer.whole());
+        }
+        assert_apart(&gate, &issuer, &answers).await;
     }
-    assert_apart(&gate, &issuer, &answers).await;
 }
 
 fn portcullis_key(path: &std::path::Path) -> serde_json::Value {
