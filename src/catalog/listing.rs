@@ -31,9 +31,12 @@ impl Part {
         }
     }
 
+    /// Each.
+    pub const ALL: [Self; 4] = [Self::Tools, Self::Prompts, Self::Resources, Self::Templates];
+
     /// The list a method reads, if it reads one.
     pub fn of(method: Method) -> Option<Self> {
-        [Self::Tools, Self::Prompts, Self::Resources, Self::Templates].into_iter().find(|part| part.method() == method)
+        Self::ALL.into_iter().find(|part| part.method() == method)
     }
 
     /// The parts a change notification is about.

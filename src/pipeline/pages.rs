@@ -11,7 +11,8 @@ use super::refusal::Refusal;
 use super::reply::{Answered, Content};
 use crate::audit::{Kind, OutcomeNote, Status};
 use crate::authserver::AuthServer;
-use crate::connect::{Desktop, PAGES_PATH};
+use crate::catalog::Part;
+use crate::connect::{CALLBACK_PATH, Desktop, PAGES_PATH};
 use crate::net::body::{BodyError, read_body};
 use crate::vocab::limits::FORM_BYTES_MAX;
 use crate::vocab::{Deadline, Reason};
@@ -43,7 +44,11 @@ pub(super) async fn answer(ctx: &Ctx, server: &AuthServer, parts: &Parts, body: 
     let answer = match &ctx.gateway.desk {
         Some(desk) if request.path.starts_with(PAGES_PATH) => {
             let (signin, site, links) = (server.sign_in(), server.site(), &*ctx.world.links);
-            Box::pin(Desktop { desk, signin, links, site }.handle(&request)).await
+            let answer = Box::pin(Desktop { desk, signin, links, site }.handle(&request)).await;
+            if request.path == CALLBACK_PATH && answer.note.verdict == Verdict::Done {
+                linked(ctx, &answer.note);
+            }
+            answer
         }
         _ => server.handle(&request).await,
     };
@@ -51,6 +56,14 @@ pub(super) async fn answer(ctx: &Ctx, server: &AuthServer, parts: &Parts, body: 
     record(ctx, *note);
     let content = if body.is_empty() { Content::Empty } else { Content::Json(body) };
     Ok(Answered { status, content, headers, close: false })
+}
+
+/// Somebody linked an account, maybe another than before: what was listed for the old one is no longer shown.
+fn linked(ctx: &Ctx, note: &Note) {
+    let (Some(upstream), Some(principal)) = (&note.target, &note.principal) else { return };
+    for part in Part::ALL {
+        ctx.gateway.catalog.changed(upstream, Some(&principal.key()), part);
+    }
 }
 
 fn unread(error: BodyError) -> Refusal {

@@ -5,6 +5,7 @@ use futures_util::future::join_all;
 use super::browser::Browser;
 use super::{World, question, title};
 use crate::gate::soon;
+use crate::peer::Answer;
 
 #[tokio::test]
 async fn twenty_calls_of_a_token_that_ends_make_one_refresh() {
@@ -31,9 +32,7 @@ async fn a_refused_token_is_renewed_once_and_then_linked_anew() {
     assert_eq!(called.json()["result"]["content"][0]["text"], "did \"echo\"", "{}", called.whole());
     assert_eq!(world.issuer.state.lock().refreshes, 1);
     // Now it takes none.
-    world.gate.up.behave(|_| {
-        crate::peer::Answer::Raw(b"HTTP/1.1 401 X\r\ncontent-length: 0\r\nwww-authenticate: Bearer\r\n\r\n".to_vec())
-    });
+    world.gate.up.behave(|_| Answer::Raw(b"HTTP/1.1 401 X\r\ncontent-length: 0\r\nwww-authenticate: Bearer\r\n\r\n".to_vec()));
     let refused = world.call(&token, "github__echo", "").await;
     question(&refused);
     assert!(refused.header("www-authenticate").is_none());
@@ -113,4 +112,35 @@ async fn what_people_linked_outlives_a_reload() {
     world.gate.reload("portcullis.yaml", &config.replace("name: plain,", "timeout: 9s, name: plain,"));
     let called = world.call(&token, "github__echo", "").await;
     assert_eq!(called.json()["result"]["content"][0]["text"], "did \"echo\"", "{}", called.whole());
+}
+
+#[tokio::test]
+async fn lists_of_an_account_are_read_anew_when_another_is_linked() {
+    let world = World::start().await;
+    let answer = super::guarded(&world.issuer.state, &world.issuer.url());
+    world.gate.up.behave(move |seen| match answer(seen) {
+        Answer::Json(status, head, body) if seen.rpc() == "tools/list" => {
+            let mut body: serde_json::Value = serde_json::from_str(&body).unwrap();
+            body["result"]["ttlMs"] = 600_000.into();
+            Answer::Json(status, head, body.to_string())
+        }
+        other => other,
+    });
+    let mut browser = world.linked("alice").await;
+    let token = world.alice();
+    let read_by = async || -> Vec<String> {
+        let listed = world.gate.reach.send(&world.gate.modern("/bare", &token, "tools/list", "")).await;
+        assert!(listed.text().contains("\"echo\""), "{}", listed.whole());
+        let seen = world.gate.up.seen();
+        let reads = seen.iter().filter(|seen| !seen.body.is_empty() && seen.rpc() == "tools/list");
+        reads.map(|seen| seen.header("authorization").unwrap().to_owned()).collect()
+    };
+    assert_eq!(read_by().await.len(), 1);
+    assert_eq!(read_by().await.len(), 1, "known for ten minutes");
+    let page = browser.open(&world.gate.url("/connect/github")).await;
+    let done = browser.press(&page, "plan", "approve").await;
+    assert_eq!(title(&done), "Account linked", "{}", done.resp.whole());
+    let reads = read_by().await;
+    assert_eq!(reads.len(), 2, "{reads:?}");
+    assert_ne!(reads[0], reads[1]);
 }
