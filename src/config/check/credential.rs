@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use http::{HeaderName, HeaderValue};
+use secrecy::SecretString;
 
 use super::Cx;
 use super::address::{Consent, outward};
 use super::files;
 use super::identity::scopes;
-use super::issuer::issuer_url;
+use super::issuer::{issuer_url, word_of};
 use crate::config::checked::{ClientProof, Credential, JagSubject, PerUser, SubjectTokenType, TokenAsked, TokenServer};
 use crate::config::raw;
 use crate::config::report::resolve;
@@ -221,7 +222,9 @@ fn identity_assertion(path: &str, raw: raw::IdJag, issuers: &[String], cx: &mut 
                 let hint = "give one of the two: with a token, nobody is asserted";
                 cx.report.problem(&format!("{path}.subject_issuer"), "stands beside `subject_token`", hint);
             }
-            subject_token(&format!("{path}.subject_token"), token, kind.unwrap_or(SubjectTokenType::IdToken), cx)
+            let kind = word_of(&format!("{path}.subject_token_type"), kind.as_deref(), &SUBJECT_TOKEN_TYPES, cx);
+            let token = subject_token(&format!("{path}.subject_token"), token, cx);
+            token.zip(kind).map(|(token, kind)| JagSubject::Workload { token, kind })
         }
         (None, Some(_)) => cx.refuse(&format!("{path}.subject_token_type"), "stands alone", "it says what `subject_token` is"),
         (None, None) => subject_issuer(path, raw.subject_issuer, issuers, cx).map(|issuer| JagSubject::Caller { issuer }),
@@ -229,13 +232,17 @@ fn identity_assertion(path: &str, raw: raw::IdJag, issuers: &[String], cx: &mut 
     Some(Credential::IdJag { idp: idp?, server: server?, asked: asked?, subject: subject? })
 }
 
+/// What a configured token may be; the first is the default.
+const SUBJECT_TOKEN_TYPES: [(&str, SubjectTokenType); 3] =
+    [("id_token", SubjectTokenType::IdToken), ("jwt", SubjectTokenType::Jwt), ("access_token", SubjectTokenType::AccessToken)];
+
 /// A token that the operator has from the identity provider.
-fn subject_token(path: &str, token: String, kind: SubjectTokenType, cx: &mut Cx<'_>) -> Option<JagSubject> {
+fn subject_token(path: &str, token: String, cx: &mut Cx<'_>) -> Option<SecretString> {
     if token.is_empty() || token.len() > TOKEN_BYTES_MAX || !token.bytes().all(|b| b.is_ascii_graphic()) {
         cx.report.problem_unshown(path, "is not a token", "such as \"${file:identity.jwt}\": visible ASCII without spaces");
         return None;
     }
-    Some(JagSubject::Workload { token: token.into(), kind })
+    Some(token.into())
 }
 
 /// Where it is, is always written: a secret would otherwise go wherever the upstream says.

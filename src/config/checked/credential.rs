@@ -2,9 +2,7 @@
 
 use std::path::PathBuf;
 
-use schemars::JsonSchema;
 use secrecy::SecretString;
-use serde::Deserialize;
 use url::Url;
 
 /// What the gateway shows an upstream. Never anything a client sent.
@@ -146,8 +144,7 @@ pub struct TokenAsked {
 }
 
 /// Kinds of a token that names somebody (RFC 8693 section 3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SubjectTokenType {
     /// An ID token (OpenID Connect).
     IdToken,

@@ -3,8 +3,6 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::config::checked::SubjectTokenType;
-
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
@@ -163,6 +161,6 @@ pub(in crate::config) struct IdJag {
     pub(in crate::config) subject_issuer: Option<String>,
     /// A workload's token at the identity provider, shown for everybody instead of an assertion about the caller.
     pub(in crate::config) subject_token: Option<String>,
-    /// What kind of token that is. Default: id_token.
-    pub(in crate::config) subject_token_type: Option<SubjectTokenType>,
+    /// What kind of token that is: id_token, jwt or access_token. Default: id_token.
+    pub(in crate::config) subject_token_type: Option<String>,
 }
