@@ -371,7 +371,12 @@ async fn an_issuer_is_discovered_and_asked_about_opaque_tokens() {
     let mut claims = claims(&json!(gate.url("/mcp")), "alice", &["eng"]);
     claims["iss"] = json!(issuer);
     let status = async |route: &str, token: &str, tool: &str| gate.reach.send(&gate.call(route, token, tool, "{}")).await.status;
-    assert_eq!(status("/mcp", &ED.token(&header(), &claims), "up__echo").await, 200, "discovered");
+    // It was away when the gateway started, and is looked for again soon.
+    let back = Instant::now();
+    while status("/mcp", &ED.token(&header(), &claims), "up__echo").await != 200 {
+        assert!(back.elapsed() < Duration::from_secs(10), "not discovered");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     assert_eq!(status("/scoped", "good", "echo").await, 200, "introspected, with the scope that comes with its own");
     assert_eq!(status("/mcp", "good", "up__echo").await, 401, "another audience");
     assert_eq!(status("/scoped", "bad", "echo").await, 401);
