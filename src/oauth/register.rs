@@ -65,11 +65,11 @@ impl OwnClient {
         }
     }
 
-    /// `native` where responses come to a loopback address, which a web client may not name (OpenID Connect Registration 1.0
-    /// section 2).
+    /// `native` where responses come to a loopback address over plain HTTP, which a web client may not name; a native client in
+    /// turn may not name one over https (OpenID Connect Registration 1.0 section 2).
     fn application_type(&self) -> &'static str {
         let origin = self.public_url.parse().ok().as_ref().and_then(Origin::of);
-        if origin.is_some_and(|origin| origin.names_loopback()) { "native" } else { "web" }
+        if origin.is_some_and(|origin| !origin.https && origin.names_loopback()) { "native" } else { "web" }
     }
 
     fn auth(&self) -> ClientAuth {
@@ -129,7 +129,7 @@ impl Client {
         self.register(server, own, consent).await
     }
 
-    /// Registers the gateway anew at `server` (RFC 7591), as a `native` application if its address is a loopback one, else `web`.
+    /// Registers the gateway anew at `server` (RFC 7591), as a `native` application if its address is plain HTTP on loopback, else `web`.
     ///
     /// # Errors
     /// [`OAuthErrorKind::Unsupported`] if the server has no registration endpoint; [`OAuthError`].

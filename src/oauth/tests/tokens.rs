@@ -161,9 +161,10 @@ async fn registration_prefers_what_is_known_then_the_document_then_a_new_one() {
         (&json!("web"), &json!(["https://gw.example/connect/callback"]))
     );
     for (public_url, kind) in [
-        ("https://127.0.0.1:8443", "native"),
-        ("https://localhost", "native"),
-        ("https://[::1]:1", "native"),
+        ("http://127.0.0.1:8443", "native"),
+        ("http://localhost", "native"),
+        ("http://[::1]:1", "native"),
+        ("https://127.0.0.1:8443", "web"),
         ("https://127.0.0.1.example", "web"),
         ("https://10.0.0.1", "web"),
     ] {
