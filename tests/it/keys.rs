@@ -108,3 +108,14 @@ pub(crate) fn hs256(secret: &[u8], header: &Value, claims: &Value) -> String {
     let tag = aws_lc_rs::hmac::sign(&key, signed.as_bytes());
     format!("{signed}.{}", b64(tag.as_ref()))
 }
+
+/// `good` with one member changed; null takes it out.
+pub(crate) fn changed(good: &Value, member: &str, value: Value) -> Value {
+    let mut changed = good.clone();
+    if value.is_null() {
+        changed.as_object_mut().unwrap().remove(member);
+    } else {
+        changed[member] = value;
+    }
+    changed
+}
