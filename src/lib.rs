@@ -1,6 +1,6 @@
 //! Portcullis: a security-hardened gateway for the Model Context Protocol.
 //!
-//! Layers, bottom up: `vocab`; `mcp`; `config`, `policy`, `net`, `seal`, `signer`, `store`, `telemetry`, `web`; `audit`, `oauth`, `vault`; `identity`, `limit`, `inspect`, `upstream`;
+//! Layers, bottom up: `vocab`; `mcp`; `config`, `policy`, `net`, `seal`, `signer`, `store`, `telemetry`, `web`; `audit`, `oauth`, `vault`; `identity`, `limit`, `inspect`, `upstream`, `bridge`;
 //! `catalog`, `signin`; `authserver`, `connect`; `pipeline`; `server`, `admin`; `app`; `demo`; `cli`.
 //! A module uses lower layers only. See `docs/ARCHITECTURE.md`.
 
@@ -8,6 +8,7 @@ pub mod admin;
 pub mod app;
 pub mod audit;
 pub mod authserver;
+pub mod bridge;
 pub mod catalog;
 pub mod cli;
 pub mod config;

@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["mcp"],
     &["config", "policy", "net", "seal", "signer", "store", "telemetry", "web"],
     &["audit", "oauth", "vault"],
-    &["identity", "limit", "inspect", "upstream"],
+    &["identity", "limit", "inspect", "upstream", "bridge"],
     &["catalog", "signin"],
     &["authserver", "connect"],
     &["pipeline"],

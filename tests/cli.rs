@@ -51,7 +51,6 @@ policies: [policy.yaml]
 #[test]
 fn what_is_not_built_says_so_whatever_its_arguments() {
     for (args, what) in [
-        (vec!["connect", "https://gateway.example.com/mcp"], "connect"),
         (vec!["lock"], "lock"),
         (vec!["lock", "diff"], "lock"),
         (vec!["audit", "verify", "dir"], "audit"),

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::{access, explain, replay, test};
+use super::{access, connect, explain, replay, test};
 
-const NOT_BUILT: &str = "Not built yet: connect, lock, audit, approvals, completions, man.\n\
+const NOT_BUILT: &str = "Not built yet: lock, audit, approvals, completions, man.\n\
                          Exit codes: 0 yes, 1 no, 2 the input is wrong, 70 our fault.";
 
 /// A security-hardened gateway between agents and MCP servers.
@@ -42,6 +42,8 @@ pub(super) enum Verb {
     #[cfg(feature = "demo")]
     #[command(hide = true)]
     DemoServer,
+    /// Bridge a client that only speaks stdio to the gateway
+    Connect(connect::ConnectArgs),
     /// Print a development token (identity.dev)
     Token(TokenArgs),
     /// API keys
@@ -66,9 +68,6 @@ pub(super) enum Verb {
         #[arg(long)]
         ready: bool,
     },
-    #[command(hide = true)]
-    Connect(Unread),
-    #[command(hide = true)]
     #[command(hide = true)]
     Lock(Unread),
     #[command(hide = true)]

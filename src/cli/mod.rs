@@ -3,6 +3,7 @@
 mod access;
 mod args;
 mod check;
+mod connect;
 mod demo;
 mod exit;
 mod explain;
@@ -64,7 +65,7 @@ fn verb(verb: Verb, out: &mut Out) -> Result<Exit, Failure> {
             Ok(Exit::Yes)
         }
         Verb::Health { address, ready } => health::run(address, ready, out),
-        Verb::Connect(_) => Err(Failure::not_built("connect")),
+        Verb::Connect(args) => connect::run(args),
         Verb::Test(args) => test::run(&args, out),
         Verb::Explain(args) => explain::run(&args, out),
         Verb::Access(args) => access::run(&args, out),

@@ -134,7 +134,7 @@ fn has_name(method: Method) -> bool {
 }
 
 /// What `Mcp-Name` must say, where the method has one.
-fn mirrored_name(message: &Message) -> Option<&str> {
+pub(crate) fn mirrored_name(message: &Message) -> Option<&str> {
     let params = &message.params;
     match message.method {
         Method::ToolsCall | Method::PromptsGet => params.name.as_deref(),

@@ -146,8 +146,10 @@ impl Client {
         let asked = match own.key.as_deref().filter(|_| server.accepts("private_key_jwt")) {
             Some(key) => own.metadata("private_key_jwt", Some(key)),
             None => {
-                let weaker = ["client_secret_basic", "client_secret_post", "none"];
-                let method = weaker.into_iter().find(|method| server.accepts(method));
+                // A program on somebody's machine keeps no secret (RFC 8252 section 8.5).
+                let native = own.application_type() == "native";
+                let weaker = ["none", "client_secret_basic", "client_secret_post", "none"];
+                let method = weaker.into_iter().skip(usize::from(!native)).find(|method| server.accepts(method));
                 own.metadata(method.unwrap_or("client_secret_basic"), None)
             }
         };

@@ -28,6 +28,7 @@ mod rust_sdk;
 mod sessions;
 mod shadow;
 mod smuggling;
+mod stdio_front;
 mod stop;
 mod token_variants;
 mod tokens;
