@@ -11,6 +11,7 @@
 
 mod authserver;
 mod bound;
+mod caching;
 mod framing;
 mod gate;
 mod headers;
