@@ -21,6 +21,7 @@ mod linked_accounts;
 mod lists_agree;
 mod mutations;
 mod peer;
+mod public_names;
 mod records;
 mod reload;
 mod replayed;
