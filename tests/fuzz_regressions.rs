@@ -38,3 +38,8 @@ fn policy_files() {
 fn conditions() {
     replay("when", fuzzed::when);
 }
+
+#[test]
+fn messages() {
+    replay("dialect", |data, _| fuzzed::dialect(data));
+}

@@ -48,8 +48,8 @@ fn lower_result(dialect: &Dialect, method: Method, id: &RawId, result: &ResultBo
             let hinted = modern && is_cacheable(method) && result.kind == ResultKind::Complete;
             for (key, value) in &result.members {
                 let name = crate::mcp::json::unquote(key.as_str()).unwrap_or_default();
-                // That of a task, in a result which has one of its own.
-                if hinted && name == "ttlMs" {
+                // That of a task: where the result has one of its own, and where revisions have no such word.
+                if name == "ttlMs" && (hinted || !modern) {
                     continue;
                 }
                 match (dialect.member)(method, &name, value) {
