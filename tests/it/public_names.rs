@@ -58,7 +58,7 @@ async fn public_names_are_said_wherever_something_is_named() {
     for (route, name, uri) in [("/mcp", "up__", "up+"), ("/bare", "", "")] {
         let ask = async |method: &str, params: Value, named: &str| {
             let params = params.to_string();
-            let members = params.trim_start_matches('{').trim_end_matches('}');
+            let members = params.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap();
             let request =
                 gate.modern(route, &token, method, &if members.is_empty() { String::new() } else { format!("{members},") });
             result(&gate.reach.send(&if named.is_empty() { request } else { request.add("Mcp-Name", named) }).await)

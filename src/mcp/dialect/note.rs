@@ -1,10 +1,9 @@
 //! Notifications to clients. Their form is the same in every revision served so far.
 
 use crate::mcp::json::JsonError;
-use crate::mcp::keys;
 use crate::mcp::raw::{RawId, RawJson};
 use crate::mcp::reply::Listing;
-use crate::mcp::write::{Object, object_bytes};
+use crate::mcp::write::object_bytes;
 use crate::vocab::Revision;
 
 /// Writes `notifications/progress` with the client's own token. `members` are those of
@@ -35,38 +34,14 @@ pub fn lower_log(_revision: Revision, params: &RawJson) -> Vec<u8> {
     })
 }
 
-/// Writes `notifications/…/list_changed`: for a session, or for the `subscriptions/listen` with the id `subscription`.
-pub fn lower_list_changed(listing: Listing, subscription: Option<&RawId>) -> Vec<u8> {
+/// Writes `notifications/…/list_changed` for a session.
+pub fn lower_list_changed(listing: Listing) -> Vec<u8> {
     let method = match listing {
         Listing::Tools => "notifications/tools/list_changed",
         Listing::Prompts => "notifications/prompts/list_changed",
         Listing::Resources => "notifications/resources/list_changed",
     };
-    object_bytes(160, |out| {
+    object_bytes(96, |out| {
         out.text("jsonrpc", "2.0").text("method", method);
-        if subscription.is_some() {
-            out.object("params", |params| tag(params, subscription));
-        }
     })
-}
-
-/// Writes `notifications/resources/updated` about the URI as the client knows it, on prefixing routes
-/// [`crate::mcp::names::public_uri`]: for a session, or for the `subscriptions/listen` with the id `subscription`.
-pub fn lower_updated(uri: &str, subscription: Option<&RawId>) -> Vec<u8> {
-    object_bytes(160 + uri.len(), |out| {
-        out.text("jsonrpc", "2.0").text("method", "notifications/resources/updated");
-        out.object("params", |params| {
-            params.text("uri", uri);
-            tag(params, subscription);
-        });
-    })
-}
-
-/// The subscription a message belongs to (2026-07-28), as the client spelled its id.
-fn tag(params: &mut Object<'_>, subscription: Option<&RawId>) {
-    if let Some(id) = subscription {
-        params.object("_meta", |meta| {
-            meta.raw(keys::SUBSCRIPTION_ID, id.as_str().as_bytes());
-        });
-    }
 }

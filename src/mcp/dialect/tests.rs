@@ -6,7 +6,7 @@ use super::*;
 use crate::mcp::message::{Params, Reference, Shape};
 use crate::mcp::outgoing::Outgoing;
 use crate::mcp::raw::RawId;
-use crate::mcp::reply::{Listing, LogLevel, Reply, ResultBody, ResultKind};
+use crate::mcp::reply::{LogLevel, Reply, ResultBody, ResultKind};
 use crate::mcp::{Body, Incoming, Message, Notification, decode};
 
 const NEW: Revision = Revision::V2026_07_28;
@@ -471,26 +471,6 @@ fn keeps_the_kind_and_state_of_tasks() {
     let Reply::Result(ResultBody { kind, .. }) = &task else { panic!() };
     assert_eq!(*kind, ResultKind::Task);
     assert_eq!(lowered(NEW, Method::ToolsCall, &task).1["result"].get("ttlMs"), Some(&Value::Null));
-}
-
-#[test]
-fn announcements_name_their_subscription() {
-    let id = RawId::of(&raw("\"1\"")).unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    assert_eq!(
-        text(lower_updated("up+a:\"1", None)),
-        r#"{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"up+a:\"1"}}"#
-    );
-    assert_eq!(
-        text(lower_updated("a:1", Some(&id))),
-        r#"{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"a:1","_meta":{"io.modelcontextprotocol/subscriptionId":"1"}}}"#
-    );
-    for (listing, word) in [(Listing::Tools, "tools"), (Listing::Prompts, "prompts"), (Listing::Resources, "resources")] {
-        let method = format!(r#"{{"jsonrpc":"2.0","method":"notifications/{word}/list_changed""#);
-        assert_eq!(text(lower_list_changed(listing, None)), format!("{method}}}"));
-        let tagged = text(lower_list_changed(listing, Some(&RawId::number(7))));
-        assert_eq!(tagged, format!(r#"{method},"params":{{"_meta":{{"io.modelcontextprotocol/subscriptionId":7}}}}}}"#));
-    }
 }
 
 fn strings() -> impl Strategy<Value = Option<String>> {
