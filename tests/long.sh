@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
-# What takes too long for every change: a million random policies and requests against the model of the language, and the fuzz
-# targets as far as they are there. PORTCULLIS_MODEL_PAIRS, PORTCULLIS_MODEL_SEED and PORTCULLIS_FUZZ_SECONDS change how long.
+# What takes too long for every change: a million random policies and requests against the model of the language, a hundred thousand
+# rounds of messages through the dialects, and the fuzz targets as far as they are there. PORTCULLIS_MODEL_PAIRS,
+# PORTCULLIS_MODEL_SEED, PORTCULLIS_ROUND_TRIPS, PORTCULLIS_ROUND_TRIP_SEED and PORTCULLIS_FUZZ_SECONDS change how long.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-never}"
 export PORTCULLIS_MODEL_PAIRS="${PORTCULLIS_MODEL_PAIRS:-1000000}"
 export PORTCULLIS_MODEL_SEED="${PORTCULLIS_MODEL_SEED:-1}"
+export PORTCULLIS_ROUND_TRIPS="${PORTCULLIS_ROUND_TRIPS:-100000}"
+export PORTCULLIS_ROUND_TRIP_SEED="${PORTCULLIS_ROUND_TRIP_SEED:-1000}"
 fuzz_seconds="${PORTCULLIS_FUZZ_SECONDS:-3600}"
 ran=()
 
@@ -16,6 +19,10 @@ step() { printf '\n=== [%4d s] %s\n' "$SECONDS" "$*"; }
 step "the model of the policy language: $PORTCULLIS_MODEL_PAIRS pairs, seed $PORTCULLIS_MODEL_SEED"
 cargo test --locked --release --test policy_model -- --nocapture
 ran+=("policy_model: $PORTCULLIS_MODEL_PAIRS pairs, seed $PORTCULLIS_MODEL_SEED")
+
+step "messages through the dialects: $PORTCULLIS_ROUND_TRIPS rounds from seed $PORTCULLIS_ROUND_TRIP_SEED"
+cargo test --locked --release --test dialects -- --nocapture
+ran+=("dialects: $PORTCULLIS_ROUND_TRIPS rounds from seed $PORTCULLIS_ROUND_TRIP_SEED")
 
 if [ -f fuzz/Cargo.toml ]; then
   # cargo-fuzz needs a nightly toolchain; fuzz/README.md says which version of it.

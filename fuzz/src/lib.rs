@@ -1,4 +1,7 @@
-//! What must hold of a policy set whatever it was made of. Used by the fuzz targets and by the test that replays what they found.
+//! What must hold of a policy set whatever it was made of, and, in [`dialect`], of messages. Used by the fuzz targets and by the test
+//! that replays what they found.
+
+mod dialect;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,6 +15,8 @@ use portcullis::policy::{
 };
 use portcullis::vocab::{Principal, Problem, Reason};
 use serde_json::json;
+
+pub use dialect::dialect;
 
 /// What one load or one decision may take, in an instrumented build that is some ten times slower than the shipped one.
 const EACH_MAX: Duration = Duration::from_secs(5);

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{SHA256, digest};
 
 use super::listing::Part;
-use crate::mcp::list::{Item, renamed};
+use crate::mcp::list::Item;
 use crate::mcp::mirror::{self, Mirror};
-use crate::mcp::{RawJson, names};
+use crate::mcp::{RawJson, names, rewrite};
 use crate::policy::Hints;
 use crate::telemetry::metrics::Tool;
 use crate::vocab::limits::NAME_BYTES_MAX;
@@ -71,7 +71,7 @@ impl Entry {
         };
         let full: Arc<str> = Arc::from(names::full_name(upstream, &item.key));
         Ok(Self {
-            published: renamed(item, &public),
+            published: rewrite::published(item, upstream, &public),
             name: Arc::from(item.key.as_str()),
             tool: (part == Part::Tools).then(|| Arc::new(Tool::new(full.clone()))),
             full,

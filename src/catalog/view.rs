@@ -131,9 +131,9 @@ impl View {
         wanted: Freshness,
         deadline: Deadline,
     ) -> Result<Seen, Fault> {
-        let known = self.slot(part).current();
+        let known = self.slot(part).current().filter(|(_, valid)| *valid).map(|(listing, _)| listing);
         let serves = |listing: &Listing| listing.is_fresh() || (wanted == Freshness::Known && !listing.is_old());
-        if let Some((listing, _)) = known.as_ref().filter(|(listing, valid)| *valid && serves(listing)) {
+        if let Some(listing) = known.as_ref().filter(|listing| serves(listing)) {
             if !listing.is_young() {
                 // Without the right to read, what is known is all there is.
                 let _ = self.read(part, access);
@@ -146,14 +146,27 @@ impl View {
         let read = tokio::time::timeout_at(until.instant().into(), read).await;
         let read = read.unwrap_or_else(|_| Err(Fault::upstream(FaultKind::Timeout, "a list did not come in time")));
         self.metrics.set_list_stale(&self.upstream.settings().name, read.is_err());
-        match (read, self.known(part)) {
-            (Ok(listing), _) => Ok(Seen { listing, stale: false }),
-            (Err(fault), Some(listing)) => {
+        let fault = match read {
+            Ok(listing) => return Ok(Seen { listing, stale: false }),
+            Err(fault) => fault,
+        };
+        match self.stand_in(part, &fault) {
+            Some(listing) => {
                 tracing::warn!(upstream = %self.upstream.settings().name, list = %part.method(), error = %fault.detail, "the last known list is served");
                 Ok(Seen { listing, stale: true })
             }
-            (Err(fault), None) => Err(fault),
+            None => Err(fault),
         }
+    }
+
+    /// The last known list, for an upstream that cannot be asked. Not where the upstream said that it changed, where it is too
+    /// old, or where `fault` says that whoever asks has no right to it any more.
+    fn stand_in(&self, part: Part, fault: &Fault) -> Option<Arc<Listing>> {
+        if matches!(fault.kind, FaultKind::Unauthorized | FaultKind::Unlinked) {
+            return None;
+        }
+        let (listing, valid) = self.slot(part).current()?;
+        (valid && listing.may_stand_in()).then_some(listing)
     }
 
     /// Makes the next reader read `part` again, and whoever reads it now once more.

@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn keeps_sessions_apart() {
-        let low = Revision::V2025_03_26;
+        let (lowest, low) = (Revision::V2024_11_05, Revision::V2025_03_26);
         let ping = r#"{"jsonrpc":"2.0","id":"p","method":"ping"}"#;
         check(Some("2025-06-18"), Some("s"), low, ping, Ok(Era::Session { header: Some(Revision::V2025_06_18) }));
         check(Some("2025-06-18"), None, low, ping, Ok(Era::Session { header: Some(Revision::V2025_06_18) }));
@@ -181,6 +181,9 @@ mod tests {
         check(Some("2024-11-05"), Some("s"), low, ping, Err((400, -32600)));
         check(Some("2024-11-05"), None, low, ping, Err((400, -32022)));
         check(Some("2025-03-26"), Some("s"), Revision::V2025_06_18, ping, Err((400, -32600)));
+        check(Some("2024-11-05"), Some("s"), lowest, ping, Ok(Era::Session { header: Some(lowest) }));
+        check(None, Some("s"), lowest, ping, Ok(Era::Session { header: None }));
+        check(None, None, lowest, ping, Err((400, -32020)));
         check(Some("2025-11-25"), Some("s"), Revision::V2026_07_28, ping, Err((400, -32022)));
         check(None, Some("s"), Revision::V2026_07_28, ping, Err((400, -32020)));
     }
@@ -195,6 +198,8 @@ mod tests {
         assert_eq!(negotiate("2025-03-26", Revision::V2025_03_26), Revision::V2025_03_26);
         assert_eq!(negotiate("2025-03-26", Revision::V2025_06_18), Revision::V2025_11_25);
         assert_eq!(negotiate("x", Revision::V2025_03_26), Revision::V2025_11_25);
+        assert_eq!(negotiate("2024-11-05", Revision::V2025_03_26), Revision::V2025_11_25);
+        assert_eq!(negotiate("2024-11-05", Revision::V2024_11_05), Revision::V2024_11_05);
     }
 
     #[test]
@@ -207,6 +212,8 @@ mod tests {
             (None, Some("s"), low, ping, Ok(Era::Session { header: None })),
             (Some("2025-03-26"), Some("s"), low, ping, Ok(Era::Session { header: Some(low) })),
             (Some("2025-06-18"), Some("s"), low, ping, Err(-32600)),
+            (Some("2024-11-05"), Some("s"), Revision::V2024_11_05, ping, Err(-32600)),
+            (Some("2025-03-26"), Some("s"), Revision::V2024_11_05, ping, Ok(Era::Session { header: Some(low) })),
             (None, Some("s"), Revision::V2025_06_18, ping, Err(-32600)),
             (None, None, low, ping, Err(-32020)),
             (None, Some("s"), low, initialize, Err(-32600)),

@@ -72,11 +72,6 @@ pub fn next_cursor(page: &ResultBody) -> Result<Option<String>, JsonError> {
     }
 }
 
-/// The item under another key. Every other byte is kept.
-pub fn renamed(item: &Item, new_key: &str) -> RawJson {
-    item.raw.spliced(&[(item.key_span.clone(), RawJson::of_text(new_key))])
-}
-
 /// A list as a result.
 pub fn list_body<'a>(method: Method, items: impl Iterator<Item = &'a RawJson>, next_cursor: Option<&str>) -> ResultBody {
     let list = words(method).map_or("items", |(list, _)| list);
@@ -174,7 +169,7 @@ mod tests {
         assert_eq!(items[0].annotations, Hints { read_only: Some(true), destructive: Some(false) });
         assert_eq!(items[0].input_schema.as_ref().unwrap().as_str(), r#"{"properties":{"name":{}}}"#);
         assert_eq!((items[1].annotations, items[1].needs_task, items[0].needs_task), (Hints::default(), true, false));
-        let renamed = renamed(&items[0], "up__\"read");
+        let renamed = crate::mcp::rewrite::published(&items[0], "up", "up__\"read");
         let expect = items[0].raw.as_str().replace(r#""r\u0065ad""#, r#""up__\"read""#);
         assert_eq!(renamed.as_str(), expect);
         let body = list_body(Method::ToolsList, [&renamed, &items[1].raw].into_iter(), Some(""));

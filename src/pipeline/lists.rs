@@ -1,6 +1,7 @@
 //! Lists: asked of every upstream of the route at once, filtered by the same decision as calls, merged in stable order.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 
@@ -29,38 +30,45 @@ pub(super) async fn answer(ctx: &mut Ctx, operation: &Operation, part: Part) -> 
         Some(cursor) => open_cursor(ctx, part, cursor)?,
         None => 0,
     };
-    let shown = merged(ctx, part).await?;
+    let (shown, fresh_for) = merged(ctx, part).await?;
     let bare = ctx.route()?.bare;
     let page = shown.iter().skip(skip).take(LIST_PAGE_ITEMS_MAX);
     let items = page.map(|entry| if bare { &entry.raw } else { &entry.published });
     let end = skip.saturating_add(LIST_PAGE_ITEMS_MAX);
     let next = if end < shown.len() { Some(seal_cursor(ctx, part, end)?) } else { None };
-    let body = list::list_body(operation.method, items, next.as_deref());
+    let mut body = list::list_body(operation.method, items, next.as_deref());
+    body.ttl_ms = u64::try_from(fresh_for.as_millis()).ok();
     ctx.completed();
     Ok(lower(ctx, &Reply::Result(body)))
 }
 
-async fn merged(ctx: &Ctx, part: Part) -> Result<Vec<Arc<Entry>>, Refusal> {
+/// What the caller may see, and how long the upstreams say that it holds: as long as the one that says least. It is the caller's
+/// alone, whatever they say of it (2026-07-28, caching).
+async fn merged(ctx: &Ctx, part: Part) -> Result<(Vec<Arc<Entry>>, Duration), Refusal> {
     let route = ctx.route()?.clone();
     let listings = join_all(route.upstreams.iter().map(|upstream| one(ctx, upstream, part))).await;
     let mut shown = Vec::new();
-    let (mut answered, mut fault) = (false, None);
+    let (mut answered, mut fault, mut fresh_for) = (false, None, None);
+    let mut holds = |for_time: Duration| fresh_for = Some(fresh_for.map_or(for_time, |so_far: Duration| so_far.min(for_time)));
     // One time for all entries: none is judged by another hour than the rest.
     let moment = ctx.moment_of_record();
     let subject = ctx.memory.subject(&ctx.world, ctx.principal()?);
     for listing in listings {
         match listing? {
-            Listed::Read(listing) => {
+            Listed::Read(listing, fresh_left) => {
+                holds(fresh_left);
                 answered |= listing.is_offered();
                 shown.extend(listing.entries().iter().filter(|entry| visible(ctx, &subject, part, entry, moment)).cloned());
             }
             Listed::Hidden => {}
             // The others are listed without it, and the way to link is in its place.
             Listed::Unlinked(instead) => {
+                holds(Duration::ZERO);
                 answered = true;
                 shown.extend(instead);
             }
             Listed::Failed(failed) => {
+                holds(Duration::ZERO);
                 tracing::warn!(record = %ctx.id, list = %part.method(), detail = %failed.detail, "an upstream is missing from a list");
                 fault = Some(failed);
             }
@@ -69,14 +77,14 @@ async fn merged(ctx: &Ctx, part: Part) -> Result<Vec<Arc<Entry>>, Refusal> {
     match fault {
         // Whoever has nothing to show does not stand in for the one that could not be asked.
         Some(fault) if !answered => Err(fault.into()),
-        _ => Ok(shown),
+        _ => Ok((shown, fresh_for.unwrap_or_default())),
     }
 }
 
 /// What came of asking one upstream.
 enum Listed {
-    /// Its list.
-    Read(Arc<Listing>),
+    /// Its list, and how long it holds.
+    Read(Arc<Listing>, Duration),
     /// Policy leaves nothing to see.
     Hidden,
     /// The person has to link an account first; what is shown instead.
@@ -102,7 +110,11 @@ async fn one(ctx: &Ctx, upstream: &str, part: Part) -> Result<Listed, Refusal> {
     let told = question::told(ctx, &upstream.settings().name);
     let view = ctx.gateway.catalog.view(upstream, &ctx.principal()?.key(), told);
     Ok(match view.list(part, &access, Freshness::Now, ctx.deadline).await {
-        Ok(seen) => Listed::Read(seen.listing),
+        Ok(seen) if seen.stale => Listed::Read(seen.listing, Duration::ZERO),
+        Ok(seen) => {
+            let fresh_left = seen.listing.fresh_left();
+            Listed::Read(seen.listing, fresh_left)
+        }
         Err(fault) if fault.kind == FaultKind::Unlinked => unlinked(),
         Err(fault) => Listed::Failed(fault),
     })

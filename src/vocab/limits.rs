@@ -104,6 +104,8 @@ pub const LIST_FRESH_MS_MAX: u64 = 300_000;
 pub const LIST_KNOWN_S_MAX: u64 = 60;
 /// Age up to which a known list serves calls while it is read again behind them; an older one decides nothing any more.
 pub const LIST_OLD_S_MAX: u64 = 600;
+/// Age after which a known list no longer stands in for an upstream that cannot be asked.
+pub const LIST_STALE_S_MAX: u64 = 3_600;
 /// How often a list is read again at once because it changed while it was read.
 pub const LIST_REREADS_MAX: usize = 2;
 /// Time to wait for a list of which nothing is known yet (a process may have to start).

@@ -11,6 +11,7 @@
 
 mod authserver;
 mod bound;
+mod caching;
 mod framing;
 mod gate;
 mod headers;
@@ -20,6 +21,7 @@ mod linked_accounts;
 mod lists_agree;
 mod mutations;
 mod peer;
+mod public_names;
 mod records;
 mod reload;
 mod replayed;

@@ -114,7 +114,7 @@ fn http(path: &str, raw: raw::Http, private: bool, cx: &mut Cx<'_>) -> Option<Tr
             cx.report.not_built(&path, "sse", "use an endpoint that speaks Streamable HTTP");
             None
         }
-        Some(text) => match Revision::parse(text) {
+        Some(text) => match Revision::parse(text).filter(|revision| *revision >= Revision::OLDEST_STREAMABLE) {
             Some(revision) => Some(Some(revision)),
             None => cx.refuse(&path, "is not a protocol revision", format!("auto, or one of {}", revisions())),
         },
@@ -167,7 +167,9 @@ fn environment(path: &str, raw: BTreeMap<String, String>, cx: &mut Cx<'_>) -> Ve
     env
 }
 
-/// Every protocol revision, for hints.
+/// The protocol revisions of Streamable HTTP, for hints.
 pub(super) fn revisions() -> String {
-    Revision::ALL.map(Revision::as_str).join(", ")
+    let named: Vec<&str> =
+        Revision::ALL.into_iter().filter(|revision| *revision >= Revision::OLDEST_STREAMABLE).map(Revision::as_str).collect();
+    named.join(", ")
 }

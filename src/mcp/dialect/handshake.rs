@@ -1,5 +1,6 @@
 //! What servers say about themselves: results of `initialize` and `server/discover`.
 
+use super::of;
 use crate::mcp::json::{JsonError, Kind, unquote};
 use crate::mcp::keys;
 use crate::mcp::raw::RawJson;
@@ -80,9 +81,10 @@ pub fn initialize_result(
     server: &ServerInfo,
     instructions: Option<&str>,
 ) -> ResultBody {
+    let declared = ServerCapabilities { completions: capabilities.completions && of(revision).completions, ..*capabilities };
     let mut members = vec![
         (RawJson::of_static("\"protocolVersion\""), RawJson::of_text(revision.as_str())),
-        (RawJson::of_static("\"capabilities\""), capabilities.to_json()),
+        (RawJson::of_static("\"capabilities\""), declared.to_json()),
         (RawJson::of_static("\"serverInfo\""), object(|out| server.write(out))),
     ];
     members.extend(instructions.map(|text| (RawJson::of_static("\"instructions\""), RawJson::of_text(text))));
@@ -123,10 +125,16 @@ pub fn parse_capabilities(raw: &RawJson) -> ServerCapabilities {
     if outcome.is_ok() { read } else { ServerCapabilities::default() }
 }
 
-/// Reads the result of `initialize`: the revision, where it is one that is served, and the capabilities.
+/// Reads the result of `initialize`: the revision, where it is one that is known, and the capabilities. A server whose revision
+/// cannot say that it completes arguments is taken to complete those of what it offers.
 pub fn parse_initialize_result(result: &ResultBody) -> (Option<Revision>, ServerCapabilities) {
     let version = result.member("protocolVersion").and_then(|v| unquote(v.as_str()).ok());
-    (version.and_then(|v| Revision::parse(&v)), result.member("capabilities").map(parse_capabilities).unwrap_or_default())
+    let revision = version.and_then(|v| Revision::parse(&v));
+    let mut capabilities = result.member("capabilities").map(parse_capabilities).unwrap_or_default();
+    if revision.is_some_and(|revision| !of(revision).completions) {
+        capabilities.completions = capabilities.prompts || capabilities.resources;
+    }
+    (revision, capabilities)
 }
 
 /// Reads the result of `server/discover`: versions as named, and the capabilities.

@@ -11,6 +11,7 @@ mod lower;
 mod note;
 mod question;
 mod reply;
+mod v2024_11_05;
 mod v2025_03_26;
 mod v2025_06_18;
 mod v2025_11_25;
@@ -44,6 +45,8 @@ pub struct Dialect {
     pub version_header: bool,
     /// Arrays of messages exist.
     pub batches: bool,
+    /// Servers say whether they complete arguments.
+    pub completions: bool,
     /// What a client can be asked.
     pub questions: ClientCaps,
     /// What a member of a result becomes.
@@ -78,6 +81,7 @@ impl Dialect {
 /// The dialect of a revision.
 pub fn of(revision: Revision) -> &'static Dialect {
     match revision {
+        Revision::V2024_11_05 => &v2024_11_05::DIALECT,
         Revision::V2025_03_26 => &v2025_03_26::DIALECT,
         Revision::V2025_06_18 => &v2025_06_18::DIALECT,
         Revision::V2025_11_25 => &v2025_11_25::DIALECT,

@@ -45,15 +45,20 @@ fn lower_result(dialect: &Dialect, method: Method, id: &RawId, result: &ResultBo
             if modern {
                 out.text("resultType", word(result.kind));
             }
+            let hinted = modern && is_cacheable(method) && result.kind == ResultKind::Complete;
             for (key, value) in &result.members {
                 let name = crate::mcp::json::unquote(key.as_str()).unwrap_or_default();
+                // That of a task: where the result has one of its own, and where revisions have no such word.
+                if name == "ttlMs" && (hinted || !modern) {
+                    continue;
+                }
                 match (dialect.member)(method, &name, value) {
                     Member::Keep => drop(out.members(&[(key.clone(), value.clone())])),
                     Member::Replace(with) => drop(out.members(&[(key.clone(), with)])),
                     Member::Drop => {}
                 }
             }
-            if modern && is_cacheable(method) && result.kind == ResultKind::Complete {
+            if hinted {
                 out.number("ttlMs", result.ttl_ms.unwrap_or(0));
                 out.text("cacheScope", if result.public { "public" } else { "private" });
             }

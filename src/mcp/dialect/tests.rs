@@ -46,6 +46,7 @@ fn lowered(to: Revision, method: Method, reply: &Reply) -> (u16, Value) {
 #[test]
 fn tables_agree_with_the_official_schemas() {
     for (revision, schema) in [
+        (Revision::V2024_11_05, include_str!("../../../tests/data/mcp-schema/2024-11-05.json")),
         (Revision::V2025_03_26, include_str!("../../../tests/data/mcp-schema/2025-03-26.json")),
         (Revision::V2025_06_18, include_str!("../../../tests/data/mcp-schema/2025-06-18.json")),
         (Revision::V2025_11_25, include_str!("../../../tests/data/mcp-schema/2025-11-25.json")),
@@ -90,6 +91,14 @@ fn lifts_what_the_revision_has() {
         (Revision::V2025_11_25, "initialize", "{}", Some(-32602)),
         (Revision::V2025_11_25, "tasks/list", "{}", None),
         (Revision::V2025_06_18, "tasks/list", "{}", Some(-32601)),
+        (Revision::V2024_11_05, "tools/call", r#"{"name":"a"}"#, None),
+        (
+            Revision::V2024_11_05,
+            "completion/complete",
+            r#"{"ref":{"type":"ref/prompt","name":"p"},"argument":{"name":"a","value":""}}"#,
+            None,
+        ),
+        (Revision::V2024_11_05, "tasks/list", "{}", Some(-32601)),
     ] {
         let result = lift_request(revision, request(method, params));
         assert_eq!(result.as_ref().err().map(|e| e.code), code, "{revision} {method} {params}");
@@ -158,9 +167,12 @@ fn lowers_a_request_for_an_upstream_without_sessions() {
 
 #[test]
 fn lowers_a_request_for_an_upstream_with_sessions() {
-    for (revision, header) in
-        [(Revision::V2025_11_25, Some("2025-11-25")), (Revision::V2025_06_18, Some("2025-06-18")), (Revision::V2025_03_26, None)]
-    {
+    for (revision, header) in [
+        (Revision::V2025_11_25, Some("2025-11-25")),
+        (Revision::V2025_06_18, Some("2025-06-18")),
+        (Revision::V2025_03_26, None),
+        (Revision::V2024_11_05, None),
+    ] {
         let lowered = lower_request(revision, &call(), 7);
         assert_eq!(
             String::from_utf8(lowered.body).unwrap(),
@@ -243,6 +255,76 @@ fn drops_what_older_revisions_cannot_say() {
 }
 
 #[test]
+fn the_first_revision_knows_text_and_images() {
+    let first = Revision::V2024_11_05;
+    let audio = r#"{"type":"audio","data":"AAAA","mimeType":"audio/wav","annotations":{"priority":0}}"#;
+    let link = r#"{"type":"resource_link","uri":"u:1","name":"n"}"#;
+    let image = r#"{"type":"image","data":"audio","mimeType":"image/png"}"#;
+    let call = reply(NEW, &format!(r#"{{"content":[{audio},{link},{image}],"isError":false}}"#));
+    let said = |text: &str| json!({"type": "text", "text": text});
+    let mut heard = said("[audio audio/wav: this protocol revision cannot carry it]");
+    heard["annotations"] = json!({"priority": 0});
+    let image: Value = serde_json::from_str(image).unwrap();
+    let (_, older) = lowered(first, Method::ToolsCall, &call);
+    assert_eq!(older["result"], json!({"content": [heard, said("n: u:1"), image], "isError": false}));
+    let (_, newer) = lowered(Revision::V2025_03_26, Method::ToolsCall, &call);
+    assert_eq!(newer["result"]["content"][0]["type"], "audio");
+    let prompt = reply(NEW, &format!(r#"{{"messages":[{{"role":"user","content":{audio}}}]}}"#));
+    assert_eq!(lowered(first, Method::PromptsGet, &prompt).1["result"]["messages"][0]["content"], heard);
+}
+
+#[test]
+fn definitions_keep_to_what_their_revision_allows() {
+    let schema = r#"{"type":"object","properties":{"a":true,"b":false,"c":{"default":true}},"additionalProperties":false}"#;
+    let tools = format!(
+        r#"{{"tools":[{{"name":"a","inputSchema":{schema},"outputSchema":{schema},"execution":{{"taskSupport":"optional"}}}},{{"name":"true","inputSchema":{{"type":"object"}}}}]}}"#
+    );
+    let plain = json!({
+        "type": "object", "properties": {"a": {}, "b": {"not": {}}, "c": {"default": true}}, "additionalProperties": false
+    });
+    let last = json!({"name": "true", "inputSchema": {"type": "object"}});
+    for revision in Revision::ALL {
+        let (_, said) = lowered(revision, Method::ToolsList, &reply(Revision::V2025_11_25, &tools));
+        let mut first: Value = serde_json::from_str::<Value>(&tools).unwrap()["tools"][0].clone();
+        if revision != NEW {
+            (first["inputSchema"], first["outputSchema"]) = (plain.clone(), plain.clone());
+        }
+        if revision != Revision::V2025_11_25 {
+            first.as_object_mut().unwrap().remove("execution");
+        }
+        assert_eq!(said["result"]["tools"], json!([first, last]), "{revision}");
+    }
+}
+
+#[test]
+fn a_completion_has_a_hundred_values() {
+    for (count, kept) in [(99, 99), (100, 100), (101, 100), (5000, 100)] {
+        let values: Vec<String> = (0..count).map(|n| format!("v{n}")).collect();
+        let sent = json!({"completion": {"values": values, "total": count, "hasMore": false}});
+        for revision in [NEW, Revision::V2024_11_05] {
+            let (_, said) = lowered(revision, Method::Complete, &reply(NEW, &sent.to_string()));
+            let said = &said["result"]["completion"];
+            assert_eq!(said, &json!({"values": values[..kept], "total": count, "hasMore": count > kept}), "{count}");
+        }
+    }
+}
+
+#[test]
+fn completions_are_declared_where_there_is_a_word_for_them() {
+    let all = ServerCapabilities { tools: true, prompts: true, completions: true, ..ServerCapabilities::default() };
+    for revision in [Revision::V2024_11_05, Revision::V2025_03_26] {
+        let result = initialize_result(revision, &all, &SERVER, None);
+        let declared = result.member("capabilities").unwrap().as_str().contains("completions");
+        assert_eq!(declared, revision != Revision::V2024_11_05);
+        // What is not declared for want of a word is read as before.
+        assert_eq!(parse_initialize_result(&result), (Some(revision), all));
+    }
+    let tools = ServerCapabilities { tools: true, ..ServerCapabilities::default() };
+    let result = initialize_result(Revision::V2024_11_05, &tools, &SERVER, None);
+    assert_eq!(parse_initialize_result(&result).1, tools);
+}
+
+#[test]
 fn input_cannot_be_asked_for_in_older_revisions() {
     let asking = reply(NEW, r#"{"resultType":"input_required","requestState":"s"}"#);
     let (_, said) = lowered(NEW, Method::ToolsCall, &asking);
@@ -271,7 +353,8 @@ fn errors_keep_to_the_codes_of_their_revision() {
         let tail = data.map_or_else(String::new, |d| format!(",\"data\":{d}"));
         let text = format!(r#"{{"jsonrpc":"2.0","id":1,"error":{{"code":{code},"message":"secret"{tail}}}}}"#);
         let Incoming::Response { reply, .. } = parse(from, &text).unwrap() else { panic!() };
-        for (to, expect) in [NEW, Revision::V2025_11_25, Revision::V2025_03_26].into_iter().zip(expect) {
+        let all = [NEW, Revision::V2025_11_25, Revision::V2025_03_26, Revision::V2024_11_05];
+        for (to, expect) in all.into_iter().zip(expect.into_iter().chain([expect[2]])) {
             let (status, said) = lowered(to, method, &reply);
             assert_eq!((status, said["error"]["code"].as_i64().unwrap()), expect, "{code} to {to}");
             if expect.1 == -32603 {
@@ -313,7 +396,9 @@ fn refuses_what_no_upstream_may_say() {
     }
     let twice = Bytes::from_static(br#"[{"jsonrpc":"2.0","id":1,"result":{}},{"jsonrpc":"2.0","method":"x"}]"#);
     assert_eq!(incoming::parse(&twice, Revision::V2025_03_26, 8).unwrap().len(), 2);
-    assert!(incoming::parse(&twice, Revision::V2025_06_18, 8).is_err());
+    for revision in [Revision::V2025_06_18, Revision::V2024_11_05] {
+        assert!(incoming::parse(&twice, revision, 8).is_err());
+    }
 }
 
 #[test]
@@ -397,7 +482,7 @@ proptest! {
     #[test]
     fn lowering_keeps_the_meaning(
         name in "\\PC{1,20}", cursor in strings(), uri in strings(), key in "\\PC{0,10}", value in any::<i64>(), progress in any::<bool>(),
-        revision in 0usize..4,
+        revision in 0usize..Revision::ALL.len(),
     ) {
         let revision = Revision::ALL[revision];
         let arguments = serde_json::json!({ key: value }).to_string();
@@ -418,12 +503,12 @@ proptest! {
     }
 
     #[test]
-    fn never_panics_on_what_upstreams_send(bytes in proptest::collection::vec(any::<u8>(), 0..200), revision in 0usize..4) {
+    fn never_panics_on_what_upstreams_send(bytes in proptest::collection::vec(any::<u8>(), 0..200), revision in 0usize..Revision::ALL.len()) {
         let _ = incoming::parse(&Bytes::from(bytes), Revision::ALL[revision], 8);
     }
 
     #[test]
-    fn never_panics_near_results(at in 0usize..200, byte in any::<u8>(), revision in 0usize..4) {
+    fn never_panics_near_results(at in 0usize..200, byte in any::<u8>(), revision in 0usize..Revision::ALL.len()) {
         let mut text = br#"{"jsonrpc":"2.0","id":1,"result":{"resultType":"complete","content":[{"type":"resource_link","uri":"a"}],"_meta":{"a":1},"ttlMs":1}}"#.to_vec();
         let at = at % text.len();
         text[at] = byte;

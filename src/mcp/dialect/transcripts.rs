@@ -11,8 +11,9 @@ use crate::mcp::{
 };
 use crate::vocab::Revision;
 
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 7] = [
     ("ts1-everything", include_str!("../../../tests/data/transcripts/ts1-everything.jsonl")),
+    ("ts2-everything", include_str!("../../../tests/data/transcripts/ts2-everything.jsonl")),
     ("ts2-sdk-ts", include_str!("../../../tests/data/transcripts/ts2-sdk-ts.jsonl")),
     ("ts2-sdk-rs", include_str!("../../../tests/data/transcripts/ts2-sdk-rs.jsonl")),
     ("rmcp-sdk-rs", include_str!("../../../tests/data/transcripts/rmcp-sdk-rs.jsonl")),

@@ -12,15 +12,19 @@ pub(super) const DIALECT: Dialect = Dialect {
     context: Context::Session,
     version_header: false,
     batches: true,
+    completions: true,
     questions: ClientCaps { sampling: true, roots: true, ..ClientCaps::NONE },
     member,
     error: v2025_11_25::session_error,
 };
 
+/// Kinds of content that came later.
+const LATER: &[&str] = &["resource_link"];
+
 fn member(method: Method, key: &str, value: &RawJson) -> Member {
     match (method, key) {
-        (Method::ToolsCall, "content") => downgrade::links_to_text(value),
-        (Method::PromptsGet, "messages") => downgrade::message_links_to_text(value),
-        _ => v2025_11_25::member(method, key, value),
+        (Method::ToolsCall, "content") => downgrade::blocks_to_text(value, LATER),
+        (Method::PromptsGet, "messages") => downgrade::message_blocks_to_text(value, LATER),
+        _ => v2025_06_18::member(method, key, value),
     }
 }

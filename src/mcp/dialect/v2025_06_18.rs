@@ -1,8 +1,9 @@
 //! 2025-06-18: structured content, resource links, `MCP-Protocol-Version`; no batches any more.
 
-use super::{Context, Dialect, v2025_11_25};
+use super::{Context, Dialect, Member, downgrade, v2025_11_25};
 use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::method::Method;
+use crate::mcp::raw::RawJson;
 use crate::vocab::Revision;
 
 pub(super) const DIALECT: Dialect = Dialect {
@@ -11,8 +12,9 @@ pub(super) const DIALECT: Dialect = Dialect {
     context: Context::Session,
     version_header: true,
     batches: false,
+    completions: true,
     questions: ClientCaps { elicitation_form: true, sampling: true, roots: true, ..ClientCaps::NONE },
-    member: v2025_11_25::member,
+    member,
     error: v2025_11_25::session_error,
 };
 
@@ -32,3 +34,11 @@ pub(super) const METHODS: &[Method] = &[
     Method::Complete,
     Method::SetLevel,
 ];
+
+/// Tools did not say how they are executed until 2025-11-25.
+pub(super) fn member(method: Method, key: &str, value: &RawJson) -> Member {
+    match (method, key) {
+        (Method::ToolsList, "tools") => downgrade::both(value, downgrade::plain_schemas, downgrade::without_execution),
+        _ => v2025_11_25::member(method, key, value),
+    }
+}

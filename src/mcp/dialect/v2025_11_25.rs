@@ -32,16 +32,18 @@ pub(super) const DIALECT: Dialect = Dialect {
     context: Context::Session,
     version_header: true,
     batches: false,
+    completions: true,
     questions: ClientCaps::ALL,
     member,
     error,
 };
 
-/// Structured content and output schemas were objects until here.
+/// Structured content, output schemas and schemas of properties were objects until here.
 pub(super) fn member(method: Method, key: &str, value: &RawJson) -> Member {
     match (method, key) {
         (Method::ToolsCall, "structuredContent") => downgrade::object_only(value),
-        (Method::ToolsList, "tools") => downgrade::object_output_schemas(value),
+        (Method::ToolsList, "tools") => downgrade::plain_schemas(value),
+        (Method::Complete, "completion") => downgrade::fewer_values(value),
         _ => Member::Keep,
     }
 }
@@ -56,7 +58,8 @@ fn error(method: Method, error: &RpcError) -> (u16, i64) {
 /// Errors as every revision with sessions says them: a missing resource has a code of its own; the codes that came with
 /// 2026-07-28 do not exist.
 pub(super) fn session_error(method: Method, error: &RpcError) -> (u16, i64) {
-    let missing = method == Method::ResourcesRead && error.data.as_ref().is_some_and(|d| downgrade::has_member(d, "uri"));
+    let about_resource = matches!(method, Method::ResourcesRead | Method::ResourcesSubscribe);
+    let missing = about_resource && error.data.as_ref().is_some_and(|d| downgrade::has_member(d, "uri"));
     let code = match error.code {
         codes::INVALID_PARAMS if missing => codes::RESOURCE_NOT_FOUND,
         -32_099..=-32_020 => codes::INTERNAL_ERROR,

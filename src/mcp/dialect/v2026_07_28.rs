@@ -1,6 +1,6 @@
 //! 2026-07-28: no handshake, no session; every request carries its context, every result its kind.
 
-use super::{Context, Dialect, Member};
+use super::{Context, Dialect, Member, downgrade};
 use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::codes;
 use crate::mcp::method::Method;
@@ -28,13 +28,19 @@ pub(super) const DIALECT: Dialect = Dialect {
     context: Context::Request,
     version_header: true,
     batches: false,
+    completions: true,
     questions: ClientCaps::ALL,
     member,
     error,
 };
 
-fn member(_: Method, _: &str, _: &RawJson) -> Member {
-    Member::Keep
+/// Whether a tool is a task is its server's choice from here on.
+fn member(method: Method, key: &str, value: &RawJson) -> Member {
+    match (method, key) {
+        (Method::ToolsList, "tools") => downgrade::without_execution(value),
+        (Method::Complete, "completion") => downgrade::fewer_values(value),
+        _ => Member::Keep,
+    }
 }
 
 /// Codes reserved for the protocol are the gateway's own to send (as [`crate::mcp::ProtocolError`]): what an upstream says

@@ -1,0 +1,65 @@
+//! Questions of upstreams with sessions, and what clients answer.
+
+use bytes::Bytes;
+use portcullis::mcp::dialect::{Answer, lower_answer, lower_question, lower_question_result};
+use portcullis::mcp::{Body, Incoming, Outcome, RawId, decode, incoming};
+
+use crate::generate::Generator;
+use crate::text::{Json, member, members};
+use crate::{rounds, schema};
+
+/// Keys of `_meta` that a specification reserves end with the hop.
+fn without_reserved(object: &str) -> Vec<(String, String)> {
+    let reserved = |key: &str| key.starts_with("io.modelcontextprotocol/") || key == "progressToken";
+    let mut kept = members(object);
+    for (_, value) in kept.iter_mut().filter(|(key, _)| key == "_meta") {
+        let meta: Vec<_> = members(value).into_iter().filter(|(key, _)| !reserved(key)).collect();
+        *value = if meta.is_empty() { String::new() } else { format!("{meta:?}") };
+    }
+    kept.retain(|(_, value)| !value.is_empty());
+    kept
+}
+
+#[test]
+fn questions_come_back_in_their_revision() {
+    rounds(|revision, random, at| {
+        for name in schema::union(revision, "ServerRequest").into_iter().filter(|name| *name != "PingRequest") {
+            let mut generator = Generator::new(revision, random);
+            let request = generator.named(name);
+            let Some(Json::Token(method)) = request.member("method") else { panic!("{name}") };
+            let params = request.member("params").map(|params| params.write(generator.random));
+            let text = params.as_ref().map_or_else(String::new, |params| format!(",\"params\":{params}"));
+            let text = format!("{{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":{method}{text}}}");
+            let lifted = incoming::parse(&Bytes::from(text), revision, 64).unwrap().remove(0);
+            let Incoming::Request { id, method: asked, params: read } = lifted else { panic!("{at}: {lifted:?}") };
+            assert_eq!((id.as_str(), serde_json::to_string(&asked).unwrap()), ("3", method.clone()), "{at}");
+            let said = String::from_utf8(lower_question(&RawId::number(9), &asked, read.as_ref())).unwrap();
+            assert_eq!(member(&said, "method").as_ref(), Some(method), "{at}");
+            let compared = |params: Option<String>| params.map(|params| without_reserved(&params));
+            assert_eq!(compared(member(&said, "params")), compared(params), "{at}: {name}");
+        }
+    });
+}
+
+#[test]
+fn answers_of_clients_come_back_in_their_revision() {
+    rounds(|revision, random, at| {
+        let sessions = !schema::union(revision, "ServerRequest").is_empty();
+        for name in ["CreateMessageResult", "ListRootsResult", "ElicitResult"] {
+            if !sessions || !schema::of(revision).contains_key(name) {
+                continue;
+            }
+            let mut generator = Generator::new(revision, random);
+            let result = generator.named(name);
+            let result = result.write(generator.random);
+            let text = format!("{{\"jsonrpc\":\"2.0\",\"result\":{result},\"id\":\"pq\"}}");
+            let Body::Single(message) = decode(&Bytes::from(text), 64).unwrap() else { panic!("{at}") };
+            let Some(Outcome::Result(read)) = message.outcome else { panic!("{at}") };
+            assert_eq!(read.as_str(), result, "{at}");
+            let answer = Answer::Result(lower_question_result(&read));
+            let said = String::from_utf8(lower_answer(revision, &RawId::number(3), &answer).body).unwrap();
+            assert_eq!(member(&said, "id").as_deref(), Some("3"));
+            assert_eq!(without_reserved(&member(&said, "result").unwrap()), without_reserved(&result), "{at}: {name}");
+        }
+    });
+}
