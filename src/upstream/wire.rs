@@ -5,7 +5,9 @@ use bytes::Bytes;
 use super::answer::QuestionReply;
 use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::dialect::{self, Answer, ClientNotification, incoming};
-use crate::mcp::{Incoming, Lowered, Method, Outgoing, RawId, RawJson, Reply, ResultBody, ServerCapabilities, codes};
+use crate::mcp::{
+    Incoming, Interest, Lowered, Method, Outgoing, RawId, RawJson, Reply, ResultBody, RpcError, ServerCapabilities, codes,
+};
 use crate::vocab::{Fault, FaultKind, Revision};
 
 /// What is known of an upstream (or of one session with it).
@@ -38,6 +40,24 @@ pub(super) fn initialized(revision: Revision) -> Lowered {
 
 pub(super) fn cancelled(revision: Revision, id: u64) -> Lowered {
     dialect::lower_notification(revision, ClientNotification::Cancelled { request_id: id })
+}
+
+/// Asks an upstream without sessions to announce what `interest` holds. It says nothing of a client.
+pub(super) fn listen(id: u64, interest: &Interest) -> Lowered {
+    let out = Outgoing { interest: Some(interest.clone()), ..Outgoing::new(Method::Listen) };
+    dialect::lower_request(STATELESS, &out, id)
+}
+
+/// Why an upstream does not do what it is asked.
+pub(super) enum Refusal {
+    /// It does not know the method.
+    Unknown,
+    Other,
+}
+
+/// What `error` means for a method that an upstream need not have.
+pub(super) fn refusal(error: &RpcError) -> Refusal {
+    if error.code == codes::METHOD_NOT_FOUND { Refusal::Unknown } else { Refusal::Other }
 }
 
 pub(super) fn parse(bytes: &Bytes, revision: Revision, depth_max: usize) -> Result<Vec<Incoming>, Fault> {

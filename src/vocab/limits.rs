@@ -226,8 +226,8 @@ pub const INTROSPECTION_WAIT_MS_MAX: u64 = 2_000;
 pub const ACTORS_MAX: usize = 8;
 /// Resources that one watch of an upstream names.
 pub const WATCH_URIS_MAX: usize = 64;
-/// Watches of one upstream: each may hold a connection, and calls need some.
-pub const WATCHES_MAX: usize = 512;
+/// Watches of one upstream.
+pub const WATCHES_MAX: usize = 1_024;
 /// Happenings of one session with an upstream that wait to be read by a watch; one that lags behind is told that it missed some.
 pub const WATCH_QUEUE_MAX: usize = 64;
 /// One event of a stream on which an upstream only announces.
@@ -245,7 +245,7 @@ pub const WATCH_PAUSE_MS_MIN: u64 = 500;
 /// See [`WATCH_PAUSE_MS_MIN`].
 pub const WATCH_PAUSE_MS_MAX: u64 = 60_000;
 /// A stream that lived this long was no failure: the pauses start over.
-pub const WATCH_STEADY_MS: u64 = 60_000;
+pub const WATCH_STEADY_MS: u64 = 5_000;
 /// Resources that a watch subscribes to at one time.
 pub const SUBSCRIBES_AT_ONCE_MAX: usize = 8;
 /// Length of an event id of an upstream from which a stream is resumed.

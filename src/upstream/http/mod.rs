@@ -2,14 +2,19 @@
 
 mod call;
 mod era;
+mod events;
 mod exchange;
 mod housekeeping;
 mod lane;
+mod listen;
 mod pool;
 mod post;
+mod push;
+mod resume;
 mod session;
 mod shown;
 mod stream;
+mod watch;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,6 +24,7 @@ use rustls::ClientConfig;
 use url::Url;
 
 use self::era::Era;
+pub(super) use self::listen::Listen;
 use self::post::Door;
 use self::session::Session;
 pub(super) use self::stream::HttpStream;
@@ -35,6 +41,8 @@ pub(super) struct Http {
     settings: UpstreamSettings,
     pinned: Option<Revision>,
     door: Door,
+    /// The same door, with connections of their own for streams that stay open.
+    streams: Door,
     keyring: Keyring,
     era: Era,
     sessions: Table<Session>,
@@ -59,6 +67,7 @@ impl Http {
         Ok(Self {
             settings,
             pinned,
+            streams: door.apart(),
             door,
             keyring,
             era: Era::default(),
@@ -67,6 +76,14 @@ impl Http {
             ids: AtomicU64::new(1),
             shared,
         })
+    }
+
+    pub(super) fn settings(&self) -> &UpstreamSettings {
+        &self.settings
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     pub(super) fn is_up(&self) -> bool {

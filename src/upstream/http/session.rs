@@ -1,15 +1,17 @@
 //! Sessions with upstreams that want a handshake (2025-11-25 and older). Never shared between principals, unless the operator
 //! said so.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use http::HeaderValue;
+use parking_lot::Mutex;
 
 use super::Http;
 use super::housekeeping::Asked;
 use super::post::Replay;
+use super::push::Push;
 use super::shown::Whom;
-use crate::mcp::client_caps::ClientCaps;
+use crate::upstream::feed::Feed;
 use crate::upstream::key::SessionKey;
 use crate::upstream::table::Kept;
 use crate::upstream::wire::{self, Facts};
@@ -25,6 +27,12 @@ pub(super) struct Session {
     pub(super) who: PrincipalKey,
     /// The account that its credential opens.
     pub(super) account: u64,
+    /// Whose it is; `None` if it is everybody's.
+    pub(super) owner: Option<PrincipalKey>,
+    /// What it announces, and when it is over.
+    pub(super) feed: Feed,
+    /// The stream it announces on, while somebody watches.
+    pub(super) push: Mutex<Weak<Push>>,
 }
 
 impl Session {
@@ -41,7 +49,7 @@ impl Kept for Session {
     }
 
     fn is_gone(&self) -> bool {
-        false
+        self.feed.is_over()
     }
 }
 
@@ -57,20 +65,15 @@ impl Http {
         self.sessions
             .get(key, evicted, async {
                 // Boxed when it is needed, so that finding an open session costs nothing for it.
-                Box::pin(self.open_session(key.capabilities(), whom, deadline)).await.map(Arc::new)
+                Box::pin(self.open_session(key, whom, deadline)).await.map(Arc::new)
             })
             .await
     }
 
-    async fn open_session(
-        self: &Arc<Self>,
-        capabilities: ClientCaps,
-        whom: Whom<'_>,
-        deadline: Deadline,
-    ) -> Result<Session, Fault> {
+    async fn open_session(self: &Arc<Self>, key: &SessionKey, whom: Whom<'_>, deadline: Deadline) -> Result<Session, Fault> {
         let asked_for = self.pinned.unwrap_or(Revision::NEWEST_WITH_SESSIONS);
         let id = self.next_id();
-        let question = wire::initialize(asked_for, id, capabilities);
+        let question = wire::initialize(asked_for, id, key.capabilities());
         let (reply, session_id) = match self.ask(whom, question, id, asked_for, deadline).await? {
             Asked::Reply { reply, session } => (reply, session),
             Asked::Refused(status) => {
@@ -81,7 +84,9 @@ impl Http {
         };
         let facts = wire::initialized_as(&reply, asked_for, self.pinned.is_some()).inspect_err(|_| self.era.forget())?;
         let (who, account) = (whom.who.clone(), whom.account.unwrap_or(0));
-        let session = Session { id: session_id, facts, who, account };
+        let owner = key.principal().cloned();
+        let (feed, push) = (Feed::default(), Mutex::default());
+        let session = Session { id: session_id, facts, who, account, owner, feed, push };
         let notice = wire::initialized(session.facts.revision);
         self.tell(notice, &session, Replay::Harmless, deadline).await?;
         Ok(session)
