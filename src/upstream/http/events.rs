@@ -113,3 +113,30 @@ impl Events {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn goes_on_only_from_what_can_be_said_again_and_never_at_once() {
+        let event = |id: Option<&str>, retry: Option<u64>| SseEvent { id: id.map(str::to_owned), retry, ..SseEvent::default() };
+        let long = "x".repeat(EVENT_ID_BYTES_MAX + 1);
+        let mut resumption = Resumption::default();
+        assert_eq!((resumption.last_event(), resumption.wait()), (None, Duration::from_millis(RESUME_MS)));
+        for (id, retry, from, wait_ms) in [
+            (Some("e-1"), None, Some("e-1"), RESUME_MS),
+            (None, Some(0), Some("e-1"), RESUME_MS_MIN),
+            (Some("e-2"), Some(500), Some("e-2"), 500),
+            (Some(""), Some(u64::MAX), None, RESUME_MS_MAX),
+            (Some("e-3"), None, Some("e-3"), RESUME_MS_MAX),
+            (Some("a\u{1}b"), None, None, RESUME_MS_MAX),
+            (Some("e-4"), None, Some("e-4"), RESUME_MS_MAX),
+            (Some(&long), None, None, RESUME_MS_MAX),
+        ] {
+            resumption.note(&event(id, retry));
+            let last = resumption.last_event().map(|id| id.to_str().unwrap());
+            assert_eq!((last, resumption.wait()), (from, Duration::from_millis(wait_ms)), "{id:?} {retry:?}");
+        }
+    }
+}
