@@ -145,6 +145,12 @@ pub(super) fn initialized_as(reply: &Reply, asked: Revision, pinned: bool) -> Re
     Ok(Facts { revision, capabilities })
 }
 
+/// True for an error to `initialize` that no revision without a handshake has: the server may be one of 2024-11-05, which does not
+/// take messages where it has its stream.
+pub(super) fn refuses_as_older(reply: &Reply) -> bool {
+    matches!(reply, Reply::Error(error) if !STATELESS_CODES.contains(&error.code))
+}
+
 /// The upstream broke the protocol.
 pub(super) fn malformed(detail: &str) -> Fault {
     Fault::upstream(FaultKind::Malformed, detail)

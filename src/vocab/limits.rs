@@ -258,3 +258,5 @@ pub const RESUME_MS_MIN: u64 = 100;
 pub const RESUME_MS_MAX: u64 = 60_000;
 /// How often the stream of one call is resumed.
 pub const CALL_RESUMES_MAX: u32 = 100;
+/// How long an upstream that refuses to be spoken to otherwise may take to say that it has the transport of 2024-11-05.
+pub const SSE_PROBE_MS_MAX: u64 = 5_000;

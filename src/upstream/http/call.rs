@@ -20,7 +20,7 @@ use crate::policy::permit::Permit;
 use crate::upstream::answer::{Answer, Event, Source};
 use crate::upstream::feed::News;
 use crate::upstream::inbox::{Inbox, Meaning};
-use crate::upstream::key::SessionKey;
+use crate::upstream::pipe::Pipe as _;
 use crate::upstream::wire::{self, Facts, STATELESS, malformed};
 use crate::vocab::{Deadline, Fault, FaultKind, PrincipalKey, Revision};
 
@@ -55,10 +55,13 @@ impl Http {
             {
                 return Ok(facts);
             }
-            let account = self.show(Whom::any_account(who)).await?.account;
-            let key = SessionKey::of(self.settings.shared, who, account, capabilities);
-            let whom = Whom { who, account: Some(account) };
-            self.session(&key, whom, deadline).await.map(|session| session.facts.clone())
+            if !self.has_lines() {
+                match self.session_of(who, capabilities, deadline).await {
+                    Err(_) if self.has_lines() => {}
+                    found => return found.map(|(_, session)| session.facts.clone()),
+                }
+            }
+            self.line_of(who, capabilities, deadline).await?.1.talk().facts()
         };
         self.guarded(Box::pin(facts), deadline).await
     }
@@ -100,13 +103,16 @@ impl Http {
                 Spoken::SessionGone => Err(Fault::upstream(FaultKind::Failed, "answered 404")),
             };
         }
-        let account = self.show(as_them).await?.account;
-        let whom = Whom { who, account: Some(account) };
-        let key = SessionKey::of(self.settings.shared, who, account, out.session_capabilities);
+        if self.has_lines() {
+            return Box::pin(self.converse_over_line(who, out, deadline)).await;
+        }
         for _ in 0..SESSIONS_TRIED_MAX {
-            let session = self.session(&key, whom, deadline).await?;
+            let (key, session) = match self.session_of(who, out.session_capabilities, deadline).await {
+                Err(_) if self.has_lines() => return Box::pin(self.converse_over_line(who, out, deadline)).await,
+                found => found?,
+            };
             let revision = session.facts.revision;
-            match self.speak(whom, revision, Some(&session), key.principal(), out, deadline).await? {
+            match self.speak(session.whom(), revision, Some(&session), key.principal(), out, deadline).await? {
                 Spoken::Source(source, bytes) => return Ok((revision, source, bytes)),
                 Spoken::SessionGone => session.feed.end(),
             }

@@ -7,10 +7,12 @@ use http::HeaderValue;
 use parking_lot::Mutex;
 
 use super::Http;
+use super::era::is_evidence;
 use super::housekeeping::Asked;
 use super::post::Replay;
 use super::push::Push;
 use super::shown::Whom;
+use crate::mcp::client_caps::ClientCaps;
 use crate::upstream::feed::Feed;
 use crate::upstream::key::SessionKey;
 use crate::upstream::table::Kept;
@@ -54,13 +56,20 @@ impl Kept for Session {
 }
 
 impl Http {
-    /// The session of `key`, opened on first use.
-    pub(super) async fn session(
+    /// The session of `who`, opened on first use.
+    pub(super) async fn session_of(
         self: &Arc<Self>,
-        key: &SessionKey,
-        whom: Whom<'_>,
+        who: &PrincipalKey,
+        capabilities: ClientCaps,
         deadline: Deadline,
-    ) -> Result<Arc<Session>, Fault> {
+    ) -> Result<(SessionKey, Arc<Session>), Fault> {
+        let account = self.show(Whom::any_account(who)).await?.account;
+        let key = SessionKey::of(self.settings.shared, who, account, capabilities);
+        let session = self.session(&key, Whom { who, account: Some(account) }, deadline).await?;
+        Ok((key, session))
+    }
+
+    async fn session(self: &Arc<Self>, key: &SessionKey, whom: Whom<'_>, deadline: Deadline) -> Result<Arc<Session>, Fault> {
         let evicted = |session| self.end_session(session);
         self.sessions
             .get(key, evicted, async {
@@ -78,11 +87,23 @@ impl Http {
             Asked::Reply { reply, session } => (reply, session),
             Asked::Refused(status) => {
                 self.era.forget();
+                if is_evidence(status) {
+                    Box::pin(self.probe_lines(whom, deadline)).await;
+                }
                 let detail = format!("answered initialize with {}", status.as_u16());
                 return Err(Fault::upstream(FaultKind::Failed, detail));
             }
         };
-        let facts = wire::initialized_as(&reply, asked_for, self.pinned.is_some()).inspect_err(|_| self.era.forget())?;
+        let facts = match wire::initialized_as(&reply, asked_for, self.pinned.is_some()) {
+            Ok(facts) => facts,
+            Err(fault) => {
+                self.era.forget();
+                if wire::refuses_as_older(&reply) {
+                    Box::pin(self.probe_lines(whom, deadline)).await;
+                }
+                return Err(fault);
+            }
+        };
         let (who, account) = (whom.who.clone(), whom.account.unwrap_or(0));
         let owner = key.principal().cloned();
         let (feed, push) = (Feed::default(), Mutex::default());

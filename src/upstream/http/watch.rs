@@ -5,11 +5,12 @@ use std::sync::Arc;
 use super::Http;
 use super::listen::Listen;
 use super::push::InSession;
+use super::session::Session;
 use super::shown::Whom;
 use crate::mcp::Interest;
 use crate::mcp::client_caps::ClientCaps;
-use crate::upstream::feed::Tap;
-use crate::upstream::key::SessionKey;
+use crate::upstream::feed::{Announcer, Tap};
+use crate::upstream::pipe::OverPipe;
 use crate::upstream::watch::Line;
 use crate::vocab::{Deadline, Fault, PrincipalKey};
 
@@ -31,11 +32,26 @@ impl Http {
                 opened.map_or((Line::Mute, Interest::default()), |(listen, agreed)| (Line::Listen(Box::new(listen)), agreed))
             );
         }
-        let account = self.show(as_them).await?.account;
-        let key = SessionKey::of(self.settings.shared, &who, account, capabilities);
-        let session = self.session(&key, Whom { who: &who, account: Some(account) }, deadline).await?;
-        let announcer = Arc::new(InSession { http: Arc::clone(&self), session });
+        let announcer: Arc<dyn Announcer> = match self.session_unless_lines(&who, capabilities, deadline).await? {
+            Some(session) => Arc::new(InSession { http: Arc::clone(&self), session }),
+            None => Arc::new(OverPipe(self.line_of(&who, capabilities, deadline).await?.1)),
+        };
         let (tap, agreed) = Tap::open(announcer, &interest).await?;
         Ok((Line::Tap(Box::new(tap)), agreed))
+    }
+
+    async fn session_unless_lines(
+        self: &Arc<Self>,
+        who: &PrincipalKey,
+        capabilities: ClientCaps,
+        deadline: Deadline,
+    ) -> Result<Option<Arc<Session>>, Fault> {
+        if self.has_lines() {
+            return Ok(None);
+        }
+        match self.session_of(who, capabilities, deadline).await {
+            Err(_) if self.has_lines() => Ok(None),
+            found => found.map(|(_, session)| Some(session)),
+        }
     }
 }
