@@ -184,7 +184,7 @@ pub enum Transport {
     Http {
         /// Its endpoint. The query may hold a secret.
         url: Url,
-        /// The revision it speaks; absent: found out.
+        /// The revision it speaks; absent: found out. 2024-11-05 stands for HTTP+SSE, over which later ones may be agreed on.
         dialect: Option<Revision>,
         /// The operator accepts plain HTTP to more than loopback.
         plaintext_ok: bool,

@@ -9,6 +9,7 @@ pub mod dialect;
 pub mod era;
 pub mod error;
 pub mod headers;
+pub mod interest;
 pub mod json;
 mod keys;
 pub mod list;
@@ -30,6 +31,7 @@ pub use dialect::{Lowered, LoweredReply, Operation, ServerCapabilities, ServerIn
 pub use era::Era;
 pub use error::ProtocolError;
 pub use headers::McpHeaders;
+pub use interest::{Interest, ListSet};
 pub use message::{Body, Message, Outcome, Params, Reference, Shape};
 pub use method::Method;
 pub use outgoing::Outgoing;

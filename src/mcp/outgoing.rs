@@ -1,6 +1,7 @@
 //! What the gateway asks an upstream, in canonical form.
 
 use super::client_caps::ClientCaps;
+use super::interest::Interest;
 use super::message::Reference;
 use super::method::Method;
 use super::raw::RawJson;
@@ -27,6 +28,8 @@ pub struct Outgoing {
     pub context: Option<RawJson>,
     /// `level` of `logging/setLevel`.
     pub level: Option<LogLevel>,
+    /// `notifications` of `subscriptions/listen`, in the upstream's own URIs.
+    pub interest: Option<Interest>,
     /// `inputResponses` of a retry.
     pub input_responses: Option<RawJson>,
     /// The upstream's own `requestState`.
@@ -58,6 +61,7 @@ impl Outgoing {
             argument: None,
             context: None,
             level: None,
+            interest: None,
             input_responses: None,
             request_state: None,
             client_capabilities: RawJson::of_static("{}"),

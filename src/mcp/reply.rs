@@ -1,5 +1,6 @@
 //! What an upstream said, in canonical form: that of the newest revision.
 
+use super::interest::Interest;
 use super::json::means;
 use super::raw::{RawId, RawJson};
 
@@ -108,10 +109,36 @@ pub enum Notification {
     },
     /// `notifications/{tools,prompts,resources}/list_changed`
     ListChanged(Listing),
+    /// `notifications/resources/updated`
+    Updated {
+        /// The upstream's own URI.
+        uri: String,
+    },
+    /// What a `subscriptions/listen` of ours brought (2026-07-28).
+    Subscribed {
+        /// The id of the request.
+        subscription: RawId,
+        /// What it says.
+        said: Announced,
+    },
     /// `notifications/cancelled` for a request of the upstream.
     Cancelled(RawId),
     /// Any other; dropped and counted.
     Other(String),
+}
+
+/// An announcement to one subscription.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Announced {
+    /// `notifications/subscriptions/acknowledged`: what the server agreed to announce.
+    Acknowledged(Interest),
+    /// `notifications/{tools,prompts,resources}/list_changed`
+    ListChanged(Listing),
+    /// `notifications/resources/updated`
+    Updated {
+        /// The upstream's own URI.
+        uri: String,
+    },
 }
 
 /// The lists that can change.

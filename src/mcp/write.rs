@@ -112,3 +112,16 @@ pub(super) fn object_bytes(bytes_hint: usize, fill: impl FnOnce(&mut Object<'_>)
     object.close();
     out
 }
+
+/// An array of strings.
+pub(super) fn array_of_texts(texts: &[String]) -> Vec<u8> {
+    let mut out = vec![b'['];
+    for (at, text) in texts.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        push_string(&mut out, text);
+    }
+    out.push(b']');
+    out
+}

@@ -6,7 +6,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use super::http::HttpStream;
-use super::stdio::StdioCall;
+use super::pipe::PipeCall;
 use crate::mcp::{LogLevel, RawId, RawJson, Reply};
 use crate::policy::permit::Permit;
 use crate::vocab::{Deadline, Fault, FaultKind, Revision};
@@ -74,7 +74,7 @@ pub(super) enum Source {
     /// The usual case of the above, without a queue.
     Reply(Reply),
     Http(Box<HttpStream>),
-    Stdio(Box<StdioCall>),
+    Pipe(Box<PipeCall>),
     Over,
 }
 
@@ -96,7 +96,7 @@ impl Answer {
     pub fn answer(&self, id: &RawId, reply: QuestionReply) -> BoxFuture<'static, Result<(), Fault>> {
         let sent = match &self.source {
             Source::Http(stream) => stream.answer(id, reply, self.deadline),
-            Source::Stdio(call) => Some(call.answer(id, reply)),
+            Source::Pipe(call) => Some(call.answer(id, reply)),
             _ => None,
         };
         let over = || Fault::internal(FaultKind::Internal, "an answer after the call");
@@ -125,7 +125,7 @@ impl Answer {
                 return Some(Ok(Event::Reply(reply)));
             }
             Source::Http(stream) => (stream.next(self.deadline).await, stream.bytes_read()),
-            Source::Stdio(call) => (call.next(self.deadline).await, call.bytes_read()),
+            Source::Pipe(call) => (call.next(self.deadline).await, call.bytes_read()),
             Source::Over => return None,
         };
         self.bytes_in = bytes_in;

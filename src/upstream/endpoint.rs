@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use rustls::ClientConfig;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use super::answer::Answer;
 use super::http::Http;
@@ -13,26 +15,49 @@ use super::wire::Facts;
 use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::{Method, Outgoing, Reference};
 use crate::policy::permit::Permit;
+use crate::vocab::limits::WATCHES_MAX;
 use crate::vocab::{Deadline, Fault, FaultKind, PrincipalKey};
 
 /// An upstream.
 pub struct Upstream {
     settings: UpstreamSettings,
-    link: Link,
+    pub(super) link: Link,
+    /// A place for each watch.
+    pub(super) watches: Arc<Semaphore>,
+    /// Cancelled when nobody may watch any more.
+    pub(super) closing: CancellationToken,
 }
 
-enum Link {
+#[derive(Clone)]
+pub(super) enum Link {
     Http(Arc<Http>),
     Stdio(Arc<Stdio>),
 }
 
+impl Link {
+    pub(super) fn settings(&self) -> &UpstreamSettings {
+        match self {
+            Self::Http(http) => http.settings(),
+            Self::Stdio(stdio) => stdio.settings(),
+        }
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        match self {
+            Self::Http(http) => http.shared(),
+            Self::Stdio(stdio) => stdio.shared(),
+        }
+    }
+}
+
 impl Upstream {
     pub(super) fn new(settings: UpstreamSettings, tls: Arc<ClientConfig>, shared: Arc<Shared>) -> Result<Self, &'static str> {
+        let closing = shared.stop.child_token();
         let link = match &settings.transport {
             Transport::Http { url, dialect } => Link::Http(Arc::new(Http::new(settings.clone(), url, *dialect, tls, shared)?)),
             Transport::Stdio { .. } => Link::Stdio(Stdio::new(settings.clone(), shared)),
         };
-        Ok(Self { settings, link })
+        Ok(Self { settings, link, watches: Arc::new(Semaphore::new(WATCHES_MAX)), closing })
     }
 
     /// Its settings.
@@ -73,7 +98,7 @@ impl Upstream {
         }
     }
 
-    fn check(&self, permit: &Permit) -> Result<(), Fault> {
+    pub(super) fn check(&self, permit: &Permit) -> Result<(), Fault> {
         if permit.upstream() == &*self.settings.name {
             return Ok(());
         }
@@ -102,7 +127,13 @@ impl Upstream {
         }
     }
 
+    /// Ends every watch: whoever wants to go on asks the upstream that took over.
+    pub(super) fn end_watches(&self) {
+        self.closing.cancel();
+    }
+
     pub(super) async fn retire(&self, deadline: Deadline) {
+        self.end_watches();
         match &self.link {
             Link::Http(http) => http.retire(deadline).await,
             Link::Stdio(stdio) => stdio.retire(deadline).await,
@@ -110,10 +141,14 @@ impl Upstream {
     }
 }
 
+/// The upstream's own name, or URI, of what a permit is for.
+pub(super) fn own_name(permit: &Permit) -> Option<&str> {
+    permit.name().strip_prefix(permit.upstream()).and_then(|rest| rest.strip_prefix("__"))
+}
+
 /// A permit for one thing does not buy another.
 fn covers(permit: &Permit, out: &Outgoing) -> bool {
-    let own = permit.name().strip_prefix(permit.upstream()).and_then(|rest| rest.strip_prefix("__"));
-    let is_own = |named: Option<&str>| named.is_some() && named == own;
+    let is_own = |named: Option<&str>| named.is_some() && named == own_name(permit);
     match out.method {
         Method::ToolsCall => permit.is_for_tool() && is_own(out.name.as_deref()),
         Method::PromptsGet => permit.is_for_prompt() && is_own(out.name.as_deref()),

@@ -1,6 +1,9 @@
 //! Tells what a message means to one call.
 
+use std::sync::Arc;
+
 use super::answer::Event;
+use super::feed::News;
 use super::shared::Shared;
 use super::wire::malformed;
 use crate::mcp::client_caps::ClientCaps;
@@ -31,6 +34,8 @@ pub(super) enum Meaning {
         id: RawId,
         method: String,
     },
+    /// Something announced, for whoever watches the session.
+    News(News),
     Nothing,
 }
 
@@ -62,11 +67,15 @@ impl Inbox {
             }
             Incoming::Notification(Notification::ListChanged(listing)) => {
                 // Once per stream and list: saying it a thousand times changes nothing.
-                if !self.lists_seen.contains(&listing) {
-                    self.lists_seen.push(listing);
-                    (shared.hook)(upstream, owner, listing);
+                if self.lists_seen.contains(&listing) {
+                    return Ok(Meaning::Nothing);
                 }
-                return Ok(Meaning::Nothing);
+                self.lists_seen.push(listing);
+                (shared.hook)(upstream, owner, listing);
+                return Ok(Meaning::News(News::ListChanged(listing)));
+            }
+            Incoming::Notification(Notification::Updated { uri }) => {
+                return Ok(Meaning::News(News::Updated(Arc::from(uri.as_str()))));
             }
             Incoming::Request { id, method, params } => {
                 self.questions += 1;

@@ -7,14 +7,18 @@ mod answer;
 mod breaker;
 mod credential;
 mod endpoint;
+mod feed;
 mod http;
 mod inbox;
 mod key;
+mod pause;
+mod pipe;
 mod registry;
 mod settings;
 mod shared;
 mod stdio;
 mod table;
+mod watch;
 mod wire;
 
 pub use answer::{Answer, Event, QuestionReply};
@@ -26,6 +30,7 @@ pub use endpoint::Upstream;
 pub use registry::{Prepared, Registry, Unusable, Upstreams};
 pub use settings::{Transport, UpstreamLimits, UpstreamSettings};
 pub use shared::ListHook;
+pub use watch::{Happening, Watch};
 pub use wire::Facts;
 
 #[cfg(test)]

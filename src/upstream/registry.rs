@@ -47,6 +47,7 @@ impl Prepared<'_> {
         let old = upstreams.swap(Arc::clone(&self.upstreams));
         let kept = |name, upstream| self.upstreams.get(name).is_some_and(|new| Arc::ptr_eq(new, upstream));
         for (_, upstream) in old.iter().filter(|(name, upstream)| !kept(*name, *upstream)) {
+            upstream.end_watches();
             let done = wind_down(Arc::clone(upstream), Arc::downgrade(&old));
             shared.tasks.spawn_on(done, &shared.handle);
         }

@@ -33,11 +33,11 @@ pub struct UpstreamSettings {
 /// How an upstream is reached.
 #[derive(Clone, Debug)]
 pub enum Transport {
-    /// Streamable HTTP.
+    /// Streamable HTTP, or HTTP+SSE.
     Http {
-        /// The endpoint, http or https.
+        /// The endpoint, http or https; of HTTP+SSE that of the stream.
         url: Url,
-        /// The revision to speak; `None` finds out.
+        /// The revision to speak; `None` finds out. 2024-11-05 is HTTP+SSE, over which any revision with sessions may be agreed on.
         dialect: Option<Revision>,
     },
     /// A child process that speaks over its standard input and output.

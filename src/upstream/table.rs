@@ -97,14 +97,6 @@ impl<T: Kept> Table<T> {
         }
     }
 
-    /// Forgets `kept`, if it is still what belongs to `key`.
-    pub(super) fn forget(&self, key: &SessionKey, kept: &Arc<T>) {
-        let mut slots = self.slots.lock();
-        if slots.get(key).and_then(|slot| slot.cell.get()).is_some_and(|found| Arc::ptr_eq(found, kept)) {
-            slots.remove(key);
-        }
-    }
-
     /// Takes out what was not used for `idle`, or is gone.
     pub(super) fn sweep(&self, idle: Duration) -> Vec<Arc<T>> {
         let mut slots = self.slots.lock();

@@ -5,7 +5,9 @@ use bytes::Bytes;
 use super::answer::QuestionReply;
 use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::dialect::{self, Answer, ClientNotification, incoming};
-use crate::mcp::{Incoming, Lowered, Method, Outgoing, RawId, RawJson, Reply, ResultBody, ServerCapabilities, codes};
+use crate::mcp::{
+    Incoming, Interest, Lowered, Method, Outgoing, RawId, RawJson, Reply, ResultBody, RpcError, ServerCapabilities, codes,
+};
 use crate::vocab::{Fault, FaultKind, Revision};
 
 /// What is known of an upstream (or of one session with it).
@@ -38,6 +40,24 @@ pub(super) fn initialized(revision: Revision) -> Lowered {
 
 pub(super) fn cancelled(revision: Revision, id: u64) -> Lowered {
     dialect::lower_notification(revision, ClientNotification::Cancelled { request_id: id })
+}
+
+/// Asks an upstream without sessions to announce what `interest` holds. It says nothing of a client.
+pub(super) fn listen(id: u64, interest: &Interest) -> Lowered {
+    let out = Outgoing { interest: Some(interest.clone()), ..Outgoing::new(Method::Listen) };
+    dialect::lower_request(STATELESS, &out, id)
+}
+
+/// Why an upstream does not do what it is asked.
+pub(super) enum Refusal {
+    /// It does not know the method.
+    Unknown,
+    Other,
+}
+
+/// What `error` means for a method that an upstream need not have.
+pub(super) fn refusal(error: &RpcError) -> Refusal {
+    if error.code == codes::METHOD_NOT_FOUND { Refusal::Unknown } else { Refusal::Other }
 }
 
 pub(super) fn parse(bytes: &Bytes, revision: Revision, depth_max: usize) -> Result<Vec<Incoming>, Fault> {
@@ -123,6 +143,12 @@ pub(super) fn initialized_as(reply: &Reply, asked: Revision, pinned: bool) -> Re
     let offered = offered.filter(|r| if pinned { *r == asked } else { *r <= Revision::NEWEST_WITH_SESSIONS });
     let revision = offered.ok_or_else(|| malformed("offers a revision that is not spoken here"))?;
     Ok(Facts { revision, capabilities })
+}
+
+/// True for an error to `initialize` that no revision without a handshake has: the server may be one of 2024-11-05, which does not
+/// take messages where it has its stream.
+pub(super) fn refuses_as_older(reply: &Reply) -> bool {
+    matches!(reply, Reply::Error(error) if !STATELESS_CODES.contains(&error.code))
 }
 
 /// The upstream broke the protocol.

@@ -226,3 +226,39 @@ pub const INTROSPECTIONS_MAX: usize = 32;
 pub const INTROSPECTION_WAIT_MS_MAX: u64 = 2_000;
 /// Actors of one token, one on behalf of the other.
 pub const ACTORS_MAX: usize = 8;
+/// Resources that one watch of an upstream names.
+pub const WATCH_URIS_MAX: usize = 64;
+/// Watches of one upstream.
+pub const WATCHES_MAX: usize = 1_024;
+/// Happenings of one session with an upstream that wait to be read by a watch; one that lags behind is told that it missed some.
+pub const WATCH_QUEUE_MAX: usize = 64;
+/// One event of a stream on which an upstream only announces.
+pub const WATCH_EVENT_BYTES_MAX: usize = 1024 * 1024;
+/// Messages read from such a stream in one second; more wait.
+pub const WATCH_MESSAGES_PER_S_MAX: u32 = 100;
+/// Bytes read from such a stream in one second.
+pub const WATCH_BYTES_PER_S_MAX: usize = 4 * 1024 * 1024;
+/// Silence after which such a stream is taken for dead and opened anew.
+pub const WATCH_SILENCE_MS_MAX: u64 = 15 * 60_000;
+/// How long an upstream may take to agree to a watch, and its streams to be opened.
+pub const WATCH_OPEN_MS_MAX: u64 = 5_000;
+/// First pause before a broken watch is opened anew; it doubles up to [`WATCH_PAUSE_MS_MAX`].
+pub const WATCH_PAUSE_MS_MIN: u64 = 500;
+/// See [`WATCH_PAUSE_MS_MIN`].
+pub const WATCH_PAUSE_MS_MAX: u64 = 60_000;
+/// A stream that lived this long was no failure: the pauses start over.
+pub const WATCH_STEADY_MS: u64 = 5_000;
+/// Resources that a watch subscribes to at one time.
+pub const SUBSCRIBES_AT_ONCE_MAX: usize = 8;
+/// Length of an event id of an upstream from which a stream is resumed.
+pub const EVENT_ID_BYTES_MAX: usize = 1024;
+/// How long to wait before a stream is resumed, where the upstream does not say.
+pub const RESUME_MS: u64 = 1_000;
+/// The shortest wait an upstream can ask for with `retry`.
+pub const RESUME_MS_MIN: u64 = 100;
+/// The longest.
+pub const RESUME_MS_MAX: u64 = 60_000;
+/// How often the stream of one call is resumed.
+pub const CALL_RESUMES_MAX: u32 = 100;
+/// How long an upstream that refuses to be spoken to otherwise may take to say that it has the transport of 2024-11-05.
+pub const SSE_PROBE_MS_MAX: u64 = 5_000;

@@ -110,13 +110,11 @@ fn http(path: &str, raw: raw::Http, private: bool, cx: &mut Cx<'_>) -> Option<Tr
     let path = format!("{path}.dialect");
     let dialect = match raw.dialect.as_deref() {
         None | Some("auto") => Some(None),
-        Some("sse") => {
-            cx.report.not_built(&path, "sse", "use an endpoint that speaks Streamable HTTP");
-            None
-        }
+        // The transport, whatever revision is agreed on over it.
+        Some("sse") => Some(Some(Revision::V2024_11_05)),
         Some(text) => match Revision::parse(text).filter(|revision| *revision >= Revision::OLDEST_STREAMABLE) {
             Some(revision) => Some(Some(revision)),
-            None => cx.refuse(&path, "is not a protocol revision", format!("auto, or one of {}", revisions())),
+            None => cx.refuse(&path, "is not a protocol revision", format!("auto, sse, or one of {}", revisions())),
         },
     };
     Some(Transport::Http { url: url?, dialect: dialect?, plaintext_ok })

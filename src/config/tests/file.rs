@@ -152,7 +152,6 @@ fn what_is_not_built_says_so() {
         ("admin: { oidc: {} }", "admin.oidc", 1),
         ("admin: { roles: {} }", "admin.roles", 1),
         ("admin: { public_url: x }", "admin.public_url", 1),
-        (&upstream("http: { url: \"https://x.example/\", dialect: sse }"), "upstreams[0].http.dialect", 3),
         (
             &upstream("stdio: { command: x, danger_unsandboxed: true, sandbox: { network: none } }"),
             "upstreams[0].stdio.sandbox",

@@ -7,12 +7,12 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use bytestring::ByteString;
 
-use super::{Context, Dialect, of};
+use super::{Context, Dialect, announced, of};
 use crate::mcp::codes;
 use crate::mcp::json::{JsonError, Kind, Scanner, unquote};
 use crate::mcp::keys;
 use crate::mcp::raw::{RawId, RawJson, buffer};
-use crate::mcp::reply::{Incoming, Listing, LogLevel, Notification, Reply, ResultBody, ResultKind, RpcError};
+use crate::mcp::reply::{Incoming, LogLevel, Notification, Reply, ResultBody, ResultKind, RpcError};
 use crate::vocab::Revision;
 use crate::vocab::limits::{BATCH_ENTRIES_MAX, NAME_BYTES_MAX, RPC_MESSAGE_BYTES_MAX};
 
@@ -84,7 +84,9 @@ fn finish(draft: Draft, dialect: &Dialect) -> Result<Incoming, JsonError> {
         (None, Some(result), None, Some(id)) => Ok(Incoming::Response { id, reply: Reply::Result(result) }),
         (None, None, Some(error), Some(id)) => Ok(Incoming::Response { id, reply: Reply::Error(error) }),
         (None, None, Some(error), None) => Ok(Incoming::Orphan(error)),
-        (Some(method), None, None, None) if !has_id => Ok(Incoming::Notification(notification(method, draft.params.as_ref())?)),
+        (Some(method), None, None, None) if !has_id => {
+            Ok(Incoming::Notification(notification(method, draft.params.as_ref(), dialect)?))
+        }
         // No revision after sessions lets a server ask by a request, and none may be answered.
         (Some(method), None, None, Some(_)) if dialect.context == Context::Request => {
             Ok(Incoming::Notification(Notification::Other(method)))
@@ -176,7 +178,7 @@ fn error(scan: &mut Scanner<'_>, buffer: &ByteString) -> Result<RpcError, JsonEr
     Ok(RpcError { code, message, data })
 }
 
-fn notification(method: String, params: Option<&RawJson>) -> Result<Notification, JsonError> {
+fn notification(method: String, params: Option<&RawJson>, dialect: &Dialect) -> Result<Notification, JsonError> {
     let params = params.filter(|p| p.kind() == Some(Kind::Object));
     let read = match (method.as_str(), params) {
         ("notifications/progress", Some(params)) => progress(params)?,
@@ -184,13 +186,10 @@ fn notification(method: String, params: Option<&RawJson>) -> Result<Notification
             let level = member(params, "level")?.and_then(|l| unquote(l.as_str()).ok().and_then(|l| LogLevel::parse(&l)));
             level.map(|level| Notification::Log { params: params.clone(), level })
         }
-        ("notifications/tools/list_changed", _) => Some(Notification::ListChanged(Listing::Tools)),
-        ("notifications/prompts/list_changed", _) => Some(Notification::ListChanged(Listing::Prompts)),
-        ("notifications/resources/list_changed", _) => Some(Notification::ListChanged(Listing::Resources)),
         ("notifications/cancelled", Some(params)) => {
             member(params, "requestId")?.as_ref().and_then(RawId::of).map(Notification::Cancelled)
         }
-        _ => None,
+        (method, params) => announced::read(method, params, dialect)?,
     };
     Ok(read.unwrap_or(Notification::Other(method)))
 }

@@ -4,6 +4,7 @@ use http::{HeaderName, HeaderValue};
 
 use super::{Context, ServerInfo, of};
 use crate::mcp::headers::{self, encode_value};
+use crate::mcp::interest::Interest;
 use crate::mcp::keys;
 use crate::mcp::message::Reference;
 use crate::mcp::method::Method;
@@ -140,6 +141,7 @@ fn own_params(params: &mut Object<'_>, request: &Outgoing) {
     params.json("argument", request.argument.as_ref());
     params.json("context", request.context.as_ref());
     params.some_text("level", request.level.map(LogLevel::as_str));
+    params.json("notifications", request.interest.as_ref().map(Interest::to_json).as_ref());
 }
 
 fn request_context(meta: &mut Object<'_>, revision: Revision, request: &Outgoing) {

@@ -3,6 +3,7 @@
 //! Each revision is a table of facts with two small functions, in a file of its own; lifting and lowering read the table.
 //! Nobody outside asks which revision it is.
 
+mod announced;
 mod downgrade;
 mod handshake;
 pub mod incoming;

@@ -10,7 +10,7 @@ use super::Http;
 use super::era::is_evidence;
 use super::exchange::Exchange;
 use super::housekeeping::reply_among;
-use super::post::{Content, Replay};
+use super::post::{Content, Door, Replay, Sending};
 use super::session::Session;
 use super::shown::Whom;
 use super::stream::{Cancel, HttpStream};
@@ -18,8 +18,9 @@ use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::{Incoming, Lowered, Outgoing, Reply, codes, dialect};
 use crate::policy::permit::Permit;
 use crate::upstream::answer::{Answer, Event, Source};
+use crate::upstream::feed::News;
 use crate::upstream::inbox::{Inbox, Meaning};
-use crate::upstream::key::SessionKey;
+use crate::upstream::pipe::Pipe as _;
 use crate::upstream::wire::{self, Facts, STATELESS, malformed};
 use crate::vocab::{Deadline, Fault, FaultKind, PrincipalKey, Revision};
 
@@ -54,10 +55,13 @@ impl Http {
             {
                 return Ok(facts);
             }
-            let account = self.show(Whom::any_account(who)).await?.account;
-            let key = SessionKey::of(self.settings.shared, who, account, capabilities);
-            let whom = Whom { who, account: Some(account) };
-            self.session(&key, whom, deadline).await.map(|session| session.facts.clone())
+            if !self.has_lines() {
+                match self.session_of(who, capabilities, deadline).await {
+                    Err(_) if self.has_lines() => {}
+                    found => return found.map(|(_, session)| session.facts.clone()),
+                }
+            }
+            self.line_of(who, capabilities, deadline).await?.1.talk().facts()
         };
         self.guarded(Box::pin(facts), deadline).await
     }
@@ -99,15 +103,18 @@ impl Http {
                 Spoken::SessionGone => Err(Fault::upstream(FaultKind::Failed, "answered 404")),
             };
         }
-        let account = self.show(as_them).await?.account;
-        let whom = Whom { who, account: Some(account) };
-        let key = SessionKey::of(self.settings.shared, who, account, out.session_capabilities);
+        if self.has_lines() {
+            return Box::pin(self.converse_over_line(who, out, deadline)).await;
+        }
         for _ in 0..SESSIONS_TRIED_MAX {
-            let session = self.session(&key, whom, deadline).await?;
+            let (key, session) = match self.session_of(who, out.session_capabilities, deadline).await {
+                Err(_) if self.has_lines() => return Box::pin(self.converse_over_line(who, out, deadline)).await,
+                found => found?,
+            };
             let revision = session.facts.revision;
-            match self.speak(whom, revision, Some(&session), key.principal(), out, deadline).await? {
+            match self.speak(session.whom(), revision, Some(&session), key.principal(), out, deadline).await? {
                 Spoken::Source(source, bytes) => return Ok((revision, source, bytes)),
-                Spoken::SessionGone => self.sessions.forget(&key, &session),
+                Spoken::SessionGone => session.feed.end(),
             }
         }
         Err(Fault::upstream(FaultKind::Failed, "loses its sessions at once"))
@@ -214,7 +221,21 @@ impl Http {
                 }
                 Ok(None)
             }
+            Meaning::News(news) => {
+                self.announce(session, news);
+                Ok(None)
+            }
             Meaning::Nothing => Ok(None),
+        }
+    }
+
+    /// Hands on what a session announces during a call.
+    pub(super) fn announce(&self, session: Option<&Arc<Session>>, news: News) {
+        match (session, &news) {
+            (Some(session), _) => session.feed.publish(news),
+            // Who keeps the list was told of it.
+            (None, News::ListChanged(_)) => {}
+            (None, _) => self.shared.count_dropped(),
         }
     }
 
@@ -238,7 +259,22 @@ impl Http {
         revision: Revision,
         deadline: Deadline,
     ) -> Result<(Heard, Option<HeaderValue>), Fault> {
-        let answered = self.post(whom, message, session, replay, deadline).await?;
+        self.hear_through(&self.door, whom, message, session, replay, revision, deadline).await
+    }
+
+    /// As [`Self::hear`], through `door`.
+    #[expect(clippy::too_many_arguments, reason = "what a request is made of")]
+    pub(super) async fn hear_through(
+        &self,
+        door: &Door,
+        whom: Whom<'_>,
+        message: Lowered,
+        session: Option<&HeaderValue>,
+        replay: Replay,
+        revision: Revision,
+        deadline: Deadline,
+    ) -> Result<(Heard, Option<HeaderValue>), Fault> {
+        let answered = self.send_through(door, whom, Sending::Post { message, replay }, session, deadline).await?;
         let status = answered.status;
         let heard = match (status, answered.content) {
             (StatusCode::OK, Content::Stream) => Heard::Stream(answered.exchange),

@@ -27,6 +27,8 @@ pub(super) struct Era {
 struct Verdict {
     /// Facts of a stateless upstream; `None` for one with sessions.
     stateless: Option<Facts>,
+    /// It has the transport of 2024-11-05 only.
+    line: bool,
     /// An upstream may be upgraded and still know the old way, so no finding holds for ever.
     until: Instant,
 }
@@ -42,9 +44,23 @@ impl Era {
     }
 
     fn remember(&self, stateless: Option<Facts>, for_ms: u64) -> Option<Facts> {
-        let until = Instant::now() + Duration::from_millis(for_ms);
-        self.verdict.store(Some(Arc::new(Verdict { stateless: stateless.clone(), until })));
+        self.find(stateless.clone(), false, for_ms);
         stateless
+    }
+
+    fn find(&self, stateless: Option<Facts>, line: bool, for_ms: u64) {
+        let until = Instant::now() + Duration::from_millis(for_ms);
+        self.verdict.store(Some(Arc::new(Verdict { stateless, line, until })));
+    }
+
+    /// True if the upstream was found to have the transport of 2024-11-05 only.
+    pub(super) fn is_line(&self) -> bool {
+        self.known(Instant::now()).is_some_and(|verdict| verdict.line)
+    }
+
+    /// The upstream has the transport of 2024-11-05 only.
+    pub(super) fn is_found_to_have_lines(&self) {
+        self.find(None, true, ERA_MS_MAX);
     }
 }
 
@@ -105,7 +121,8 @@ impl Http {
     /// An old finding outlives a failure to renew it, for a minute.
     fn keep_or_fail(&self, fault: Fault) -> Result<Option<Facts>, Fault> {
         if let Some(old) = self.era.verdict.load_full() {
-            return Ok(self.era.remember(old.stateless.clone(), STALE_MS));
+            self.era.find(old.stateless.clone(), old.line, STALE_MS);
+            return Ok(old.stateless.clone());
         }
         // What one person may not is no answer to another.
         let about_whom = matches!(fault.kind, FaultKind::Unauthorized | FaultKind::Credential | FaultKind::Unlinked);

@@ -28,6 +28,12 @@ impl Exchange {
         Ok(Self { held, body, pool, bytes_max, bytes_read: 0, ended: false })
     }
 
+    /// The same with another limit.
+    #[must_use]
+    pub(super) fn limited_to(self, bytes_max: usize) -> Self {
+        Self { bytes_max, ..self }
+    }
+
     /// Bytes of the body so far.
     pub(super) fn bytes_read(&self) -> usize {
         self.bytes_read

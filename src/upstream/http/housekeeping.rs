@@ -38,7 +38,30 @@ impl Http {
         revision: Revision,
         deadline: Deadline,
     ) -> Result<Asked, Fault> {
-        let (heard, session) = self.hear(whom, question, None, Replay::Harmless, revision, deadline).await?;
+        self.ask_as(whom, question, None, id, revision, deadline).await
+    }
+
+    /// As [`Self::ask`], in a session.
+    pub(super) async fn ask_in(
+        self: &Arc<Self>,
+        session: &Session,
+        question: Lowered,
+        id: u64,
+        deadline: Deadline,
+    ) -> Result<Asked, Fault> {
+        self.ask_as(session.whom(), question, session.id.as_ref(), id, session.facts.revision, deadline).await
+    }
+
+    async fn ask_as(
+        self: &Arc<Self>,
+        whom: Whom<'_>,
+        question: Lowered,
+        session: Option<&HeaderValue>,
+        id: u64,
+        revision: Revision,
+        deadline: Deadline,
+    ) -> Result<Asked, Fault> {
+        let (heard, session) = self.hear(whom, question, session, Replay::Harmless, revision, deadline).await?;
         let reply = match heard {
             Heard::Refused(status) => return Ok(Asked::Refused(status)),
             Heard::Messages { messages, status, .. } => reply_among(messages, id, status)?,
@@ -109,7 +132,7 @@ impl Http {
 
     /// DELETE, if there is an id to delete (2025-03-26 and later, transports).
     pub(super) async fn farewell(&self, session: Arc<Session>, deadline: Deadline) {
-        if let Some(id) = &session.id {
+        if let Some(id) = session.id.as_ref().filter(|_| !session.feed.is_over()) {
             let headers = wire::initialized(session.facts.revision).headers;
             // Whoever has nothing to show any more leaves without a word.
             if let Ok(shown) = self.show(session.whom()).await {

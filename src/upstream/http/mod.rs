@@ -2,14 +2,20 @@
 
 mod call;
 mod era;
+mod events;
 mod exchange;
 mod housekeeping;
 mod lane;
+mod listen;
 mod pool;
 mod post;
+mod push;
+mod resume;
 mod session;
 mod shown;
+mod sse;
 mod stream;
+mod watch;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,8 +25,10 @@ use rustls::ClientConfig;
 use url::Url;
 
 use self::era::Era;
+pub(super) use self::listen::Listen;
 use self::post::Door;
 use self::session::Session;
+use self::sse::Line;
 pub(super) use self::stream::HttpStream;
 use super::breaker::Breaker;
 use super::credential::Keyring;
@@ -35,9 +43,13 @@ pub(super) struct Http {
     settings: UpstreamSettings,
     pinned: Option<Revision>,
     door: Door,
+    /// The same door, with connections of their own for streams that stay open.
+    streams: Door,
     keyring: Keyring,
     era: Era,
     sessions: Table<Session>,
+    /// Sessions over HTTP+SSE.
+    lines: Table<Line>,
     breaker: Arc<Breaker>,
     /// Ids of requests: one space for all connections, so that an answer on the wrong one is never taken for another's.
     ids: AtomicU64,
@@ -56,17 +68,28 @@ impl Http {
         let tls = Keyring::tls(&settings, tls)?;
         let door = Door::new(url, settings.dial, tls, settings.limits.response_bytes)?;
         let sessions = Table::new(settings.limits.sessions_max);
+        let lines = Table::new(settings.limits.sessions_max);
         Ok(Self {
             settings,
             pinned,
+            streams: door.apart(),
             door,
             keyring,
             era: Era::default(),
             sessions,
+            lines,
             breaker: Arc::default(),
             ids: AtomicU64::new(1),
             shared,
         })
+    }
+
+    pub(super) fn settings(&self) -> &UpstreamSettings {
+        &self.settings
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -74,23 +97,29 @@ impl Http {
     }
 
     pub(super) fn is_busy(&self) -> bool {
-        self.sessions.any_busy()
+        self.sessions.any_busy() || self.lines.any_busy()
     }
 
     /// Closes what was idle too long.
     pub(super) fn sweep(self: &Arc<Self>) {
         self.door.pool.sweep();
+        self.streams.pool.sweep();
         for session in self.sessions.sweep(Duration::from_millis(UPSTREAM_SESSION_IDLE_MS_MAX)) {
             self.end_session(session);
+        }
+        for line in self.lines.sweep(Duration::from_millis(UPSTREAM_SESSION_IDLE_MS_MAX)) {
+            line.stop();
         }
     }
 
     /// Ends every session, within `deadline`.
     pub(super) async fn retire(self: &Arc<Self>, deadline: Deadline) {
+        self.lines.drain().iter().for_each(|line| line.stop());
         let farewells = self.sessions.drain().into_iter().map(|session| self.farewell(session, deadline));
         let all = futures_util::future::join_all(farewells);
         let _ = tokio::time::timeout_at(deadline.instant().into(), all).await;
         self.door.pool.clear();
+        self.streams.pool.clear();
     }
 
     fn next_id(&self) -> u64 {

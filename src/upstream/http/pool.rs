@@ -53,6 +53,11 @@ impl Pool {
         Self { origin, dial, tls, idle: Mutex::new(Vec::new()), in_use }
     }
 
+    /// Connections to the same place, counted apart.
+    pub(super) fn apart(&self) -> Self {
+        Self::new(self.origin.clone(), self.dial, Arc::clone(&self.tls))
+    }
+
     /// A usable connection, an idle one if `fresh` is not asked for.
     pub(super) async fn take(&self, fresh: bool, deadline: Deadline) -> Result<Held, Fault> {
         let place = match Arc::clone(&self.in_use).try_acquire_owned() {

@@ -24,6 +24,7 @@ use crate::vocab::limits::UPSTREAM_SESSION_ID_BYTES_MAX;
 use crate::vocab::{Deadline, Fault, FaultKind};
 
 /// Where requests go and what they carry, the same for all of them.
+#[derive(Clone)]
 pub(super) struct Door {
     pub(super) pool: Arc<Pool>,
     uri: Uri,
@@ -59,8 +60,19 @@ pub(super) enum Replay {
     Never,
 }
 
+/// What is sent.
+#[derive(Clone)]
+pub(super) enum Sending {
+    /// A message.
+    Post { message: Lowered, replay: Replay },
+    /// The wish for a stream, or for the rest of one: what came after the event `last_event`.
+    Get { headers: Vec<(HeaderName, HeaderValue)>, last_event: Option<HeaderValue> },
+}
+
 /// `Mcp-Session-Id`.
 pub(super) static SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+/// `Last-Event-ID` (HTML Living Standard, 9.2.4).
+static LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 impl Door {
     /// # Errors
@@ -73,8 +85,39 @@ impl Door {
         Ok(Self { pool: Arc::new(Pool::new(origin, dial, tls)), uri, host, bytes_max })
     }
 
-    /// Sends a message and waits for the head of the answer.
-    pub(super) async fn post(
+    /// The same with other connections.
+    pub(super) fn apart(&self) -> Self {
+        Self { pool: Arc::new(self.pool.apart()), ..self.clone() }
+    }
+
+    /// The same server at another path.
+    pub(super) fn at(&self, uri: Uri) -> Self {
+        Self { uri, ..self.clone() }
+    }
+
+    /// Sends something and waits for the head of the answer.
+    pub(super) async fn send_out(
+        &self,
+        sending: Sending,
+        shown: &Shown,
+        session: Option<&HeaderValue>,
+        deadline: Deadline,
+    ) -> Result<Answered, Fault> {
+        match sending {
+            Sending::Post { message, replay } => self.post(message, shown, session, replay, deadline).await,
+            Sending::Get { headers, last_event } => {
+                let mut request = self.request(Method::GET, Bytes::new(), headers, shown, session);
+                request.headers_mut().insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+                if let Some(id) = last_event {
+                    request.headers_mut().insert(&LAST_EVENT_ID, id);
+                }
+                // Boxed: next to messages it is rare.
+                Box::pin(self.send_fresh(request, deadline)).await
+            }
+        }
+    }
+
+    async fn post(
         &self,
         message: Lowered,
         shown: &Shown,

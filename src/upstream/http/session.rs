@@ -1,15 +1,19 @@
 //! Sessions with upstreams that want a handshake (2025-11-25 and older). Never shared between principals, unless the operator
 //! said so.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use http::HeaderValue;
+use parking_lot::Mutex;
 
 use super::Http;
+use super::era::is_evidence;
 use super::housekeeping::Asked;
 use super::post::Replay;
+use super::push::Push;
 use super::shown::Whom;
 use crate::mcp::client_caps::ClientCaps;
+use crate::upstream::feed::Feed;
 use crate::upstream::key::SessionKey;
 use crate::upstream::table::Kept;
 use crate::upstream::wire::{self, Facts};
@@ -25,6 +29,12 @@ pub(super) struct Session {
     pub(super) who: PrincipalKey,
     /// The account that its credential opens.
     pub(super) account: u64,
+    /// Whose it is; `None` if it is everybody's.
+    pub(super) owner: Option<PrincipalKey>,
+    /// What it announces, and when it is over.
+    pub(super) feed: Feed,
+    /// The stream it announces on, while somebody watches.
+    pub(super) push: Mutex<Weak<Push>>,
 }
 
 impl Session {
@@ -41,47 +51,63 @@ impl Kept for Session {
     }
 
     fn is_gone(&self) -> bool {
-        false
+        self.feed.is_over()
     }
 }
 
 impl Http {
-    /// The session of `key`, opened on first use.
-    pub(super) async fn session(
+    /// The session of `who`, opened on first use.
+    pub(super) async fn session_of(
         self: &Arc<Self>,
-        key: &SessionKey,
-        whom: Whom<'_>,
+        who: &PrincipalKey,
+        capabilities: ClientCaps,
         deadline: Deadline,
-    ) -> Result<Arc<Session>, Fault> {
+    ) -> Result<(SessionKey, Arc<Session>), Fault> {
+        let account = self.show(Whom::any_account(who)).await?.account;
+        let key = SessionKey::of(self.settings.shared, who, account, capabilities);
+        let session = self.session(&key, Whom { who, account: Some(account) }, deadline).await?;
+        Ok((key, session))
+    }
+
+    async fn session(self: &Arc<Self>, key: &SessionKey, whom: Whom<'_>, deadline: Deadline) -> Result<Arc<Session>, Fault> {
         let evicted = |session| self.end_session(session);
         self.sessions
             .get(key, evicted, async {
                 // Boxed when it is needed, so that finding an open session costs nothing for it.
-                Box::pin(self.open_session(key.capabilities(), whom, deadline)).await.map(Arc::new)
+                Box::pin(self.open_session(key, whom, deadline)).await.map(Arc::new)
             })
             .await
     }
 
-    async fn open_session(
-        self: &Arc<Self>,
-        capabilities: ClientCaps,
-        whom: Whom<'_>,
-        deadline: Deadline,
-    ) -> Result<Session, Fault> {
+    async fn open_session(self: &Arc<Self>, key: &SessionKey, whom: Whom<'_>, deadline: Deadline) -> Result<Session, Fault> {
         let asked_for = self.pinned.unwrap_or(Revision::NEWEST_WITH_SESSIONS);
         let id = self.next_id();
-        let question = wire::initialize(asked_for, id, capabilities);
+        let question = wire::initialize(asked_for, id, key.capabilities());
         let (reply, session_id) = match self.ask(whom, question, id, asked_for, deadline).await? {
             Asked::Reply { reply, session } => (reply, session),
             Asked::Refused(status) => {
                 self.era.forget();
+                if is_evidence(status) {
+                    Box::pin(self.probe_lines(whom, deadline)).await;
+                }
                 let detail = format!("answered initialize with {}", status.as_u16());
                 return Err(Fault::upstream(FaultKind::Failed, detail));
             }
         };
-        let facts = wire::initialized_as(&reply, asked_for, self.pinned.is_some()).inspect_err(|_| self.era.forget())?;
+        let facts = match wire::initialized_as(&reply, asked_for, self.pinned.is_some()) {
+            Ok(facts) => facts,
+            Err(fault) => {
+                self.era.forget();
+                if wire::refuses_as_older(&reply) {
+                    Box::pin(self.probe_lines(whom, deadline)).await;
+                }
+                return Err(fault);
+            }
+        };
         let (who, account) = (whom.who.clone(), whom.account.unwrap_or(0));
-        let session = Session { id: session_id, facts, who, account };
+        let owner = key.principal().cloned();
+        let (feed, push) = (Feed::default(), Mutex::default());
+        let session = Session { id: session_id, facts, who, account, owner, feed, push };
         let notice = wire::initialized(session.facts.revision);
         self.tell(notice, &session, Replay::Harmless, deadline).await?;
         Ok(session)

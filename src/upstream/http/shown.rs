@@ -3,7 +3,7 @@
 use http::HeaderValue;
 
 use super::Http;
-use super::post::{Answered, Replay};
+use super::post::{Answered, Door, Replay, Sending};
 use crate::mcp::Lowered;
 use crate::upstream::credential::Shown;
 use crate::vocab::{Deadline, Fault, FaultKind, PrincipalKey};
@@ -35,17 +35,29 @@ impl Http {
         replay: Replay,
         deadline: Deadline,
     ) -> Result<Answered, Fault> {
+        self.send_through(&self.door, whom, Sending::Post { message, replay }, session, deadline).await
+    }
+
+    /// As [`Self::post`], whatever is sent, through `door`.
+    pub(super) async fn send_through(
+        &self,
+        door: &Door,
+        whom: Whom<'_>,
+        sending: Sending,
+        session: Option<&HeaderValue>,
+        deadline: Deadline,
+    ) -> Result<Answered, Fault> {
         let shown = self.show(whom).await?;
-        let again = shown.may_change().then(|| message.clone());
-        let answered = self.door.post(message, &shown, session, replay, deadline).await?;
+        let again = shown.may_change().then(|| sending.clone());
+        let answered = door.send_out(sending, &shown, session, deadline).await?;
         let Some(refused) = &answered.refused else { return Ok(answered) };
         let refused = refused.clone();
         answered.exchange.finish();
-        if let Some(message) = again
+        if let Some(sending) = again
             && self.keyring.refused(whom.who, &shown, &refused).await
         {
             let shown = Box::pin(self.show(whom)).await?;
-            let answered = Box::pin(self.door.post(message, &shown, session, replay, deadline)).await?;
+            let answered = Box::pin(door.send_out(sending, &shown, session, deadline)).await?;
             if answered.refused.is_none() {
                 return Ok(answered);
             }

@@ -10,6 +10,7 @@ use tokio::time::timeout_at;
 
 use super::Http;
 use super::exchange::Exchange;
+use super::resume::Resume;
 use super::session::Session;
 use crate::mcp::sse::SseDecoder;
 use crate::mcp::{Incoming, RawId};
@@ -29,7 +30,10 @@ pub(in crate::upstream) struct HttpStream {
     queue: VecDeque<Incoming>,
     inbox: Inbox,
     revision: Revision,
+    /// Bytes of what was read before it was resumed.
+    bytes_before: usize,
     bytes_read: usize,
+    resume: Resume,
 }
 
 /// Cancels a request in a session when dropped, unless it was answered.
@@ -76,7 +80,9 @@ impl HttpStream {
             queue: VecDeque::new(),
             inbox,
             revision,
+            bytes_before: 0,
             bytes_read: 0,
+            resume: Resume::default(),
         }
     }
 
@@ -104,31 +110,62 @@ impl HttpStream {
                 }
             }
             match self.decoder.next_event() {
-                Some(event) if event.data.is_empty() => {}
-                Some(event) => self.queue.extend(wire::parse(&event.data, self.revision, self.http.depth())?),
+                Some(event) => {
+                    self.resume.note(&event);
+                    if !event.data.is_empty() {
+                        self.queue.extend(wire::parse(&event.data, self.revision, self.http.depth())?);
+                    }
+                }
                 None => self.read(deadline).await?,
             }
         }
     }
 
     async fn read(&mut self, deadline: Deadline) -> Result<(), Fault> {
-        let Some(exchange) = &mut self.exchange else { return Err(self.inbox.unanswered()) };
-        let until = deadline.capped(self.http.settings.limits.stream_idle);
         let late = || Fault::upstream(FaultKind::Timeout, "the stream fell silent or took too long");
         // A timer is only looked at while there is nothing to read, so a flood would never meet it.
         if deadline.remaining().is_zero() {
             return Err(late());
         }
-        let chunk = timeout_at(until.instant().into(), exchange.chunk()).await;
-        let chunk = chunk.map_err(|_| late())??;
-        self.bytes_read = exchange.bytes_read();
-        let Some(chunk) = chunk else {
-            if let Some(exchange) = self.exchange.take() {
-                exchange.finish();
+        let Some(exchange) = &mut self.exchange else {
+            return timeout_at(deadline.instant().into(), self.go_on()).await.map_err(|_| late())?;
+        };
+        let until = deadline.capped(self.http.settings.limits.stream_idle);
+        let chunk = timeout_at(until.instant().into(), exchange.chunk()).await.map_err(|_| late())?;
+        self.bytes_read = self.bytes_before.saturating_add(exchange.bytes_read());
+        match chunk {
+            Ok(Some(chunk)) => self.decoder.push(&chunk).map_err(|e| Fault::upstream(FaultKind::TooLarge, e.to_string())),
+            Ok(None) => {
+                if let Some(exchange) = self.exchange.take() {
+                    exchange.finish();
+                }
+                self.or_unanswered(self.inbox.unanswered())
             }
+            Err(fault) if fault.kind == FaultKind::Unreachable => {
+                self.exchange = None;
+                self.or_unanswered(fault)
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// The stream ended before the reply: a fault, unless it can be resumed.
+    fn or_unanswered(&self, fault: Fault) -> Result<(), Fault> {
+        if self.cancel.is_some() && self.resume.is_possible() { Ok(()) } else { Err(fault) }
+    }
+
+    /// Resumes the stream. Safe to drop and call again.
+    async fn go_on(&mut self) -> Result<(), Fault> {
+        let Some(cancel) = &self.cancel else { return Err(self.inbox.unanswered()) };
+        let Some(exchange) = self.resume.next(&self.http, &cancel.session).await? else {
             return Err(self.inbox.unanswered());
         };
-        self.decoder.push(&chunk).map_err(|e| Fault::upstream(FaultKind::TooLarge, e.to_string()))
+        let bytes_max = self.http.response_bytes();
+        // What came is resumed behind the last whole event.
+        self.decoder = SseDecoder::new(bytes_max.min(SSE_EVENT_BYTES_MAX));
+        self.bytes_before = self.bytes_read;
+        self.exchange = Some(exchange.limited_to(bytes_max.saturating_sub(self.bytes_before)));
+        Ok(())
     }
 
     fn meaning(&mut self, message: Incoming) -> Result<Option<Event>, Fault> {
@@ -146,6 +183,10 @@ impl HttpStream {
                     Some(cancel) => self.http.reply_to(&cancel.session, &id, &method),
                     None => self.http.shared.count_dropped(),
                 }
+                Ok(None)
+            }
+            Meaning::News(news) => {
+                self.http.announce(self.cancel.as_ref().map(|cancel| &cancel.session), news);
                 Ok(None)
             }
             Meaning::Nothing => Ok(None),

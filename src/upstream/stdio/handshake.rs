@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 use super::Stdio;
-use super::calls::StdioCall;
 use super::process::Process;
 use crate::mcp::Reply;
 use crate::mcp::client_caps::ClientCaps;
+use crate::upstream::pipe::{Pipe as _, PipeCall};
 use crate::upstream::wire::{self, Discovered, Facts, STATELESS};
 use crate::vocab::limits::{ERA_MS_MAX, PROCESS_DISCOVER_MS_MAX};
 use crate::vocab::{Deadline, Fault, FaultKind, PrincipalKey, Revision};
@@ -19,7 +19,7 @@ enum Found {
     Stateless(Facts),
     Sessions,
     /// Nothing came yet: the call waits on.
-    Silence(StdioCall),
+    Silence(PipeCall),
     /// The process ended. Some do, at a request they do not expect before `initialize`.
     Ended,
 }
@@ -39,7 +39,7 @@ impl Stdio {
             match discover(process.get()?, deadline).await? {
                 Found::Stateless(facts) => {
                     let process = process.keep()?;
-                    process.settle(facts);
+                    process.talk.settle(facts);
                     return Ok(process);
                 }
                 Found::Sessions => {}
@@ -52,10 +52,10 @@ impl Stdio {
         let process = process.keep()?;
         if facts.revision < STATELESS {
             *self.sessions_until.lock() = Some(Instant::now() + Duration::from_millis(ERA_MS_MAX));
-            process.settle(facts.clone());
+            process.talk.settle(facts.clone());
             process.send(wire::initialized(facts.revision)).await?;
         } else {
-            process.settle(facts);
+            process.talk.settle(facts);
         }
         Ok(process)
     }
@@ -87,8 +87,8 @@ impl Drop for Opening {
 }
 
 async fn discover(process: &Arc<Process>, deadline: Deadline) -> Result<Found, Fault> {
-    let id = process.next_id();
-    let begun = process.begin(id, wire::discover(id), ClientCaps::NONE, None).await;
+    let id = process.talk.next_id();
+    let begun = PipeCall::ask(process.clone(), id, wire::discover(id)).await;
     let mut call = match begun {
         Ok(call) => call,
         Err(fault) if fault.kind == FaultKind::Unreachable => return Ok(Found::Ended),
@@ -109,14 +109,14 @@ async fn discover(process: &Arc<Process>, deadline: Deadline) -> Result<Found, F
 
 /// `initialize`. With a late `server/discover` still open, whichever is answered with a result counts: a process may only have
 /// been slow to start.
-async fn initialize(process: &Arc<Process>, capabilities: ClientCaps, late: Option<StdioCall>) -> Result<Facts, Fault> {
+async fn initialize(process: &Arc<Process>, capabilities: ClientCaps, late: Option<PipeCall>) -> Result<Facts, Fault> {
     let asked = Revision::NEWEST_WITH_SESSIONS;
-    let id = process.next_id();
+    let id = process.talk.next_id();
     // Read as the newest while an answer to `server/discover` may come; that of `initialize` has the same form in both.
     if late.is_none() {
-        process.read_as(asked);
+        process.talk.read_as(asked);
     }
-    let mut call = process.begin(id, wire::initialize(asked, id, capabilities), ClientCaps::NONE, None).await?;
+    let mut call = PipeCall::ask(process.clone(), id, wire::initialize(asked, id, capabilities)).await?;
     let Some(mut late) = late else {
         return wire::initialized_as(&call.reply().await?, asked, false);
     };

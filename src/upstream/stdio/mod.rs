@@ -1,10 +1,10 @@
 //! Upstreams that are child processes.
 
-mod calls;
 mod handshake;
 mod lines;
 mod process;
 mod spawn;
+mod watch;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::time::timeout_at;
 
-pub(super) use self::calls::StdioCall;
 use self::process::{Bounds, Process, ended};
 use self::spawn::Program;
 use super::answer::{Answer, Source};
 use super::breaker::{Breaker, Ticket};
 use super::key::SessionKey;
+use super::pipe::PipeCall;
 use super::settings::{Transport, UpstreamSettings};
 use super::shared::Shared;
 use super::table::{Kept, Table};
@@ -67,7 +67,7 @@ impl Stdio {
         match self.bounded(self.process(&key, deadline), deadline).await {
             Ok(process) => {
                 ticket.succeeded();
-                process.facts()
+                process.talk.facts()
             }
             Err(fault) => {
                 ticket.settle(&fault);
@@ -89,7 +89,7 @@ impl Stdio {
             ticket.settle(fault);
         }
         let (facts, call) = begun?;
-        Ok(Answer::new(permit, facts.revision, Source::Stdio(Box::new(call)), deadline, 0))
+        Ok(Answer::new(permit, facts.revision, Source::Pipe(Box::new(call)), deadline, 0))
     }
 
     async fn begin(
@@ -98,7 +98,7 @@ impl Stdio {
         out: &Outgoing,
         deadline: Deadline,
         ticket: &mut Option<Ticket>,
-    ) -> Result<(Facts, StdioCall), Fault> {
+    ) -> Result<(Facts, PipeCall), Fault> {
         let key = SessionKey::of(self.settings.shared, who, 0, out.session_capabilities);
         for _ in 0..PROCESSES_TRIED_MAX {
             let process = self.process(&key, deadline).await?;
@@ -106,12 +106,12 @@ impl Stdio {
             if process.is_gone() {
                 continue;
             }
-            let facts = process.facts()?;
-            let id = process.next_id();
+            let facts = process.talk.facts()?;
+            let id = process.talk.next_id();
             // Where the process may be anybody's, nobody is asked.
             let askable = if key.principal().is_some() { wire::askable(out, facts.revision) } else { ClientCaps::NONE };
             let message = dialect::lower_request(facts.revision, out, id);
-            let call = process.begin(id, message, askable, ticket.take()).await?;
+            let call = PipeCall::begin(process, id, message, askable, ticket.take()).await?;
             self.processes.touch(&key);
             return Ok((facts, call));
         }
@@ -174,6 +174,14 @@ impl Stdio {
     async fn bounded<T>(&self, work: impl Future<Output = Result<T, Fault>>, deadline: Deadline) -> Result<T, Fault> {
         let done = timeout_at(deadline.instant().into(), work).await;
         done.unwrap_or_else(|_| Err(Fault::upstream(FaultKind::Timeout, "the process is not ready in time")))
+    }
+
+    pub(super) fn settings(&self) -> &UpstreamSettings {
+        &self.settings
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     pub(super) fn is_up(&self) -> bool {

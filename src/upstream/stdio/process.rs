@@ -1,11 +1,11 @@
 //! One process: who feeds it, who reads it, who waits for its end.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::mpsc;
@@ -13,27 +13,20 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::Place;
-use super::calls::Calls;
 use super::lines::{Lines, NoLine, drain_stderr};
 use super::spawn::{Group, Spawned, remove};
 use crate::mcp::Lowered;
+use crate::upstream::pipe::{Pipe, Talk, dispatch};
 use crate::upstream::shared::Shared;
 use crate::upstream::table::Kept;
-use crate::upstream::wire::{self, Facts, STATELESS};
+use crate::upstream::wire::{self, STATELESS};
 use crate::vocab::limits::{PROCESS_BAD_LINES_MAX, PROCESS_QUEUE_MESSAGES_MAX, PROCESS_STOP_MS_MAX};
-use crate::vocab::{Fault, FaultKind, PrincipalKey, Revision};
+use crate::vocab::{Fault, FaultKind, PrincipalKey};
 
 /// A running process of one owner.
 pub(super) struct Process {
-    pub(super) calls: Calls,
-    pub(super) shared: Arc<Shared>,
-    pub(super) owner: Option<PrincipalKey>,
-    pub(super) upstream: Arc<str>,
-    ids: AtomicU64,
+    pub(super) talk: Talk,
     to_child: mpsc::Sender<Bytes>,
-    /// What its messages are read as: what it was last asked in.
-    revision: Mutex<Revision>,
-    facts: Mutex<Option<Facts>>,
     /// Cancelled to end it.
     stop: CancellationToken,
     /// Cancelled once it has ended.
@@ -50,11 +43,36 @@ pub(super) struct Bounds {
 
 impl Kept for Process {
     fn is_busy(self: &Arc<Self>) -> bool {
-        !self.calls.is_empty()
+        self.talk.is_busy()
     }
 
     fn is_gone(&self) -> bool {
         self.stop.is_cancelled() || self.gone.is_cancelled()
+    }
+}
+
+impl Pipe for Process {
+    fn talk(&self) -> &Talk {
+        &self.talk
+    }
+
+    /// Puts a message into the queue to the process; waits while it is full.
+    fn send(&self, message: Lowered) -> BoxFuture<'_, Result<(), Fault>> {
+        async move { self.to_child.send(line_of(message)).await.map_err(|_| ended()) }.boxed()
+    }
+
+    fn send_if_room(&self, message: Lowered) {
+        if self.to_child.try_send(line_of(message)).is_err() {
+            self.talk.shared.count_dropped();
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        self.gone.is_cancelled()
+    }
+
+    fn lost(&self) -> Fault {
+        ended()
     }
 }
 
@@ -74,14 +92,8 @@ impl Process {
         };
         let (to_child, queue) = mpsc::channel(PROCESS_QUEUE_MESSAGES_MAX);
         let process = Arc::new(Self {
-            calls: Calls::default(),
-            shared: Arc::clone(shared),
-            owner,
-            upstream: Arc::clone(upstream),
-            ids: AtomicU64::new(1),
+            talk: Talk::new(shared, upstream, owner, STATELESS),
             to_child,
-            revision: Mutex::new(STATELESS),
-            facts: Mutex::new(None),
             stop: shared.stop.child_token(),
             gone: CancellationToken::new(),
             group,
@@ -100,56 +112,17 @@ impl Process {
             let _ = timeout(AFTER_END, reader).await;
             keeper.gone.cancel();
             keeper.stop.cancel();
-            keeper.calls.abandon();
+            keeper.talk.calls.abandon();
+            keeper.talk.feed.end();
             drop(place);
             remove(own_dir).await;
         }));
         Ok(process)
     }
 
-    pub(super) fn next_id(&self) -> u64 {
-        self.ids.fetch_add(1, Ordering::Relaxed)
-    }
-
-    /// Puts a message into the queue to the process; waits while it is full.
-    pub(super) async fn send(&self, message: Lowered) -> Result<(), Fault> {
-        self.to_child.send(line_of(message)).await.map_err(|_| ended())
-    }
-
-    /// Puts a message into the queue, unless it is full: then nobody is reading it.
-    pub(super) fn send_if_room(&self, message: Lowered) {
-        if self.to_child.try_send(line_of(message)).is_err() {
-            self.shared.count_dropped();
-        }
-    }
-
-    pub(super) fn read_as(&self, revision: Revision) {
-        *self.revision.lock() = revision;
-    }
-
-    /// The handshake is over.
-    pub(super) fn settle(&self, facts: Facts) {
-        self.read_as(facts.revision);
-        *self.facts.lock() = Some(facts);
-    }
-
-    /// What the handshake found.
-    pub(super) fn facts(&self) -> Result<Facts, Fault> {
-        self.facts.lock().clone().ok_or_else(|| Fault::internal(FaultKind::Internal, "a process before its handshake"))
-    }
-
-    pub(super) fn revision(&self) -> Revision {
-        *self.revision.lock()
-    }
-
     /// Asks the process to end. It is waited for by its own task.
     pub(super) fn stop(&self) {
         self.stop.cancel();
-    }
-
-    /// True once it has ended.
-    pub(super) fn has_ended(&self) -> bool {
-        self.gone.is_cancelled()
     }
 
     /// Waits for its end.
@@ -189,21 +162,21 @@ impl Process {
         loop {
             match lines.next().await {
                 Ok(line) if line.iter().all(u8::is_ascii_whitespace) => {}
-                Ok(line) => match wire::parse(&line, self.revision(), bounds.depth_max) {
-                    Ok(messages) => messages.into_iter().for_each(|message| self.dispatch(message, line.len())),
+                Ok(line) => match wire::parse(&line, self.talk.revision(), bounds.depth_max) {
+                    Ok(messages) => messages.into_iter().for_each(|message| dispatch(self, message, line.len())),
                     // Servers print greetings and warnings. Not for ever.
                     Err(_) if bad < PROCESS_BAD_LINES_MAX => {
                         bad += 1;
-                        self.shared.count_dropped();
+                        self.talk.shared.count_dropped();
                     }
                     Err(_) => {
-                        tracing::warn!(upstream = &*self.upstream, "stopped: too much of its output is no message");
+                        tracing::warn!(upstream = &*self.talk.upstream, "stopped: too much of its output is no message");
                         break;
                     }
                 },
                 Err(NoLine::TooLong) => {
-                    tracing::warn!(upstream = &*self.upstream, "stopped: a line is over the response limit");
-                    self.calls.abandon_as(FaultKind::TooLarge);
+                    tracing::warn!(upstream = &*self.talk.upstream, "stopped: a line is over the response limit");
+                    self.talk.calls.abandon_as(FaultKind::TooLarge);
                     break;
                 }
                 Err(NoLine::End) => break,

@@ -4,8 +4,10 @@
 mod credentials;
 mod hostile;
 mod http;
+mod live;
 mod sessions;
 mod stdio;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +29,7 @@ use crate::vocab::{Class, Deadline, Fault, Principal, PrincipalKey, Revision};
 const POLICY: &str = r#"
 version: 1
 tools: [{ match: ["*"], class: read }]
-rules: [{ id: all, effect: allow, principals: [any], tools: ["*"] }]
+rules: [{ id: all, effect: allow, principals: [any], tools: ["*"], resources: ["*"] }]
 "#;
 
 static RULES: std::sync::LazyLock<PolicySet> = std::sync::LazyLock::new(|| {

@@ -1,0 +1,210 @@
+//! What servers with sessions announce outside of calls: on one GET stream per session, which is open while somebody watches
+//! (2025-03-26 and later, transports: listening for messages).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use http::StatusCode;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::Http;
+use super::events::{Events, Resumption};
+use super::exchange::Exchange;
+use super::housekeeping::Asked;
+use super::post::{Content, Sending};
+use super::session::Session;
+use crate::mcp::{Incoming, Notification, Outgoing, Reply, dialect};
+use crate::upstream::feed::{Announcer, Feed, News, Tended};
+use crate::upstream::pause::Pauses;
+use crate::upstream::shared::Shared;
+use crate::upstream::wire::{self, Facts};
+use crate::vocab::limits::{SSE_EVENT_BYTES_MAX, WATCH_OPEN_MS_MAX, WATCH_SILENCE_MS_MAX};
+use crate::vocab::{Deadline, Fault, FaultKind};
+
+/// The GET stream of a session. Dropped, it ends.
+pub(super) struct Push {
+    /// Cancelled once it is open, or it is known that there is none.
+    settled: CancellationToken,
+    _stop: DropGuard,
+}
+
+/// A session as somebody who announces.
+pub(super) struct InSession {
+    pub(super) http: Arc<Http>,
+    pub(super) session: Arc<Session>,
+}
+
+impl Announcer for InSession {
+    fn feed(&self) -> &Feed {
+        &self.session.feed
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        &self.http.shared
+    }
+
+    fn facts(&self) -> Result<Facts, Fault> {
+        Ok(self.session.facts.clone())
+    }
+
+    fn ask(self: Arc<Self>, out: Outgoing) -> BoxFuture<'static, Result<Reply, Fault>> {
+        async move {
+            let id = self.http.next_id();
+            let revision = self.session.facts.revision;
+            let question = dialect::lower_request(revision, &out, id);
+            let deadline = Deadline::after(self.http.settings.timeout);
+            match self.http.ask_in(&self.session, question, id, deadline).await? {
+                Asked::Reply { reply, .. } => Ok(reply),
+                Asked::Refused(status) => {
+                    if status == StatusCode::NOT_FOUND && self.session.id.is_some() {
+                        self.session.feed.end();
+                    }
+                    Err(Fault::upstream(FaultKind::Failed, format!("answered {}", status.as_u16())))
+                }
+            }
+        }
+        .boxed()
+    }
+
+    fn tend(self: Arc<Self>) -> BoxFuture<'static, Option<Tended>> {
+        async move {
+            let push = self.push();
+            // A server may send the head of its stream with the first event only.
+            let _ = timeout(SETTLE_TIME, push.settled.cancelled()).await;
+            Some(push as Tended)
+        }
+        .boxed()
+    }
+}
+
+impl InSession {
+    /// The stream of the session: the one there is, or a new one.
+    fn push(&self) -> Arc<Push> {
+        let mut current = self.session.push.lock();
+        if let Some(push) = current.upgrade() {
+            return push;
+        }
+        let (stop, settled) = (self.http.shared.stop.child_token(), CancellationToken::new());
+        let push = Arc::new(Push { settled: settled.clone(), _stop: stop.clone().drop_guard() });
+        *current = Arc::downgrade(&push);
+        let this = Self { http: Arc::clone(&self.http), session: Arc::clone(&self.session) };
+        let listening = async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = this.listen(&settled) => {}
+            }
+            settled.cancel();
+        };
+        self.http.shared.tasks.spawn_on(listening, &self.http.shared.handle);
+        push
+    }
+
+    /// Listens until there is nothing to listen to any more.
+    async fn listen(&self, settled: &CancellationToken) {
+        let (mut resumption, mut pauses, mut missed) = (Resumption::default(), Pauses::default(), false);
+        loop {
+            let mut lived = Duration::ZERO;
+            match self.open(&resumption).await {
+                Opened::Stream(exchange) => {
+                    settled.cancel();
+                    if std::mem::take(&mut missed) {
+                        self.session.feed.publish(News::Missed);
+                    }
+                    let began = Instant::now();
+                    let fault = self.read(exchange, &mut resumption).await.err();
+                    tracing::debug!(upstream = self.http.name(), detail = fault.map(|f| f.detail), "an announcing stream ended");
+                    lived = began.elapsed();
+                }
+                Opened::None => return,
+                Opened::Gone => return self.session.feed.end(),
+                Opened::Later => {}
+                Opened::Anew => resumption.forget(),
+            }
+            missed |= resumption.last_event().is_none();
+            sleep(pauses.after(lived).max(resumption.wait())).await;
+        }
+    }
+
+    async fn open(&self, resumption: &Resumption) -> Opened {
+        let last_event = resumption.last_event().cloned();
+        let resumes = last_event.is_some();
+        let in_session = self.session.id.is_some();
+        // The head may come late, with the first event.
+        let patience = Duration::from_millis(WATCH_SILENCE_MS_MAX);
+        let answered = match timeout(patience, self.http.get(&self.session, last_event)).await {
+            Ok(Ok(answered)) => answered,
+            Err(_) => return Opened::Later,
+            Ok(Err(fault)) => {
+                // Whoever watches finds out on opening anew whether there is anything to show.
+                let refused = matches!(fault.kind, FaultKind::Unauthorized | FaultKind::Unlinked);
+                return if refused { Opened::Gone } else { Opened::Later };
+            }
+        };
+        match answered.status {
+            StatusCode::OK if answered.content == Content::Stream => return Opened::Stream(answered.exchange),
+            StatusCode::NOT_FOUND if in_session => Opened::Gone,
+            StatusCode::BAD_REQUEST if resumes => Opened::Anew,
+            // One stream per session, and the one before is not known to be over.
+            StatusCode::CONFLICT | StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Opened::Later,
+            status if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED => Opened::Later,
+            _ => Opened::None,
+        }
+    }
+
+    async fn read(&self, exchange: Exchange, resumption: &mut Resumption) -> Result<(), Fault> {
+        let http = &self.http;
+        let bytes_max = http.response_bytes().min(SSE_EVENT_BYTES_MAX);
+        let mut events = Events::new(exchange, bytes_max, self.session.facts.revision, http.depth());
+        while let Some(message) = events.next(resumption).await? {
+            self.take(message);
+        }
+        Ok(())
+    }
+
+    fn take(&self, message: Incoming) {
+        let (http, feed) = (&self.http, &self.session.feed);
+        match message {
+            Incoming::Notification(Notification::ListChanged(listing)) => {
+                (http.shared.hook)(http.name(), self.session.owner.as_ref(), listing);
+                feed.publish(News::ListChanged(listing));
+            }
+            Incoming::Notification(Notification::Updated { uri }) => feed.publish(News::Updated(Arc::from(uri))),
+            // Nobody can be asked outside of a call: there is no call of a client that the question could belong to.
+            Incoming::Request { id, method, .. } => http.reply_to(&self.session, &id, &method),
+            _ => http.shared.count_dropped(),
+        }
+    }
+}
+
+enum Opened {
+    Stream(Exchange),
+    /// The server announces nothing this way.
+    None,
+    /// The session is over.
+    Gone,
+    /// It may work later.
+    Later,
+    /// It works without going on where it broke, if at all.
+    Anew,
+}
+
+impl Http {
+    /// Asks for the stream of a session, or for what came after an event of any of its streams.
+    pub(super) async fn get(
+        &self,
+        session: &Session,
+        last_event: Option<http::HeaderValue>,
+    ) -> Result<super::post::Answered, Fault> {
+        let headers = wire::initialized(session.facts.revision).headers;
+        let sending = Sending::Get { headers, last_event };
+        // That of the connection.
+        let deadline = Deadline::after(Duration::from_millis(WATCH_OPEN_MS_MAX));
+        self.send_through(&self.streams, session.whom(), sending, session.id.as_ref(), deadline).await
+    }
+}
+
+/// How long the first who watches waits for the stream.
+const SETTLE_TIME: Duration = Duration::from_secs(1);
