@@ -1,6 +1,6 @@
 //! `authserver`: the authorization server, its identity provider and its clients.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use url::Url;
@@ -70,6 +70,16 @@ pub(super) fn check(raw: Option<raw::AuthServer>, public: Option<&PublicUrl>, cx
         scopes: words,
     };
     Some(raw.enabled.unwrap_or(true).then_some(checked))
+}
+
+/// The issuers that vouch for people by way of `raw`.
+pub(super) fn vouching(raw: &raw::AuthServer) -> BTreeSet<String> {
+    if raw.enabled == Some(false) {
+        return BTreeSet::new();
+    }
+    let upstream = raw.upstream.iter().filter_map(|upstream| upstream.issuer.clone());
+    let granting = raw.id_jag.iter().flat_map(|id_jag| &id_jag.issuers).flatten();
+    upstream.chain(granting.filter_map(|granting| granting.issuer.clone())).collect()
 }
 
 /// Codes and tokens travel to it: plain http is for one machine only, whatever else is accepted.
