@@ -16,6 +16,7 @@ pub mod dev;
 mod directory;
 mod discovery;
 mod dpop;
+mod groups;
 mod introspection;
 mod issuer_settings;
 mod judge;
@@ -35,6 +36,7 @@ pub use authenticator::{Asked, Authenticator, IssuerHealth};
 pub use challenge::{ProofError, Refusal};
 pub use crypto::{CryptoError, install_crypto};
 pub use issuer_settings::{
+pub use groups::claimed_groups;
     CLOCK_SKEW_S_DEFAULT, DEFAULT_ALGORITHMS, DpopUse, IntrospectionSettings, IssuerSettings, JwksSource, TokenType,
 };
 pub use judge::has_claims;

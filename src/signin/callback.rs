@@ -93,7 +93,8 @@ impl SignIn {
         let mut claims = self.keys.claims(&token, &["", "JWT"]).await.map_err(wrong)?;
         let now_s = self.clock.unix_s();
         let sub = id_token::check(&claims, idp, &begun.nonce, now_s).map_err(wrong)?;
-        if let (Some(_), None, Some(access)) = (&idp.groups_claim, id_token::groups(&claims, idp), access)
+        let said = id_token::groups(&claims, idp).map_err(wrong)?;
+        if let (Some(_), None, Some(access)) = (&idp.groups_claim, said, access)
             && let Some(more) = provider::userinfo(idp, fetch, provider, &access).await?
         {
             // OpenID Connect Core 1.0 section 5.3.2: otherwise it is about somebody else.
@@ -104,7 +105,7 @@ impl SignIn {
                 claims.entry(name).or_insert(value);
             }
         }
-        Ok(id_token::person(&claims, idp, sub, now_s))
+        id_token::person(&claims, idp, sub, now_s).map_err(wrong)
     }
 
     /// The page that ends a session, and what its form does.
