@@ -20,6 +20,7 @@ use crate::net::{DialPolicy, Fetch};
 use crate::signer::{Signer, SignerSettings, SigningAlgorithm};
 use crate::store::Store;
 use crate::vocab::Clock;
+use crate::signin::SignIn;
 
 const LOOPBACK: DialPolicy = DialPolicy { allow_private: false, allow_loopback: true };
 
@@ -51,6 +52,7 @@ async fn lasting(dir: &TempDir, clock: &Clock) -> Lasting {
         pace: Arc::new(Pace::new(10)),
     }
 }
+        sign_ins: Arc::new(SignIn::pace()),
 
 /// An https server at `localhost` that answers everything with the same bytes, and a fetcher that trusts it.
 struct Host {
