@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::client::{Auth, Client};
-use super::error::{Code, Refused};
+use super::error::{Code, Refused, unheard};
 use super::{AuthServer, TOKEN};
 use crate::identity::seconds;
 use crate::store::Space;
@@ -24,7 +24,7 @@ impl AuthServer {
         let invalid = |why: &'static str| Refused::new(Code::InvalidClient, "the client assertion does not hold").because(why);
         let Auth::Keys(keys) = &client.auth else { return Err(invalid("the client has no keys")) };
         let claims = keys.claims(assertion, &["", "JWT", "client-authentication+jwt"]).await;
-        let claims = claims.map_err(invalid)?;
+        let claims = claims.map_err(|error| unheard(error, invalid))?;
         let text = |name: &str| claims.get(name).and_then(Value::as_str);
         if text("iss") != Some(&client.id) || text("sub") != Some(&client.id) {
             return Err(invalid("issuer and subject are not the client"));

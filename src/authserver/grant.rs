@@ -21,7 +21,7 @@ impl AuthServer {
         }
         let params = Params::of_form(request)?;
         let grant = params.get("grant_type").ok_or(Refused::new(Code::InvalidRequest, "send the grant_type"))?;
-        let client = self.client_of(&request.headers, &params).await?;
+        let client = self.client_of(request, &params).await?;
         let done = match grant {
             "authorization_code" if client.grants.authorization_code => self.by_code(&client, &params).await,
             "refresh_token" if client.grants.refresh_token => self.by_refresh_token(&client, &params).await,

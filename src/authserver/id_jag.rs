@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::AuthServer;
 use super::client::{Auth, Client};
-use super::error::{Code, Refused};
+use super::error::{Code, Refused, unheard};
 use super::mint::Wanted;
 use super::settings::Settings;
 use crate::identity::{StatementKeys, Vouching, unverified_claims};
@@ -85,7 +85,7 @@ impl AuthServer {
         let iss = claimed.get("iss").and_then(Value::as_str).unwrap_or_default();
         let trusted =
             self.trusted.iter().find(|trusted| trusted.issuer == iss).ok_or(invalid("an issuer that is not trusted"))?;
-        let claims = trusted.keys.claims(assertion, &[TYPE]).await.map_err(invalid)?;
+        let claims = trusted.keys.claims(assertion, &[TYPE]).await.map_err(|error| unheard(error, invalid))?;
         // One audience, as a text or as a list of one.
         let audience = match claims.get("aud") {
             Some(Value::Array(all)) if all.len() == 1 => all.first().and_then(Value::as_str),

@@ -13,6 +13,7 @@ mod client_auth;
 mod code;
 mod consent;
 mod continued;
+mod documents;
 mod ended;
 mod error;
 mod finish;
@@ -71,9 +72,9 @@ pub struct Lasting {
     pub ended: Arc<EndedTokens>,
     /// How often strangers may cause work.
     pub pace: Arc<Pace>,
-}
     /// How often one address may begin to sign in.
     pub sign_ins: Arc<PerAddress>,
+}
 
 /// The authorization server. One per configuration.
 pub struct AuthServer {

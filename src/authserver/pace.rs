@@ -13,6 +13,8 @@ const AUTHORIZATIONS_PER_MINUTE: u32 = 6_000;
 const AUTHORIZATIONS_PER_MINUTE_OF_ONE: u32 = 120;
 /// Documents of strangers fetched in a minute, and at once.
 const FETCHES_PER_MINUTE: u32 = 120;
+/// Those that one address may cause: what is left for others is most of it.
+const FETCHES_PER_MINUTE_OF_ONE: u32 = 20;
 const FETCHES_AT_ONCE: usize = 8;
 /// How much slower one address gets registrations back than all together: the hour's number is there for whoever comes first, but
 /// whoever used it up leaves most of what comes back to others.
@@ -23,6 +25,7 @@ pub struct Pace {
     authorizations: DefaultDirectRateLimiter,
     authorizations_of: PerAddress,
     fetches: DefaultDirectRateLimiter,
+    fetches_of: PerAddress,
     fetching: Semaphore,
     registrations: DefaultDirectRateLimiter,
     registrations_of: PerAddress,
@@ -37,6 +40,7 @@ impl Pace {
             authorizations: RateLimiter::direct(Quota::per_minute(quota(AUTHORIZATIONS_PER_MINUTE))),
             authorizations_of: PerAddress::new(Quota::per_minute(quota(AUTHORIZATIONS_PER_MINUTE_OF_ONE))),
             fetches: RateLimiter::direct(Quota::per_minute(quota(FETCHES_PER_MINUTE))),
+            fetches_of: PerAddress::new(Quota::per_minute(quota(FETCHES_PER_MINUTE_OF_ONE))),
             fetching: Semaphore::new(FETCHES_AT_ONCE),
             registrations: RateLimiter::direct(Quota::per_hour(quota(per_hour))),
             registrations_of: PerAddress::new(registrations_of_one),
@@ -57,9 +61,13 @@ impl Pace {
         admitted(&self.registrations)
     }
 
-    /// A place for one fetch of a stranger's document; none when there are too many.
-    pub(super) fn fetch(&self) -> Option<SemaphorePermit<'_>> {
-        let place = self.fetching.try_acquire().ok()?;
-        self.fetches.check().is_ok().then_some(place)
+    /// A place for one fetch of a stranger's document, caused by somebody at `peer`.
+    ///
+    /// # Errors
+    /// After how many seconds there may be one.
+    pub(super) fn fetch(&self, peer: Option<IpAddr>) -> Result<SemaphorePermit<'_>, u64> {
+        self.fetches_of.admit(peer)?;
+        let place = self.fetching.try_acquire().map_err(|_| 1_u64)?;
+        admitted(&self.fetches).map(|()| place)
     }
 }

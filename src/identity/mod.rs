@@ -44,7 +44,7 @@ pub use judge::has_claims;
 pub use metadata::{METADATA_PREFIX, metadata_path, resource_metadata};
 pub use revocations::Revocations;
 pub use settings::{CertificateSettings, DirectoryGroup, KeySettings, Member, Revocation, Settings, SettingsError};
-pub use statement::{StatementKeys, seconds, strict_object, unverified_claims};
+pub use statement::{StatementError, StatementKeys, seconds, strict_object, unverified_claims};
 pub use vouching::Vouching;
 
 #[cfg(test)]
