@@ -31,7 +31,7 @@ impl AuthServer {
         if let (Some(id), Some(jti), Some(ends_s)) = (text("client_id"), text("jti"), seconds(&claims, "exp"))
             && id == client.id
         {
-            self.lasting.ended.add(jti, ends_s).await?;
+            self.lasting.ended.add(&[(jti, ends_s)]).await?;
         }
         Ok(done)
     }

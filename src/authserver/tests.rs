@@ -1,6 +1,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests")]
 
 mod documents;
+mod ending;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -260,7 +261,7 @@ fn addresses_for_codes_are_plain() {
 async fn what_ended_stays_ended_until_it_would_have_anyway() {
     let (dir, clock) = (TempDir::new().unwrap(), Clock::system());
     let lasting = lasting(&dir, &clock).await;
-    lasting.ended.add("one", clock.unix_s() + 60).await.unwrap();
+    lasting.ended.add(&[("one", clock.unix_s() + 60)]).await.unwrap();
     assert!(lasting.ended.holds("one") && !lasting.ended.holds("two"));
     let again = EndedTokens::load(lasting.store.clone(), clock.clone()).await.unwrap();
     assert!(again.holds("one"), "after a restart too");
