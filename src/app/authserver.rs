@@ -51,7 +51,8 @@ pub(super) async fn open(config: &Config, clock: &Clock) -> Result<Option<Lastin
     let signer = Arc::new(Signer::open(settings, clock.clone()).map_err(|error| error.to_string())?);
     let ended = EndedTokens::load(store.clone(), clock.clone()).await.map_err(|error| error.to_string())?;
     let per_hour = section.dcr.as_ref().map_or(NO_REGISTRATIONS, |dcr| dcr.per_hour);
-    Ok(Some(Lasting { store, signer, ended: Arc::new(ended), pace: Arc::new(Pace::new(per_hour)) }))
+    let (pace, sign_ins) = (Arc::new(Pace::new(per_hour)), Arc::new(SignIn::pace()));
+    Ok(Some(Lasting { store, signer, ended: Arc::new(ended), pace, sign_ins }))
 }
 
 /// Keeps the keys young until `stop`.
@@ -117,7 +118,8 @@ pub(super) fn server(
         allow_private_addresses: section.upstream.allow_private_addresses,
     };
     let (store, revocations) = (lasting.store.clone(), revocations.clone());
-    let sign_in = SignIn::new(idp, Site::new(origin), store, clock.clone(), fetch.clone(), revocations)?;
+    let (site, pace) = (Site::new(origin), lasting.sign_ins.clone());
+    let sign_in = SignIn::new(idp, site, store, clock.clone(), fetch.clone(), revocations, pace)?;
     let settings = settings(section, origin, routes)?;
     let server = AuthServer::new(settings, lasting.clone(), Arc::new(sign_in), clock.clone(), fetch.clone())?;
     Ok(Some(Arc::new(server)))

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::client::{Auth, Client};
-use super::error::{Code, Refused};
+use super::error::{Code, Refused, unheard};
 use super::{AuthServer, TOKEN};
 use crate::identity::seconds;
 use crate::store::Space;
@@ -23,7 +23,8 @@ impl AuthServer {
     pub(super) async fn assertion_holds(&self, client: &Client, assertion: &str) -> Result<(), Refused> {
         let invalid = |why: &'static str| Refused::new(Code::InvalidClient, "the client assertion does not hold").because(why);
         let Auth::Keys(keys) = &client.auth else { return Err(invalid("the client has no keys")) };
-        let claims = keys.claims(assertion, &["", "JWT", "client-authentication+jwt"]).await.map_err(invalid)?;
+        let claims = keys.claims(assertion, &["", "JWT", "client-authentication+jwt"]).await;
+        let claims = claims.map_err(|error| unheard(error, invalid))?;
         let text = |name: &str| claims.get(name).and_then(Value::as_str);
         if text("iss") != Some(&client.id) || text("sub") != Some(&client.id) {
             return Err(invalid("issuer and subject are not the client"));
@@ -36,16 +37,16 @@ impl AuthServer {
         if audience != Some(self.settings.issuer.as_str()) && audience != Some(&self.site.url(TOKEN)) {
             return Err(invalid("another audience"));
         }
-        let ends_s = self.in_time(&claims, LIFE_S_MAX).map_err(invalid)?;
+        let ends_s = self.in_time(&claims, LIFE_S_MAX, LEEWAY_S).map_err(invalid)?;
         self.once("client", &client.id, &claims, ends_s, invalid).await
     }
 
-    /// When what `claims` say ends, if it holds now and for `life_s` at most.
-    pub(super) fn in_time(&self, claims: &Map<String, Value>, life_s: u64) -> Result<u64, &'static str> {
+    /// When what `claims` say ends, if it holds now and for `life_s` at most, by clocks that differ by up to `leeway_s`.
+    pub(super) fn in_time(&self, claims: &Map<String, Value>, life_s: u64, leeway_s: u64) -> Result<u64, &'static str> {
         let now_s = self.clock.unix_s();
         let ends_s = seconds(claims, "exp").ok_or("no expiry")?;
-        let late = now_s.saturating_add(LEEWAY_S);
-        if now_s >= ends_s.saturating_add(LEEWAY_S) {
+        let late = now_s.saturating_add(leeway_s);
+        if now_s >= ends_s.saturating_add(leeway_s) {
             return Err("expired");
         }
         if ends_s > late.saturating_add(life_s) {
@@ -56,7 +57,7 @@ impl AuthServer {
                 return Err("not valid yet");
             }
         }
-        Ok(ends_s.saturating_add(LEEWAY_S))
+        Ok(ends_s.saturating_add(leeway_s))
     }
 
     /// Remembers the `jti` of `claims` until `ends_s`; refuses the second time.

@@ -34,12 +34,9 @@ impl AuthServer {
             Err(error) => return wrong("The request of the client is not well formed.", error.to_string()),
         };
         let Some(client_id) = params.get("client_id") else { return wrong("The client did not say who it is.", "no client_id") };
-        let client = match self.clients.find(client_id).await {
+        let client = match self.clients.find(client_id, request.peer).await {
             Ok(client) => client,
-            Err(refused) => {
-                let private = refused.private.clone().unwrap_or_else(|| refused.words.to_owned());
-                return wrong("The client is not known here, or may not be used here.", private).about(client_id);
-            }
+            Err(refused) => return refused.page("The client is not known here, or may not be used here.").about(client_id),
         };
         let redirect_uri = params.get("redirect_uri").unwrap_or_default();
         if !client.redirect_uris.iter().any(|registered| redirect::matches(registered, redirect_uri)) {

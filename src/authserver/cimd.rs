@@ -1,5 +1,6 @@
 //! Client id metadata documents: a client's id is the https URL of what it says of itself.
 
+use http::StatusCode;
 use serde_json::Value;
 use url::{Host, Url};
 
@@ -8,7 +9,7 @@ use super::registration::Registration;
 use super::settings::CimdSettings;
 use crate::identity::strict_object;
 use crate::net::fetch::Payload;
-use crate::net::{DialPolicy, Fetch, Origin};
+use crate::net::{DialError, DialPolicy, Fetch, FetchError, Origin};
 
 /// Size of a document.
 const DOCUMENT_BYTES_MAX: usize = 64 * 1024;
@@ -58,14 +59,30 @@ fn covers(allowed: &str, host: &str) -> bool {
     }
 }
 
+/// Whether another attempt could succeed with nothing changed but the time.
+pub(super) fn is_temporary(error: &FetchError) -> bool {
+    match error {
+        FetchError::Dial(DialError::Refused) => false,
+        FetchError::Timeout | FetchError::Exchange(_) | FetchError::Dial(_) => true,
+        FetchError::Status(status) => {
+            status.is_server_error() || matches!(*status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
+        }
+        FetchError::Scheme | FetchError::Redirect(_) | FetchError::Encoded | FetchError::TooLarge(_) => false,
+    }
+}
+
 /// The document at `url`, and for how many seconds it is fresh.
 pub(super) async fn fetch(fetch: &Fetch, dial: DialPolicy, url: &Url, id: &str) -> Result<(Registration, u64), Refused> {
     // What went wrong is for the log alone: it would tell a stranger about our network.
     let failed = |why: String| refused("the client's metadata document cannot be used").because(format!("{id}: {why}"));
+    let away = |why: String| {
+        Refused::new(Code::ServerError, "the client's metadata document cannot be fetched now").because(format!("{id}: {why}"))
+    };
     let sent = fetch.send(url, dial, &[], Payload::None, DOCUMENT_BYTES_MAX).await;
-    let got = sent.map_err(|error| failed(error.to_string()))?;
-    if got.status != http::StatusCode::OK {
-        return Err(failed(format!("answered {}", got.status)));
+    let got = sent.map_err(|error| if is_temporary(&error) { away(error.to_string()) } else { failed(error.to_string()) })?;
+    if got.status != StatusCode::OK {
+        let error = FetchError::Status(got.status);
+        return Err(if is_temporary(&error) { away(error.to_string()) } else { failed(error.to_string()) });
     }
     let media = got.media_type().unwrap_or_default();
     if media != "application/json" && !(media.starts_with("application/") && media.ends_with("+json")) {

@@ -1,11 +1,12 @@
 //! Clients, whichever way they became known: by the operator, by their document, by registration.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use moka::sync::Cache;
 use url::Url;
 
+use super::documents::Documents;
 use super::error::{Code, Refused};
 use super::registration::{ClientKeys, Registration};
 use super::settings::{CimdSettings, ClientSecret, ClientSettings, Grants, KeySource, Settings};
@@ -19,8 +20,6 @@ use crate::web::{digest, digest_text};
 
 /// Length of a client id; those that are URLs are long.
 pub(super) const CLIENT_ID_BYTES_MAX: usize = 1_024;
-/// Documents remembered.
-const DOCUMENTS_MAX: u64 = 1_000;
 
 /// A client.
 pub(super) struct Client {
@@ -55,22 +54,15 @@ pub(super) enum Auth {
     Keys(Box<StatementKeys>),
 }
 
-/// A document that was fetched, until it is no longer fresh.
-#[derive(Clone)]
-struct Kept {
-    client: Arc<Client>,
-    fresh_until_s: u64,
-}
-
 /// Where clients are looked up.
 pub(super) struct Clients {
     configured: HashMap<String, Arc<Client>>,
-    documents: Cache<String, Kept>,
-    cimd: Option<CimdSettings>,
+    pub(super) documents: Documents,
+    pub(super) cimd: Option<CimdSettings>,
     dcr: bool,
-    lasting: Lasting,
-    clock: Clock,
-    fetch: Fetch,
+    pub(super) lasting: Lasting,
+    pub(super) clock: Clock,
+    pub(super) fetch: Fetch,
 }
 
 impl Clients {
@@ -81,7 +73,7 @@ impl Clients {
         }
         Ok(Self {
             configured,
-            documents: Cache::builder().max_capacity(DOCUMENTS_MAX).build(),
+            documents: Documents::new(),
             cimd: settings.cimd.clone(),
             dcr: settings.dcr.is_some(),
             lasting: lasting.clone(),
@@ -90,8 +82,8 @@ impl Clients {
         })
     }
 
-    /// The client `id`.
-    pub(super) async fn find(&self, id: &str) -> Result<Arc<Client>, Refused> {
+    /// The client `id`, for somebody at `peer`.
+    pub(super) async fn find(&self, id: &str, peer: Option<IpAddr>) -> Result<Arc<Client>, Refused> {
         let unknown = || Refused::new(Code::InvalidClient, "the client is not known here");
         if id.len() > CLIENT_ID_BYTES_MAX {
             return Err(unknown());
@@ -100,7 +92,7 @@ impl Clients {
             return Ok(client.clone());
         }
         if let (Some(cimd), true) = (&self.cimd, id.starts_with("https://")) {
-            return self.document(cimd, id).await;
+            return self.document(cimd, id, peer).await;
         }
         if !self.dcr {
             return Err(unknown());
@@ -114,28 +106,8 @@ impl Clients {
         self.fetch.clone()
     }
 
-    /// Forgets the document of `id`: its keys may have changed.
-    pub(super) fn forget(&self, id: &str) -> bool {
-        self.documents.remove(id).is_some()
-    }
-
-    async fn document(&self, cimd: &CimdSettings, id: &str) -> Result<Arc<Client>, Refused> {
-        let now_s = self.clock.unix_s();
-        if let Some(kept) = self.documents.get(id).filter(|kept| now_s < kept.fresh_until_s) {
-            return Ok(kept.client);
-        }
-        let url = cimd::acceptable(cimd, id)?;
-        let place = self.lasting.pace.fetch().ok_or(Refused::new(Code::SlowDown, "too many clients are being looked up"))?;
-        let (registration, fresh_s) = cimd::fetch(&self.fetch, cimd::dial(cimd, &url), &url, id).await?;
-        let kind = Kind::Document(url.host_str().unwrap_or_default().to_owned());
-        let client = Arc::new(self.of_registration(id, kind, &registration).await?);
-        drop(place);
-        let kept = Kept { client: client.clone(), fresh_until_s: now_s.saturating_add(fresh_s) };
-        self.documents.insert(id.to_owned(), kept);
-        Ok(client)
-    }
-
-    async fn of_registration(&self, id: &str, kind: Kind, registration: &Registration) -> Result<Client, Refused> {
+    /// A client by its registration, whose keys are fetched where they are elsewhere.
+    pub(super) async fn of_registration(&self, id: &str, kind: Kind, registration: &Registration) -> Result<Client, Refused> {
         let unusable = |why: String| Refused::new(Code::InvalidClient, "the client's keys cannot be used").because(why);
         let of_document = |document| StatementKeys::of_document(document, self.clock.clone(), self.fetch.clone());
         let auth = match &registration.keys {
@@ -147,7 +119,11 @@ impl Clients {
                 let cimd = self.cimd.as_ref().filter(|cimd| cimd::is_listed(cimd, &url));
                 let dial = cimd.map_or(DialPolicy::default(), |cimd| cimd::dial(cimd, &url));
                 let got = self.fetch.get(&url, dial, JWKS_BYTES_MAX).await;
-                Auth::Keys(Box::new(of_document(got.map_err(|e| unusable(e.to_string()))?.body).map_err(unusable)?))
+                let got = got.map_err(|error| match cimd::is_temporary(&error) {
+                    true => Refused::new(Code::ServerError, "the client's keys cannot be fetched now").because(error.to_string()),
+                    false => unusable(error.to_string()),
+                })?;
+                Auth::Keys(Box::new(of_document(got.body).map_err(unusable)?))
             }
         };
         Ok(Client {

@@ -1,5 +1,6 @@
 //! Which client is calling, and whether it is (OAuth 2.1 section 2.4).
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -12,7 +13,7 @@ use super::AuthServer;
 use super::client::{Auth, Client};
 use super::error::{Code, Refused};
 use crate::identity::unverified_claims;
-use crate::web::{Params, digest};
+use crate::web::{PageRequest, Params, digest};
 
 /// `client_assertion_type` of RFC 7523 section 2.2.
 const JWT_ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -30,17 +31,18 @@ fn invalid(words: &'static str) -> Refused {
 
 impl AuthServer {
     /// The client that sent this, which has shown what it must.
-    pub(super) async fn client_of(&self, headers: &HeaderMap, params: &Params) -> Result<Arc<Client>, Refused> {
-        match shown(headers, params)? {
+    pub(super) async fn client_of(&self, request: &PageRequest, params: &Params) -> Result<Arc<Client>, Refused> {
+        let peer = request.peer;
+        match shown(&request.headers, params)? {
             Shown::Nothing(id) => {
-                let client = self.clients.find(id).await?;
+                let client = self.clients.find(id, peer).await?;
                 match client.auth {
                     Auth::None => Ok(client),
                     _ => Err(invalid("the client must authenticate")),
                 }
             }
             Shown::Basic(id, secret) => {
-                let client = self.clients.find(&id).await?;
+                let client = self.clients.find(&id, peer).await?;
                 match client.auth {
                     Auth::Secret(hash) if bool::from(digest(&secret).ct_eq(&hash)) => Ok(client),
                     _ => Err(invalid("the client's secret does not hold")),
@@ -52,22 +54,23 @@ impl AuthServer {
                 if params.get("client_id").is_some_and(|named| named != id) {
                     return Err(invalid("the client assertion is of another client"));
                 }
-                self.asserted(id, assertion).await
+                self.asserted(id, assertion, peer).await
             }
         }
     }
 
-    async fn asserted(&self, id: &str, assertion: &str) -> Result<Arc<Client>, Refused> {
-        let client = self.clients.find(id).await?;
-        let first = self.assertion_holds(&client, assertion).await;
-        match first {
-            Ok(()) => Ok(client),
-            // A document's keys may have changed since it was fetched: it is fetched once more.
-            Err(refused) if refused.code == Code::InvalidClient && self.clients.forget(id) => {
-                let client = self.clients.find(id).await?;
-                self.assertion_holds(&client, assertion).await.map(|()| client)
-            }
-            Err(refused) => Err(refused),
+    async fn asserted(&self, id: &str, assertion: &str, peer: Option<IpAddr>) -> Result<Arc<Client>, Refused> {
+        let client = self.clients.find(id, peer).await?;
+        let refused = match self.assertion_holds(&client, assertion).await {
+            Ok(()) => return Ok(client),
+            Err(refused) if refused.code == Code::InvalidClient => refused,
+            Err(refused) => return Err(refused),
+        };
+        // A document's keys may have changed since it was fetched.
+        match self.clients.anew(&client, peer).await {
+            Ok(Some(client)) => self.assertion_holds(&client, assertion).await.map(|()| client),
+            Err(away) if away.code.is_temporary() => Err(away),
+            Ok(None) | Err(_) => Err(refused),
         }
     }
 }

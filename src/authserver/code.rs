@@ -118,11 +118,12 @@ impl AuthServer {
     }
 
     async fn end_all(&self, family: Option<&str>, access: &Ended) -> Result<(), StoreError> {
-        self.lasting.ended.add(&access.jti, access.ends_s).await?;
-        match family {
+        // Neither waits for the other to succeed.
+        let family = match family {
             Some(family) => self.end_family(family).await,
             None => Ok(()),
-        }
+        };
+        family.and(self.lasting.ended.add(&[(&access.jti, access.ends_s)]).await)
     }
 }
 

@@ -12,15 +12,20 @@ impl AuthServer {
         let params = Params::of_query(request).unwrap_or_default();
         let Some(id) = params.get("request") else { return over("no request") };
         // Looked at before it is taken: another browser's visit must not use it up.
-        match self.kept(id).await {
-            Ok(Some(pending)) if pending.approved && self.is_of_browser(&request.headers, &pending) => {}
+        let pending = match self.kept(id).await {
+            Ok(Some(pending)) if pending.approved && self.is_of_browser(&request.headers, &pending) => pending,
             Ok(_) => return over("the request is unknown, not allowed, or of another browser"),
             Err(error) => return failed(error),
-        }
+        };
         let session = match self.sign_in.session(&request.headers).await {
             Ok(Some(session)) => session,
             Ok(None) => return over("nobody is signed in"),
             Err(error) => return failed(error),
+        };
+        // A client that cannot be looked up now uses nothing up.
+        let client = match self.clients.find(&pending.client_id, request.peer).await {
+            Ok(client) => client,
+            Err(refused) => return refused.page(OVER),
         };
         let pending = match self.take(id).await {
             Ok(Some(pending)) if pending.approved => pending,
@@ -30,11 +35,9 @@ impl AuthServer {
         if session.person.signed_in_s < pending.signed_in_after_s {
             return over("the sign-in is from before the request");
         }
-        let client = match self.clients.find(&pending.client_id).await {
-            Ok(client) if client.digest == pending.client_digest => client,
-            Ok(_) => return over("the client changed meanwhile"),
-            Err(refused) => return over(refused.private.as_deref().unwrap_or(refused.words)),
-        };
+        if client.digest != pending.client_digest {
+            return over("the client changed meanwhile");
+        }
         if let Err(error) = self.remember(&session.person, &pending).await {
             return failed(error);
         }
@@ -45,7 +48,8 @@ impl AuthServer {
     }
 }
 
+const OVER: &str = "This request is over, or belongs to another browser. Start again from your client.";
+
 fn over(private: &str) -> PageAnswer {
-    let words = "This request is over, or belongs to another browser. Start again from your client.";
-    PageAnswer::problem(StatusCode::BAD_REQUEST, words, Verdict::Unauthenticated).because(private)
+    PageAnswer::problem(StatusCode::BAD_REQUEST, OVER, Verdict::Unauthenticated).because(private)
 }

@@ -47,29 +47,39 @@ impl EndedTokens {
         self.changed.subscribe()
     }
 
-    /// Ends the token `jti`, which would hold until `ends_s`; at once here, and in the store before this returns.
+    /// Ends the tokens `(jti, ends_s)`, each of which would hold until then; at once here, and in the store before this returns.
     ///
     /// # Errors
-    /// [`StoreError`]; it is ended here all the same.
-    pub async fn add(&self, jti: &str, ends_s: u64) -> Result<(), StoreError> {
+    /// The first [`StoreError`]. All of them are ended here all the same, as far as there is room, and every one was tried.
+    pub async fn add(&self, tokens: &[(&str, u64)]) -> Result<(), StoreError> {
         let now_s = self.clock.unix_s();
         // Verifiers tolerate a difference of clocks.
-        let until_s = ends_s.saturating_add(LEEWAY_S);
-        if until_s <= now_s {
+        let until = tokens.iter().map(|(jti, ends_s)| (*jti, ends_s.saturating_add(LEEWAY_S)));
+        let until: Vec<(&str, u64)> = until.filter(|(_, until_s)| *until_s > now_s).collect();
+        if until.is_empty() {
             return Ok(());
         }
-        {
-            let mut ended = self.ended.write();
-            if ended.len() >= ENDED_MAX {
-                ended.retain(|_, until_s| *until_s > now_s);
-            }
-            if ended.len() >= ENDED_MAX {
+        let mut done = self.remember(&until, now_s);
+        self.changed.send_replace(());
+        for (jti, until_s) in until {
+            let put = self.store.put(Space::RevokedToken, jti.as_bytes(), &until_s.to_be_bytes(), Some(until_s)).await;
+            done = done.and(put);
+        }
+        done
+    }
+
+    fn remember(&self, until: &[(&str, u64)], now_s: u64) -> Result<(), StoreError> {
+        let mut ended = self.ended.write();
+        if ended.len().saturating_add(until.len()) > ENDED_MAX {
+            ended.retain(|_, until_s| *until_s > now_s);
+        }
+        for (jti, until_s) in until {
+            if ended.len() >= ENDED_MAX && !ended.contains_key(*jti) {
                 return Err(StoreError::Busy);
             }
-            ended.insert(jti.to_owned(), until_s);
+            ended.insert((*jti).to_owned(), *until_s);
         }
-        self.changed.send_replace(());
-        self.store.put(Space::RevokedToken, jti.as_bytes(), &until_s.to_be_bytes(), Some(until_s)).await
+        Ok(())
     }
 }
 

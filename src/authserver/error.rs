@@ -3,6 +3,7 @@
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
 
+use crate::identity::StatementError;
 use crate::store::StoreError;
 use crate::vocab::FaultKind;
 use crate::web::{NoRandomness, PageAnswer, ParamsError, Verdict};
@@ -77,6 +78,11 @@ impl Code {
         }
     }
 
+    /// Whether the same request may succeed later.
+    pub(super) fn is_temporary(self) -> bool {
+        matches!(self, Self::SlowDown | Self::ServerError)
+    }
+
     pub(super) fn verdict(self) -> Verdict {
         match self {
             Self::InvalidClient | Self::InvalidGrant | Self::LoginRequired => Verdict::Unauthenticated,
@@ -103,6 +109,22 @@ impl Refused {
         self
     }
 
+    /// The page for a person, where the client cannot be told; with `words` unless the same may succeed later.
+    pub(super) fn page(self, words: &'static str) -> PageAnswer {
+        let private = self.private.unwrap_or_else(|| self.words.to_owned());
+        let page = match self.code {
+            Code::SlowDown => {
+                PageAnswer::problem(StatusCode::TOO_MANY_REQUESTS, "Too many requests. Try again in a minute.", Verdict::Limited)
+            }
+            Code::ServerError => {
+                let words = "The client cannot be looked up now. Try again shortly.";
+                PageAnswer::problem(StatusCode::SERVICE_UNAVAILABLE, words, self.code.verdict())
+            }
+            _ => return PageAnswer::problem(StatusCode::BAD_REQUEST, words, Verdict::BadRequest).because(private),
+        };
+        page.header(header::RETRY_AFTER, HeaderValue::from(self.retry_s)).because(private)
+    }
+
     /// The JSON answer of an endpoint that clients call.
     pub(super) fn answer(self) -> PageAnswer {
         let body = json!({"error": self.code.as_str(), "error_description": self.words});
@@ -111,11 +133,19 @@ impl Refused {
             let challenge = HeaderValue::from_static("Basic realm=\"oauth\", charset=\"UTF-8\"");
             answer = answer.header(header::WWW_AUTHENTICATE, challenge);
         }
-        if matches!(self.code, Code::SlowDown | Code::ServerError) {
+        if self.code.is_temporary() {
             answer = answer.header(header::RETRY_AFTER, HeaderValue::from(self.retry_s));
         }
         let private = self.private.unwrap_or_else(|| self.words.to_owned());
         answer.because(format!("{}: {private}", self.code.as_str()))
+    }
+}
+
+/// The answer to a statement that does not count; `refused` makes that of one that is wrong.
+pub(super) fn unheard(error: StatementError, refused: impl Fn(&'static str) -> Refused) -> Refused {
+    match error {
+        StatementError::Refused(why) => refused(why),
+        StatementError::NoKeys => Refused::new(Code::ServerError, "try again shortly").because(error.to_string()),
     }
 }
 

@@ -21,7 +21,7 @@ impl AuthServer {
         }
         let params = Params::of_form(request)?;
         let grant = params.get("grant_type").ok_or(Refused::new(Code::InvalidRequest, "send the grant_type"))?;
-        let client = self.client_of(&request.headers, &params).await?;
+        let client = self.client_of(request, &params).await?;
         let done = match grant {
             "authorization_code" if client.grants.authorization_code => self.by_code(&client, &params).await,
             "refresh_token" if client.grants.refresh_token => self.by_refresh_token(&client, &params).await,
@@ -44,13 +44,19 @@ impl AuthServer {
             scopes: &granted.scopes,
             person: Some(&granted.person),
         })?;
-        // Named before the code is used up, so that whoever brings the code again can end the family.
+        // There before the code is used up, so that whoever brings the code again can end the family.
         let family = client.grants.refresh_token.then(crate::web::fresh_secret).transpose()?;
-        self.use_up(&held, family.as_deref(), &minted.ended).await?;
         let refresh = match &family {
             Some(family) => Some(self.found_family(family, client, granted, &minted.ended).await?),
             None => None,
         };
+        if let Err(refused) = self.use_up(&held, family.as_deref(), &minted.ended).await {
+            // Its tokens go to nobody; that they are ended as well is for whoever reads the store.
+            if let Some(family) = &family {
+                self.end_family(family).await?;
+            }
+            return Err(refused);
+        }
         let body = self.granted(&minted, &granted.scopes, refresh.as_deref());
         Ok(PageAnswer::json(StatusCode::OK, &body).by(granted.person.principal(Some(&client.id))))
     }

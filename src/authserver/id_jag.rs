@@ -6,10 +6,10 @@ use serde_json::{Map, Value};
 
 use super::AuthServer;
 use super::client::{Auth, Client};
-use super::error::{Code, Refused};
+use super::error::{Code, Refused, unheard};
 use super::mint::Wanted;
 use super::settings::Settings;
-use crate::identity::{StatementKeys, unverified_claims};
+use crate::identity::{StatementKeys, Vouching, unverified_claims};
 use crate::net::Fetch;
 use crate::signin::Person;
 use crate::vocab::Clock;
@@ -21,13 +21,16 @@ const TYPE: &str = "oauth-id-jag+jwt";
 const LIFE_S_MAX: u64 = 3_600;
 /// Length of a subject.
 const SUB_BYTES_MAX: usize = 255;
-/// Claims that tokens pass on.
+/// Claims that tokens pass on, beside those that the operator named.
 const PASSED_ON: [&str; 3] = ["groups", "email", "email_verified"];
+/// Claims that are for us, whoever named them: what tokens say of these is decided here.
+const FOR_US: [&str; 5] = ["scope", "client_id", "resource", "auth_time", "idp"];
 
 /// A provider whose grants are accepted.
 pub(super) struct TrustedIssuer {
     issuer: String,
     keys: StatementKeys,
+    vouching: Vouching,
 }
 
 /// The providers of the settings.
@@ -35,7 +38,8 @@ pub(super) fn trusted(settings: &Settings, clock: &Clock, fetch: &Fetch) -> Resu
     let one = |issuer: &crate::identity::IssuerSettings| {
         let keys = StatementKeys::of_issuer(issuer, clock.clone(), fetch.clone());
         let keys = keys.map_err(|why| format!("id_jag issuer {:?}: jwks: {why}", issuer.issuer))?;
-        Ok(TrustedIssuer { issuer: issuer.issuer.clone(), keys })
+        let vouching = Vouching::of_issuer(issuer).map_err(|why| format!("id_jag issuer {:?}: {why}", issuer.issuer))?;
+        Ok(TrustedIssuer { issuer: issuer.issuer.clone(), keys, vouching })
     };
     settings.id_jag.iter().map(one).collect()
 }
@@ -50,7 +54,7 @@ impl AuthServer {
             return Err(Refused::new(Code::UnauthorizedClient, "this grant needs a client that authenticates"));
         }
         let assertion = params.get("assertion").ok_or(Refused::new(Code::InvalidRequest, "send the assertion"))?;
-        let claims = self.jag(client, assertion).await?;
+        let (trusted, claims) = self.jag(client, assertion).await?;
         let text = |name: &str| claims.get(name).and_then(Value::as_str);
         // The grant's word counts; the request may repeat it.
         let resource = match (claims.get("resource"), params.get("resource")) {
@@ -68,24 +72,20 @@ impl AuthServer {
             None if params.get("scope").is_some() => return Err(Refused::new(Code::InvalidScope, "the grant names no scope")),
             None => Vec::new(),
         };
-        let person = person(&claims).ok_or(invalid("no usable subject"))?;
+        let person = person(&claims, &trusted.vouching).ok_or(invalid("no usable subject"))?;
         let wanted = Wanted { client_id: &client.id, resource: &resource.url, scopes: &scopes, person: Some(&person) };
         let minted = self.mint(&wanted)?;
         let body = self.granted(&minted, &scopes, None);
         Ok(PageAnswer::json(StatusCode::OK, &body).by(person.principal(Some(&client.id))))
     }
 
-    /// The claims of `assertion`, which a trusted provider made for us and for `client`, and which was not used before.
-    async fn jag(&self, client: &Client, assertion: &str) -> Result<Map<String, Value>, Refused> {
+    /// The claims of `assertion`, which a trusted provider may make and made for us and for `client`, and which was not used before.
+    async fn jag(&self, client: &Client, assertion: &str) -> Result<(&TrustedIssuer, Map<String, Value>), Refused> {
         let claimed = unverified_claims(assertion).ok_or(invalid("not a JWT"))?;
         let iss = claimed.get("iss").and_then(Value::as_str).unwrap_or_default();
         let trusted =
             self.trusted.iter().find(|trusted| trusted.issuer == iss).ok_or(invalid("an issuer that is not trusted"))?;
-        let claims = trusted.keys.claims(assertion, &[TYPE]).await.map_err(invalid)?;
-        let text = |name: &str| claims.get(name).and_then(Value::as_str);
-        if text("iss") != Some(&trusted.issuer) {
-            return Err(invalid("another issuer"));
-        }
+        let claims = trusted.keys.claims(assertion, &[TYPE]).await.map_err(|error| unheard(error, invalid))?;
         // One audience, as a text or as a list of one.
         let audience = match claims.get("aud") {
             Some(Value::Array(all)) if all.len() == 1 => all.first().and_then(Value::as_str),
@@ -94,23 +94,24 @@ impl AuthServer {
         if audience != Some(&self.settings.issuer) {
             return Err(invalid("another audience"));
         }
-        if text("client_id") != Some(&client.id) {
-            return Err(invalid("of another client"));
-        }
         if !claims.contains_key("iat") {
             return Err(invalid("no time of issue"));
         }
-        let ends_s = self.in_time(&claims, LIFE_S_MAX).map_err(invalid)?;
+        let claims = trusted.vouching.heard(claims, &self.settings.issuer, self.clock.unix_s()).map_err(invalid)?;
+        if claims.get("client_id").and_then(Value::as_str) != Some(&client.id) {
+            return Err(invalid("of another client"));
+        }
+        let ends_s = self.in_time(&claims, LIFE_S_MAX, trusted.vouching.leeway_s()).map_err(invalid)?;
         self.once("id-jag", &trusted.issuer, &claims, ends_s, invalid).await?;
-        Ok(claims)
+        Ok((trusted, claims))
     }
 }
 
-fn person(claims: &Map<String, Value>) -> Option<Person> {
+fn person(claims: &Map<String, Value>, vouching: &Vouching) -> Option<Person> {
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
     let sub = text("sub").filter(|sub| (1..=SUB_BYTES_MAX).contains(&sub.len()) && !sub.chars().any(char::is_control))?;
     let mut kept = Map::new();
-    for name in PASSED_ON {
+    for name in PASSED_ON.into_iter().chain(vouching.names().filter(|name| !FOR_US.contains(name))) {
         if let Some(value) = claims.get(name) {
             kept.insert(name.to_owned(), value.clone());
         }

@@ -45,6 +45,10 @@ impl AuthServer {
         let mut add = |name: &str, value: Value| {
             claims.insert(name.to_owned(), value);
         };
+        // First, so that nothing that is said of a person takes the place of what the token says of itself.
+        for (name, value) in wanted.person.into_iter().flat_map(|person| &person.claims) {
+            add(name, value.clone());
+        }
         add("iss", json!(self.settings.issuer));
         add("sub", json!(wanted.person.map_or(wanted.client_id, |person| &person.sub)));
         add("aud", json!(wanted.resource));
@@ -56,9 +60,6 @@ impl AuthServer {
             add("scope", json!(wanted.scopes.join(" ")));
         }
         if let Some(person) = wanted.person {
-            for (name, value) in &person.claims {
-                add(name, value.clone());
-            }
             add("auth_time", json!(person.signed_in_s));
             add("idp", json!({"iss": person.iss, "sub": person.sub}));
         }

@@ -13,6 +13,7 @@ mod client_auth;
 mod code;
 mod consent;
 mod continued;
+mod documents;
 mod ended;
 mod error;
 mod finish;
@@ -45,7 +46,7 @@ use crate::signer::Signer;
 use crate::signin::{CALLBACK_PATH, SIGN_OUT_PATH, SignIn};
 use crate::store::{Store, StoreError};
 use crate::vocab::{Clock, Principal};
-use crate::web::{PageAnswer, PageRequest, Site, Verdict};
+use crate::web::{PageAnswer, PageRequest, PerAddress, Site, Verdict};
 use client::Clients;
 use id_jag::TrustedIssuer;
 
@@ -71,6 +72,8 @@ pub struct Lasting {
     pub ended: Arc<EndedTokens>,
     /// How often strangers may cause work.
     pub pace: Arc<Pace>,
+    /// How often one address may begin to sign in.
+    pub sign_ins: Arc<PerAddress>,
 }
 
 /// The authorization server. One per configuration.

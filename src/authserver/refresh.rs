@@ -17,6 +17,9 @@ use crate::web::{PageAnswer, Params, digest, digest_text, fresh_secret};
 /// Access tokens of one family that are remembered, to be ended with it.
 const ACCESS_MAX: usize = 64;
 
+/// How often the end of a family is tried that changes meanwhile.
+const ENDINGS_MAX: usize = 8;
+
 /// A family; in the store under its name.
 #[derive(Clone, Serialize, Deserialize)]
 struct Family {
@@ -123,14 +126,31 @@ impl AuthServer {
     }
 
     /// Ends the family and every access token of it that still holds.
+    ///
+    /// # Errors
+    /// [`StoreError`]. What could not be put down then stays with the family, which brings no tokens any more, for whoever tries
+    /// again; nobody is told that all is ended before it is.
     pub(super) async fn end_family(&self, name: &str) -> Result<(), StoreError> {
-        let Some(value) = self.store().take(Space::RefreshFamily, name.as_bytes()).await? else { return Ok(()) };
-        if let Ok(family) = serde_json::from_slice::<Family>(&value) {
-            for access in family.access {
-                self.lasting.ended.add(&access.jti, access.ends_s).await?;
+        for _ in 0..ENDINGS_MAX {
+            let Some(value) = self.store().get(Space::RefreshFamily, name.as_bytes()).await? else { return Ok(()) };
+            let Ok(family) = serde_json::from_slice::<Family>(&value) else {
+                return self.store().remove(Space::RefreshFamily, name.as_bytes()).await;
+            };
+            let access: Vec<(&str, u64)> = family.access.iter().map(|access| (access.jti.as_str(), access.ends_s)).collect();
+            let ended = self.lasting.ended.add(&access).await;
+            let ends_s = family.ends_s;
+            let left = match ended {
+                Ok(()) => None,
+                Err(_) => Some(encode(&Family { current: String::new(), ..family })?),
+            };
+            let swapped =
+                self.store().swap(Space::RefreshFamily, name.as_bytes(), Some(&value), left.as_deref(), Some(ends_s)).await?;
+            // Otherwise somebody got tokens of it meanwhile, which have to end as well.
+            if swapped {
+                return ended;
             }
         }
-        Ok(())
+        Err(StoreError::Busy)
     }
 
     /// Ends the family of `token`, if it is one of `client`; false if `token` is no refresh token of anybody.

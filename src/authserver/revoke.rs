@@ -18,7 +18,7 @@ impl AuthServer {
     async fn revoked(&self, request: &PageRequest) -> Result<PageAnswer, Refused> {
         let params = Params::of_form(request)?;
         let token = params.get("token").ok_or(Refused::new(Code::InvalidRequest, "send the token"))?;
-        let client = self.client_of(&request.headers, &params).await?;
+        let client = self.client_of(request, &params).await?;
         let done = PageAnswer::new(StatusCode::OK, Bytes::new()).about(&client.id);
         // A hint is a hint: both kinds are looked for (RFC 7009 section 2.1).
         if self.end_family_of(token, &client).await? {
@@ -31,7 +31,7 @@ impl AuthServer {
         if let (Some(id), Some(jti), Some(ends_s)) = (text("client_id"), text("jti"), seconds(&claims, "exp"))
             && id == client.id
         {
-            self.lasting.ended.add(jti, ends_s).await?;
+            self.lasting.ended.add(&[(jti, ends_s)]).await?;
         }
         Ok(done)
     }

@@ -1,5 +1,8 @@
 #![expect(clippy::disallowed_methods, reason = "tests")]
 
+mod documents;
+mod ending;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -15,11 +18,14 @@ use super::cimd;
 use super::client::{Auth, Clients, Kind};
 use super::pace::Pace;
 use super::redirect::{is_acceptable, is_custom_scheme, matches, with_parameters};
-use super::{CimdSettings, DcrSettings, EndedTokens, Grants, Lasting, ResourceSettings, Settings};
+use super::{AuthServer, CimdSettings, DcrSettings, EndedTokens, Grants, Lasting, ResourceSettings, Settings};
+use crate::identity::Revocations;
 use crate::net::{DialPolicy, Fetch};
 use crate::signer::{Signer, SignerSettings, SigningAlgorithm};
+use crate::signin::{IdpSettings, SignIn};
 use crate::store::Store;
 use crate::vocab::Clock;
+use crate::web::{PageRequest, Site};
 
 const LOOPBACK: DialPolicy = DialPolicy { allow_private: false, allow_loopback: true };
 
@@ -49,6 +55,7 @@ async fn lasting(dir: &TempDir, clock: &Clock) -> Lasting {
         signer: Arc::new(Signer::open(keys, clock.clone()).unwrap()),
         ended: Arc::new(ended),
         pace: Arc::new(Pace::new(10)),
+        sign_ins: Arc::new(SignIn::pace()),
     }
 }
 
@@ -116,18 +123,18 @@ async fn a_document_makes_a_client_for_as_long_as_it_is_fresh() {
     let clients = Clients::new(&settings(cimd), &lasting(&dir, &clock).await, &clock, &host.fetch).unwrap();
     let id = host.id();
     host.says("application/json; charset=utf-8", "cache-control: max-age=120\r\n", &document(&id, json!({})));
-    let client = clients.find(&id).await.unwrap();
+    let client = clients.find(&id, None).await.unwrap();
     assert_eq!(
         (client.id.as_str(), client.name.as_deref(), &client.kind),
         (id.as_str(), Some("Doc"), &Kind::Document("localhost".into()))
     );
     assert_eq!(client.grants, Grants { authorization_code: true, refresh_token: true, ..Grants::default() });
     assert!(std::matches!(client.auth, Auth::None));
-    clients.find(&id).await.unwrap();
+    clients.find(&id, None).await.unwrap();
     assert_eq!(host.asked.load(Ordering::SeqCst), 1, "fresh");
     host.says("application/json", "", &document(&id, json!({"client_name": "Other"})));
     clock.advance_ms(121_000);
-    let changed = clients.find(&id).await.unwrap();
+    let changed = clients.find(&id, None).await.unwrap();
     assert_ne!(changed.digest, client.digest, "what was consented to is another thing now");
     let oversize = "x".repeat(70_000);
     for (media, more, text) in [
@@ -145,15 +152,15 @@ async fn a_document_makes_a_client_for_as_long_as_it_is_fresh() {
         ("application/json", "", "[]".to_owned()),
         ("application/json", "", String::new()),
     ] {
-        clients.forget(&id);
+        clock.advance_ms(3_700_000);
         host.says(media, more, &text);
-        let refused = clients.find(&id).await.err().map(|refused| refused.words);
+        let refused = clients.find(&id, None).await.err().map(|refused| refused.words);
         assert!(refused.is_some(), "{media} {more} {text:.120}");
     }
-    clients.forget(&id);
+    clock.advance_ms(3_700_000);
     *host.answer.lock() = format!("HTTP/1.1 302 Found\r\nlocation: {id}2\r\ncontent-length: 0\r\n\r\n");
     let asked = host.asked.load(Ordering::SeqCst);
-    assert!(clients.find(&id).await.is_err(), "redirects are not followed");
+    assert!(clients.find(&id, None).await.is_err(), "redirects are not followed");
     assert_eq!(host.asked.load(Ordering::SeqCst), asked + 1);
 }
 
@@ -179,7 +186,7 @@ async fn nothing_is_called_that_the_operator_did_not_mean() {
         "http://client.example/x".to_owned(),
         format!("https://client.example/{}", "x".repeat(2_000)),
     ] {
-        assert!(clients.find(&id).await.is_err(), "{id}");
+        assert!(clients.find(&id, None).await.is_err(), "{id}");
     }
     assert_eq!(host.asked.load(Ordering::SeqCst), 0);
 }
@@ -254,10 +261,35 @@ fn addresses_for_codes_are_plain() {
 async fn what_ended_stays_ended_until_it_would_have_anyway() {
     let (dir, clock) = (TempDir::new().unwrap(), Clock::system());
     let lasting = lasting(&dir, &clock).await;
-    lasting.ended.add("one", clock.unix_s() + 60).await.unwrap();
+    lasting.ended.add(&[("one", clock.unix_s() + 60)]).await.unwrap();
     assert!(lasting.ended.holds("one") && !lasting.ended.holds("two"));
     let again = EndedTokens::load(lasting.store.clone(), clock.clone()).await.unwrap();
     assert!(again.holds("one"), "after a restart too");
     clock.advance_ms(600_000);
     assert!(!EndedTokens::load(lasting.store.clone(), clock.clone()).await.unwrap().holds("one"));
+}
+
+/// A server as it is configured, where nobody can sign in: nothing answers at the provider's address.
+fn server(settings: Settings, lasting: &Lasting, clock: &Clock, fetch: &Fetch) -> AuthServer {
+    let idp = IdpSettings {
+        issuer: "http://127.0.0.1:1".to_owned(),
+        client_id: "gw".to_owned(),
+        client_secret: None,
+        scopes: vec!["openid".to_owned()],
+        groups_claim: None,
+        required_claims: Default::default(),
+        algorithms: crate::identity::DEFAULT_ALGORITHMS.to_vec(),
+        allow_private_addresses: false,
+    };
+    let (site, store) = (Site::new(&settings.issuer), lasting.store.clone());
+    let revocations = Arc::new(Revocations::new(Vec::new()));
+    let sign_in = SignIn::new(idp, site, store, clock.clone(), fetch.clone(), revocations, lasting.sign_ins.clone()).unwrap();
+    AuthServer::new(settings, lasting.clone(), Arc::new(sign_in), clock.clone(), fetch.clone()).unwrap()
+}
+
+fn page_request(method: http::Method, path: &str, query: Option<&str>, body: &str) -> PageRequest {
+    let form = http::HeaderValue::from_static("application/x-www-form-urlencoded");
+    let headers = [(http::header::CONTENT_TYPE, form)].into_iter().collect();
+    let (query, body) = (query.map(str::to_owned), body.to_owned().into());
+    PageRequest { method, path: path.to_owned(), query, headers, body, peer: None }
 }

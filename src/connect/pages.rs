@@ -45,7 +45,7 @@ impl Desktop<'_> {
         match self.signin.session(&request.headers).await {
             Ok(Some(session)) => Ok(session),
             // A form cannot be sent again after a sign-in: the page is shown anew.
-            Ok(None) => Err(Box::new(self.signin.begin(next).await.unwrap_or_else(|error| error.page()))),
+            Ok(None) => Err(Box::new(self.signin.begin(request.peer, next).await.unwrap_or_else(|error| error.page()))),
             Err(error) => Err(Box::new(crate::signin::SignInError::from(error).page())),
         }
     }

@@ -47,16 +47,19 @@ pub(super) struct ApiKeys {
 }
 
 impl ApiKeys {
-    pub(super) fn new(keys: &[KeySettings], directory: &Directory) -> Self {
+    /// # Errors
+    /// A key with too many groups.
+    pub(super) fn new(keys: &[KeySettings], directory: &Directory) -> Result<Self, String> {
         let entry = |key: &KeySettings| {
             let mut principal = principal_of(key);
             if !directory.is_empty() {
-                directory.enrich(&mut principal);
+                directory.enrich(&mut principal).map_err(|why| format!("the API key {:?}: {why}", key.name))?;
             }
             let (principal, used_s) = (Arc::new(principal), Arc::default());
-            Entry { sha256: key.sha256, expires_unix_s: key.expires_unix_s, principal, used_s }
+            let entry = Entry { sha256: key.sha256, expires_unix_s: key.expires_unix_s, principal, used_s };
+            Ok((Box::from(key.id.as_str()), entry))
         };
-        Self { by_id: keys.iter().map(|key| (Box::from(key.id.as_str()), entry(key))).collect() }
+        Ok(Self { by_id: keys.iter().map(entry).collect::<Result<_, String>>()? })
     }
 
     /// Counts uses on where `old` stopped.

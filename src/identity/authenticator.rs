@@ -96,7 +96,7 @@ impl Authenticator {
         let certificates = settings.client_certificates.as_ref().map(Certificates::new).transpose();
         Ok(Self {
             anonymous: settings.anonymous.then(|| Arc::new(Principal::anonymous())),
-            api_keys: ApiKeys::new(&settings.api_keys, &directory),
+            api_keys: ApiKeys::new(&settings.api_keys, &directory).map_err(SettingsError::Rule)?,
             certificates: certificates.map_err(SettingsError::Rule)?,
             revocations: Arc::new(Revocations::new(settings.revocations)),
             verifier: Verifier::new(settings.issuers.into_iter().map(issuer).collect::<Result<_, _>>()?, directory),

@@ -45,7 +45,7 @@ impl Certificates {
     pub(super) fn named(
         &self,
         certificate: &PeerCertificate,
-        enrich: impl FnOnce(&mut Principal),
+        enrich: impl FnOnce(&mut Principal) -> Result<(), &'static str>,
     ) -> Result<Arc<Named>, &'static str> {
         if let Some(named) = self.known.get(&certificate.sha256) {
             return Ok(named);
@@ -68,7 +68,7 @@ impl Certificates {
             key_id: None,
             anonymous: false,
         };
-        enrich(&mut principal);
+        enrich(&mut principal)?;
         let validity = Validity { not_before_s: from_s, ends_s: last_s.saturating_add(1) };
         let named = Arc::new(Named { principal: Arc::new(principal), validity });
         self.known.insert(certificate.sha256, named.clone());

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::challenge::is_scope;
+use super::groups::claimed_groups;
 use super::issuer_settings::{IssuerSettings, JwksSource};
 use super::judge::is_subject;
 use super::settings::is_reserved;
@@ -25,30 +26,36 @@ const PATH_LEVELS_MAX: usize = 16;
 /// supply `groups` directly where the operator says groups come from elsewhere.
 ///
 /// # Errors
-/// Scopes or a client id that cannot be read, for the log. Left out they would loosen a deny rule.
+/// Groups, scopes or a client id that cannot be read, for the log. Left out they would loosen a deny rule.
 pub(super) fn principal(
     mut claims: Map<String, Value>,
     issuer: &IssuerSettings,
     expires_at_s: Option<u64>,
 ) -> Result<Principal, &'static str> {
-    let mapped: Vec<(&String, Option<Value>)> = issuer
-        .claims
-        .iter()
-        // A claim under its own name is where it belongs.
-        .filter(|(ours, theirs)| ours != theirs)
-        .map(|(ours, theirs)| (ours, lookup(&claims, theirs).cloned()))
-        .collect();
-    for (ours, value) in mapped {
-        match value {
-            Some(value) => claims.insert(ours.clone(), value),
-            None => claims.remove(ours),
-        };
-    }
+    rename(&mut claims, &issuer.claims)?;
     let (iss, sub) = person(&claims, issuer)?;
     actors(&claims)?;
     let mut scopes = scopes(claims.get("scope"))?;
     imply(&mut scopes, &issuer.scope_implies);
     Ok(Principal { iss, sub, client_id: client_id(&claims)?, scopes, expires_at_s, key_id: None, anonymous: false, claims })
+}
+
+/// Puts every claim of `names` (ours -> theirs) under our name, and nothing else there.
+///
+/// # Errors
+/// Groups that cannot be read whole, for the log.
+pub(super) fn rename(claims: &mut Map<String, Value>, names: &BTreeMap<String, String>) -> Result<(), &'static str> {
+    claimed_groups(claims, names.get("groups").map_or("groups", String::as_str))?;
+    // A claim under its own name is where it belongs.
+    let others = names.iter().filter(|(ours, theirs)| ours != theirs);
+    let found: Vec<(&String, Option<Value>)> = others.map(|(ours, theirs)| (ours, lookup(claims, theirs).cloned())).collect();
+    for (ours, value) in found {
+        match value {
+            Some(value) => claims.insert(ours.clone(), value),
+            None => claims.remove(ours),
+        };
+    }
+    Ok(())
 }
 
 /// Checks the chain of actors (RFC 8693 section 4.1): each is somebody, and there are not too many to be looked at.

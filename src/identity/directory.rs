@@ -4,11 +4,9 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde_json::Value;
 
+use super::groups::GROUPS_MAX;
 use super::settings::{DirectoryGroup, Member};
 use crate::vocab::Principal;
-
-/// Groups of one principal.
-const GROUPS_MAX: usize = 1_024;
 
 /// Issuer and subject.
 type Subject = (Box<str>, Box<str>);
@@ -51,7 +49,10 @@ impl Directory {
 
     /// Puts the groups of `principal` into its claim `groups`: what the token says first, then what follows from it and from
     /// who it is.
-    pub(super) fn enrich(&self, principal: &mut Principal) {
+    ///
+    /// # Errors
+    /// Too many groups, for the log: fewer would loosen a rule that denies.
+    pub(super) fn enrich(&self, principal: &mut Principal) -> Result<(), &'static str> {
         let claimed: Vec<Box<str>> = principal.claim_strings("groups").map(Box::from).collect();
         let mut known: BTreeSet<Box<str>> = claimed.iter().cloned().collect();
         let mut all = claimed;
@@ -59,8 +60,11 @@ impl Directory {
         let mut at = 0;
         loop {
             while let Some(group) = found.pop() {
-                if all.len() < GROUPS_MAX && known.insert(Box::from(group)) {
+                if known.insert(Box::from(group)) {
                     all.push(Box::from(group));
+                }
+                if all.len() > GROUPS_MAX {
+                    return Err("too many groups, with those of the directory");
                 }
             }
             let Some(group) = all.get(at) else { break };
@@ -69,6 +73,7 @@ impl Directory {
         }
         let groups = all.into_iter().map(|group| Value::from(String::from(group))).collect();
         principal.claims.insert("groups".to_owned(), Value::Array(groups));
+        Ok(())
     }
 
     /// Whether there is nothing in it.

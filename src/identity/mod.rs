@@ -16,6 +16,7 @@ pub mod dev;
 mod directory;
 mod discovery;
 mod dpop;
+mod groups;
 mod introspection;
 mod issuer_settings;
 mod judge;
@@ -29,11 +30,13 @@ mod standing;
 mod statement;
 mod strict_json;
 mod verify;
+mod vouching;
 
 pub use api_key::{GeneratedKey, generate_api_key};
 pub use authenticator::{Asked, Authenticator, IssuerHealth};
 pub use challenge::{ProofError, Refusal};
 pub use crypto::{CryptoError, install_crypto};
+pub use groups::claimed_groups;
 pub use issuer_settings::{
     CLOCK_SKEW_S_DEFAULT, DEFAULT_ALGORITHMS, DpopUse, IntrospectionSettings, IssuerSettings, JwksSource, TokenType,
 };
@@ -41,7 +44,8 @@ pub use judge::has_claims;
 pub use metadata::{METADATA_PREFIX, metadata_path, resource_metadata};
 pub use revocations::Revocations;
 pub use settings::{CertificateSettings, DirectoryGroup, KeySettings, Member, Revocation, Settings, SettingsError};
-pub use statement::{StatementKeys, seconds, strict_object, unverified_claims};
+pub use statement::{StatementError, StatementKeys, seconds, strict_object, unverified_claims};
+pub use vouching::Vouching;
 
 #[cfg(test)]
 mod tests;

@@ -21,6 +21,23 @@ use crate::vocab::limits::TOKEN_BYTES_MAX;
 /// Header members that name the key or change what is signed: never obeyed.
 const REFUSED_MEMBERS: [&str; 8] = ["crit", "jwk", "jku", "x5u", "x5c", "b64", "enc", "zip"];
 
+/// Why a statement does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StatementError {
+    /// What is wrong with it, for the log.
+    #[error("{0}")]
+    Refused(&'static str),
+    /// No keys are known, so nothing can be said of it now.
+    #[error("no keys are to be had")]
+    NoKeys,
+}
+
+impl From<&'static str> for StatementError {
+    fn from(why: &'static str) -> Self {
+        Self::Refused(why)
+    }
+}
+
 /// The keys of somebody who makes statements.
 pub struct StatementKeys {
     jwks: Arc<Jwks>,
@@ -48,21 +65,24 @@ impl StatementKeys {
     /// text stands for no type).
     ///
     /// # Errors
-    /// What is wrong, for the log.
-    pub async fn claims(&self, statement: &str, types: &[&str]) -> Result<Map<String, Value>, &'static str> {
+    /// [`StatementError`].
+    pub async fn claims(&self, statement: &str, types: &[&str]) -> Result<Map<String, Value>, StatementError> {
         let read = Read::of(statement)?;
         let typ = read.typ.as_deref().unwrap_or_default();
         if !types.iter().any(|t| t.eq_ignore_ascii_case(typ)) {
-            return Err("the type is another");
+            return Err("the type is another".into());
         }
         if !self.algorithms.contains(&read.alg) {
-            return Err("an algorithm that may not be used");
+            return Err("an algorithm that may not be used".into());
         }
         self.jwks.refresh_due().await;
         if !self.signed(&read) {
             self.jwks.demand().await;
+            if self.jwks.current().is_none() {
+                return Err(StatementError::NoKeys);
+            }
             if !self.signed(&read) {
-                return Err("none of the keys made the signature");
+                return Err("none of the keys made the signature".into());
             }
         }
         Ok(read.claims)

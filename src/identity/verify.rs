@@ -83,10 +83,11 @@ impl Verifier {
     }
 
     /// Completes a new principal with the groups of the directory.
-    pub(super) fn complete(&self, principal: &mut Principal) {
-        if !self.directory.is_empty() {
-            self.directory.enrich(principal);
-        }
+    ///
+    /// # Errors
+    /// Too many groups, for the log.
+    pub(super) fn complete(&self, principal: &mut Principal) -> Result<(), &'static str> {
+        if self.directory.is_empty() { Ok(()) } else { self.directory.enrich(principal) }
     }
 
     /// What is known of `token` as of `now_ms`, in milliseconds since the Unix epoch.
@@ -173,7 +174,7 @@ impl Verifier {
         let settings = &issuer.rules.settings;
         let binding = Binding::of(&claims)?;
         let mut principal = claims::principal(claims, settings, Some(validity.ends_s.saturating_sub(settings.clock_skew_s)))?;
-        self.complete(&mut principal);
+        self.complete(&mut principal)?;
         Ok(Verified { principal: Arc::new(principal), validity, binding, dpop: settings.dpop, signed: None, until_ms: None })
     }
 }

@@ -3,6 +3,7 @@
 use http::{Method, StatusCode};
 
 use super::{Begun, SignIn, SignInError, id_token, provider, session, state_cookie};
+use crate::identity::StatementError;
 use crate::store::Space;
 use crate::vocab::FaultKind;
 use crate::web::{
@@ -12,6 +13,20 @@ use crate::web::{
 /// Length of a code or state that the provider may send.
 const PARAMETER_BYTES_MAX: usize = 8 * 1024;
 const SIGN_OUT: &str = "signout";
+
+/// Why a code brought nobody.
+enum Unredeemed {
+    /// The provider's answer does not hold.
+    Wrong(String),
+    /// Nothing can be said of the answer now.
+    Away(SignInError),
+}
+
+impl From<String> for Unredeemed {
+    fn from(why: String) -> Self {
+        Self::Wrong(why)
+    }
+}
 
 impl SignIn {
     /// Answers the provider's redirect: the state must be one that this browser was given, once, within ten minutes, and the
@@ -66,7 +81,8 @@ impl SignIn {
         let Some(code) = params.get("code").filter(|code| code.len() <= PARAMETER_BYTES_MAX) else { return refused("no code") };
         let person = match self.redeemed(&provider, code, begun).await {
             Ok(person) => person,
-            Err(why) => {
+            Err(Unredeemed::Away(error)) => return error.page(),
+            Err(Unredeemed::Wrong(why)) => {
                 let words = "The identity provider's answer is not usable.";
                 return PageAnswer::problem(StatusCode::BAD_GATEWAY, words, Verdict::Failed(FaultKind::Malformed)).because(why);
             }
@@ -85,26 +101,30 @@ impl SignIn {
         }
     }
 
-    async fn redeemed(&self, provider: &provider::Provider, code: &str, begun: &Begun) -> Result<super::Person, String> {
+    async fn redeemed(&self, provider: &provider::Provider, code: &str, begun: &Begun) -> Result<super::Person, Unredeemed> {
         let (idp, fetch) = (&self.idp, &self.fetch);
         let redirect_uri = self.site.url(super::CALLBACK_PATH);
         let (token, access) = provider::redeem(idp, fetch, provider, code, &redirect_uri, &begun.verifier).await?;
-        let wrong = |why| format!("the ID token: {why}");
-        let mut claims = self.keys.claims(&token, &["", "JWT"]).await.map_err(wrong)?;
+        let wrong = |why: &str| Unredeemed::Wrong(format!("the ID token: {why}"));
+        let mut claims = self.keys.claims(&token, &["", "JWT"]).await.map_err(|error| match error {
+            StatementError::Refused(why) => wrong(why),
+            StatementError::NoKeys => Unredeemed::Away(SignInError::Provider(error.to_string())),
+        })?;
         let now_s = self.clock.unix_s();
         let sub = id_token::check(&claims, idp, &begun.nonce, now_s).map_err(wrong)?;
-        if let (Some(_), None, Some(access)) = (&idp.groups_claim, id_token::groups(&claims, idp), access)
+        let said = id_token::groups(&claims, idp).map_err(wrong)?;
+        if let (Some(_), None, Some(access)) = (&idp.groups_claim, said, access)
             && let Some(more) = provider::userinfo(idp, fetch, provider, &access).await?
         {
             // OpenID Connect Core 1.0 section 5.3.2: otherwise it is about somebody else.
             if more.get("sub").and_then(serde_json::Value::as_str) != Some(sub.as_str()) {
-                return Err("the userinfo is about another subject".to_owned());
+                return Err(Unredeemed::Wrong("the userinfo is about another subject".to_owned()));
             }
             for (name, value) in more {
                 claims.entry(name).or_insert(value);
             }
         }
-        Ok(id_token::person(&claims, idp, sub, now_s))
+        id_token::person(&claims, idp, sub, now_s).map_err(wrong)
     }
 
     /// The page that ends a session, and what its form does.

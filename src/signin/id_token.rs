@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use subtle::ConstantTimeEq as _;
 
 use super::{IdpSettings, Person};
-use crate::identity::{has_claims, seconds};
+use crate::identity::{claimed_groups, has_claims, seconds};
 
 /// Difference of clocks tolerated.
 const LEEWAY_S: u64 = 30;
@@ -12,8 +12,6 @@ const LEEWAY_S: u64 = 30;
 const AGE_S_MAX: u64 = 600;
 /// Length of a subject.
 const SUB_BYTES_MAX: usize = 255;
-/// Groups of one person that are taken over.
-const GROUPS_MAX: usize = 500;
 /// Length of a name that pages show.
 const NAME_CHARS_MAX: usize = 100;
 
@@ -66,9 +64,12 @@ pub(super) fn check(claims: &Map<String, Value>, idp: &IdpSettings, nonce: &str,
 }
 
 /// The person that `claims` are about, with groups by `groups_claim`.
-pub(super) fn person(claims: &Map<String, Value>, idp: &IdpSettings, sub: String, now_s: u64) -> Person {
+///
+/// # Errors
+/// Groups that cannot be read whole, for the log.
+pub(super) fn person(claims: &Map<String, Value>, idp: &IdpSettings, sub: String, now_s: u64) -> Result<Person, &'static str> {
     let mut kept = Map::new();
-    if let Some(groups) = groups(claims, idp) {
+    if let Some(groups) = groups(claims, idp)? {
         kept.insert("groups".to_owned(), groups.into());
     }
     for name in ["email", "email_verified"] {
@@ -78,23 +79,13 @@ pub(super) fn person(claims: &Map<String, Value>, idp: &IdpSettings, sub: String
     }
     let name = ["name", "preferred_username", "email"].iter().find_map(|name| claims.get(*name).and_then(Value::as_str));
     let name = name.map(|name| name.chars().take(NAME_CHARS_MAX).collect());
-    Person { iss: idp.issuer.clone(), sub, name, claims: kept, signed_in_s: now_s }
+    Ok(Person { iss: idp.issuer.clone(), sub, name, claims: kept, signed_in_s: now_s })
 }
 
 /// The groups, where the claims have any; `None` where they have to be looked for elsewhere.
-pub(super) fn groups(claims: &Map<String, Value>, idp: &IdpSettings) -> Option<Vec<String>> {
-    let path = idp.groups_claim.as_deref().unwrap_or("groups");
-    let value = match claims.get(path) {
-        Some(value) => value,
-        None => {
-            let (first, rest) = path.split_once('.')?;
-            rest.split('.').try_fold(claims.get(first)?, |value, name| value.as_object()?.get(name))?
-        }
-    };
-    let groups: Vec<String> = match value {
-        Value::String(one) => vec![one.clone()],
-        Value::Array(all) => all.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-        _ => return None,
-    };
-    Some(groups.into_iter().take(GROUPS_MAX).collect())
+///
+/// # Errors
+/// Groups that cannot be read whole, for the log.
+pub(super) fn groups(claims: &Map<String, Value>, idp: &IdpSettings) -> Result<Option<Vec<String>>, &'static str> {
+    claimed_groups(claims, idp.groups_claim.as_deref().unwrap_or("groups"))
 }

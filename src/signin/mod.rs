@@ -11,9 +11,12 @@ mod provider;
 mod session;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
+use governor::Quota;
 use http::{HeaderMap, StatusCode};
 use jsonwebtoken::Algorithm;
 use secrecy::SecretString;
@@ -27,7 +30,7 @@ use crate::identity::{IssuerSettings, JwksSource, Revocations, StatementKeys};
 use crate::net::Fetch;
 use crate::store::{Space, Store, StoreError};
 use crate::vocab::{Clock, FaultKind, Principal};
-use crate::web::{NoRandomness, PageAnswer, Site, Verdict, digest, digest_text, fresh_secret};
+use crate::web::{NoRandomness, PageAnswer, PerAddress, Site, Verdict, digest, digest_text, fresh_secret};
 use provider::Provider;
 
 /// The way back from the identity provider.
@@ -38,6 +41,8 @@ pub const SIGN_OUT_PATH: &str = "/oauth/signout";
 const SIGN_IN_S_MAX: u64 = 600;
 /// Sign-ins under way at once.
 const SIGN_INS_MAX: u64 = 20_000;
+/// Sign-ins that one address may begin in a minute, so that few cannot use up what is there for all.
+const SIGN_INS_PER_MINUTE_OF_ONE: u32 = 120;
 /// Cookie that binds a sign-in to the browser that began it; a part of the state follows, so that tabs do not disturb each other.
 const STATE_COOKIE: &str = "state-";
 const STATE_COOKIE_CHARS: usize = 12;
@@ -72,6 +77,9 @@ pub enum SignInError {
     /// Too many sign-ins are under way.
     #[error("too many sign-ins are under way")]
     Full,
+    /// Too many were begun from there.
+    #[error("too many sign-ins were begun from this address")]
+    Paced,
     /// No randomness.
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
@@ -84,6 +92,10 @@ impl SignInError {
     /// The page that says so.
     pub fn page(&self) -> PageAnswer {
         let (words, kind) = match self {
+            Self::Paced => {
+                let words = "Too many sign-ins were begun from your address. Try again in a minute.";
+                return PageAnswer::problem(StatusCode::TOO_MANY_REQUESTS, words, Verdict::Limited).because(self.to_string());
+            }
             Self::Provider(_) => ("The identity provider cannot be reached. Try again shortly.", FaultKind::Unreachable),
             Self::Full => ("Too many people are signing in. Try again shortly.", FaultKind::Exhausted),
             Self::Store(_) | Self::Randomness(_) => {
@@ -103,6 +115,7 @@ pub struct SignIn {
     idp: IdpSettings,
     keys: StatementKeys,
     revocations: Arc<Revocations>,
+    pace: Arc<PerAddress>,
     provider: ArcSwapOption<Provider>,
 }
 
@@ -120,7 +133,7 @@ struct Begun {
 }
 
 impl SignIn {
-    /// Signs in at `idp`, for browsers that know us as `site`; nobody whom `revocations` name.
+    /// Signs in at `idp`, for browsers that know us as `site`, at [`Self::pace`]; nobody whom `revocations` name.
     ///
     /// # Errors
     /// A sentence for the operator.
@@ -131,6 +144,7 @@ impl SignIn {
         clock: Clock,
         fetch: Fetch,
         revocations: Arc<Revocations>,
+        pace: Arc<PerAddress>,
     ) -> Result<Self, String> {
         let settings = IssuerSettings {
             algorithms: idp.algorithms.clone(),
@@ -138,15 +152,21 @@ impl SignIn {
             ..IssuerSettings::new(idp.issuer.clone(), JwksSource::Discovered)
         };
         let keys = StatementKeys::of_issuer(&settings, clock.clone(), fetch.clone())?;
-        Ok(Self { site, store, clock, fetch, idp, keys, revocations, provider: ArcSwapOption::empty() })
+        Ok(Self { site, store, clock, fetch, idp, keys, revocations, pace, provider: ArcSwapOption::empty() })
     }
 
-    /// Sends the browser to the provider, and then to `next`, a path of ours. What [`Self::callback`] compares is made here and
+    /// How often one address may begin. It outlives a reload, so that reloading does not refill it.
+    pub fn pace() -> PerAddress {
+        PerAddress::new(Quota::per_minute(NonZeroU32::new(SIGN_INS_PER_MINUTE_OF_ONE).unwrap_or(NonZeroU32::MIN)))
+    }
+
+    /// Sends the browser at `peer` to the provider, and then to `next`, a path of ours. What [`Self::callback`] compares is made here and
     /// nowhere else: the state in the store, its cookie in the browser.
     ///
     /// # Errors
     /// [`SignInError`].
-    pub async fn begin(&self, next: &str) -> Result<PageAnswer, SignInError> {
+    pub async fn begin(&self, peer: Option<IpAddr>, next: &str) -> Result<PageAnswer, SignInError> {
+        self.pace.admit(peer).map_err(|_| SignInError::Paced)?;
         let provider = self.provider().await?;
         let (state, browser) = (fresh_secret()?, fresh_secret()?);
         let begun = Begun {

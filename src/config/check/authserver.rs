@@ -1,6 +1,6 @@
 //! `authserver`: the authorization server, its identity provider and its clients.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use url::Url;
@@ -16,7 +16,7 @@ use crate::config::checked::{PublicUrl, Scheme};
 use crate::config::limits::{ACCESS_TOKEN, KEY_ROTATION, REFRESH_TOKEN, REGISTRATION, REGISTRATIONS_PER_HOUR};
 use crate::config::raw::authserver as raw;
 use crate::config::report::{item_path, key_path};
-use crate::config::{Algorithm, Jwks};
+use crate::config::{Algorithm, Issuer, Jwks};
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 /// Length of a client id or name.
@@ -45,7 +45,7 @@ pub(super) fn check(raw: Option<raw::AuthServer>, public: Option<&PublicUrl>, cx
         clients.push(client);
     }
     let id_jag = raw.id_jag.unwrap_or_default().issuers.unwrap_or_default().into_iter().enumerate();
-    let id_jag = id_jag.filter_map(|(i, raw)| issuer(&item_path("authserver.id_jag.issuers", i), raw, cx)).collect();
+    let id_jag = id_jag.filter_map(|(i, raw)| granting(&item_path("authserver.id_jag.issuers", i), raw, cx)).collect();
     let minute = Duration::from_secs(60);
     let access_token = duration("authserver.access_token", raw.access_token.as_deref(), 10 * minute, ACCESS_TOKEN, cx);
     let refresh_token = duration("authserver.refresh_token", raw.refresh_token.as_deref(), 30 * DAY, REFRESH_TOKEN, cx);
@@ -70,6 +70,16 @@ pub(super) fn check(raw: Option<raw::AuthServer>, public: Option<&PublicUrl>, cx
         scopes: words,
     };
     Some(raw.enabled.unwrap_or(true).then_some(checked))
+}
+
+/// The issuers that vouch for people by way of `raw`.
+pub(super) fn vouching(raw: &raw::AuthServer) -> BTreeSet<String> {
+    if raw.enabled == Some(false) {
+        return BTreeSet::new();
+    }
+    let upstream = raw.upstream.iter().filter_map(|upstream| upstream.issuer.clone());
+    let granting = raw.id_jag.iter().flat_map(|id_jag| &id_jag.issuers).flatten();
+    upstream.chain(granting.filter_map(|granting| granting.issuer.clone())).collect()
 }
 
 /// Codes and tokens travel to it: plain http is for one machine only, whatever else is accepted.
@@ -224,6 +234,23 @@ fn grants(path: &str, raw: Option<Vec<String>>, cx: &mut Cx<'_>) -> Vec<Grant> {
         }
     }
     grants
+}
+
+/// An issuer whose grants are accepted: what is said of access tokens says nothing of grants, and is not passed over in silence.
+fn granting(path: &str, raw: crate::config::raw::Issuer, cx: &mut Cx<'_>) -> Option<Issuer> {
+    for (key, said) in [
+        ("audience", raw.audience.is_some()),
+        ("token_type", raw.token_type.is_some()),
+        ("scope_implies", raw.scope_implies.is_some()),
+        ("dpop", raw.dpop.is_some()),
+        ("introspection", raw.introspection.is_some()),
+    ] {
+        if said {
+            let hint = "a grant is for the gateway, of one type, used once, and not bound to a key: leave it out";
+            cx.report.problem_unshown(&format!("{path}.{key}"), "is about access tokens, and these are grants", hint);
+        }
+    }
+    issuer(path, raw, cx)
 }
 
 /// What the operator may write. What strangers may is less.

@@ -1,6 +1,6 @@
 //! `identity`: issuers, API keys, and the two ways in that are for loopback only.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::Cx;
 use super::door::Reach;
@@ -15,8 +15,14 @@ use crate::config::scalar;
 /// Length of a name, a claim path or a scope.
 pub(super) const WORD_BYTES_MAX: usize = 256;
 
-/// `mutual`: clients show certificates.
-pub(super) fn check(raw: raw::Identity, reach: Reach, mutual: bool, cx: &mut Cx<'_>) -> Option<Identity> {
+/// `others`: issuers of people that are named elsewhere. `mutual`: clients show certificates.
+pub(super) fn check(
+    raw: raw::Identity,
+    others: &BTreeSet<String>,
+    reach: Reach,
+    mutual: bool,
+    cx: &mut Cx<'_>,
+) -> Option<Identity> {
     let anonymous = raw.anonymous.unwrap_or(false);
     if anonymous {
         reach.demand_loopback("identity.anonymous", cx);
@@ -50,7 +56,9 @@ pub(super) fn check(raw: raw::Identity, reach: Reach, mutual: bool, cx: &mut Cx<
         cx.report.problem_unshown(&path, "is the introspection of a second issuer", hint);
     }
     let client_certificates = raw.client_certificates.map(|raw| client_certificates(raw, mutual, cx));
-    let several = issuers.len() + usize::from(dev) > 1;
+    let vouching: BTreeSet<&str> =
+        issuers.iter().map(|issuer| issuer.issuer.as_str()).chain(others.iter().map(String::as_str)).collect();
+    let several = vouching.len() + usize::from(dev) > 1;
     let revocations = raw.revocations.map(|file| roster::revocations("identity.revocations", &file, cx));
     let directory = raw.directory.map(|file| roster::directory("identity.directory", &file, several, cx));
     let nonces = [("required", false), ("optional", true)];

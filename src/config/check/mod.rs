@@ -47,7 +47,8 @@ pub(super) fn check(
     };
     let limits = settings::limits(raw.limits.unwrap_or_default(), &mut cx);
     let mutual = matches!(&door.tls, Some(Tls::Files { client_ca: Some(_), .. }));
-    let identity = identity::check(raw.identity.unwrap_or_default(), door.reach, mutual, &mut cx);
+    let others = raw.authserver.as_ref().map(authserver::vouching).unwrap_or_default();
+    let identity = identity::check(raw.identity.unwrap_or_default(), &others, door.reach, mutual, &mut cx);
     let issuers = identity.as_ref().map(Identity::issuer_names).unwrap_or_default();
     let authserver = authserver::check(raw.authserver, door.public_url.as_ref(), &mut cx);
     let (upstreams, names) = upstreams::check(raw.upstreams, &issuers, &mut cx);

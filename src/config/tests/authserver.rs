@@ -54,6 +54,7 @@ fn hosts_of_the_own_network_are_named_with_the_consent_for_it() {
 #[test]
 fn what_could_not_be_honoured_is_refused() {
     let section = |more: &str| format!("authserver: {{ {UPSTREAM}, {more} }}");
+    let id_jag = |more: &str| section(&format!("id_jag: {{ issuers: [{{ issuer: \"https://jag.example.com\", {more} }}] }}"));
     for (yaml, path) in [
         ("authserver: {}".to_owned(), "authserver.upstream"),
         ("authserver: { upstream: { issuer: \"https://idp.example.com\" } }".to_owned(), "authserver.upstream.client_id"),
@@ -102,6 +103,14 @@ fn what_could_not_be_honoured_is_refused() {
             "authserver.clients[0].grants[0]",
         ),
         (section("clients: [{ client_id: a, secret_hash: x, grants: [] }]"), "authserver.clients[0].secret_hash"),
+        (id_jag("audience: [\"https://gw.example.com\"]"), "authserver.id_jag.issuers[0].audience"),
+        (id_jag("token_type: at+jwt"), "authserver.id_jag.issuers[0].token_type"),
+        (id_jag("scope_implies: { a: b }"), "authserver.id_jag.issuers[0].scope_implies"),
+        (id_jag("dpop: require"), "authserver.id_jag.issuers[0].dpop"),
+        (
+            id_jag("introspection: { url: \"https://jag.example.com/i\", client_id: a, client_secret: s3cret-canary }"),
+            "authserver.id_jag.issuers[0].introspection",
+        ),
         (section("surprise: 1"), "authserver.surprise"),
     ] {
         let problems = Files::new().load(&with(&yaml)).expect_err(&yaml);

@@ -132,3 +132,33 @@ fn the_directory_is_a_file_of_nested_groups() {
     files.write("people.yaml", "groups: { a: { members: [{ iss: \"https://b.example.com\", email: alice@example.com }] } }");
     files.load(&with(&two)).unwrap();
 }
+
+#[test]
+fn an_address_needs_its_issuer_where_several_vouch_wherever_they_are_named() {
+    let files = Files::new();
+    let idp = "upstream: { issuer: \"https://idp.example.com\", client_id: gw }";
+    let jag = |issuer: &str| format!("id_jag: {{ issuers: [{{ issuer: \"{issuer}\" }}] }}");
+    let (same, other) = (jag("https://idp.example.com"), jag("https://b.example.com"));
+    let elsewhere = "upstream: { issuer: \"https://b.example.com\", client_id: gw }";
+    files.write("people.yaml", "groups: { a: { members: [alice@example.com] } }");
+    for (identity, section, several) in [
+        ("issuer", String::new(), false),
+        ("issuer", format!("authserver: {{ {idp} }}"), false),
+        ("issuer", format!("authserver: {{ {idp}, {same} }}"), false),
+        ("issuer", format!("authserver: {{ {elsewhere} }}"), true),
+        ("issuer", format!("authserver: {{ {elsewhere}, enabled: false }}"), false),
+        ("issuer", format!("authserver: {{ {idp}, {other} }}"), true),
+        ("none", format!("authserver: {{ {idp} }}"), false),
+        ("none", format!("authserver: {{ {idp}, {other} }}"), true),
+    ] {
+        let identity = match identity {
+            "issuer" => format!("{}\n  directory: people.yaml", issuer("audience: []")),
+            _ => "identity: { directory: people.yaml }".to_owned(),
+        };
+        let loaded = files.load(&with(&format!("{identity}\n{section}")));
+        let problems = loaded.err().unwrap_or_default();
+        let told = problems.iter().any(|problem| problem.message.contains("an address of no issuer"));
+        assert_eq!(told, several, "{identity}\n{section}: {problems:?}");
+        assert!(told || problems.is_empty(), "{identity}\n{section}: {problems:?}");
+    }
+}

@@ -263,3 +263,42 @@ async fn keys_of_one_name_are_one_subject_and_their_use_is_known() {
     let bound = Resource { proof: Proof::Any, ..resource(&[]) };
     authenticator.authenticate(post(&headers, &bound)).await.expect_err("a key is bound to nothing");
 }
+
+#[tokio::test]
+async fn groups_count_whole_or_the_credential_does_not() {
+    let many = |count: usize| Value::from((0..count).map(|n| format!("g{n}")).collect::<Vec<_>>());
+    let directory = vec![DirectoryGroup {
+        name: "sre".to_owned(),
+        includes: Vec::new(),
+        members: vec![Member::Subject { iss: ISSUER.to_owned(), sub: "alice".to_owned() }],
+    }];
+    let named = |path: &str| with(|settings| drop(settings.issuers[0].claims.insert("groups".to_owned(), path.to_owned())));
+    let (plain, roles, listed) = (with(|_| {}), named("realm.roles"), with(|settings| settings.directory = directory));
+    let count = async |authenticator: &Authenticator, change: &Value| {
+        let text = token(|claims| {
+            claims.as_object_mut().unwrap().remove("groups");
+            claims.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        });
+        ask(authenticator, &text).await.ok().map(|principal| principal.claim_strings("groups").count())
+    };
+    for (authenticator, change, groups) in [
+        (&plain, json!({}), Some(0)),
+        (&plain, json!({"groups": null}), Some(0)),
+        (&plain, json!({"groups": "a"}), Some(1)),
+        (&plain, json!({"groups": many(1_024)}), Some(1_024)),
+        (&plain, json!({"groups": many(1_025)}), None),
+        (&plain, json!({"groups": ["a", 7]}), None),
+        (&plain, json!({"groups": {"a": true}}), None),
+        (&plain, json!({"groups": 7}), None),
+        (&plain, json!({"hasgroups": true}), None),
+        (&plain, json!({"_claim_names": {"groups": "src1"}, "_claim_sources": {}}), None),
+        (&plain, json!({"_claim_names": {"other": "src1"}, "hasgroups": false}), Some(0)),
+        (&roles, json!({"realm": {"roles": ["a"]}, "groups": 7, "hasgroups": true, "_claim_names": {"groups": "src1"}}), Some(1)),
+        (&roles, json!({"realm": {"roles": [["a"]]}}), None),
+        (&roles, json!({"_claim_names": {"realm": "src1"}}), None),
+        (&listed, json!({"groups": many(1_023)}), Some(1_024)),
+        (&listed, json!({"groups": many(1_024)}), None),
+    ] {
+        assert_eq!(count(authenticator, &change).await, groups, "{change:.80}");
+    }
+}

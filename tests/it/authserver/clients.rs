@@ -138,6 +138,48 @@ async fn a_providers_grant_is_for_us_for_its_client_and_for_one_use() {
 }
 
 #[tokio::test]
+async fn a_provider_grants_for_whom_and_what_the_operator_said() {
+    let more = format!(
+        "  id_jag:\n    issuers:\n      - {{ issuer: \"{ISSUER}\", jwks: \"file:jwks.json\", subjects: [\"al*\"], \
+         required_claims: {{ tenant.id: [t1, t2] }}, max_token_age: 2m, clock_skew: 1s, claims: {{ groups: realm.roles, unit: ou }} }}\n"
+    );
+    let realm = Realm::with(&more, |_| {}).await;
+    let redeem = async |n: usize, changes: &Value| {
+        let claims = json!({
+            "iss": ISSUER, "sub": "alice", "aud": realm.origin(), "client_id": "keyed", "jti": format!("jag{n}"), "exp": now_s() + 300,
+            "iat": now_s() - 60, "resource": realm.gate.url("/mcp"), "tenant": {"id": "t1"}, "realm": {"roles": ["eng"]},
+            "groups": ["ops"], "ou": "plant",
+        });
+        let jag = ED.token(&json!({"alg": "EdDSA", "kid": "ed", "typ": "oauth-id-jag+jwt"}), &with(claims, changes));
+        let pairs = [("grant_type", JWT_BEARER), ("assertion", jag.as_str())];
+        by_assertion(&realm, &assertion(&realm, &ED, &format!("a{n}"), &json!({})), &pairs).await
+    };
+    let got = redeem(0, &json!({})).await;
+    assert_eq!(got.status, 200, "{}", got.whole());
+    let token = got.json()["access_token"].as_str().unwrap().to_owned();
+    let said = super::flow::claims(&token);
+    assert_eq!((&said["groups"], &said["unit"], &said["scope"]), (&json!(["eng"]), &json!("plant"), &Value::Null));
+    assert_eq!(realm.call(&token).await, 200);
+    for (n, changes) in [
+        json!({"sub": "bob"}),
+        json!({"tenant": {"id": "t3"}}),
+        json!({"tenant": null}),
+        json!({"iat": now_s() - 150}),
+        json!({"iat": now_s() + 20}),
+        json!({"exp": now_s() - 10}),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let got = redeem(1 + n, &changes).await;
+        assert_eq!((got.status, got.json()["error"].as_str()), (400, Some("invalid_grant")), "{changes}: {}", got.whole());
+    }
+    let nobodys = redeem(20, &json!({"realm": null})).await;
+    let said = super::flow::claims(nobodys.json()["access_token"].as_str().unwrap());
+    assert_eq!(said["groups"], Value::Null, "a claim of the name that is not the one the operator named");
+}
+
+#[tokio::test]
 async fn clients_register_themselves_within_bounds() {
     let realm = Realm::with("  dcr: { enabled: true, per_hour: 20 }\n", |_| {}).await;
     let register = async |body: Value| {

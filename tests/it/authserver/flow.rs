@@ -6,7 +6,7 @@ use super::{CALLBACK, Realm, field, location, query};
 use crate::gate::soon;
 use crate::wire::Req;
 
-fn claims(token: &str) -> Value {
+pub(super) fn claims(token: &str) -> Value {
     use base64::Engine as _;
     let payload = token.split('.').nth(1).unwrap();
     serde_json::from_slice(&base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
