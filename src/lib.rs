@@ -23,6 +23,7 @@ pub mod net;
 pub mod oauth;
 pub mod pipeline;
 pub mod policy;
+pub mod private_file;
 pub mod seal;
 pub mod server;
 pub mod signer;

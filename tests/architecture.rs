@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// Modules from the bottom up. A module may use those of lower lines, never its neighbours on the same line.
 const LAYERS: &[&[&str]] = &[
     &["vocab"],
-    &["mcp"],
+    &["mcp", "private_file"],
     &["config", "policy", "net", "seal", "signer", "store", "telemetry", "web"],
     &["audit", "oauth", "vault"],
     &["identity", "limit", "inspect", "upstream", "bridge"],

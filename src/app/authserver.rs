@@ -8,8 +8,10 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use jsonwebtoken::Algorithm;
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use super::credentials::Outside;
 use super::identity::{algorithm_of, issuer};
 use crate::authserver::{
     AuthServer, CimdSettings, ClientSecret, ClientSettings, DcrSettings, EndedTokens, Grants, KeySource, Lasting, Pace,
@@ -17,7 +19,7 @@ use crate::authserver::{
 };
 use crate::config::{self, AuthClient, Config, Grant, Jwks};
 use crate::identity::{IssuerSettings, Revocations};
-use crate::net::{DialPolicy, Fetch};
+use crate::net::DialPolicy;
 use crate::pipeline::Route;
 use crate::signer::{self, Signer, SignerSettings, SigningAlgorithm};
 use crate::signin::{IdpSettings, SignIn};
@@ -93,7 +95,8 @@ fn issuer_of(origin: &str, document: Arc<ArcSwap<Bytes>>) -> IssuerSettings {
     IssuerSettings { algorithms: vec![Algorithm::ES256, Algorithm::EdDSA], ..IssuerSettings::own(origin.to_owned(), document) }
 }
 
-/// The server that the config wants, at `origin`, for `routes` and for nobody whom `revocations` name.
+/// The server that the config wants, at `origin`, for `routes` and for nobody whom `revocations` name; it serves the key `asserting`
+/// beside its own.
 ///
 /// # Errors
 /// A sentence for the operator.
@@ -101,12 +104,13 @@ pub(super) fn server(
     config: &Config,
     origin: &str,
     routes: &[Route],
-    lasting: Option<&Lasting>,
+    outside: &Outside,
+    asserting: Option<Value>,
     revocations: &Arc<Revocations>,
     clock: &Clock,
-    fetch: &Fetch,
 ) -> Result<Option<Arc<AuthServer>>, String> {
-    let (Some(section), Some(lasting)) = (&config.authserver, lasting) else { return Ok(None) };
+    let (Some(section), Some(lasting)) = (&config.authserver, &outside.lasting) else { return Ok(None) };
+    let fetch = &outside.fetch;
     let idp = IdpSettings {
         issuer: section.upstream.issuer.clone(),
         client_id: section.upstream.client_id.clone(),
@@ -120,7 +124,7 @@ pub(super) fn server(
     let (store, revocations) = (lasting.store.clone(), revocations.clone());
     let (site, pace) = (Site::new(origin), lasting.sign_ins.clone());
     let sign_in = SignIn::new(idp, site, store, clock.clone(), fetch.clone(), revocations, pace)?;
-    let settings = settings(section, origin, routes)?;
+    let settings = Settings { other_keys: asserting.into_iter().collect(), ..settings(section, origin, routes)? };
     let server = AuthServer::new(settings, lasting.clone(), Arc::new(sign_in), clock.clone(), fetch.clone())?;
     Ok(Some(Arc::new(server)))
 }
@@ -147,6 +151,7 @@ fn settings(section: &config::AuthServer, origin: &str, routes: &[Route]) -> Res
         access_token: section.access_token,
         refresh_token: section.refresh_token,
         algorithm: algorithm(section),
+        other_keys: Vec::new(),
     })
 }
 

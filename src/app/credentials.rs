@@ -4,10 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use secrecy::SecretString;
-use serde_json::json;
+use serde_json::Value;
 
 use crate::authserver::Lasting;
 use crate::config;
@@ -105,13 +104,11 @@ impl Outside {
         Ok(Subjects { issuer: issuer.to_owned(), assertions: self.assertions.of(origin)? })
     }
 
-    /// The key set at [`KEY_SET_PATH`], if any upstream of `config` needs one there.
-    pub(super) fn key_set(&self, config: &config::Config, origin: &str) -> Result<Option<Bytes>, String> {
-        if !config.upstreams.iter().any(|upstream| upstream.credential.is_asserted()) {
-            return Ok(None);
-        }
-        let keys = json!({ "keys": [self.assertions.of(origin)?.public_jwk()] });
-        Ok(Some(keys.to_string().into()))
+    /// The public key that assertions are signed with, if any upstream of `config` needs them. It is served at [`KEY_SET_PATH`]:
+    /// together with the keys of the authorization server where there is one, else alone.
+    pub(super) fn asserting_key(&self, config: &config::Config, origin: &str) -> Result<Option<Value>, String> {
+        let asserted = config.upstreams.iter().any(|upstream| upstream.credential.is_asserted());
+        if asserted { Ok(Some(self.assertions.of(origin)?.public_jwk())) } else { Ok(None) }
     }
 }
 

@@ -60,7 +60,7 @@ fn link(name: Arc<str>, upstream: &config::Upstream, url: &Url, per_user: &PerUs
     // A loopback address written in the config is its own consent.
     let allow_loopback = Origin::of(url).is_some_and(|origin| origin.names_loopback());
     let dial = DialPolicy { allow_private: private, allow_loopback };
-    let mut consent = Consent::none().and(url, dial).and_learnt_private(private);
+    let mut consent = Consent::none().and(url, dial).and_learnt(dial);
     if let Some(issuer) = per_user.issuer.as_ref().and_then(|issuer| issuer.parse().ok()) {
         consent = consent.and_written(&issuer, private);
     }

@@ -24,6 +24,7 @@ use crate::upstream::{self, UpstreamLimits, UpstreamSettings, Upstreams};
 use crate::vocab::limits::CONFIG_FILE_BYTES_MAX;
 use crate::vocab::{Clock, Problem, Resource};
 use bytes::Bytes;
+use serde_json::json;
 
 /// A config and its compiled policy, both without a mistake.
 pub struct Loaded {
@@ -136,9 +137,9 @@ pub(super) fn world(
     };
     let routes = routes(config, origin);
     let mut metadata = metadata(&routes, &identity);
-    metadata.extend(outside.key_set(config, origin)?.map(|keys| (KEY_SET_PATH.into(), keys)));
-    let (lasting, revocations) = (outside.lasting.as_ref(), identity.revocations());
-    let authserver = authserver::server(config, origin, &routes, lasting, revocations, clock, &outside.fetch)?;
+    let asserting = outside.asserting_key(config, origin)?;
+    metadata.extend(asserting.iter().map(|key| (KEY_SET_PATH.into(), json!({ "keys": [key] }).to_string().into())));
+    let authserver = authserver::server(config, origin, &routes, outside, asserting, identity.revocations(), clock)?;
     let links = Arc::new(linking::links(config, origin));
     if let Some(desk) = outside.desk.as_ref().filter(|_| !links.is_empty()) {
         metadata.insert(CLIENT_PATH.into(), desk.client_document(origin));

@@ -155,8 +155,16 @@ impl AuthServer {
         &self.site
     }
 
+    /// The keys that sign now, or did, and the other keys.
     fn jwks(&self) -> bytes::Bytes {
-        bytes::Bytes::clone(&self.lasting.signer.document().load())
+        let signing = bytes::Bytes::clone(&self.lasting.signer.document().load());
+        let other = &self.settings.other_keys;
+        let set = serde_json::from_slice::<serde_json::Value>(&signing).ok().filter(|_| !other.is_empty());
+        let Some(mut set) = set else { return signing };
+        if let Some(keys) = set.get_mut("keys").and_then(serde_json::Value::as_array_mut) {
+            keys.extend(other.iter().cloned());
+        }
+        set.to_string().into()
     }
 
     fn store(&self) -> &Store {

@@ -33,6 +33,9 @@ pub struct Settings {
     pub refresh_token: Duration,
     /// What signs.
     pub algorithm: SigningAlgorithm,
+    /// Public keys (RFC 7517) that are served beside those that sign tokens, for what else others verify of us. No token of ours is
+    /// judged by them.
+    pub other_keys: Vec<serde_json::Value>,
 }
 
 /// One route as a protected resource.

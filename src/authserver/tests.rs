@@ -41,6 +41,7 @@ fn settings(cimd: CimdSettings) -> Settings {
         access_token: std::time::Duration::from_secs(600),
         refresh_token: std::time::Duration::from_secs(86_400),
         algorithm: SigningAlgorithm::Es256,
+        other_keys: Vec::new(),
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use url::Url;
 
 use super::Settings;
-use crate::net::Fetch;
+use crate::net::{DialPolicy, Fetch, Origin};
 use crate::oauth::{
     At, Challenge, Client, ClientAuth, Code, Consent, Flow, OwnClient, PendingFlow, Registration, ServerMetadata, Tokens,
 };
@@ -48,12 +48,13 @@ struct Kept {
 
 impl SignIn {
     pub(super) fn new(settings: &Settings) -> Self {
+        let here = Origin::of(&settings.url).is_some_and(|origin| origin.names_loopback());
         Self {
             gateway: settings.url.clone(),
             client: Client::new(Fetch::new(settings.tls.clone()), Clock::system()),
             consent: Consent::none()
                 .and_written(&settings.url, settings.allow_private_addresses)
-                .and_learnt_private(settings.allow_private_addresses),
+                .and_learnt(DialPolicy { allow_private: settings.allow_private_addresses, allow_loopback: here }),
             client_id: settings.client_id.clone(),
             state_file: settings.state_file.clone(),
             tell: settings.tell.clone(),
@@ -83,7 +84,8 @@ impl SignIn {
     async fn renewed(&mut self, kept: Kept) -> Option<SecretString> {
         let server = self.client.discover_server(&kept.issuer, &self.consent).await.ok()?;
         let auth = kept.client_secret.clone().map_or(ClientAuth::None, |secret| ClientAuth::Secret(secret.into()));
-        let registration = Registration { issuer: kept.issuer.clone(), client_id: kept.client_id.clone(), auth };
+        let registration =
+            Registration { issuer: kept.issuer.clone(), client_id: kept.client_id.clone(), auth, secret_ends_s: None };
         let at = At { server: &server, registration: &registration, consent: &self.consent };
         let refresh = SecretString::from(kept.refresh_token.clone());
         let mut tokens = self.client.refresh(at, &refresh, &kept.scopes, &kept.resource).await.ok()?;
@@ -104,6 +106,7 @@ impl SignIn {
             issuer: server.issuer.clone(),
             client_id,
             auth: ClientAuth::None,
+            secret_ends_s: None,
         });
         let registered = self.client.registration(&server, known.as_ref(), &own, &self.consent).await;
         let registration = registered.map_err(|error| format!("{}; or name a client with --client-id", failed(error)))?;

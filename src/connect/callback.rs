@@ -80,7 +80,7 @@ impl Desktop<'_> {
         let at = At { server: &plan.server, registration: &registration, consent: &link.consent };
         let granted = self.desk.client.exchange_code(at, &code).await;
         if granted.as_ref().is_err_and(|error| error.kind == OAuthErrorKind::InvalidClient) {
-            self.desk.forget_registration(link, &plan.server.issuer).await;
+            self.desk.forget_registration(link, &plan.server.issuer, &client_id).await;
         }
         let granted = granted?;
         let key = VaultKey {

@@ -9,7 +9,7 @@ use url::Url;
 use super::PAGES_PATH;
 use crate::net::DialPolicy;
 use crate::oauth::{ClientAuth, Consent, Registration};
-use crate::vault::Held;
+use crate::vault::{Held, VaultKey};
 use crate::vocab::PrincipalKey;
 use crate::web::Site;
 
@@ -50,6 +50,21 @@ pub struct OwnRegistration {
     pub secret: Option<SecretString>,
 }
 
+/// What a token is for: where it may be shown.
+#[derive(Debug)]
+pub(super) struct Grant {
+    resource: Option<Url>,
+    issuer: Arc<str>,
+    client_id: Arc<str>,
+}
+
+impl Grant {
+    pub(super) fn of(held: &Held) -> Self {
+        let VaultKey { issuer, client_id, .. } = held.key.clone();
+        Self { resource: Url::parse(&held.account.resource).ok(), issuer, client_id }
+    }
+}
+
 impl Link {
     /// The page where the account is linked, for whoever signs in there.
     pub fn page(&self) -> String {
@@ -63,20 +78,24 @@ impl Link {
 
     /// Whether tokens may still be shown to this upstream: they are for its present endpoint, of the server and for the client that
     /// the config names.
-    pub(super) fn covers(&self, held: &Held) -> bool {
-        let resource = &*held.account.resource;
-        let here = Url::parse(resource).is_ok_and(|resource| {
+    pub(super) fn covers(&self, grant: &Grant) -> bool {
+        let here = grant.resource.as_ref().is_some_and(|resource| {
             resource.origin() == self.url.origin() && (resource.path() == self.url.path() || resource.path() == "/")
         });
-        let issuer = self.issuer.as_deref().is_none_or(|issuer| issuer == &*held.key.issuer);
-        let client = self.registered.as_ref().is_none_or(|own| own.client_id == *held.key.client_id);
+        let issuer = self.issuer.as_deref().is_none_or(|issuer| issuer == &*grant.issuer);
+        let client = self.registered.as_ref().is_none_or(|own| own.client_id == *grant.client_id);
         here && issuer && client
+    }
+
+    /// Whether the operator registered the gateway as `client_id`.
+    pub(super) fn is_registered_as(&self, client_id: &str) -> bool {
+        self.registered.as_ref().is_some_and(|own| own.client_id == client_id)
     }
 
     /// The registration that the operator made, at `issuer`.
     pub(super) fn registered_at(&self, issuer: &str) -> Option<Registration> {
         let own = self.registered.as_ref()?;
         let auth = own.secret.clone().map_or(ClientAuth::None, ClientAuth::Secret);
-        Some(Registration { issuer: issuer.to_owned(), client_id: own.client_id.clone(), auth })
+        Some(Registration { issuer: issuer.to_owned(), client_id: own.client_id.clone(), auth, secret_ends_s: None })
     }
 }

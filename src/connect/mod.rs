@@ -7,15 +7,18 @@
 mod callback;
 mod flight;
 mod link;
+mod pace;
 mod pages;
 mod people;
 mod plan;
 mod registration;
+mod renew;
 mod start;
 mod ticket;
 mod tokens;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -37,6 +40,7 @@ use crate::vault::{Held, Vault, VaultError};
 use crate::vocab::limits::{LINK_S_MAX, LINKED_CACHED_MAX, LINKED_CACHED_S_MAX};
 use crate::vocab::{Clock, Deadline, Fault, FaultKind, PrincipalKey};
 use flight::Flights;
+use pace::Pace;
 pub use tokens::Usable;
 use tokens::{Doubt, Fresh};
 
@@ -69,6 +73,9 @@ pub struct Desk {
     doubts: Cache<Whose, Doubt>,
     servers: Cache<String, Arc<ServerMetadata>>,
     flights: Flights,
+    pace: Pace,
+    /// Counts accounts that were dropped or linked: what was looked up before says nothing afterwards.
+    epoch: AtomicU64,
     tasks: TaskTracker,
     handle: Handle,
     /// The links of the config in force, for upstreams that ask for a person's token.
@@ -114,6 +121,8 @@ impl Desk {
             doubts: cache(REFUSED_S),
             servers: Cache::builder().max_capacity(SERVERS_MAX).time_to_live(Duration::from_secs(SERVER_KNOWN_S)).build(),
             flights: Flights::default(),
+            pace: Pace::new(),
+            epoch: AtomicU64::new(0),
             tasks: TaskTracker::new(),
             handle: Handle::current(),
             links: ArcSwap::default(),
@@ -167,9 +176,16 @@ impl Desk {
         OwnClient { public_url: public_url.to_owned(), key: self.key.clone() }
     }
 
-    /// Forgets what is held in memory of one account.
+    fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::SeqCst)
+    }
+
+    /// Forgets what is held in memory of one account, which has changed in the vault. Whoever read it before may still be about to
+    /// remember what they read: that is of an earlier epoch, and is not used. Links are rare, so one count serves all of them.
     fn unlearn(&self, who: &PrincipalKey, upstream: &Arc<str>) {
+        self.epoch.fetch_add(1, Ordering::SeqCst);
         let whose = (who.clone(), upstream.clone());
+        self.flights.forget(&whose);
         self.fresh.invalidate(&whose);
         self.refused.invalidate(&whose);
         self.doubts.invalidate(&whose);

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use http::StatusCode;
 
 use super::{Desk, Link};
-use crate::upstream::{PersonToken, PersonTokens, Refused};
+use crate::upstream::{PersonToken, PersonTokens, Place, Refused};
 use crate::vocab::{Deadline, Fault, FaultKind, PrincipalKey};
 
 /// Gives upstreams the tokens that people linked. One serves all upstreams and every reload.
@@ -20,13 +20,15 @@ impl People {
         Arc::new(Self(desk.clone()))
     }
 
-    fn link(&self, upstream: &str) -> Option<Arc<Link>> {
-        self.0.links.load().get(upstream).cloned()
+    /// The link of the config in force, if that still means this endpoint: a call that began before a reload is judged by what is
+    /// in force now, and shows its old upstream nothing that was linked for a new one.
+    fn link(&self, upstream: &Place) -> Option<Arc<Link>> {
+        self.0.links.load().get(&upstream.name).filter(|link| link.url == upstream.url).cloned()
     }
 }
 
 impl PersonTokens for People {
-    fn token<'a>(&'a self, who: &'a PrincipalKey, upstream: &'a str) -> BoxFuture<'a, Result<PersonToken, Fault>> {
+    fn token<'a>(&'a self, who: &'a PrincipalKey, upstream: &'a Place) -> BoxFuture<'a, Result<PersonToken, Fault>> {
         async move {
             let gone = || Fault::internal(FaultKind::Credential, "no account can be linked at this upstream any more");
             let link = self.link(upstream).ok_or_else(gone)?;
@@ -39,7 +41,7 @@ impl PersonTokens for People {
     fn rejected<'a>(
         &'a self,
         who: &'a PrincipalKey,
-        upstream: &'a str,
+        upstream: &'a Place,
         shown: &'a PersonToken,
         refused: &'a Refused,
     ) -> BoxFuture<'a, bool> {
@@ -51,7 +53,7 @@ impl PersonTokens for People {
             if let (Some(_), Some(challenge)) = (refused.missing_scopes(), &refused.challenge)
                 && let Err(error) = self.0.insufficient(&link, who, challenge).await
             {
-                tracing::warn!(%upstream, %error, "the scopes that an upstream wants could not be noted");
+                tracing::warn!(upstream = %upstream.name, %error, "the scopes that an upstream wants could not be noted");
             }
             false
         }

@@ -7,6 +7,7 @@ use http::header::ACCEPT;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 
+use super::link::Grant;
 use super::registration::failed;
 use super::{Desk, Link};
 use crate::net::Payload;
@@ -92,7 +93,7 @@ impl Desk {
             Some(challenged) => challenged,
             None => described.scopes_supported.clone(),
         };
-        let held = self.vault.tokens(who, &link.upstream).await.ok().flatten().filter(|held| link.covers(held));
+        let held = self.vault.tokens(who, &link.upstream).await.ok().flatten().filter(|held| link.covers(&Grant::of(held)));
         if let Some(held) = held.filter(|held| !held.account.wanted.is_empty()) {
             scopes.extend(held.account.asked.iter().chain(&held.account.wanted).cloned());
         }

@@ -18,6 +18,9 @@ struct Kept {
     client_id: String,
     secret: Option<String>,
     keyed: bool,
+    /// When the secret ends, in seconds since the Unix epoch.
+    #[serde(default)]
+    secret_ends_s: Option<u64>,
 }
 
 const CONTEXT: &str = "registration";
@@ -40,7 +43,8 @@ impl Desk {
         if let Some(known) = link.registered_at(&server.issuer) {
             return Ok(known);
         }
-        if let Some(kept) = self.kept(link, &server.issuer).await? {
+        let stored = self.stored(link, &server.issuer).await?;
+        if let Some(kept) = self.usable(link, &server.issuer, stored.as_deref()) {
             return Ok(kept);
         }
         let own = self.own(link.site.origin());
@@ -48,10 +52,12 @@ impl Desk {
         // Nobody else can read a document of this machine.
         server.client_id_metadata_document_supported &= !is_loopback(link.site.origin());
         let made = self.client.registration(&server, None, &own, &link.consent).await?;
-        if made.client_id != own.client_id() {
-            self.keep(link, &made).await?;
+        if made.client_id == own.client_id() || self.keep(link, &made, stored.as_deref()).await? {
+            return Ok(made);
         }
-        Ok(made)
+        // Somebody else registered us meanwhile: what is kept is what their account can be renewed with, and so is used by all.
+        let kept = self.kept(link, &made.issuer).await?;
+        kept.ok_or_else(|| failed(OAuthErrorKind::Internal, "a registration changes too fast"))
     }
 
     /// The registration under which the client `client_id` of `server` was made.
@@ -72,46 +78,72 @@ impl Desk {
             // Described by our own document, nothing is kept and nothing is asked for.
             return self.client.registration(server, None, &own, &link.consent).await;
         }
-        Err(failed(OAuthErrorKind::InvalidClient, "the gateway is no longer registered as the client of this account"))
+        Err(failed(OAuthErrorKind::Unregistered, "the gateway is no longer registered as the client of this account"))
     }
 
-    /// Forgets a registration that its server does not know any more: the next link registers anew.
-    pub(super) async fn forget_registration(&self, link: &Link, issuer: &str) {
-        let removed = self.store.remove(Space::Registration, &digest(&name(link, issuer))).await;
-        if let Err(error) = removed {
+    /// Forgets a registration that its server does not know any more, if it still is that of `client_id`: the next link registers
+    /// anew. False if it was another, or there was none.
+    pub(super) async fn forget_registration(&self, link: &Link, issuer: &str, client_id: &str) -> bool {
+        let removed = async {
+            let stored = self.stored(link, issuer).await?;
+            if self.opened(link, issuer, stored.as_deref()).is_none_or(|kept| kept.client_id != client_id) {
+                return Ok(false);
+            }
+            let key = digest(&name(link, issuer));
+            let swapped = self.store.swap(Space::Registration, &key, stored.as_deref(), None, None).await;
+            swapped.map_err(|error| failed(OAuthErrorKind::Internal, &error.to_string()))
+        };
+        removed.await.unwrap_or_else(|error: OAuthError| {
             tracing::warn!(%error, "a registration stays although it is of no use");
-        }
+            false
+        })
     }
 
-    async fn kept(&self, link: &Link, issuer: &str) -> Result<Option<Registration>, OAuthError> {
-        let name = name(link, issuer);
-        let stored = self.store.get(Space::Registration, &digest(&name)).await;
-        let stored = stored.map_err(|error| failed(OAuthErrorKind::Internal, &error.to_string()))?;
-        let opened = stored.and_then(|value| self.vault.open_own(CONTEXT, &name, &value).ok());
-        let Some(kept) = opened.and_then(|plain| serde_json::from_slice::<Kept>(&plain).ok()) else { return Ok(None) };
+    pub(super) async fn kept(&self, link: &Link, issuer: &str) -> Result<Option<Registration>, OAuthError> {
+        let stored = self.stored(link, issuer).await?;
+        Ok(self.usable(link, issuer, stored.as_deref()))
+    }
+
+    async fn stored(&self, link: &Link, issuer: &str) -> Result<Option<Vec<u8>>, OAuthError> {
+        let stored = self.store.get(Space::Registration, &digest(&name(link, issuer))).await;
+        stored.map_err(|error| failed(OAuthErrorKind::Internal, &error.to_string()))
+    }
+
+    fn opened(&self, link: &Link, issuer: &str, stored: Option<&[u8]>) -> Option<Kept> {
+        let plain = self.vault.open_own(CONTEXT, &name(link, issuer), stored?).ok()?;
+        serde_json::from_slice(&plain).ok()
+    }
+
+    /// What is stored as a registration, unless it does not open, or its secret is over.
+    fn usable(&self, link: &Link, issuer: &str, stored: Option<&[u8]>) -> Option<Registration> {
+        let kept = self.opened(link, issuer, stored)?;
+        if kept.secret_ends_s.is_some_and(|end| end <= self.clock.unix_s()) {
+            return None;
+        }
         let auth = match (kept.secret, kept.keyed, &self.key) {
             (Some(secret), ..) => ClientAuth::Secret(secret.into()),
             (None, true, Some(key)) => ClientAuth::PrivateKey(key.clone()),
-            (None, true, None) => return Ok(None),
+            (None, true, None) => return None,
             (None, false, _) => ClientAuth::None,
         };
-        Ok(Some(Registration { issuer: issuer.to_owned(), client_id: kept.client_id, auth }))
+        Some(Registration { issuer: issuer.to_owned(), client_id: kept.client_id, auth, secret_ends_s: kept.secret_ends_s })
     }
 
-    async fn keep(&self, link: &Link, made: &Registration) -> Result<(), OAuthError> {
+    /// Keeps a registration in the place of `stored`; false if that is no longer what is there.
+    pub(super) async fn keep(&self, link: &Link, made: &Registration, stored: Option<&[u8]>) -> Result<bool, OAuthError> {
         let internal = |why: &str| failed(OAuthErrorKind::Internal, why);
         let (secret, keyed) = match &made.auth {
             ClientAuth::Secret(secret) => (Some(exposed(secret)), false),
             ClientAuth::PrivateKey(_) => (None, true),
             ClientAuth::None | ClientAuth::Tls => (None, false),
         };
-        let kept = Kept { client_id: made.client_id.clone(), secret, keyed };
+        let kept = Kept { client_id: made.client_id.clone(), secret, keyed, secret_ends_s: made.secret_ends_s };
         let plain = serde_json::to_vec(&kept).map(crate::vault::KeptBytes::new);
         let plain = plain.map_err(|_| internal("a registration cannot be written"))?;
         let name = name(link, &made.issuer);
         let closed = self.vault.close_own(CONTEXT, &name, &plain).map_err(|error| internal(&error.to_string()))?;
-        let put = self.store.put(Space::Registration, &digest(&name), &closed, None).await;
-        put.map_err(|error| internal(&error.to_string()))
+        let swapped = self.store.swap(Space::Registration, &digest(&name), stored, Some(&closed), None).await;
+        swapped.map_err(|error| internal(&error.to_string()))
     }
 }
 

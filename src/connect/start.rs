@@ -1,6 +1,7 @@
 //! From the page that says what linking means to the authorization server.
 
-use http::{Method, StatusCode};
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::pages::{Desktop, refused, unusable};
@@ -74,6 +75,12 @@ impl Desktop<'_> {
             Ok(false) => {}
             Ok(true) => return over("a ticket that was used").by(session.person.principal(None)),
             Err(answer) => return *answer,
+        }
+        if let Err(wait_s) = self.desk.pace.admit(&who) {
+            let words = "You opened this page too often. Try again shortly.";
+            let answer = PageAnswer::problem(StatusCode::TOO_MANY_REQUESTS, words, Verdict::Limited);
+            let answer = answer.header(RETRY_AFTER, HeaderValue::from(wait_s)).because("too many pages of one person");
+            return answer.by(session.person.principal(None));
         }
         let plan = match self.desk.plan(link, &who).await {
             Ok(plan) => plan,
@@ -214,7 +221,8 @@ fn page(session: &Session, plan: &Plan, id: &str) -> PageAnswer {
         .hidden("plan", id)
         .raw("<button class=\"go\" name=\"do\" value=\"approve\">Link account</button>")
         .raw("<button name=\"do\" value=\"deny\">Cancel</button></form>");
-    Page::new("Link an account", body).form_leads_to(&plan.origin()).answer(StatusCode::OK)
+    // Browsers hold every redirect after the form against this, and a server's sign-in may lead through other hosts of its own.
+    Page::new("Link an account", body).form_leads_to("https:").form_leads_to(&plan.origin()).answer(StatusCode::OK)
 }
 
 fn purpose(plan: &str) -> String {

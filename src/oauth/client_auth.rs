@@ -29,6 +29,8 @@ pub struct Registration {
     pub client_id: String,
     /// Its proof.
     pub auth: ClientAuth,
+    /// When that ends, in seconds since the Unix epoch, where the server said so (RFC 7591 section 3.2.1).
+    pub secret_ends_s: Option<u64>,
 }
 
 /// What a client proves itself with.

@@ -11,7 +11,7 @@ use crate::net::{DialPolicy, Origin};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Consent {
     written: Vec<(Origin, DialPolicy)>,
-    learnt_private: bool,
+    learnt: Option<DialPolicy>,
 }
 
 impl Consent {
@@ -35,11 +35,12 @@ impl Consent {
         self.and(url, DialPolicy { allow_private, allow_loopback })
     }
 
-    /// And what is learnt from a server for which the operator allowed private addresses: at private addresses too, over plain http
-    /// on loopback only. Link-local and metadata addresses are never dialled.
+    /// And what is learnt from a server of which the operator wrote that it may be at the addresses that `dial` permits, where that is
+    /// more than public ones: at those addresses too. Loopback is this machine, with everything else that listens on it: it is never
+    /// learnt from a server elsewhere, and plain http only there. Link-local and metadata addresses are never dialled.
     #[must_use]
-    pub fn and_learnt_private(mut self, allowed: bool) -> Self {
-        self.learnt_private = allowed;
+    pub fn and_learnt(mut self, dial: DialPolicy) -> Self {
+        self.learnt = dial.allow_private.then_some(dial);
         self
     }
 
@@ -53,13 +54,13 @@ impl Consent {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(refused("holds a user name"));
         }
-        match self.written.iter().find(|(written, _)| *written == origin) {
-            Some((_, dial)) => Ok(*dial),
-            None if self.learnt_private && (origin.https || origin.names_loopback()) => {
-                Ok(DialPolicy { allow_private: true, allow_loopback: true })
-            }
-            None if origin.https => Ok(DialPolicy::default()),
-            None => Err(refused("learnt, and not https")),
+        if let Some((_, dial)) = self.written.iter().find(|(written, _)| *written == origin) {
+            return Ok(*dial);
+        }
+        match self.learnt {
+            Some(dial) if origin.https || (dial.allow_loopback && origin.names_loopback()) => Ok(dial),
+            _ if origin.https => Ok(DialPolicy::default()),
+            _ => Err(refused("learnt, and not https")),
         }
     }
 }

@@ -23,6 +23,8 @@ pub enum OAuthErrorKind {
     InvalidGrant,
     /// `invalid_client` or `unauthorized_client`: the registration is wrong.
     InvalidClient,
+    /// We are no longer the client that something was made for.
+    Unregistered,
     /// `invalid_scope`.
     InvalidScope,
     /// `access_denied`, by a person.
@@ -69,8 +71,9 @@ impl OAuthError {
     pub(super) fn answered(url: &Url, status: StatusCode, code: Option<&str>) -> Self {
         let code = code.filter(|code| code.len() <= 64 && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
         let kind = match code {
-            Some("invalid_grant") => OAuthErrorKind::InvalidGrant,
-            Some("invalid_client" | "unauthorized_client") => OAuthErrorKind::InvalidClient,
+            // The other words are those of GitHub.
+            Some("invalid_grant" | "bad_refresh_token" | "bad_verification_code") => OAuthErrorKind::InvalidGrant,
+            Some("invalid_client" | "unauthorized_client" | "incorrect_client_credentials") => OAuthErrorKind::InvalidClient,
             Some("invalid_scope") => OAuthErrorKind::InvalidScope,
             Some("access_denied") => OAuthErrorKind::AccessDenied,
             Some("temporarily_unavailable" | "server_error") => OAuthErrorKind::Unreachable,

@@ -1,8 +1,8 @@
 //! A private key of ours, to sign assertions with.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
@@ -15,10 +15,11 @@ use jsonwebtoken::jwk::{
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject as _;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::private_file;
 use crate::vocab::limits::SECRET_FILE_BYTES_MAX;
 
 /// Why a key is not usable. Says nothing of what is in it.
@@ -137,19 +138,9 @@ fn ed25519(pem: &[u8]) -> Option<Jwk> {
 }
 
 fn create(path: &Path) -> Result<(), KeyError> {
-    if let Some(dir) = path.parent() {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    }
     let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).map_err(|_| KeyError::Unusable)?;
-    let fresh = path.with_extension(format!("new-{}", std::process::id()));
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
-    file.write_all(pair.serialize_pem().as_bytes())?;
-    file.sync_all()?;
-    // A hard link fails where the name exists, so that of two starting processes one key wins and both use it.
-    let linked = fs::hard_link(&fresh, path);
-    fs::remove_file(&fresh)?;
-    match linked {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error.into()),
-        _ => Ok(()),
-    }
+    let pem = SecretString::from(pair.serialize_pem());
+    // Of two starting processes one key wins, and both use it.
+    private_file::create(path, pem.expose_secret().as_bytes())?;
+    Ok(())
 }

@@ -102,4 +102,4 @@ pub fn is_scope(text: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

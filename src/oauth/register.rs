@@ -100,6 +100,8 @@ struct Registered {
     client_id: String,
     client_secret: Option<SecretString>,
     token_endpoint_auth_method: Option<String>,
+    /// 0: never.
+    client_secret_expires_at: Option<u64>,
 }
 
 impl Client {
@@ -124,7 +126,7 @@ impl Client {
         }
         if server.client_id_metadata_document_supported && own.public_url.starts_with("https://") {
             let auth = if server.accepts("private_key_jwt") { own.auth() } else { ClientAuth::None };
-            return Ok(Registration { issuer: server.issuer.clone(), client_id: own.client_id(), auth });
+            return Ok(Registration { issuer: server.issuer.clone(), client_id: own.client_id(), auth, secret_ends_s: None });
         }
         self.register(server, own, consent).await
     }
@@ -173,5 +175,6 @@ fn registered(got: Registered, server: &ServerMetadata, own: &OwnClient, url: &U
         (None, None) => ClientAuth::None,
         _ => return Err(malformed("the client got no secret to authenticate with")),
     };
-    Ok(Registration { issuer: server.issuer.clone(), client_id: id, auth })
+    let secret_ends_s = got.client_secret_expires_at.filter(|end| *end > 0 && matches!(auth, ClientAuth::Secret(_)));
+    Ok(Registration { issuer: server.issuer.clone(), client_id: id, auth, secret_ends_s })
 }

@@ -1,11 +1,13 @@
 //! A 32-byte key in a file that only we can read.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::fs;
+use std::io::{self, Read as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use aws_lc_rs::rand;
+
+use crate::private_file;
 
 /// Reads the key at `path`, or makes one: directory mode 0700, file mode 0600, written whole or not at all.
 ///
@@ -33,20 +35,7 @@ fn read(path: &Path) -> io::Result<[u8; 32]> {
 }
 
 fn create(path: &Path) -> io::Result<[u8; 32]> {
-    if let Some(dir) = path.parent() {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    }
     let mut key = [0_u8; 32];
     rand::fill(&mut key).map_err(|_| io::Error::other("no randomness"))?;
-    let fresh = path.with_extension(format!("new-{}", std::process::id()));
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
-    file.write_all(&key)?;
-    file.sync_all()?;
-    // A hard link fails where the name exists, so that of two starting processes one key wins and both use it.
-    let linked = fs::hard_link(&fresh, path);
-    fs::remove_file(&fresh)?;
-    match linked {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => read(path),
-        other => other.map(|()| key),
-    }
+    if private_file::create(path, &key)? { Ok(key) } else { read(path) }
 }

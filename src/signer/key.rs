@@ -1,8 +1,7 @@
 //! One private key and its file: `SECONDS-RANDOM.pem`, the time at which it was made first.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,6 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::{SignerError, SigningAlgorithm};
+use crate::private_file;
 
 /// Size of a key file.
 const KEY_FILE_BYTES_MAX: u64 = 16 * 1024;
@@ -83,16 +83,8 @@ pub(super) fn make(dir: &Path, algorithm: SigningAlgorithm, made_s: u64) -> Resu
     let name = format!("{made_s}-{}", encoded(&unique));
     let text = secrecy::ExposeSecret::expose_secret(&pem);
     let key = from_pem(text, made_s, name.clone()).map_err(wrong)?;
-    let draft = dir.join(format!("{name}.new"));
-    let write = || {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&draft, path_of(dir, &name))?;
-        fs::File::open(dir)?.sync_all()
-    };
-    write().map_err(|error: std::io::Error| wrong(error.to_string()))?;
-    Ok(key)
+    let made = private_file::create(&path_of(dir, &name), text.as_bytes()).map_err(|error| wrong(error.to_string()))?;
+    if made { Ok(key) } else { Err(wrong("there is a key of that name".to_owned())) }
 }
 
 /// Deletes the file of a key that nothing depends on; one that stays is looked at again at the next start.

@@ -23,7 +23,7 @@ mod wire;
 
 pub use answer::{Answer, Event, QuestionReply};
 pub use credential::{
-    Asserter, ClientProof, Credential, Issuance, Issue, JagSubject, PersonToken, PersonTokens, Refused, Subject,
+    Asserter, ClientProof, Credential, Issuance, Issue, JagSubject, PersonToken, PersonTokens, Place, Refused, Subject,
     SubjectAssertions, Subjects, TokenServer,
 };
 pub use endpoint::Upstream;

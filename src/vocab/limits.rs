@@ -214,6 +214,8 @@ pub const LINK_S_MAX: u64 = 600;
 pub const LINK_STATE_BYTES_MAX: usize = 256 * 1024;
 /// Links of accounts under way at once, all people together.
 pub const LINKS_UNDER_WAY_MAX: u64 = 20_000;
+/// Pages for linking an account that one person may look at within [`LINK_S_MAX`]: nobody alone fills [`LINKS_UNDER_WAY_MAX`].
+pub const LINK_PAGES_OF_ONE_MAX: u32 = 30;
 /// Tokens of people that are held in memory, and for how long after they were last read from the vault.
 pub const LINKED_CACHED_MAX: u64 = 20_000;
 /// See [`LINKED_CACHED_MAX`].

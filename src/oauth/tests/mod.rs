@@ -22,13 +22,13 @@ use crate::net::{DialPolicy, client_config};
 const LOOPBACK: DialPolicy = DialPolicy { allow_private: false, allow_loopback: true };
 
 /// A server that answers `method path` with a status and a JSON text.
-struct Site {
-    origin: String,
-    seen: Arc<Mutex<Vec<String>>>,
+pub(crate) struct Site {
+    pub(crate) origin: String,
+    pub(crate) seen: Arc<Mutex<Vec<String>>>,
 }
 
 impl Site {
-    async fn start(answer: impl Fn(&str, &str) -> (u16, String) + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(answer: impl Fn(&str, &str) -> (u16, String) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
         let site = Self { origin: origin.clone(), seen: Arc::default() };
@@ -61,16 +61,16 @@ impl Site {
         site
     }
 
-    fn url(&self, path: &str) -> Url {
+    pub(crate) fn url(&self, path: &str) -> Url {
         Url::parse(&format!("{}{path}", self.origin)).unwrap()
     }
 
-    fn consent(&self) -> Consent {
+    pub(crate) fn consent(&self) -> Consent {
         Consent::none().and_written(&self.url("/"), false)
     }
 
     /// Request lines so far.
-    fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         self.seen.lock().iter().map(|seen| seen.split(" HTTP/1.1").next().unwrap().to_owned()).collect()
     }
 }
@@ -89,7 +89,7 @@ fn metadata(issuer: &str) -> ServerMetadata {
 }
 
 fn registration(issuer: &str, auth: ClientAuth) -> Registration {
-    Registration { issuer: issuer.to_owned(), client_id: "gateway".to_owned(), auth }
+    Registration { issuer: issuer.to_owned(), client_id: "gateway".to_owned(), auth, secret_ends_s: None }
 }
 
 fn secret(text: &str) -> SecretString {

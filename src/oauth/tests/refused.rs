@@ -104,6 +104,35 @@ fn revoking(server: &ServerMetadata) -> ServerMetadata {
 }
 
 #[test]
+fn what_a_private_server_names_is_private_and_on_this_machine_only_if_it_is() {
+    let learnt = |allow_loopback| Consent::none().and_learnt(DialPolicy { allow_private: true, allow_loopback });
+    let policy = |consent: &Consent, url: &str| consent.policy(&Url::parse(url).unwrap());
+    let (inside, here) = (learnt(false), learnt(true));
+    let private = DialPolicy { allow_private: true, allow_loopback: false };
+    for url in ["https://as.corp.example/token", "https://127.0.0.1:9000/", "https://localhost:9000/"] {
+        assert_eq!(policy(&inside, url).unwrap(), private, "{url}");
+    }
+    for url in ["http://127.0.0.1:9000/", "http://localhost:9000/", "http://[::1]:9000/", "http://as.corp.example/"] {
+        policy(&inside, url).unwrap_err();
+    }
+    assert_eq!(policy(&here, "http://127.0.0.1:9000/").unwrap(), DialPolicy { allow_private: true, allow_loopback: true });
+    policy(&here, "http://as.corp.example/").unwrap_err();
+    let public = Consent::none().and_learnt(DialPolicy { allow_private: false, allow_loopback: true });
+    policy(&public, "http://127.0.0.1:9000/").unwrap_err();
+    assert_eq!(policy(&public, "https://127.0.0.1:9000/").unwrap(), DialPolicy::default());
+}
+
+#[tokio::test]
+async fn a_private_upstream_leads_to_nothing_on_this_machine() {
+    let (listener, places) = lonely().await;
+    let consent = Consent::none().and_learnt(DialPolicy { allow_private: true, allow_loopback: false });
+    for place in places.iter().filter(|place| !place.contains("10.0.0.1")) {
+        assert_refused(client().discover_server(place, &consent).await, place);
+    }
+    assert_lonely(&listener).await;
+}
+
+#[test]
 fn consent_is_for_the_very_origin_that_was_written() {
     let written = |url: &str, private| Consent::none().and_written(&Url::parse(url).unwrap(), private);
     let policy = |consent: &Consent, url: &str| consent.policy(&Url::parse(url).unwrap());

@@ -184,7 +184,7 @@ impl Known {
 
     fn registration(&self, server: &ServerMetadata) -> Registration {
         let client_id = self.settings.client_id.clone();
-        Registration { issuer: server.issuer.clone(), client_id, auth: self.auth.clone() }
+        Registration { issuer: server.issuer.clone(), client_id, auth: self.auth.clone(), secret_ends_s: None }
     }
 
     /// What is written, or was read not too long ago; else read now. What was read before outlives a failure to read it again.

@@ -17,10 +17,11 @@ use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
 use rustls::ClientConfig;
 use secrecy::{ExposeSecret as _, SecretString};
+use url::Url;
 
 pub use self::asserter::Asserter;
 use self::issued::Issued;
-pub use self::person::{PersonToken, PersonTokens, Refused, Subject, SubjectAssertions};
+pub use self::person::{PersonToken, PersonTokens, Place, Refused, Subject, SubjectAssertions};
 use self::purse::Held;
 pub(super) use self::settings::same_secret;
 pub use self::settings::{ClientProof, Credential, Issuance, Issue, JagSubject, Subjects, TokenServer};
@@ -31,7 +32,6 @@ use crate::vocab::{Clock, Fault, FaultKind, PrincipalKey};
 
 /// The credentials of one upstream.
 pub(super) struct Keyring {
-    upstream: Arc<str>,
     kind: Kind,
 }
 
@@ -41,7 +41,7 @@ enum Kind {
     /// Made by an authorization server.
     Issued(Box<Issued>),
     /// A person's own.
-    Person(Arc<dyn PersonTokens>),
+    Person(Arc<dyn PersonTokens>, Place),
 }
 
 /// What is shown with one request.
@@ -74,16 +74,16 @@ impl Keyring {
             Credential::None | Credential::Mtls { .. } => Kind::Fixed(None),
             Credential::Bearer(token) => Kind::Fixed(Some(fixed::bearer(token)?)),
             Credential::Header { name, value } => Kind::Fixed(Some(fixed::header(name, value)?)),
-            Credential::PerUser(people) => Kind::Person(Arc::clone(people)),
+            Credential::PerUser(people) => {
+                Kind::Person(Arc::clone(people), Place { name: Arc::clone(&settings.name), url: endpoint(settings)?.clone() })
+            }
             Credential::Issued(issuance) => {
-                let Transport::Http { url, .. } = &settings.transport else {
-                    return Err("a credential means nothing for a process");
-                };
+                let url = endpoint(settings)?;
                 let client = oauth::Client::new(Fetch::new(Arc::clone(tls)), Clock::system());
                 Kind::Issued(Box::new(Issued::new(issuance, &oauth::canonical(url), client, Clock::system())?))
             }
         };
-        let keyring = Self { upstream: Arc::clone(&settings.name), kind };
+        let keyring = Self { kind };
         if settings.shared && keyring.is_personal() {
             return Err("a shared upstream cannot be shown what belongs to one person");
         }
@@ -107,7 +107,7 @@ impl Keyring {
         match &self.kind {
             Kind::Fixed(_) => false,
             Kind::Issued(issued) => issued.is_personal(),
-            Kind::Person(_) => true,
+            Kind::Person(..) => true,
         }
     }
 
@@ -124,8 +124,8 @@ impl Keyring {
                 let header = Some((AUTHORIZATION, held.value.clone()));
                 Ok(Shown { header, account: 0, from: From::Issued(held) })
             }
-            Kind::Person(people) => {
-                let token = people.token(who, &self.upstream).await?;
+            Kind::Person(people, upstream) => {
+                let token = people.token(who, upstream).await?;
                 let header = Some((AUTHORIZATION, bearer(&token.secret)?));
                 Ok(Shown { header, account: token.account, from: From::Person(token) })
             }
@@ -136,9 +136,16 @@ impl Keyring {
     pub(super) async fn refused(&self, who: &PrincipalKey, shown: &Shown, refused: &Refused) -> bool {
         match (&self.kind, &shown.from) {
             (Kind::Issued(issued), From::Issued(held)) => issued.refused(who, held, refused),
-            (Kind::Person(people), From::Person(token)) => people.rejected(who, &self.upstream, token, refused).await,
+            (Kind::Person(people, upstream), From::Person(token)) => people.rejected(who, upstream, token, refused).await,
             _ => false,
         }
+    }
+}
+
+fn endpoint(settings: &UpstreamSettings) -> Result<&Url, &'static str> {
+    match &settings.transport {
+        Transport::Http { url, .. } => Ok(url),
+        Transport::Stdio { .. } => Err("a credential means nothing for a process"),
     }
 }
 

@@ -1,8 +1,11 @@
 //! What others provide: tokens of people, and assertions about them.
 
+use std::sync::Arc;
+
 use futures_util::future::BoxFuture;
 use http::StatusCode;
 use secrecy::SecretString;
+use url::Url;
 
 use crate::oauth::Challenge;
 use crate::vocab::{Fault, PrincipalKey};
@@ -14,16 +17,26 @@ pub trait PersonTokens: Send + Sync {
     /// # Errors
     /// [`crate::vocab::FaultKind::Unlinked`] when the person has to link an account first,
     /// [`crate::vocab::FaultKind::Credential`] when there is none for another reason.
-    fn token<'a>(&'a self, who: &'a PrincipalKey, upstream: &'a str) -> BoxFuture<'a, Result<PersonToken, Fault>>;
+    fn token<'a>(&'a self, who: &'a PrincipalKey, upstream: &'a Place) -> BoxFuture<'a, Result<PersonToken, Fault>>;
 
     /// The upstream refused `shown`. True if [`PersonTokens::token`] may now give a better one; the call is then sent once more.
     fn rejected<'a>(
         &'a self,
         who: &'a PrincipalKey,
-        upstream: &'a str,
+        upstream: &'a Place,
         shown: &'a PersonToken,
         refused: &'a Refused,
     ) -> BoxFuture<'a, bool>;
+}
+
+/// An upstream as the one who asks knows it. A reload may have moved the name to another endpoint since, which is then another
+/// upstream: tokens for one are not shown to the other.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its endpoint.
+    pub url: Url,
 }
 
 /// A person's token.

@@ -22,8 +22,8 @@ impl People {
 }
 
 impl PersonTokens for People {
-    fn token<'a>(&'a self, who: &'a PrincipalKey, upstream: &'a str) -> BoxFuture<'a, Result<PersonToken, Fault>> {
-        assert_eq!(upstream, "u");
+    fn token<'a>(&'a self, who: &'a PrincipalKey, upstream: &'a Place) -> BoxFuture<'a, Result<PersonToken, Fault>> {
+        assert_eq!(&*upstream.name, "u");
         let found = self.accounts.lock().get(&*who.sub).cloned();
         let token = found.map(|(account, token)| PersonToken { secret: token.into(), account });
         std::future::ready(token.ok_or_else(|| Fault::internal(FaultKind::Unlinked, "not linked"))).boxed()
@@ -32,7 +32,7 @@ impl PersonTokens for People {
     fn rejected<'a>(
         &'a self,
         who: &'a PrincipalKey,
-        _: &'a str,
+        _: &'a Place,
         shown: &'a PersonToken,
         refused: &'a Refused,
     ) -> BoxFuture<'a, bool> {

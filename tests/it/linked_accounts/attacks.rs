@@ -42,7 +42,7 @@ async fn twenty_people_cannot_use_each_others_links_or_accounts() {
 #[tokio::test]
 async fn a_link_is_used_once_and_a_form_by_its_own_browser() {
     let world = World::start().await;
-    let url = world.link(&world.alice()).await;
+    let (url, unused) = (world.link(&world.alice()).await, world.link(&world.alice()).await);
     let mut browser = Browser::of(&world.gate, "alice");
     let page = browser.open(&url).await;
     // The page can be looked at twice, and its forms belong to this browser.
@@ -61,11 +61,17 @@ async fn a_link_is_used_once_and_a_form_by_its_own_browser() {
     }
     assert_eq!(browser.open(&url).await.resp.status, 410);
     assert_eq!(world.issuer.state.lock().authorized.len(), 1);
-    // Tickets that are none, or of another upstream.
-    for ticket in ["x".to_owned(), url.split("ticket=").nth(1).unwrap().replace('A', "B")] {
+    // Tickets that are none, and one that nobody used, with one character changed.
+    let good = unused.split("ticket=").nth(1).unwrap();
+    let altered = [0, good.len() / 2, good.len() - 2].map(|at| {
+        let other = if good.as_bytes()[at] == b'A' { "B" } else { "A" };
+        format!("{}{other}{}", &good[..at], &good[at + 1..])
+    });
+    for ticket in altered.iter().map(String::as_str).chain(["x", ""]) {
         let refused = browser.open(&world.gate.url(&format!("/connect/github?ticket={ticket}"))).await;
-        assert_eq!(refused.resp.status, 410, "{}", refused.resp.whole());
+        assert_eq!(refused.resp.status, 410, "{ticket}: {}", refused.resp.whole());
     }
+    assert_eq!(browser.open(&unused).await.resp.status, 200);
     assert_eq!(browser.open(&world.gate.url("/connect/plain")).await.resp.status, 404);
 }
 
@@ -77,7 +83,23 @@ async fn a_form_of_another_site_does_nothing() {
     let fields =
         [("do".to_owned(), "approve".to_owned()), ("plan".to_owned(), "x".to_owned()), ("csrf".to_owned(), "y".to_owned())];
     assert_eq!(browser.post(&page.url, &fields).await.status, 400, "a token that nobody made");
+    // The right form of the right browser, sent by a page of somebody else, or by one that does not say whose it is.
+    let own = world.gate.url("");
+    let good = page.fields("plan", "approve");
+    for from in [
+        vec![("Origin", "https://evil.example.com")],
+        vec![("Origin", "null")],
+        vec![("Origin", own.as_str()), ("Sec-Fetch-Site", "cross-site")],
+        vec![("Origin", own.as_str()), ("Sec-Fetch-Site", "same-site")],
+        vec![("Sec-Fetch-Site", "none")],
+        vec![],
+    ] {
+        let refused = browser.post_from(&page.url, &good, &from).await;
+        assert!([400, 403].contains(&refused.status), "{from:?}: {}", refused.whole());
+    }
     assert!(world.issuer.state.lock().authorized.is_empty());
+    let taken = browser.post_from(&page.url, &good, &[("Origin", own.as_str())]).await;
+    assert_eq!(taken.status, 303, "that was all that was wrong: {}", taken.whole());
     // Framed or cached it cannot be.
     for (name, value) in [("x-frame-options", "DENY"), ("cache-control", "no-store")] {
         assert_eq!(page.resp.header(name), Some(value));
@@ -205,4 +227,25 @@ async fn a_state_of_ours_is_of_one_person_and_one_call() {
     assert!(world.gate.up.calls().is_empty());
     let called = world.call(&world.alice(), "github__echo", &retry).await;
     assert_eq!(called.json()["result"]["content"][0]["text"], "did \"echo\"", "{}", called.whole());
+}
+
+#[tokio::test]
+async fn one_person_cannot_open_pages_without_end() {
+    let world = World::start().await;
+    let page = Url::parse(&world.gate.url("/connect/github")).unwrap();
+    let (mut alice, mut bob) = (Browser::of(&world.gate, "alice"), Browser::of(&world.gate, "bob"));
+    alice.open(page.as_str()).await;
+    let mut opened = 1;
+    let refused = loop {
+        let resp = alice.get(&page).await;
+        if resp.status != 200 {
+            break resp;
+        }
+        opened += 1;
+        assert!(opened <= 100, "without end");
+    };
+    assert_eq!(refused.status, 429, "{}", refused.whole());
+    assert!(refused.header("retry-after").unwrap().parse::<u64>().unwrap() > 0);
+    assert!(opened >= 20, "{opened}");
+    assert_eq!(bob.open(page.as_str()).await.resp.status, 200, "nobody else is held up");
 }

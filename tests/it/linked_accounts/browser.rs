@@ -20,6 +20,13 @@ pub(super) struct Screen {
 }
 
 impl Screen {
+    /// What the form that holds `mark` sends when its button `value` is pressed.
+    pub(super) fn fields(&self, mark: &str, value: &str) -> Vec<(String, String)> {
+        let mut fields = self.form(mark);
+        fields.push(("do".to_owned(), value.to_owned()));
+        fields
+    }
+
     /// The fields of the form whose markup holds `mark`.
     fn form(&self, mark: &str) -> Vec<(String, String)> {
         let text = self.resp.text();
@@ -60,20 +67,20 @@ impl<'g> Browser<'g> {
 
     /// As [`Self::press`], without following.
     pub(super) async fn pressed(&mut self, screen: &Screen, mark: &str, value: &str) -> Resp {
-        let mut fields = screen.form(mark);
-        fields.push(("do".to_owned(), value.to_owned()));
-        self.post(&screen.url, &fields).await
+        self.post(&screen.url, &screen.fields(mark, value)).await
     }
 
     pub(super) async fn post(&mut self, url: &Url, fields: &[(String, String)]) -> Resp {
+        let origin = url.origin().ascii_serialization();
+        self.post_from(url, fields, &[("Origin", &origin), ("Sec-Fetch-Site", "same-origin")]).await
+    }
+
+    /// Sends a form from a page of which the browser says `from`.
+    pub(super) async fn post_from(&mut self, url: &Url, fields: &[(String, String)], from: &[(&str, &str)]) -> Resp {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-        let request = self
-            .request("POST", url)
-            .add("Origin", &url.origin().ascii_serialization())
-            .add("Sec-Fetch-Site", "same-origin")
-            .add("Content-Type", "application/x-www-form-urlencoded")
-            .body(body);
-        self.send(url, request).await
+        let request = self.request("POST", url).add("Content-Type", "application/x-www-form-urlencoded");
+        let request = from.iter().fold(request, |request, (name, value)| request.add(name, value));
+        self.send(url, request.body(body)).await
     }
 
     pub(super) async fn follow(&mut self, mut url: Url, mut resp: Resp) -> Screen {

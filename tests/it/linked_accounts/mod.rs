@@ -20,6 +20,7 @@ version: 1
 listen: 127.0.0.1:0
 data_dir: data
 tls: self_signed
+telemetry: { log: debug }
 identity:
   revocations: revoked.yaml
   issuers: [{ issuer: "IDP", jwks: "file:jwks.json", algorithms: [EdDSA] }]
@@ -62,11 +63,17 @@ struct World {
 }
 
 impl World {
+    /// As the real program, whose log [`Self::apart`] looks at too.
     async fn start() -> Self {
-        Self::with(|config| config).await
+        Self::run(true).await
     }
 
-    async fn with(change: impl FnOnce(String) -> String) -> Self {
+    /// In process, so that it reloads when it is told to.
+    async fn here() -> Self {
+        Self::run(false).await
+    }
+
+    async fn run(program: bool) -> Self {
         let (idp, issuer) = (provider().await, Issuer::start().await);
         let hash: String = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, MACHINE.as_bytes())
             .as_ref()
@@ -74,16 +81,16 @@ impl World {
             .map(|byte| format!("{byte:02x}"))
             .collect();
         let (idp_url, issuer_url) = (format!("http://{}", idp.addr), issuer.url());
-        let gate = Gate::with(|files| {
+        let change = |files: &mut crate::gate::Files| {
             let urls: Vec<&str> =
                 files.config.split("url: \"http://").skip(1).map(|rest| rest.split('/').next().unwrap()).collect();
             let config = CONFIG.replace("//UP/", &format!("//{}/", urls[0])).replace("//OLD/", &format!("//{}/", urls[1]));
             let config = config.replace("IDP", &idp_url).replace("HASH", &hash);
-            files.config = change(config).replace("ISSUER", &issuer_url);
+            files.config = config.replace("ISSUER", &issuer_url);
             files.policy = POLICY.to_owned();
             files.more = vec![("revoked.yaml".into(), "[]".into())];
-        })
-        .await;
+        };
+        let gate = if program { Gate::program(change).await } else { Gate::with(change).await };
         gate.up.behave(guarded(&issuer.state, &issuer.url()));
         Self { gate, idp, issuer }
     }
@@ -104,6 +111,16 @@ impl World {
         let request = self.gate.modern("/mcp", token, "tools/call", &params).add("Mcp-Name", tool);
         let caps = "\"io.modelcontextprotocol/clientCapabilities\":{";
         self.gate.reach.send(&request.edit(caps, &format!("{caps}\"elicitation\":{{\"url\":{{}}}}"))).await
+    }
+
+    /// Waits until a call of `token` ends as `kind` says.
+    async fn until(&self, token: &str, kind: &str) {
+        let tried = async {
+            while self.call(token, "github__echo", "").await.json()["result"]["resultType"] != kind {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(crate::wire::SOON, tried).await.unwrap_or_else(|_| panic!("never {kind}"));
     }
 
     /// The page that a call of `token` is led to.
@@ -127,12 +144,19 @@ impl World {
         self.gate.up.calls().iter().filter_map(bearer).collect()
     }
 
-    /// Nothing secret in any answer, record or metric; nothing of a client upstream.
+    /// Nothing secret in any answer, record, metric or log; nothing of a client upstream.
     async fn apart(&self, answers: &[&Resp]) {
         let answers: String = answers.iter().map(|answer| answer.whole()).collect();
         let metrics = self.gate.admin("/metrics").await.text();
-        for (place, text) in [("answers", &answers), ("records", &self.gate.audit_text()), ("metrics", &metrics)] {
-            for canary in ["access-canary", "refresh-canary", "secret-canary", "challenge-canary", "text-canary", "idp-access"] {
+        let log = match &self.gate.run {
+            crate::gate::Run::Process(_) => self.gate.log(),
+            crate::gate::Run::Here(_) => String::new(),
+        };
+        let places = [("answers", &answers), ("records", &self.gate.audit_text()), ("metrics", &metrics), ("log", &log)];
+        for (place, text) in places {
+            for canary in
+                ["access-canary", "refresh-canary", "secret-canary", "challenge-canary", "text-canary", "idp-access", "eyJ"]
+            {
                 assert!(!text.contains(canary), "{canary} in the {place}");
             }
         }
@@ -179,7 +203,7 @@ async fn a_newer_client_is_asked_in_the_result_and_goes_on_with_the_retry() {
     }
     let csp = page.resp.header("content-security-policy").unwrap();
     assert!(
-        csp.contains(&format!("form-action 'self' {}", world.issuer.url())) && csp.contains("frame-ancestors 'none'"),
+        csp.contains(&format!("form-action 'self' https: {};", world.issuer.url())) && csp.contains("frame-ancestors 'none'"),
         "{csp}"
     );
     assert!(world.issuer.state.lock().registered.is_empty(), "nothing is registered before somebody wants it");

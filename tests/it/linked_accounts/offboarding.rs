@@ -10,7 +10,7 @@ use crate::wire::SOON;
 
 #[tokio::test]
 async fn whoever_is_revoked_loses_session_and_accounts() {
-    let world = World::start().await;
+    let world = World::here().await;
     let (mut alices, mut bobs) = (world.linked("alice").await, world.linked("bob").await);
     let (alice, bob) = (world.alice(), world.token("bob", &["eng"]));
     let pages = Url::parse(&world.gate.url("/connect/")).unwrap();

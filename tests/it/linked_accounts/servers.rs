@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use url::Url;
@@ -63,10 +64,13 @@ pub(super) struct State {
     pub(super) tokens: Vec<HashMap<String, String>>,
     pub(super) refreshes: usize,
     pub(super) registered: Vec<Value>,
+    /// Clients and their secrets; every registration makes another.
+    pub(super) clients: HashMap<String, String>,
     pub(super) revoked: Vec<String>,
     /// Access tokens that hold, and the scopes they have.
     pub(super) holds: HashMap<String, String>,
-    refresh: HashMap<String, String>,
+    /// Refresh tokens: the client, the person and the scope they are of.
+    refresh: HashMap<String, (String, String, String)>,
     codes: HashMap<String, (String, HashMap<String, String>)>,
     made: usize,
 }
@@ -106,8 +110,10 @@ impl State {
             }
             ("POST", "/register") => {
                 self.registered.push(seen.json());
-                let secret = "registered-secret-canary";
-                let body = json!({"client_id": "registered", "client_secret": secret, "token_endpoint_auth_method": "client_secret_basic"});
+                let n = self.registered.len();
+                let (id, secret) = (format!("registered-{n}"), format!("registered-secret-canary-{n}"));
+                let body = json!({"client_id": id, "client_secret": secret, "token_endpoint_auth_method": "client_secret_basic"});
+                self.clients.insert(id, secret);
                 Answer::Json(201, "", body.to_string())
             }
             ("GET", "/authorize") => self.authorize(seen, &own),
@@ -144,15 +150,24 @@ impl State {
         redirect(&asked["redirect_uri"], &answer)
     }
 
+    /// The client that proves itself by HTTP Basic.
+    fn client(&self, seen: &Seen) -> Option<String> {
+        let basic = seen.header("authorization")?.strip_prefix("Basic ")?;
+        let pair = String::from_utf8(base64::engine::general_purpose::STANDARD.decode(basic).ok()?).ok()?;
+        let (id, secret) = pair.split_once(':')?;
+        (self.clients.get(id)? == secret).then(|| id.to_owned())
+    }
+
     fn token(&mut self, seen: &Seen, form: &HashMap<String, String>) -> Result<Value, &'static str> {
-        if seen.header("authorization").is_none_or(|value| !value.starts_with("Basic ")) {
-            return Err("invalid_client");
-        }
+        let client = self.client(seen).ok_or("invalid_client")?;
         let (person, scope, life_s) = match form["grant_type"].as_str() {
             "authorization_code" => {
                 let (person, asked) = self.codes.remove(&form["code"]).ok_or("invalid_grant")?;
                 let challenge = b64(digest(&SHA256, form["code_verifier"].as_bytes()));
                 if asked["code_challenge"] != challenge || asked["redirect_uri"] != form["redirect_uri"] {
+                    return Err("invalid_grant");
+                }
+                if asked["client_id"] != client {
                     return Err("invalid_grant");
                 }
                 if asked["resource"] != form["resource"] {
@@ -162,15 +177,17 @@ impl State {
             }
             _ => {
                 self.refreshes += 1;
-                let held = self.refresh.remove(&form["refresh_token"]).ok_or("invalid_grant")?;
-                let (person, scope) = held.split_once(' ').map(|(p, s)| (p.to_owned(), s.to_owned())).unwrap();
+                let (of, person, scope) = self.refresh.remove(&form["refresh_token"]).ok_or("invalid_grant")?;
+                if of != client {
+                    return Err("invalid_grant");
+                }
                 (person, scope, 0)
             }
         };
         self.made += 1;
         let (access, refresh) = (format!("access-canary-{person}-{}", self.made), format!("refresh-canary-{}", self.made));
         self.holds.insert(access.clone(), scope.clone());
-        self.refresh.insert(refresh.clone(), format!("{person} {scope}"));
+        self.refresh.insert(refresh.clone(), (client, person, scope));
         let life_s = if life_s == 0 { 3_600 } else { life_s };
         Ok(json!({"access_token": access, "refresh_token": refresh, "token_type": "Bearer", "expires_in": life_s}))
     }

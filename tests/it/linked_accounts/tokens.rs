@@ -3,9 +3,10 @@
 use futures_util::future::join_all;
 
 use super::browser::Browser;
+use super::servers::Issuer;
 use super::{World, question, title};
 use crate::gate::soon;
-use crate::peer::Answer;
+use crate::peer::{Answer, Peer, modern};
 
 #[tokio::test]
 async fn twenty_calls_of_a_token_that_ends_make_one_refresh() {
@@ -104,7 +105,7 @@ async fn what_is_unlinked_is_revoked_and_asked_for_again() {
 
 #[tokio::test]
 async fn what_people_linked_outlives_a_reload() {
-    let world = World::start().await;
+    let world = World::here().await;
     world.linked("alice").await;
     let token = world.alice();
     world.call(&token, "github__echo", "").await;
@@ -143,4 +144,58 @@ async fn lists_of_an_account_are_read_anew_when_another_is_linked() {
     let reads = read_by().await;
     assert_eq!(reads.len(), 2, "{reads:?}");
     assert_ne!(reads[0], reads[1]);
+}
+
+#[tokio::test]
+async fn two_people_who_link_first_at_once_both_keep_their_accounts() {
+    let world = World::start().await;
+    // Every use renews the token, as the client that it was made for.
+    world.issuer.state.lock().life_s = 1;
+    let people = ["alice", "bob"];
+    let mut pages = Vec::new();
+    for sub in people {
+        let mut browser = Browser::of(&world.gate, sub);
+        let page = browser.open(&world.link(&world.token(sub, &["eng"])).await).await;
+        pages.push((browser, page));
+    }
+    let done = join_all(pages.iter_mut().map(|(browser, page)| browser.press(page, "plan", "approve"))).await;
+    for done in &done {
+        assert_eq!(title(done), "Account linked", "{}", done.resp.whole());
+    }
+    for sub in people {
+        let called = world.call(&world.token(sub, &["eng"]), "github__echo", "").await;
+        assert_eq!(called.json()["result"]["content"][0]["text"], "did \"echo\"", "{sub}: {}", called.whole());
+    }
+    assert_eq!(world.issuer.state.lock().refreshes, 2);
+}
+
+#[tokio::test]
+async fn a_config_that_means_another_endpoint_server_or_client_is_shown_nothing() {
+    let world = World::here().await;
+    world.linked("alice").await;
+    let token = world.alice();
+    let config = std::fs::read_to_string(world.gate.dir.path().join("portcullis.yaml")).unwrap();
+    let (elsewhere, other) = (Peer::start(modern).await, Issuer::start().await);
+    let moved = format!("http://{}/mcp", elsewhere.addr);
+    for (from, to) in [
+        (format!("http://{}/mcp", world.gate.up.addr), moved),
+        (format!("issuer: \"{}\" }} }}", world.issuer.url()), format!("issuer: \"{}\" }} }}", other.url())),
+        ("per_user: { ".to_owned(), "per_user: { client_id: another, ".to_owned()),
+    ] {
+        assert!(config.contains(&from), "{from}");
+        let called = world.call(&token, "github__echo", "").await;
+        assert_eq!(called.json()["result"]["content"][0]["text"], "did \"echo\"", "{}", called.whole());
+        let before = world.gate.up.calls().len();
+        world.gate.reload("portcullis.yaml", &config.replace(&from, &to));
+        // The account is known from a moment ago; with the config it stops being one.
+        world.until(&token, "input_required").await;
+        let late = world.gate.up.calls().len();
+        question(&world.call(&token, "github__echo", "").await);
+        assert_eq!(world.gate.up.calls().len(), late, "{to}");
+        assert!(late >= before);
+        world.gate.reload("portcullis.yaml", &config);
+        world.until(&token, "complete").await;
+    }
+    assert!(!elsewhere.seen().iter().any(|seen| seen.header("authorization").is_some()));
+    assert!(world.issuer.state.lock().revoked.is_empty() && other.state.lock().tokens.is_empty());
 }

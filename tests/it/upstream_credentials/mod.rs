@@ -68,11 +68,17 @@ impl Trap {
 
 /// A gateway whose upstream `up` is shown `credential`, in which ISSUER stands for the authorization server.
 async fn gate(credential: &str) -> (Gate, Issuer, Trap) {
+    gate_with(credential, "").await
+}
+
+/// The same, with `more` in its config.
+async fn gate_with(credential: &str, more: &str) -> (Gate, Issuer, Trap) {
     let (issuer, trap) = (Issuer::start().await, Trap::set().await);
-    let credential = credential.replace("ISSUER", &issuer.url());
+    let (credential, more) = (credential.replace("ISSUER", &issuer.url()), more.replace("ISSUER", &issuer.url()));
     let gate = Gate::program(|files| {
         files.config = files.config.replace(STATIC, &format!("credential: {credential}"));
-        files.config = files.config.replace("tls: self_signed", "tls: self_signed\ntelemetry: { log: debug }");
+        files.config =
+            files.config.replace("tls: self_signed", &format!("tls: self_signed\ntelemetry: {{ log: debug }}\n{more}"));
         assert!(files.config.contains(&credential));
     })
     .await;
@@ -181,6 +187,24 @@ async fn each_caller_is_exchanged_for_their_own_token() {
     }
     assert_eq!(issuer.asked(), 3);
     assert_eq!(issuer.state.lock().asked[2]["scope"], "files:read files:write");
+    assert_apart(&gate, &issuer, &answers).await;
+    trap.assert_untouched().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_key_of_assertions_is_published_beside_those_of_the_authorization_server_and_signs_no_tokens() {
+    let server = "authserver: { upstream: { issuer: \"ISSUER\", client_id: gw } }\n";
+    let (gate, issuer, trap) = gate_with(&exchange(", subject_issuer: \"https://idp.example.com\""), server).await;
+    assert_eq!(issuer.state.lock().jwks.as_ref().unwrap().keys.len(), 2);
+    let answers = vec![call(&gate, "alice", "up__echo").await];
+    assert!(answers[0].text().contains("did it as alice"), "{}", answers[0].whole());
+    // What it signs is no access token of the gateway's.
+    let key = portcullis::oauth::SigningKey::open_or_create(&gate.dir.path().join("data/keys/assertion")).unwrap();
+    let mut claims = crate::keys::claims(&json!(gate.url("/mcp")), "alice", &["eng"]);
+    claims["iss"] = gate.url("").into();
+    let token = secrecy::ExposeSecret::expose_secret(&key.sign(Some("at+jwt"), &claims).unwrap()).to_owned();
+    let refused = gate.reach.send(&gate.call("/mcp", &token, "up__echo", "{}")).await;
+    assert_eq!(refused.status, 401, "{}", refused.whole());
     assert_apart(&gate, &issuer, &answers).await;
     trap.assert_untouched().await;
 }

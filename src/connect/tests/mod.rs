@@ -1,3 +1,9 @@
+#![expect(clippy::disallowed_methods, reason = "tests")]
+
+mod bench;
+mod registering;
+mod renewing;
+
 use super::ticket;
 use crate::seal::{Sealer, Unsealed};
 use crate::vocab::PrincipalKey;
