@@ -125,14 +125,14 @@ pub(super) fn world(
     clock: &Clock,
     outside: &Outside,
     upstreams: Arc<Upstreams>,
-    before: Option<&Authenticator>,
+    before: Option<&World>,
 ) -> Result<World, String> {
     let config = &loaded.config;
     let identity = identity_settings(config, authserver::own(config, origin, outside.lasting.as_ref()))?;
     let identity = Authenticator::new(identity, clock.clone(), outside.fetch.clone()).map_err(|e| e.to_string())?;
     // Keys that are already known are kept, so that a reload cannot fail for an issuer that happens to be away.
     let identity = match before {
-        Some(before) => identity.with_keys_of(before),
+        Some(before) => identity.with_keys_of(&before.identity),
         None => identity,
     };
     let routes = routes(config, origin);
@@ -140,6 +140,7 @@ pub(super) fn world(
     let asserting = outside.asserting_key(config, origin)?;
     metadata.extend(asserting.iter().map(|key| (KEY_SET_PATH.into(), json!({ "keys": [key] }).to_string().into())));
     let authserver = authserver::server(config, origin, &routes, outside, asserting, identity.revocations(), clock)?;
+    let authserver = authserver::knowing(authserver, before);
     let links = Arc::new(linking::links(config, origin));
     if let Some(desk) = outside.desk.as_ref().filter(|_| !links.is_empty()) {
         metadata.insert(CLIENT_PATH.into(), desk.client_document(origin));

@@ -61,6 +61,13 @@ impl StatementKeys {
         Self::of_issuer(&IssuerSettings::new(String::new(), JwksSource::Static(jwks)), clock, fetch)
     }
 
+    /// Takes over the keys that `old` got, if they are from the same place.
+    pub fn with_keys_of(&mut self, old: &Self) {
+        if self.jwks.is_like(&old.jwks) {
+            self.jwks = old.jwks.clone();
+        }
+    }
+
     /// The claims of `statement`, if one of the keys signed it and its type is one of `types` (compared without case; the empty
     /// text stands for no type).
     ///

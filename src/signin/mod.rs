@@ -155,6 +155,14 @@ impl SignIn {
         Ok(Self { site, store, clock, fetch, idp, keys, revocations, pace, provider: ArcSwapOption::empty() })
     }
 
+    /// Takes over what `old` already knew of the same provider: a reload forgets nothing, so that the provider may be away.
+    pub fn with_keys_of(&mut self, old: &Self) {
+        self.keys.with_keys_of(&old.keys);
+        if (&self.idp.issuer, self.idp.allow_private_addresses) == (&old.idp.issuer, old.idp.allow_private_addresses) {
+            self.provider.store(old.provider.load_full());
+        }
+    }
+
     /// How often one address may begin. It outlives a reload, so that reloading does not refill it.
     pub fn pace() -> PerAddress {
         PerAddress::new(Quota::per_minute(NonZeroU32::new(SIGN_INS_PER_MINUTE_OF_ONE).unwrap_or(NonZeroU32::MIN)))

@@ -199,6 +199,26 @@ async fn a_consent_is_asked_for_once_where_that_is_safe() {
 }
 
 #[tokio::test]
+async fn a_reload_forgets_no_keys_of_a_provider_that_is_away() {
+    let realm = Realm::start().await;
+    realm.tokens(&realm.browser(), "alice").await;
+    let config = std::fs::read_to_string(realm.gate.dir.path().join("portcullis.yaml")).unwrap();
+    let before = realm.idp.peer.seen().len();
+    let jag = format!("  id_jag: {{ issuers: [{{ issuer: \"{}\", jwks: \"file:jwks.json\" }}] }}\n", crate::keys::ISSUER);
+    let other = config.replace("  scopes: { \"mcp:read\"", &format!("{jag}  scopes: {{ \"mcp:read\""));
+    assert_ne!(other, config);
+    realm.gate.reload("portcullis.yaml", &other);
+    let reloaded = async {
+        let metadata = Req::new("GET", "/.well-known/oauth-authorization-server").add("Host", &realm.gate.authority());
+        while !realm.gate.reach.send(&metadata).await.text().contains("jwt-bearer") {}
+    };
+    tokio::time::timeout(crate::wire::SOON, reloaded).await.unwrap();
+    realm.tokens(&realm.browser(), "bob").await;
+    let asked: Vec<String> = realm.idp.peer.seen().iter().skip(before).map(|seen| seen.target.clone()).collect();
+    assert!(!asked.iter().any(|target| target == "/jwks" || target.starts_with("/.well-known/")), "{asked:?}");
+}
+
+#[tokio::test]
 async fn people_sign_out_with_a_form_of_our_own_page() {
     let realm = Realm::start().await;
     let browser = realm.browser();
