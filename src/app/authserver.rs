@@ -25,7 +25,7 @@ use crate::signer::{self, Signer, SignerSettings, SigningAlgorithm};
 use crate::signin::{IdpSettings, SignIn};
 use crate::store::Store;
 use crate::vocab::limits::JWKS_BYTES_MAX;
-use crate::vocab::Clock;
+use crate::vocab::{Clock, Proof};
 use crate::web::Site;
 
 /// The longest life of an access token that can be configured: keys stay published for as long.
@@ -147,7 +147,8 @@ fn settings(section: &config::AuthServer, origin: &str, routes: &[Route]) -> Res
     let dcr = section.dcr.as_ref();
     Ok(Settings {
         issuer: origin.to_owned(),
-        resources: routes.iter().map(resource).collect(),
+        // Tokens made here are bound to nothing, and would not be taken where bound ones are needed.
+        resources: routes.iter().filter(|route| route.resource.proof == Proof::None).map(resource).collect(),
         scopes,
         clients: section.clients.iter().map(client).collect::<Result<_, _>>()?,
         cimd: section.cimd.as_ref().map(|cimd| CimdSettings {

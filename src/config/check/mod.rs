@@ -61,6 +61,14 @@ pub(super) fn check(
             let path = format!("{}.proof", item_path("routes", i));
             cx.report.problem(&path, "needs client certificates, and none are asked for", "give `tls.client_ca`");
         }
+        let bound = |identity: &Identity| {
+            !identity.issuers.is_empty() || (identity.client_certificates.is_some() && route.proof != Proof::Dpop)
+        };
+        if route.proof != Proof::None && matches!(authserver, Some(Some(_))) && !identity.as_ref().is_none_or(bound) {
+            let path = format!("{}.proof", item_path("routes", i));
+            let hint = "name an issuer of bound tokens under `identity.issuers`, or leave it out";
+            cx.report.problem(&path, "could be met by nobody: tokens of `authserver` are bound to nothing", hint);
+        }
     }
     let policies = policies::check(raw.policies, &mut cx);
     operation::state(raw.state, &mut cx);

@@ -219,6 +219,27 @@ async fn a_reload_forgets_no_keys_of_a_provider_that_is_away() {
 }
 
 #[tokio::test]
+async fn a_route_for_bound_tokens_is_none_of_this_server() {
+    let realm = Realm::with("", |files| {
+        let (plain, bound) =
+            ("{ path: /bare, upstreams: [up], names: bare }", "{ path: /bare, upstreams: [up], names: bare, proof: dpop }");
+        assert!(files.config.contains(plain));
+        files.config = files.config.replace(plain, bound);
+    })
+    .await;
+    let get = async |path: &str| realm.gate.reach.send(&Req::new("GET", path).add("Host", &realm.gate.authority())).await.json();
+    let servers =
+        async |route: &str| get(&format!("/.well-known/oauth-protected-resource{route}")).await["authorization_servers"].clone();
+    assert_eq!(servers("/mcp").await, json!([realm.origin(), crate::keys::ISSUER]));
+    assert_eq!(servers("/bare").await, json!([crate::keys::ISSUER]));
+    let metadata = get("/.well-known/oauth-authorization-server").await;
+    let resources: Vec<&str> = metadata["protected_resources"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert!(resources.contains(&&*realm.gate.url("/mcp")) && !resources.contains(&&*realm.gate.url("/bare")), "{resources:?}");
+    let asked = realm.browser().get(&realm.authorize(&[("resource", &realm.gate.url("/bare"))])).await;
+    assert_eq!(query(&location(&asked), "error").as_deref(), Some("invalid_target"));
+}
+
+#[tokio::test]
 async fn people_sign_out_with_a_form_of_our_own_page() {
     let realm = Realm::start().await;
     let browser = realm.browser();
