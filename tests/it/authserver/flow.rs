@@ -240,6 +240,36 @@ async fn a_route_for_bound_tokens_is_none_of_this_server() {
 }
 
 #[tokio::test]
+async fn whoever_is_to_sign_in_again_does_so_at_the_provider() {
+    let realm = Realm::start().await;
+    let old = crate::keys::now_s() - 3_600;
+    for (prompt, auth_time, status) in [
+        ("login", json!(crate::keys::now_s()), 303),
+        ("login", json!(old), 502),
+        ("login", json!("now"), 502),
+        ("select_account", json!(old), 303),
+        ("select_account login", json!(old), 502),
+    ] {
+        *realm.idp.claims.lock() = json!({"auth_time": auth_time});
+        let browser = realm.browser();
+        let page = browser.get(&realm.authorize(&[("prompt", prompt)])).await;
+        let to_idp = location(&browser.decide(&page, "allow").await);
+        let mut asked: Vec<String> = query(&to_idp, "prompt").unwrap().split(' ').map(str::to_owned).collect();
+        let mut wanted: Vec<String> = prompt.split(' ').map(str::to_owned).collect();
+        (asked.sort(), wanted.sort());
+        assert_eq!(asked, wanted);
+        let got = browser.get(&realm.idp.sign_in(&to_idp, "alice")).await;
+        assert_eq!(got.status, status, "{prompt} {auth_time}: {}", got.whole());
+    }
+    *realm.idp.claims.lock() = json!({"auth_time": old});
+    let stranger = realm.browser();
+    let page = stranger.get(&realm.authorize(&[])).await;
+    let to_idp = location(&stranger.decide(&page, "allow").await);
+    assert_eq!(query(&to_idp, "prompt"), None);
+    assert_eq!(stranger.get(&realm.idp.sign_in(&to_idp, "alice")).await.status, 303, "nobody asked for it");
+}
+
+#[tokio::test]
 async fn people_sign_out_with_a_form_of_our_own_page() {
     let realm = Realm::start().await;
     let browser = realm.browser();
