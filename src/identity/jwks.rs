@@ -298,11 +298,6 @@ impl Jwks {
         Ok(())
     }
 
-    /// Whether `other` has its keys from the same place, by the same consent.
-    pub(super) fn is_like(&self, other: &Self) -> bool {
-        (&self.issuer, &self.source, self.policy) == (&other.issuer, &other.source, other.policy)
-    }
-
     /// The issuer's name, and how many usable keys there are.
     pub(super) fn health(&self) -> (&str, usize) {
         (&self.issuer, self.current().map_or(0, |loaded| loaded.list.keys.len()))
