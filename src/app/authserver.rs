@@ -20,12 +20,12 @@ use crate::authserver::{
 use crate::config::{self, AuthClient, Config, Grant, Jwks};
 use crate::identity::{IssuerSettings, Revocations};
 use crate::net::DialPolicy;
-use crate::pipeline::Route;
+use crate::pipeline::{Route, World};
 use crate::signer::{self, Signer, SignerSettings, SigningAlgorithm};
 use crate::signin::{IdpSettings, SignIn};
 use crate::store::Store;
-use crate::vocab::Clock;
 use crate::vocab::limits::JWKS_BYTES_MAX;
+use crate::vocab::{Clock, Proof};
 use crate::web::Site;
 
 /// The longest life of an access token that can be configured: keys stay published for as long.
@@ -108,7 +108,7 @@ pub(super) fn server(
     asserting: Option<Value>,
     revocations: &Arc<Revocations>,
     clock: &Clock,
-) -> Result<Option<Arc<AuthServer>>, String> {
+) -> Result<Option<AuthServer>, String> {
     let (Some(section), Some(lasting)) = (&config.authserver, &outside.lasting) else { return Ok(None) };
     let fetch = &outside.fetch;
     let idp = IdpSettings {
@@ -126,7 +126,16 @@ pub(super) fn server(
     let sign_in = SignIn::new(idp, site, store, clock.clone(), fetch.clone(), revocations, pace)?;
     let settings = Settings { other_keys: asserting.into_iter().collect(), ..settings(section, origin, routes)? };
     let server = AuthServer::new(settings, lasting.clone(), Arc::new(sign_in), clock.clone(), fetch.clone())?;
-    Ok(Some(Arc::new(server)))
+    Ok(Some(server))
+}
+
+/// `server` with what the one that runs already knows: it is kept, as for issuers of access tokens.
+pub(super) fn knowing(server: Option<AuthServer>, running: Option<&World>) -> Option<Arc<AuthServer>> {
+    let (server, running) = (server?, running.and_then(|running| running.authserver.as_deref()));
+    Some(Arc::new(match running {
+        Some(running) => server.with_keys_of(running),
+        None => server,
+    }))
 }
 
 fn settings(section: &config::AuthServer, origin: &str, routes: &[Route]) -> Result<Settings, String> {
@@ -138,7 +147,8 @@ fn settings(section: &config::AuthServer, origin: &str, routes: &[Route]) -> Res
     let dcr = section.dcr.as_ref();
     Ok(Settings {
         issuer: origin.to_owned(),
-        resources: routes.iter().map(resource).collect(),
+        // Tokens made here are bound to nothing, and would not be taken where bound ones are needed.
+        resources: routes.iter().filter(|route| route.resource.proof == Proof::None).map(resource).collect(),
         scopes,
         clients: section.clients.iter().map(client).collect::<Result<_, _>>()?,
         cimd: section.cimd.as_ref().map(|cimd| CimdSettings {

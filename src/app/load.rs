@@ -22,7 +22,7 @@ use crate::policy::permit::ObserveOnly;
 use crate::policy::{self, Facts, PolicySet};
 use crate::upstream::{self, UpstreamLimits, UpstreamSettings, Upstreams};
 use crate::vocab::limits::CONFIG_FILE_BYTES_MAX;
-use crate::vocab::{Clock, Problem, Resource};
+use crate::vocab::{Clock, Problem, Proof, Resource};
 use bytes::Bytes;
 use serde_json::json;
 
@@ -125,21 +125,22 @@ pub(super) fn world(
     clock: &Clock,
     outside: &Outside,
     upstreams: Arc<Upstreams>,
-    before: Option<&Authenticator>,
+    before: Option<&World>,
 ) -> Result<World, String> {
     let config = &loaded.config;
     let identity = identity_settings(config, authserver::own(config, origin, outside.lasting.as_ref()))?;
     let identity = Authenticator::new(identity, clock.clone(), outside.fetch.clone()).map_err(|e| e.to_string())?;
     // Keys that are already known are kept, so that a reload cannot fail for an issuer that happens to be away.
     let identity = match before {
-        Some(before) => identity.with_keys_of(before),
+        Some(before) => identity.with_keys_of(&before.identity),
         None => identity,
     };
     let routes = routes(config, origin);
-    let mut metadata = metadata(&routes, &identity);
+    let mut metadata = metadata(&routes, &identity, origin);
     let asserting = outside.asserting_key(config, origin)?;
     metadata.extend(asserting.iter().map(|key| (KEY_SET_PATH.into(), json!({ "keys": [key] }).to_string().into())));
     let authserver = authserver::server(config, origin, &routes, outside, asserting, identity.revocations(), clock)?;
+    let authserver = authserver::knowing(authserver, before);
     let links = Arc::new(linking::links(config, origin));
     if let Some(desk) = outside.desk.as_ref().filter(|_| !links.is_empty()) {
         metadata.insert(CLIENT_PATH.into(), desk.client_document(origin));
@@ -191,15 +192,20 @@ fn routes(config: &Config, origin: &str) -> Vec<Route> {
     config.routes.iter().map(route).collect()
 }
 
-/// One document per route; the root document only where it cannot mislead, which is with a single route.
-fn metadata(routes: &[Route], identity: &Authenticator) -> HashMap<Box<str>, Bytes> {
-    let issuers: Vec<&str> = identity.issuers();
+/// One document per route; the root document only where it cannot mislead, which is with a single route. Our own authorization server,
+/// at `origin`, binds no tokens: it is not named where bound ones are needed.
+fn metadata(routes: &[Route], identity: &Authenticator, origin: &str) -> HashMap<Box<str>, Bytes> {
+    let document = |route: &Route| {
+        let mut issuers: Vec<&str> = identity.issuers();
+        issuers.retain(|issuer| route.resource.proof == Proof::None || *issuer != origin);
+        resource_metadata(&route.resource, &issuers)
+    };
     let mut documents: HashMap<Box<str>, Bytes> = HashMap::new();
     for route in routes {
-        documents.insert(metadata_path(&route.path).into(), resource_metadata(&route.resource, &issuers));
+        documents.insert(metadata_path(&route.path).into(), document(route));
     }
     if let [only] = routes {
-        documents.insert(METADATA_PREFIX.into(), resource_metadata(&only.resource, &issuers));
+        documents.insert(METADATA_PREFIX.into(), document(only));
     }
     documents
 }

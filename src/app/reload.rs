@@ -135,7 +135,7 @@ impl Reloader {
         let (origin, old) = (origin(config, &self.bound_origin), self.gateway.world.load_full());
         let upstreams = load::upstreams(config, &origin, &self.outside).map_err(failed)?;
         let prepared = self.registry.prepare(&upstreams).map_err(|error| failed(error.to_string()))?;
-        let world = load::world(&loaded, &origin, clock, &self.outside, prepared.upstreams(), Some(&old.identity));
+        let world = load::world(&loaded, &origin, clock, &self.outside, prepared.upstreams(), Some(&old));
         let world = Arc::new(world.map_err(failed)?);
         prepared.commit();
         self.outside.offer(&world);

@@ -7,7 +7,7 @@ use super::client::Client;
 use super::error::{Code, Refused};
 use super::pending::Pending;
 use super::redirect;
-use crate::signin::{Session, SignInError};
+use crate::signin::{Anew, Session, SignInError};
 use crate::web::{PageAnswer, PageRequest, Params, Verdict, digest_text};
 
 /// Length of a client's `state`.
@@ -18,7 +18,7 @@ const STATE_BYTES_MAX: usize = 2_048;
 struct Prompt {
     none: bool,
     consent: bool,
-    login: bool,
+    anew: Anew,
 }
 
 impl AuthServer {
@@ -55,10 +55,11 @@ impl AuthServer {
         let browser = self.browser(&request.headers)?;
         let mut pending = self.understood(client, uri, params)?;
         pending.browser = digest_text(&browser);
-        if prompt.login {
+        pending.anew = prompt.anew;
+        if prompt.anew.is_wanted() {
             pending.signed_in_after_s = self.clock.unix_s();
         }
-        let session = self.sign_in.session(&request.headers).await?.filter(|_| !prompt.login);
+        let session = self.sign_in.session(&request.headers).await?.filter(|_| !prompt.anew.is_wanted());
         // Only for somebody who is signed in here and now can a consent of before be looked up: it is theirs, not the browser's.
         if let (Some(session), false) = (&session, prompt.consent)
             && self.consented(&session.person, client, &pending).await?
@@ -111,6 +112,7 @@ impl AuthServer {
             scopes: self.scopes(params.get("scope"), resource)?,
             approved: false,
             signed_in_after_s: 0,
+            anew: Anew::default(),
         })
     }
 
@@ -137,11 +139,12 @@ fn prompt(text: Option<&str>) -> Result<Prompt, Refused> {
         match word {
             "none" => prompt.none = true,
             "consent" => prompt.consent = true,
-            "login" | "select_account" => prompt.login = true,
+            "login" => prompt.anew.login = true,
+            "select_account" => prompt.anew.select_account = true,
             _ => return Err(Refused::new(Code::InvalidRequest, "a prompt that is not known")),
         }
     }
-    if prompt.none && (prompt.consent || prompt.login) {
+    if prompt.none && (prompt.consent || prompt.anew.is_wanted()) {
         return Err(Refused::new(Code::InvalidRequest, "prompt none stands alone"));
     }
     Ok(prompt)

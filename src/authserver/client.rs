@@ -102,6 +102,20 @@ impl Clients {
         self.of_registration(id, Kind::Registered, &registration).await.map(Arc::new)
     }
 
+    /// Takes over the keys of configured clients that `old` got from the same places, and its documents if the same are accepted.
+    pub(super) fn with_keys_of(&mut self, old: &Self) {
+        for (id, client) in &mut self.configured {
+            if let (Some(client), Some(same)) = (Arc::get_mut(client), old.configured.get(id))
+                && let (Auth::Keys(keys), Auth::Keys(known)) = (&mut client.auth, &same.auth)
+            {
+                keys.with_keys_of(known);
+            }
+        }
+        if self.cimd == old.cimd {
+            self.documents = old.documents.clone();
+        }
+    }
+
     pub(super) fn fetcher(&self) -> Fetch {
         self.fetch.clone()
     }

@@ -24,10 +24,12 @@ struct Consent {
     scopes: Vec<String>,
 }
 
-/// Consents of one person lie together; those of one client for another person are elsewhere.
-fn consent_key(person: &Person, client_id: &str) -> Vec<u8> {
+/// Consents of one person lie together; those of one client for another person are elsewhere. A yes for one route, or one address of a
+/// client, lies beside that for another.
+fn consent_key(person: &Person, pending: &Pending) -> Vec<u8> {
     let who = digest(&format!("{} {} {}", person.iss.len(), person.iss, person.sub));
-    [who, digest(client_id)].concat()
+    let place = format!("{} {} {}", pending.resource.len(), pending.resource, redirect::host(&pending.redirect_uri));
+    [who, digest(&pending.client_id), digest(&place)].concat()
 }
 
 impl AuthServer {
@@ -125,7 +127,7 @@ impl AuthServer {
             Ok(Some(session)) if session.person.signed_in_s >= pending.signed_in_after_s => {
                 PageAnswer::see_other(&self.site.url(&next)).by(session.person.principal(Some(&pending.client_id)))
             }
-            Ok(_) => self.sign_in.begin(request.peer, &next).await.unwrap_or_else(|error| error.page()),
+            Ok(_) => self.sign_in.begin(request.peer, &next, pending.anew).await.unwrap_or_else(|error| error.page()),
             Err(error) => failed(error),
         }
     }
@@ -136,24 +138,34 @@ impl AuthServer {
         if redirect::is_local(&pending.redirect_uri) {
             return Ok(false);
         }
-        let value = self.store().get(Space::Consent, &consent_key(person, &client.id)).await?;
-        let Some(consent) = value.and_then(|value| serde_json::from_slice::<Consent>(&value).ok()) else { return Ok(false) };
+        let Some(consent) = self.remembered(person, pending).await? else { return Ok(false) };
         Ok(consent.redirect_host == redirect::host(&pending.redirect_uri)
             && consent.client_digest == client.digest
             && consent.resource == pending.resource
             && pending.scopes.iter().all(|scope| consent.scopes.contains(scope)))
     }
 
-    /// Remembers that `person` allowed all of `pending`.
+    async fn remembered(&self, person: &Person, pending: &Pending) -> Result<Option<Consent>, StoreError> {
+        let value = self.store().get(Space::Consent, &consent_key(person, pending)).await?;
+        Ok(value.and_then(|value| serde_json::from_slice(&value).ok()))
+    }
+
+    /// Remembers that `person` allowed all of `pending`, beside what they allowed the same registration before.
     pub(super) async fn remember(&self, person: &Person, pending: &Pending) -> Result<(), StoreError> {
+        let mut scopes = pending.scopes.clone();
+        if let Some(before) = self.remembered(person, pending).await?.filter(|c| c.client_digest == pending.client_digest) {
+            // Bounded by what can be asked for.
+            let known = before.scopes.into_iter().filter(|scope| self.settings.scopes.contains_key(scope));
+            scopes.extend(known.filter(|scope| !pending.scopes.contains(scope)));
+        }
         let consent = Consent {
             redirect_host: redirect::host(&pending.redirect_uri),
             client_digest: pending.client_digest.clone(),
             resource: pending.resource.clone(),
-            scopes: pending.scopes.clone(),
+            scopes,
         };
         let ends_s = self.clock.unix_s().saturating_add(CONSENT_S_MAX);
-        let key = consent_key(person, &pending.client_id);
+        let key = consent_key(person, pending);
         self.store().put(Space::Consent, &key, &encode(&consent)?, Some(ends_s)).await
     }
 }

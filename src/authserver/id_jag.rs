@@ -33,6 +33,15 @@ pub(super) struct TrustedIssuer {
     vouching: Vouching,
 }
 
+impl TrustedIssuer {
+    /// Takes over the keys that the same one among `old` got.
+    pub(super) fn with_keys_of(&mut self, old: &[Self]) {
+        if let Some(same) = old.iter().find(|old| old.issuer == self.issuer) {
+            self.keys.with_keys_of(&same.keys);
+        }
+    }
+}
+
 /// The providers of the settings.
 pub(super) fn trusted(settings: &Settings, clock: &Clock, fetch: &Fetch) -> Result<Vec<TrustedIssuer>, String> {
     let one = |issuer: &crate::identity::IssuerSettings| {

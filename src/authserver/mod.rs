@@ -98,6 +98,21 @@ impl AuthServer {
         Ok(Self { site: Site::new(&settings.issuer), settings, lasting, sign_in, clients, trusted, clock })
     }
 
+    /// The same, with the keys and the documents of clients that `old` already has from the same places: a reload forgets none, so
+    /// that nobody is turned away because they happen to be away.
+    #[must_use]
+    pub fn with_keys_of(mut self, old: &Self) -> Self {
+        // Nobody else holds it before the server runs.
+        if let Some(sign_in) = Arc::get_mut(&mut self.sign_in) {
+            sign_in.with_keys_of(&old.sign_in);
+        }
+        self.clients.with_keys_of(&old.clients);
+        for trusted in &mut self.trusted {
+            trusted.with_keys_of(&old.trusted);
+        }
+        self
+    }
+
     /// Whether `path` is one of ours.
     pub fn serves(&self, path: &str) -> bool {
         path == METADATA_PATH || path.starts_with(PATH_PREFIX)

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{Code, Refused};
 use super::{AuthServer, encode};
+use crate::signin::Anew;
 use crate::store::{Space, StoreError};
 use crate::web::{PageAnswer, cookie, digest, digest_text, fresh_secret};
 
@@ -33,6 +34,9 @@ pub(super) struct Pending {
     pub(super) approved: bool,
     /// Sign-ins of before this time do not count.
     pub(super) signed_in_after_s: u64,
+    /// What the provider shall ask.
+    #[serde(default)]
+    pub(super) anew: Anew,
 }
 
 impl AuthServer {

@@ -99,7 +99,7 @@ pub struct Grants {
 }
 
 /// Which metadata documents are fetched.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CimdSettings {
     /// Hosts: exact names, or `*.example.com` for every name below.
     pub allow: Vec<String>,

@@ -2,6 +2,7 @@
 
 mod documents;
 mod ending;
+mod whole_way;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 
 use super::{CALLBACK_PATH, Desk, Links, PAGES_PATH};
 use crate::oauth::{OAuthError, OAuthErrorKind};
-use crate::signin::{Session, SignIn};
+use crate::signin::{Anew, Session, SignIn};
 use crate::vault::Held;
 use crate::vocab::FaultKind;
 use crate::web::{Html, Page, PageAnswer, PageRequest, Params, Site, Verdict, csrf_holds, csrf_token, is_from_us};
@@ -45,7 +45,9 @@ impl Desktop<'_> {
         match self.signin.session(&request.headers).await {
             Ok(Some(session)) => Ok(session),
             // A form cannot be sent again after a sign-in: the page is shown anew.
-            Ok(None) => Err(Box::new(self.signin.begin(request.peer, next).await.unwrap_or_else(|error| error.page()))),
+            Ok(None) => {
+                Err(Box::new(self.signin.begin(request.peer, next, Anew::default()).await.unwrap_or_else(|error| error.page())))
+            }
             Err(error) => Err(Box::new(crate::signin::SignInError::from(error).page())),
         }
     }

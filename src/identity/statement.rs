@@ -42,6 +42,8 @@ impl From<&'static str> for StatementError {
 pub struct StatementKeys {
     jwks: Arc<Jwks>,
     algorithms: Vec<Algorithm>,
+    /// Whose they are, where they come from, and whether that may be a private address.
+    place: (String, JwksSource, bool),
 }
 
 impl StatementKeys {
@@ -50,7 +52,8 @@ impl StatementKeys {
     /// # Errors
     /// What is wrong with a file or a built-in document.
     pub fn of_issuer(settings: &IssuerSettings, clock: Clock, fetch: Fetch) -> Result<Self, String> {
-        Ok(Self { jwks: Arc::new(Jwks::new(settings, clock, fetch)?), algorithms: settings.algorithms.clone() })
+        let place = (settings.issuer.clone(), settings.jwks.clone(), settings.allow_private_addresses);
+        Ok(Self { jwks: Arc::new(Jwks::new(settings, clock, fetch)?), algorithms: settings.algorithms.clone(), place })
     }
 
     /// The keys of the document (RFC 7517) `jwks`, which never change.
@@ -59,6 +62,13 @@ impl StatementKeys {
     /// What is wrong with the document.
     pub fn of_document(jwks: Bytes, clock: Clock, fetch: Fetch) -> Result<Self, String> {
         Self::of_issuer(&IssuerSettings::new(String::new(), JwksSource::Static(jwks)), clock, fetch)
+    }
+
+    /// Takes over the keys that `old` got, if they are from the same place.
+    pub fn with_keys_of(&mut self, old: &Self) {
+        if self.place == old.place {
+            self.jwks = old.jwks.clone();
+        }
     }
 
     /// The claims of `statement`, if one of the keys signed it and its type is one of `types` (compared without case; the empty

@@ -112,6 +112,9 @@ impl SignIn {
         })?;
         let now_s = self.clock.unix_s();
         let sub = id_token::check(&claims, idp, &begun.nonce, now_s).map_err(wrong)?;
+        if begun.anew.login && !id_token::is_signed_in_since(&claims, begun.begun_s) {
+            return Err(wrong("the person was to sign in again, and did not"));
+        }
         let said = id_token::groups(&claims, idp).map_err(wrong)?;
         if let (Some(_), None, Some(access)) = (&idp.groups_claim, said, access)
             && let Some(more) = provider::userinfo(idp, fetch, provider, &access).await?

@@ -63,6 +63,11 @@ pub(super) fn check(claims: &Map<String, Value>, idp: &IdpSettings, nonce: &str,
     }
 }
 
+/// Whether the person signed in at the provider after `since_s`, where the token tells (OpenID Connect Core 1.0 section 2).
+pub(super) fn is_signed_in_since(claims: &Map<String, Value>, since_s: u64) -> bool {
+    !claims.contains_key("auth_time") || seconds(claims, "auth_time").is_some_and(|at_s| at_s.saturating_add(LEEWAY_S) >= since_s)
+}
+
 /// The person that `claims` are about, with groups by `groups_claim`.
 ///
 /// # Errors

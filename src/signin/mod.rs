@@ -106,6 +106,31 @@ impl SignInError {
     }
 }
 
+/// What the provider shall ask a person, even if somebody is signed in there (OpenID Connect Core 1.0 section 3.1.2.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Anew {
+    /// To sign in again.
+    pub login: bool,
+    /// Which account it shall be.
+    pub select_account: bool,
+}
+
+impl Anew {
+    /// Whether a sign-in of before will not do.
+    pub fn is_wanted(self) -> bool {
+        self.login || self.select_account
+    }
+
+    fn prompt(self) -> Option<&'static str> {
+        match (self.login, self.select_account) {
+            (false, false) => None,
+            (true, false) => Some("login"),
+            (false, true) => Some("select_account"),
+            (true, true) => Some("login select_account"),
+        }
+    }
+}
+
 /// Signs people in. One per configuration.
 pub struct SignIn {
     site: Site,
@@ -130,6 +155,12 @@ struct Begun {
     issuer: String,
     /// Where the browser goes then: a path of ours.
     next: String,
+    /// What the provider was told to ask.
+    #[serde(default)]
+    anew: Anew,
+    /// When it began, in seconds since the Unix epoch.
+    #[serde(default)]
+    begun_s: u64,
 }
 
 impl SignIn {
@@ -155,17 +186,25 @@ impl SignIn {
         Ok(Self { site, store, clock, fetch, idp, keys, revocations, pace, provider: ArcSwapOption::empty() })
     }
 
+    /// Takes over what `old` already knew of the same provider: a reload forgets nothing, so that the provider may be away.
+    pub fn with_keys_of(&mut self, old: &Self) {
+        self.keys.with_keys_of(&old.keys);
+        if (&self.idp.issuer, self.idp.allow_private_addresses) == (&old.idp.issuer, old.idp.allow_private_addresses) {
+            self.provider.store(old.provider.load_full());
+        }
+    }
+
     /// How often one address may begin. It outlives a reload, so that reloading does not refill it.
     pub fn pace() -> PerAddress {
         PerAddress::new(Quota::per_minute(NonZeroU32::new(SIGN_INS_PER_MINUTE_OF_ONE).unwrap_or(NonZeroU32::MIN)))
     }
 
-    /// Sends the browser at `peer` to the provider, and then to `next`, a path of ours. What [`Self::callback`] compares is made here and
+    /// Sends the browser at `peer` to the provider, which asks `anew`, and then to `next`, a path of ours. What [`Self::callback`] compares is made here and
     /// nowhere else: the state in the store, its cookie in the browser.
     ///
     /// # Errors
     /// [`SignInError`].
-    pub async fn begin(&self, peer: Option<IpAddr>, next: &str) -> Result<PageAnswer, SignInError> {
+    pub async fn begin(&self, peer: Option<IpAddr>, next: &str, anew: Anew) -> Result<PageAnswer, SignInError> {
         self.pace.admit(peer).map_err(|_| SignInError::Paced)?;
         let provider = self.provider().await?;
         let (state, browser) = (fresh_secret()?, fresh_secret()?);
@@ -175,6 +214,8 @@ impl SignIn {
             verifier: fresh_secret()?,
             issuer: self.idp.issuer.clone(),
             next: next.to_owned(),
+            anew,
+            begun_s: self.clock.unix_s(),
         };
         let value = serde_json::to_vec(&begun).map_err(|e| SignInError::Provider(e.to_string()))?;
         let ends_s = self.clock.unix_s().saturating_add(SIGN_IN_S_MAX);
@@ -238,7 +279,8 @@ impl SignIn {
             .append_pair("state", state)
             .append_pair("nonce", &begun.nonce)
             .append_pair("code_challenge", &digest_text(&begun.verifier))
-            .append_pair("code_challenge_method", "S256");
+            .append_pair("code_challenge_method", "S256")
+            .extend_pairs(begun.anew.prompt().map(|prompt| ("prompt", prompt)));
         url
     }
 

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::{IdpSettings, SignIn, SignInError, id_token};
+use super::{Anew, IdpSettings, SignIn, SignInError, id_token};
 use crate::identity::Revocations;
 use crate::net::Fetch;
 use crate::store::Store;
@@ -128,7 +128,7 @@ async fn one_address_cannot_use_up_the_sign_ins_of_all() {
     // How many may begin before one may not. Time goes on meanwhile, so it is not the exact number.
     let begun = async |sign_in: &SignIn, peer: &str| {
         for n in 0..10 * super::SIGN_INS_PER_MINUTE_OF_ONE {
-            match sign_in.begin(Some(peer.parse().unwrap()), "/connect/").await.unwrap_err() {
+            match sign_in.begin(Some(peer.parse().unwrap()), "/connect/", Anew::default()).await.unwrap_err() {
                 SignInError::Provider(_) => {}
                 SignInError::Paced => return n,
                 other => panic!("{other}"),

@@ -10,7 +10,7 @@ use super::html::{Html, Page};
 use crate::vocab::{FaultKind, Principal};
 
 /// An answer, and what is put on record.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct PageAnswer {
     /// The status.
     pub status: StatusCode,
@@ -20,6 +20,13 @@ pub struct PageAnswer {
     pub body: Bytes,
     /// What is put on record. Boxed, as most answers have little to say.
     pub note: Box<Note>,
+}
+
+/// Headers and body hold codes, cookies and tokens, so that only the status and what goes on record are printed.
+impl std::fmt::Debug for PageAnswer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PageAnswer").field("status", &self.status).field("note", &self.note).finish_non_exhaustive()
+    }
 }
 
 /// What an audit record says of a page. Nothing in it is a secret.

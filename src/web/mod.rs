@@ -27,7 +27,7 @@ pub use secret::{NoRandomness, digest, digest_text, fresh_secret};
 pub use site::Site;
 
 /// A request for a page, read whole. Host and origin were checked; nothing else was.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct PageRequest {
     /// The method.
     pub method: Method,
@@ -41,6 +41,13 @@ pub struct PageRequest {
     pub body: Bytes,
     /// The address the connection came from, where it is known.
     pub peer: Option<IpAddr>,
+}
+
+/// Query, headers and body hold codes, cookies and secrets, so that only method and path are printed.
+impl std::fmt::Debug for PageRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PageRequest").field("method", &self.method).field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::{Html, Page, PageAnswer, Params, ParamsError, Site, cookie, csrf_holds, csrf_token, is_from_us};
+use super::{Html, Page, PageAnswer, PageRequest, Params, ParamsError, Site, cookie, csrf_holds, csrf_token, is_from_us};
 
 fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
     let mut headers = HeaderMap::new();
@@ -145,4 +145,22 @@ fn a_redirect_holds_no_line_break() {
         (answer.status, answer.headers[header::LOCATION].to_str().unwrap()),
         (StatusCode::SEE_OTHER, "https://x.example/?a=1")
     );
+}
+
+#[test]
+fn what_is_printed_of_a_page_holds_no_secret() {
+    let mut fields = headers(&[("cookie", "canary"), ("authorization", "canary"), ("set-cookie", "canary")]);
+    fields.insert("location", HeaderValue::from_static("/?code=canary"));
+    let request = PageRequest {
+        method: http::Method::POST,
+        path: "/oauth/token".to_owned(),
+        query: Some("code=canary".to_owned()),
+        headers: fields.clone(),
+        body: "code=canary".into(),
+        peer: None,
+    };
+    let mut answer = PageAnswer::new(StatusCode::OK, "canary".into());
+    answer.headers = fields;
+    let printed = format!("{request:?} {answer:?}");
+    assert!(printed.contains("/oauth/token") && printed.contains("200") && !printed.contains("canary"), "{printed}");
 }

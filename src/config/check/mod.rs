@@ -21,8 +21,7 @@ use std::path::{Path, PathBuf};
 use super::checked::{Config, Tls};
 use super::checked_identity::Identity;
 use super::raw::Raw;
-use super::report::{Report, item_path, resolve};
-use crate::vocab::Proof;
+use super::report::{Report, resolve};
 
 /// Checks everything and builds the config. `referenced` are the files that `${file:}` named; with `upstreams_unset` files that
 /// upstreams are shown need not be there.
@@ -56,12 +55,7 @@ pub(super) fn check(
         upstreams::unlinkable(&upstreams, &mut cx);
     }
     let routes = routes::check(raw.routes, &names, &mut cx);
-    for (i, route) in routes.iter().enumerate() {
-        if route.proof == Proof::Mtls && !mutual {
-            let path = format!("{}.proof", item_path("routes", i));
-            cx.report.problem(&path, "needs client certificates, and none are asked for", "give `tls.client_ca`");
-        }
-    }
+    routes::proofs(&routes, mutual, matches!(authserver, Some(Some(_))), identity.as_ref(), &mut cx);
     let policies = policies::check(raw.policies, &mut cx);
     operation::state(raw.state, &mut cx);
     let vault_keys = operation::vault_keys(raw.keys.unwrap_or_default(), data_dir.as_deref(), &mut cx);

@@ -6,6 +6,7 @@ use super::Cx;
 use super::identity::scopes;
 use super::upstreams::revisions;
 use crate::config::checked::Route;
+use crate::config::checked_identity::Identity;
 use crate::config::near::nearest;
 use crate::config::raw;
 use crate::config::report::item_path;
@@ -33,6 +34,24 @@ pub(super) fn check(raw: Option<Vec<raw::Route>>, upstreams: &HashSet<String>, c
         routes.extend(route(&at, raw, upstreams, cx));
     }
     routes
+}
+
+/// Every proof can be brought by somebody. `mutual`: clients show certificates; `own`: there is an authorization server of ours.
+pub(super) fn proofs(routes: &[Route], mutual: bool, own: bool, identity: Option<&Identity>, cx: &mut Cx<'_>) {
+    for (i, route) in routes.iter().enumerate() {
+        if route.proof == Proof::Mtls && !mutual {
+            let path = format!("{}.proof", item_path("routes", i));
+            cx.report.problem(&path, "needs client certificates, and none are asked for", "give `tls.client_ca`");
+        }
+        let bound = |identity: &Identity| {
+            !identity.issuers.is_empty() || (identity.client_certificates.is_some() && route.proof != Proof::Dpop)
+        };
+        if route.proof != Proof::None && own && !identity.is_none_or(bound) {
+            let path = format!("{}.proof", item_path("routes", i));
+            let hint = "name an issuer of bound tokens under `identity.issuers`, or leave it out";
+            cx.report.problem(&path, "could be met by nobody: tokens of `authserver` are bound to nothing", hint);
+        }
+    }
 }
 
 fn route(at: &str, raw: raw::Route, upstreams: &HashSet<String>, cx: &mut Cx<'_>) -> Option<Route> {

@@ -119,3 +119,30 @@ fn what_could_not_be_honoured_is_refused() {
         assert!(!format!("{problems:?}").contains("s3cret-canary"), "{yaml}");
     }
 }
+
+#[test]
+fn a_route_for_bound_tokens_needs_somebody_who_binds_them() {
+    let files = Files::new();
+    let route = |proof: &str| format!("routes: [{{ path: /mcp, upstreams: [files], proof: {proof} }}]");
+    let certificates = "identity: { client_certificates: { trust_domain: example.org } }";
+    let tls = "tls: { cert: cert.pem, key: key.pem, client_ca: cert.pem }";
+    let issuer = issuer("audience: []");
+    for (identity, proof, refused) in [
+        ("identity: {}", "none", false),
+        ("identity: {}", "dpop", true),
+        ("identity: {}", "any", true),
+        ("identity: {}", "mtls", true),
+        (certificates, "dpop", true),
+        (certificates, "mtls", false),
+        (certificates, "any", false),
+        (issuer.as_str(), "dpop", false),
+        (issuer.as_str(), "any", false),
+    ] {
+        for (section, refused) in [(format!("authserver: {{ {UPSTREAM} }}"), refused), (String::new(), false)] {
+            let problems =
+                files.load(&with(&format!("{identity}\n{tls}\n{}\n{section}", route(proof)))).err().unwrap_or_default();
+            let told = problems.iter().any(|problem| problem.path == "routes[0].proof" && problem.message.contains("by nobody"));
+            assert_eq!((told, problems.is_empty()), (refused, !refused), "{identity} {proof} {section}: {problems:?}");
+        }
+    }
+}

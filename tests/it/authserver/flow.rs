@@ -199,6 +199,101 @@ async fn a_consent_is_asked_for_once_where_that_is_safe() {
 }
 
 #[tokio::test]
+async fn what_was_allowed_for_one_route_stays_allowed_when_another_is() {
+    let realm = Realm::start().await;
+    let browser = realm.browser();
+    realm.tokens(&browser, "alice").await;
+    let bare = realm.gate.url("/bare");
+    let (here, there) = ([("prompt", "")], [("resource", bare.as_str())]);
+    realm.code(&browser, &realm.authorize(&there), "alice").await;
+    for changes in [&here[..], &there[..], &here[..]] {
+        let again = browser.get(&realm.authorize(changes)).await;
+        assert_eq!(again.status, 303, "{changes:?}: {}", again.whole());
+    }
+    // Scopes add up.
+    realm.code(&browser, &realm.authorize(&[("scope", "mcp:admin")]), "alice").await;
+    for scope in ["mcp:read", "mcp:admin", "mcp:read mcp:admin"] {
+        let again = browser.get(&realm.authorize(&[("scope", scope)])).await;
+        assert_eq!(again.status, 303, "{scope}: {}", again.whole());
+    }
+    let elsewhere = browser.get(&realm.authorize(&[("resource", &bare), ("scope", "mcp:admin")])).await;
+    assert_eq!(elsewhere.status, 200, "for the route that it was allowed for: {}", elsewhere.whole());
+}
+
+#[tokio::test]
+async fn whoever_is_to_sign_in_again_does_so_at_the_provider() {
+    let realm = Realm::start().await;
+    let old = crate::keys::now_s() - 3_600;
+    for (prompt, auth_time, status) in [
+        ("login", json!(crate::keys::now_s()), 303),
+        ("login", json!(old), 502),
+        ("login", json!("now"), 502),
+        ("select_account", json!(old), 303),
+        ("select_account login", json!(old), 502),
+    ] {
+        *realm.idp.claims.lock() = json!({"auth_time": auth_time});
+        let browser = realm.browser();
+        let page = browser.get(&realm.authorize(&[("prompt", prompt)])).await;
+        let to_idp = location(&browser.decide(&page, "allow").await);
+        let mut asked: Vec<String> = query(&to_idp, "prompt").unwrap().split(' ').map(str::to_owned).collect();
+        let mut wanted: Vec<String> = prompt.split(' ').map(str::to_owned).collect();
+        (asked.sort(), wanted.sort());
+        assert_eq!(asked, wanted);
+        let got = browser.get(&realm.idp.sign_in(&to_idp, "alice")).await;
+        assert_eq!(got.status, status, "{prompt} {auth_time}: {}", got.whole());
+    }
+    *realm.idp.claims.lock() = json!({"auth_time": old});
+    let stranger = realm.browser();
+    let page = stranger.get(&realm.authorize(&[])).await;
+    let to_idp = location(&stranger.decide(&page, "allow").await);
+    assert_eq!(query(&to_idp, "prompt"), None);
+    assert_eq!(stranger.get(&realm.idp.sign_in(&to_idp, "alice")).await.status, 303, "nobody asked for it");
+}
+
+/// The provider goes away, and the configuration is read again: who was known before still is.
+#[tokio::test]
+async fn a_reload_forgets_no_keys_of_a_provider_that_is_away() {
+    let realm = Realm::start().await;
+    realm.tokens(&realm.browser(), "alice").await;
+    let config = std::fs::read_to_string(realm.gate.dir.path().join("portcullis.yaml")).unwrap();
+    let before = realm.idp.peer.seen().len();
+    let jag = format!("  id_jag: {{ issuers: [{{ issuer: \"{}\", jwks: \"file:jwks.json\" }}] }}\n", crate::keys::ISSUER);
+    let other = config.replace("  scopes: { \"mcp:read\"", &format!("{jag}  scopes: {{ \"mcp:read\""));
+    assert_ne!(other, config);
+    realm.gate.reload("portcullis.yaml", &other);
+    let reloaded = async {
+        let metadata = Req::new("GET", "/.well-known/oauth-authorization-server").add("Host", &realm.gate.authority());
+        while !realm.gate.reach.send(&metadata).await.text().contains("jwt-bearer") {}
+    };
+    tokio::time::timeout(crate::wire::SOON, reloaded).await.unwrap();
+    realm.tokens(&realm.browser(), "bob").await;
+    let asked: Vec<String> = realm.idp.peer.seen().iter().skip(before).map(|seen| seen.target.clone()).collect();
+    assert!(!asked.iter().any(|target| target == "/jwks" || target.starts_with("/.well-known/")), "{asked:?}");
+}
+
+/// Tokens of ours are bound to nothing: nobody is sent here for a route that takes bound ones only.
+#[tokio::test]
+async fn a_route_for_bound_tokens_is_none_of_this_server() {
+    let realm = Realm::with("", |files| {
+        let (plain, bound) =
+            ("{ path: /bare, upstreams: [up], names: bare }", "{ path: /bare, upstreams: [up], names: bare, proof: dpop }");
+        assert!(files.config.contains(plain));
+        files.config = files.config.replace(plain, bound);
+    })
+    .await;
+    let get = async |path: &str| realm.gate.reach.send(&Req::new("GET", path).add("Host", &realm.gate.authority())).await.json();
+    let servers =
+        async |route: &str| get(&format!("/.well-known/oauth-protected-resource{route}")).await["authorization_servers"].clone();
+    assert_eq!(servers("/mcp").await, json!([realm.origin(), crate::keys::ISSUER]));
+    assert_eq!(servers("/bare").await, json!([crate::keys::ISSUER]));
+    let metadata = get("/.well-known/oauth-authorization-server").await;
+    let resources: Vec<&str> = metadata["protected_resources"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert!(resources.contains(&&*realm.gate.url("/mcp")) && !resources.contains(&&*realm.gate.url("/bare")), "{resources:?}");
+    let asked = realm.browser().get(&realm.authorize(&[("resource", &realm.gate.url("/bare"))])).await;
+    assert_eq!(query(&location(&asked), "error").as_deref(), Some("invalid_target"));
+}
+
+#[tokio::test]
 async fn people_sign_out_with_a_form_of_our_own_page() {
     let realm = Realm::start().await;
     let browser = realm.browser();
