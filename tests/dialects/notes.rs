@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use portcullis::mcp::dialect::{lower_log, lower_progress};
+use portcullis::mcp::reply::Announced;
 use portcullis::mcp::{Incoming, Notification, incoming};
+use serde_json::Value;
 
 use crate::generate::Generator;
 use crate::text::{Json, member, members};
@@ -13,9 +15,37 @@ fn kept(params: &str, defined: &[&str]) -> Vec<(String, String)> {
     members(params).into_iter().filter(|(key, _)| defined.contains(&key.as_str())).collect()
 }
 
+/// Holds what was understood against the text.
+fn announced(method: &str, params: &str, said: &Announced, at: &str) {
+    let meaning = |text: String| serde_json::from_str::<Value>(&text).unwrap();
+    match said {
+        Announced::ListChanged(listing) => {
+            let word = format!("{listing:?}").to_ascii_lowercase();
+            assert_eq!(method, format!("\"notifications/{word}/list_changed\""), "{at}");
+        }
+        Announced::Updated { uri } => {
+            assert_eq!(method, "\"notifications/resources/updated\"", "{at}");
+            assert_eq!(member(params, "uri").map(meaning), Some(uri.as_str().into()), "{at}");
+        }
+        Announced::Acknowledged(interest) => {
+            assert_eq!(method, "\"notifications/subscriptions/acknowledged\"", "{at}");
+            let sent = meaning(member(params, "notifications").unwrap());
+            let flag = |name: &str| sent[name].as_bool().unwrap_or_default();
+            let lists = interest.lists;
+            assert_eq!(
+                (lists.tools, lists.prompts, lists.resources),
+                (flag("toolsListChanged"), flag("promptsListChanged"), flag("resourcesListChanged")),
+                "{at}"
+            );
+            let uris = sent["resourceSubscriptions"].as_array().cloned().unwrap_or_default();
+            assert_eq!(interest.uris.iter().map(|uri| Value::from(uri.as_str())).collect::<Vec<_>>(), uris, "{at}");
+        }
+    }
+}
+
 #[test]
 fn notifications_come_back_in_their_revision() {
-    let mut seen = [0_u32; 4];
+    let mut seen = [0_u32; 5];
     rounds(|revision, random, at| {
         for name in schema::union(revision, "ServerNotification") {
             let mut generator = Generator::new(revision, random);
@@ -37,15 +67,33 @@ fn notifications_come_back_in_their_revision() {
                     seen[1] += 1;
                     (lower_log(revision, params), &["level", "logger", "data"])
                 }
-                Notification::ListChanged(listing) => {
+                // What these announce the gateway says anew to whom it concerns.
+                Notification::Subscribed { subscription, said } => {
                     seen[2] += 1;
-                    let word = format!("{listing:?}").to_ascii_lowercase();
-                    assert_eq!(method, &format!("\"notifications/{word}/list_changed\""), "{at}");
+                    let meta = member(&params, "_meta").unwrap_or_else(|| panic!("{at}: {text}"));
+                    let id = member(&meta, "io.modelcontextprotocol/subscriptionId");
+                    assert_eq!(id.as_deref(), Some(subscription.as_str()), "{at}");
+                    announced(method, &params, said, at);
                     continue;
                 }
-                // These end at the gateway, which says them anew to whom they concern.
-                _ => {
+                Notification::ListChanged(listing) => {
                     seen[3] += 1;
+                    announced(method, &params, &Announced::ListChanged(*listing), at);
+                    continue;
+                }
+                Notification::Updated { uri } => {
+                    seen[4] += 1;
+                    announced(method, &params, &Announced::Updated { uri: uri.clone() }, at);
+                    continue;
+                }
+                Notification::Cancelled(id) => {
+                    assert_eq!(member(&params, "requestId").as_deref(), Some(id.as_str()), "{at}");
+                    continue;
+                }
+                // Of these nobody is told: tasks and pages that ended, agreements without a subscription.
+                Notification::Other(other) => {
+                    assert_eq!(method, &format!("\"{other}\""));
+                    assert!(!other.contains("list_changed") && !other.contains("updated"), "{at}: {text}");
                     continue;
                 }
             };

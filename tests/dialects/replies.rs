@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use portcullis::mcp::dialect::{self, Context, LoweredReply, lower_reply};
-use portcullis::mcp::{Incoming, Method, RawId, Reply, ServerInfo, incoming};
+use portcullis::mcp::{Incoming, Method, RawId, Reply, ServerCapabilities, ServerInfo, incoming};
 use portcullis::vocab::Revision;
 use serde_json::Value;
 
@@ -213,4 +213,23 @@ fn errors_come_back_in_their_revision() {
         assert_eq!(lowered.status, 200);
         assert_eq!(meaning(&said), meaning(&members(&sent)), "{at}");
     });
+}
+
+#[test]
+fn the_gateway_says_of_itself_what_each_revision_allows() {
+    let some = ServerCapabilities { tools: true, prompts: true, ..ServerCapabilities::default() };
+    let all = ServerCapabilities { resources: true, resources_subscribe: true, completions: true, logging: true, ..some };
+    for (revision, capabilities) in Revision::ALL.into_iter().flat_map(|r| [some, all].map(|c| (r, c))) {
+        let (method, name, body) = if is_modern(revision) {
+            (Method::Discover, "DiscoverResult", dialect::discover_result(&Revision::ALL, &capabilities, &SERVER))
+        } else {
+            (Method::Initialize, "InitializeResult", dialect::initialize_result(revision, &capabilities, &SERVER, Some("how")))
+        };
+        let said = lower_reply(revision, method, &RawId::number(1), &Reply::Result(body), &SERVER).body;
+        let said: Value = serde_json::from_slice(&said).unwrap();
+        schema::check(revision, name, &said["result"]).unwrap_or_else(|why| panic!("{revision}: {why}"));
+        let named = said["result"]["capabilities"].as_object().unwrap();
+        let known = &schema::of(revision)["ServerCapabilities"]["properties"];
+        assert!(named.keys().all(|key| known.get(key).is_some()), "{revision}: {named:?}");
+    }
 }

@@ -87,7 +87,7 @@ fn blank(random: &mut Random, out: &mut String) {
 fn spelled(key: &str, random: &mut Random) -> String {
     let plain = serde_json::to_string(key).unwrap();
     let first = key.chars().next().filter(|first| first.is_ascii_alphanumeric() && random.one_in(25));
-    first.map_or_else(|| plain.clone(), |first| format!("\"\\u{:04x}{}", u32::from(first), &plain[2..]))
+    first.map_or_else(|| plain.clone(), |first| format!("\"\\u{:04x}{}", u32::from(first), plain.split_at(2).1))
 }
 
 /// The members of an object: key as it is meant, value as it is spelled.

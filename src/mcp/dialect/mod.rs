@@ -48,12 +48,25 @@ pub struct Dialect {
     pub batches: bool,
     /// Servers say whether they complete arguments.
     pub completions: bool,
+    /// Structured content that clients look at; what they do not is said in words where nothing else is.
+    pub structured: Structured,
     /// What a client can be asked.
     pub questions: ClientCaps,
     /// What a member of a result becomes.
     member: fn(Method, &str, &RawJson) -> Member,
     /// The HTTP status and code a canonical error becomes.
     error: fn(Method, &RpcError) -> (u16, i64),
+}
+
+/// Which structured content of tools a revision knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Structured {
+    /// None.
+    None,
+    /// Objects.
+    Objects,
+    /// Any JSON.
+    Any,
 }
 
 /// Where the context of a request stands.

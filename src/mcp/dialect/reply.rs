@@ -1,9 +1,9 @@
 //! Answers to clients, in the words of their revision.
 
-use super::{Context, Dialect, Member, ServerInfo, of};
+use super::{Context, Dialect, Member, ServerInfo, Structured, of};
 use crate::mcp::codes;
 use crate::mcp::error::error_json;
-use crate::mcp::json::means;
+use crate::mcp::json::{Kind, means};
 use crate::mcp::keys;
 use crate::mcp::method::Method;
 use crate::mcp::raw::{RawId, RawJson};
@@ -45,11 +45,15 @@ fn lower_result(dialect: &Dialect, method: Method, id: &RawId, result: &ResultBo
             if modern {
                 out.text("resultType", word(result.kind));
             }
+            let words = in_words(dialect, method, result);
             let hinted = modern && is_cacheable(method) && result.kind == ResultKind::Complete;
             for (key, value) in &result.members {
                 let name = crate::mcp::json::unquote(key.as_str()).unwrap_or_default();
                 // That of a task: where the result has one of its own, and where revisions have no such word.
                 if name == "ttlMs" && (hinted || !modern) {
+                    continue;
+                }
+                if name == "content" && words.is_some() {
                     continue;
                 }
                 match (dialect.member)(method, &name, value) {
@@ -58,12 +62,36 @@ fn lower_result(dialect: &Dialect, method: Method, id: &RawId, result: &ResultBo
                     Member::Drop => {}
                 }
             }
+            out.json("content", words.as_ref());
             if hinted {
                 out.number("ttlMs", result.ttl_ms.unwrap_or(0));
                 out.text("cacheScope", if result.public { "public" } else { "private" });
             }
             write_meta(out, modern, &result.meta, server);
         });
+    })
+}
+
+/// The content of a tool's result whose whole meaning stands in structured content that clients of the revision do not look at:
+/// that as text, as servers should have said it themselves (2025-06-18, tools: structured content).
+fn in_words(dialect: &Dialect, method: Method, result: &ResultBody) -> Option<RawJson> {
+    let structured = result.member("structuredContent").filter(|_| method == Method::ToolsCall)?;
+    let is_seen = match dialect.structured {
+        Structured::Any => true,
+        Structured::Objects => structured.kind() == Some(Kind::Object),
+        Structured::None => false,
+    };
+    let says_nothing = result.member("content").is_none_or(|content| {
+        let mut blocks = 0;
+        let read =
+            content.kind() == Some(Kind::Array) && content.scanner().array(|scan| scan.value().map(|_| blocks += 1)).is_ok();
+        read && blocks == 0
+    });
+    (!is_seen && says_nothing).then(|| {
+        let block = object_bytes(64 + structured.as_bytes().len(), |block| {
+            block.text("type", "text").text("text", structured.as_str());
+        });
+        RawJson::of_ours([b"[".as_slice(), &block, b"]"].concat())
     })
 }
 

@@ -297,6 +297,25 @@ fn definitions_keep_to_what_their_revision_allows() {
 }
 
 #[test]
+fn what_only_structure_says_is_said_in_words() {
+    let text = |text: &str| json!([{"type": "text", "text": text}]);
+    for (result, to, content) in [
+        (r#"{"content":[ ],"structuredContent":[1, 2]}"#, Revision::V2025_11_25, text("[1, 2]")),
+        (r#"{"content":[],"structuredContent":{"a":"\""}}"#, Revision::V2025_03_26, text(r#"{"a":"\""}"#)),
+        (r#"{"structuredContent":7}"#, Revision::V2024_11_05, text("7")),
+        (r#"{"content":[],"structuredContent":{"a":1}}"#, Revision::V2025_06_18, json!([])),
+        (r#"{"content":[],"structuredContent":7}"#, NEW, json!([])),
+        (r#"{"content":[{"type":"text","text":"x"}],"structuredContent":7}"#, Revision::V2025_06_18, text("x")),
+        (r#"{"content":[],"isError":true}"#, Revision::V2025_03_26, json!([])),
+    ] {
+        let (_, said) = lowered(to, Method::ToolsCall, &reply(NEW, result));
+        assert_eq!(said["result"]["content"], content, "{result} to {to}");
+    }
+    let (_, said) = lowered(Revision::V2025_03_26, Method::PromptsGet, &reply(NEW, r#"{"content":[],"structuredContent":7}"#));
+    assert_eq!(said["result"]["content"], json!([]));
+}
+
+#[test]
 fn a_completion_has_a_hundred_values() {
     for (count, kept) in [(99, 99), (100, 100), (101, 100), (5000, 100)] {
         let values: Vec<String> = (0..count).map(|n| format!("v{n}")).collect();

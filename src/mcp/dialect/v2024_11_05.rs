@@ -1,6 +1,6 @@
 //! 2024-11-05: HTTP+SSE instead of one endpoint; no audio, no claims about tools, no word for completions.
 
-use super::{Context, Dialect, Member, downgrade, v2025_06_18, v2025_11_25};
+use super::{Context, Dialect, Member, Structured, downgrade, v2025_06_18, v2025_11_25};
 use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::method::Method;
 use crate::mcp::raw::RawJson;
@@ -14,6 +14,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     // JSON-RPC has arrays and the revision says nothing of them: none are taken, none are sent.
     batches: false,
     completions: false,
+    structured: Structured::None,
     questions: ClientCaps { sampling: true, roots: true, ..ClientCaps::NONE },
     member,
     error: v2025_11_25::session_error,

@@ -1,6 +1,6 @@
 //! 2025-03-26: batches, no version header, no resource links.
 
-use super::{Context, Dialect, Member, downgrade, v2025_06_18, v2025_11_25};
+use super::{Context, Dialect, Member, Structured, downgrade, v2025_06_18, v2025_11_25};
 use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::method::Method;
 use crate::mcp::raw::RawJson;
@@ -13,6 +13,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     version_header: false,
     batches: true,
     completions: true,
+    structured: Structured::None,
     questions: ClientCaps { sampling: true, roots: true, ..ClientCaps::NONE },
     member,
     error: v2025_11_25::session_error,

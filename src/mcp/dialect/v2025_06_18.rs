@@ -1,6 +1,6 @@
 //! 2025-06-18: structured content, resource links, `MCP-Protocol-Version`; no batches any more.
 
-use super::{Context, Dialect, Member, downgrade, v2025_11_25};
+use super::{Context, Dialect, Member, Structured, downgrade, v2025_11_25};
 use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::method::Method;
 use crate::mcp::raw::RawJson;
@@ -13,6 +13,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     version_header: true,
     batches: false,
     completions: true,
+    structured: Structured::Objects,
     questions: ClientCaps { elicitation_form: true, sampling: true, roots: true, ..ClientCaps::NONE },
     member,
     error: v2025_11_25::session_error,

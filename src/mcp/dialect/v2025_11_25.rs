@@ -1,6 +1,6 @@
 //! 2025-11-25: the last revision with sessions; experimental tasks, URL elicitation as an error code.
 
-use super::{Context, Dialect, Member, downgrade};
+use super::{Context, Dialect, Member, Structured, downgrade};
 use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::codes;
 use crate::mcp::method::Method;
@@ -33,6 +33,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     version_header: true,
     batches: false,
     completions: true,
+    structured: Structured::Objects,
     questions: ClientCaps::ALL,
     member,
     error,

@@ -1,6 +1,6 @@
 //! 2026-07-28: no handshake, no session; every request carries its context, every result its kind.
 
-use super::{Context, Dialect, Member, downgrade};
+use super::{Context, Dialect, Member, Structured, downgrade};
 use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::codes;
 use crate::mcp::method::Method;
@@ -29,6 +29,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     version_header: true,
     batches: false,
     completions: true,
+    structured: Structured::Any,
     questions: ClientCaps::ALL,
     member,
     error,
