@@ -46,8 +46,12 @@ pub(super) fn links(config: &Config, origin: &str) -> Links {
     let Some(section) = &config.authserver else { return Links::new() };
     let people = &section.upstream.issuer;
     let link = |upstream: &config::Upstream| {
-        let (Credential::PerUser(per_user), Transport::Http { url, .. }) = (&upstream.credential, &upstream.transport) else {
-            return None;
+        let Transport::Http { url, .. } = &upstream.transport else { return None };
+        let own = PerUser::default();
+        let per_user = match &upstream.credential {
+            Credential::PerUser(per_user) => per_user,
+            credential if credential.signs_in() => &own,
+            _ => return None,
         };
         let name: Arc<str> = Arc::from(upstream.name.as_str());
         Some((name.clone(), Arc::new(self::link(name, upstream, url, per_user, origin, people))))
@@ -69,6 +73,7 @@ fn link(name: Arc<str>, upstream: &config::Upstream, url: &Url, per_user: &PerUs
     Link {
         upstream: name,
         url: url.clone(),
+        by_sign_in: upstream.credential.signs_in(),
         dial,
         issuer: per_user.issuer.clone(),
         registered,

@@ -23,6 +23,8 @@ pub struct Link {
     pub upstream: Arc<str>,
     /// Its endpoint.
     pub url: Url,
+    /// There is no account: the upstream takes the person's own sign-in at the gateway (ID-JAG).
+    pub by_sign_in: bool,
     /// Addresses at which the endpoint may be.
     pub dial: DialPolicy,
     /// The only authorization server that is used, where the operator named one.

@@ -6,6 +6,7 @@
 
 mod callback;
 mod id_token;
+mod kept;
 mod person;
 mod provider;
 mod session;
@@ -23,6 +24,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+pub use kept::{KEPT_AS, Keep, RenewError};
 pub use person::Person;
 pub use session::Session;
 
@@ -141,6 +143,8 @@ pub struct SignIn {
     keys: StatementKeys,
     revocations: Arc<Revocations>,
     pace: Arc<PerAddress>,
+    /// Where ID tokens are kept, if anything needs them.
+    keep: Option<Keep>,
     provider: ArcSwapOption<Provider>,
 }
 
@@ -183,7 +187,14 @@ impl SignIn {
             ..IssuerSettings::new(idp.issuer.clone(), JwksSource::Discovered)
         };
         let keys = StatementKeys::of_issuer(&settings, clock.clone(), fetch.clone())?;
-        Ok(Self { site, store, clock, fetch, idp, keys, revocations, pace, provider: ArcSwapOption::empty() })
+        Ok(Self { site, store, clock, fetch, idp, keys, revocations, pace, keep: None, provider: ArcSwapOption::empty() })
+    }
+
+    /// The same, which keeps the ID token of everybody who signs in.
+    #[must_use]
+    pub fn keeping(mut self, keep: Keep) -> Self {
+        self.keep = Some(keep);
+        self
     }
 
     /// Takes over what `old` already knew of the same provider: a reload forgets nothing, so that the provider may be away.

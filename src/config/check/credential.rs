@@ -216,7 +216,21 @@ fn identity_assertion(path: &str, raw: raw::IdJag, issuers: &[String], cx: &mut 
         None => cx.missing(&format!("{path}.idp"), "the identity provider, and the gateway as its client"),
     };
     let asked = asked(path, raw.scopes, raw.resource, cx);
+    let person = word_of(&format!("{path}.subject"), raw.subject.as_deref(), &JAG_SUBJECTS, cx);
     let subject = match (raw.subject_token, raw.subject_token_type) {
+        (token, kind) if person == Some(true) => {
+            let beside = [
+                ("subject_token", token.is_some()),
+                ("subject_token_type", kind.is_some()),
+                ("subject_issuer", raw.subject_issuer.is_some()),
+            ];
+            let beside: Vec<&str> = beside.into_iter().filter_map(|(key, given)| given.then_some(key)).collect();
+            for key in &beside {
+                let hint = "give one of the two: a person is who signed in at the gateway";
+                cx.report.problem_unshown(&format!("{path}.{key}"), "stands beside `subject: person`", hint);
+            }
+            beside.is_empty().then_some(JagSubject::Person)
+        }
         (Some(token), kind) => {
             if raw.subject_issuer.is_some() {
                 let hint = "give one of the two: with a token, nobody is asserted";
@@ -231,6 +245,9 @@ fn identity_assertion(path: &str, raw: raw::IdJag, issuers: &[String], cx: &mut 
     };
     Some(Credential::IdJag { idp: idp?, server: server?, asked: asked?, subject: subject? })
 }
+
+/// Whether it is the person's own sign-in; the first is the default.
+const JAG_SUBJECTS: [(&str, bool); 2] = [("caller", false), ("person", true)];
 
 /// What a configured token may be; the first is the default.
 const SUBJECT_TOKEN_TYPES: [(&str, SubjectTokenType); 3] =

@@ -54,6 +54,9 @@ pub(super) fn check(
     if let Some(None) = authserver {
         upstreams::unlinkable(&upstreams, &mut cx);
     }
+    if let Some(Some(authserver)) = &authserver {
+        upstreams::signed_in(&upstreams, &authserver.upstream, &mut cx);
+    }
     let routes = routes::check(raw.routes, &names, &mut cx);
     routes::proofs(&routes, mutual, matches!(authserver, Some(Some(_))), identity.as_ref(), &mut cx);
     let policies = policies::check(raw.policies, &mut cx);

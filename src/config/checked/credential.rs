@@ -64,7 +64,12 @@ pub enum Credential {
 impl Credential {
     /// Whether two callers are shown as two.
     pub fn is_personal(&self) -> bool {
-        self.is_asserted() || matches!(self, Self::PerUser(_))
+        self.is_asserted() || self.signs_in() || matches!(self, Self::PerUser(_))
+    }
+
+    /// Whether it takes the caller's own sign-in at the gateway.
+    pub fn signs_in(&self) -> bool {
+        matches!(self, Self::IdJag { subject: JagSubject::Person, .. })
     }
 
     /// Whether the gateway asserts who the caller is.
@@ -74,7 +79,7 @@ impl Credential {
 }
 
 /// How people link accounts at an upstream.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct PerUser {
     /// The only authorization server that is used; absent: the first that the upstream names.
     pub issuer: Option<String>,
@@ -125,6 +130,8 @@ pub enum JagSubject {
         /// The issuer whose callers are people there.
         issuer: String,
     },
+    /// Each caller, by the ID token of their own sign-in at the gateway: the identity provider is that of `authserver.upstream`.
+    Person,
     /// One workload for everybody.
     Workload {
         /// Its token at the identity provider; visible ASCII.

@@ -159,6 +159,9 @@ pub(in crate::config) struct IdJag {
     pub(in crate::config) resource: Option<String>,
     /// The issuer whose callers are people there. Default: the only one.
     pub(in crate::config) subject_issuer: Option<String>,
+    /// Whom the identity provider is told about, and how: `caller`, whom the gateway asserts (default), or `person`, by the ID token
+    /// of their own sign-in at the gateway.
+    pub(in crate::config) subject: Option<String>,
     /// A workload's token at the identity provider, shown for everybody instead of an assertion about the caller.
     pub(in crate::config) subject_token: Option<String>,
     /// What kind of token that is: id_token, jwt or access_token. Default: id_token.

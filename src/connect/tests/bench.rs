@@ -59,6 +59,7 @@ pub(super) async fn bench(token: impl Fn() -> (u16, String) + Send + Sync + 'sta
     let link = Link {
         upstream: "up".into(),
         url: "https://up.example/mcp".parse().unwrap(),
+        by_sign_in: false,
         dial: DialPolicy::default(),
         issuer: Some(server.origin.clone()),
         registered: None,
