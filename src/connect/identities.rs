@@ -15,7 +15,7 @@ use super::start::{over, path};
 use super::tokens::{Usable, landed};
 use super::{Desk, Link, Whose, ticket};
 use crate::oauth::TYPE_ID_TOKEN;
-use crate::signin::{KEPT_AS, RenewError, SignIn};
+use crate::signin::{Anew, KEPT_AS, RenewError, SignIn};
 use crate::upstream::{Subject, SubjectAssertions};
 use crate::vocab::{Deadline, Fault, FaultKind, PrincipalKey};
 use crate::web::{Html, Page, PageAnswer, PageRequest, Params, Verdict};
@@ -154,7 +154,7 @@ impl Desktop<'_> {
                 answer.by(by).because(fault.detail.to_string())
             }
             Err(fault) if fault.kind == FaultKind::Unlinked => {
-                self.signin.begin(request.peer, &next).await.unwrap_or_else(|error| error.page()).by(by)
+                self.signin.begin(request.peer, &next, Anew::default()).await.unwrap_or_else(|error| error.page()).by(by)
             }
             Err(fault) => {
                 let words = "The identity provider cannot be asked now. Try again shortly.";

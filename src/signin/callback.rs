@@ -74,10 +74,11 @@ impl SignIn {
             None if !provider.names_itself && begun.issuer == self.idp.issuer => {}
             _ => return refused("a response of another issuer"),
         }
-        if params.get("error").is_some() {
+        if let Some(error) = params.get("error") {
             let words = "The identity provider did not sign you in.";
-            return PageAnswer::problem(StatusCode::FORBIDDEN, words, Verdict::Denied)
-                .because("the provider answered with an error");
+            let page = PageAnswer::problem(StatusCode::FORBIDDEN, words, Verdict::Denied);
+            let denied = if error == "access_denied" { error } else { "server_error" };
+            return self.otherwise(begun, denied, page).because("the provider answered with an error");
         }
         let Some(code) = params.get("code").filter(|code| code.len() <= PARAMETER_BYTES_MAX) else { return refused("no code") };
         let (person, tokens) = match self.redeemed(&provider, code, begun).await {
@@ -105,6 +106,13 @@ impl SignIn {
                 .cookie(self.site.set_cookie(session::COOKIE, &id, session::SESSION_S_MAX))
                 .by(person.principal(None)),
         }
+    }
+
+    /// To whoever is to be told that nobody was signed in; else `page`.
+    fn otherwise(&self, begun: &Begun, failed: &str, page: PageAnswer) -> PageAnswer {
+        let Some(otherwise) = &begun.otherwise else { return page };
+        let verdict = page.note.verdict;
+        PageAnswer::see_other(&self.site.url(&format!("{otherwise}&{}={failed}", super::FAILED))).verdict(verdict)
     }
 
     async fn redeemed(
