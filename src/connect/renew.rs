@@ -162,7 +162,8 @@ impl Desk {
         let server = self.server(link, &held.key.issuer).await?;
         let registration = self.registration_of(link, &server, &held.key.client_id).await?;
         let at = At { server: &server, registration: &registration, consent: &link.consent };
-        let granted = self.client.refresh(at, refresh, &[], &held.account.resource).await?;
+        let resource = link.resource_sent(&held.account.resource);
+        let granted = self.client.refresh(at, refresh, &[], resource).await?;
         Ok(kept(granted, &held.account.tokens.scopes, Some(refresh)))
     }
 

@@ -142,7 +142,8 @@ impl Desktop<'_> {
             Err(error) => return unusable(&error),
         };
         let redirect_uri = link.site.url(CALLBACK_PATH);
-        let started = Flow::start(&plan.server, &registration, &link.consent, &redirect_uri, &plan.scopes, &plan.resource);
+        let resource = link.resource_sent(&plan.resource);
+        let started = Flow::start(&plan.server, &registration, &link.consent, &redirect_uri, &plan.scopes, resource);
         let (url, pending) = match started {
             Ok(started) => started,
             Err(error) => return unusable(&error),

@@ -10,6 +10,7 @@ mod files;
 mod identity;
 mod issuer;
 mod operation;
+mod per_user;
 pub(super) mod policies;
 mod roster;
 mod routes;

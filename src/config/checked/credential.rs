@@ -89,8 +89,24 @@ pub struct PerUser {
     pub client_secret: Option<SecretString>,
     /// Scopes to ask for; empty: as the upstream says.
     pub scopes: Vec<String>,
+    /// Its authorization and token endpoints, instead of its metadata; never without an issuer and a client id.
+    pub endpoints: Option<(Url, Url)>,
+    /// The `resource` parameter: as the upstream says, as written, or (never without an issuer) none.
+    pub resource: ResourceSent,
     /// The issuer takes PKCE although it does not say so; never without an issuer.
     pub pkce_unannounced: bool,
+}
+
+/// What is sent as `resource` (RFC 8707).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ResourceSent {
+    /// What the upstream's metadata says.
+    #[default]
+    Said,
+    /// This.
+    Written(String),
+    /// Nothing.
+    None,
 }
 
 /// An authorization server, and the gateway as its client.

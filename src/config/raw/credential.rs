@@ -34,6 +34,14 @@ pub(in crate::config) struct PerUser {
     pub(in crate::config) client_secret: Option<String>,
     /// Scopes to ask people for. Default: as the upstream says.
     pub(in crate::config) scopes: Option<Vec<String>>,
+    /// Where people consent, instead of reading metadata; needs `token_url`, `issuer` and `client_id`.
+    pub(in crate::config) authorization_url: Option<String>,
+    /// Where tokens are made, instead of reading metadata.
+    pub(in crate::config) token_url: Option<String>,
+    /// The `resource` parameter. Default: as the upstream's metadata says.
+    pub(in crate::config) resource: Option<String>,
+    /// Sends no `resource` parameter, to a server that refuses it; needs `issuer`.
+    pub(in crate::config) danger_no_resource: Option<bool>,
     /// Goes on, with PKCE, at an authorization server that does not announce it; needs `issuer`.
     pub(in crate::config) danger_pkce_unannounced: Option<bool>,
 }

@@ -490,6 +490,16 @@ fn linked_accounts() {
         ("{ issuer: \"https://as.example.com\", client_secret: s }", ".client_secret", "stands alone"),
         ("{ issuer: \"http://as.example.com\" }", ".issuer", "http beyond loopback"),
         ("{ client_id: \"\" }", ".client_id", "is empty"),
+        ("{ danger_no_resource: true }", ".danger_no_resource", "is said of no"),
+        ("{ resource: \"x\" }", ".resource", "not an absolute URI"),
+        ("{ resource: \"https://r.example\", danger_no_resource: true }", ".danger_no_resource", "stands beside"),
+        ("{ token_url: \"https://as.example.com/t\" }", ".authorization_url", "is required"),
+        ("{ authorization_url: \"https://as.example.com/a\" }", ".token_url", "is required"),
+        (
+            "{ authorization_url: \"https://as.example.com/a\", token_url: \"https://as.example.com/t\" }",
+            ".authorization_url",
+            "does not suffice",
+        ),
         ("{ scopes: [\"a b\"] }", ".scopes[0]", "not a scope"),
     ] {
         refuses(&with(rest), &[(&at(key), message, 5)]);

@@ -65,6 +65,8 @@ pub(super) async fn bench(token: impl Fn() -> (u16, String) + Send + Sync + 'sta
         registered: None,
         scopes: Vec::new(),
         pkce_unannounced: false,
+        written: None,
+        resource: None,
         consent: server.consent(),
         site: Site::new("https://gw.example"),
         people: "https://idp.example".into(),

@@ -218,7 +218,7 @@ impl State {
                 if asked["client_id"] != client {
                     return Err("invalid_grant");
                 }
-                if asked["resource"] != form["resource"] {
+                if asked.get("resource") != form.get("resource") {
                     return Err("invalid_target");
                 }
                 (person, asked.get("scope").cloned().unwrap_or_default(), self.life_s)
