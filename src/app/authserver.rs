@@ -124,10 +124,9 @@ pub(super) fn server(
     let (store, revocations) = (lasting.store.clone(), revocations.clone());
     let (site, pace) = (Site::new(origin), lasting.sign_ins.clone());
     let sign_in = SignIn::new(idp, site, store, clock.clone(), fetch.clone(), revocations, pace)?;
-    // Only where something takes them.
-    let kept = config.upstreams.iter().any(|upstream| upstream.credential.signs_in());
-    let sign_in = match outside.desk.as_ref().filter(|_| kept) {
-        Some(desk) => sign_in.keeping(Keep { vault: desk.vault().clone(), life: section.refresh_token }),
+    let wanted = config.upstreams.iter().any(|upstream| upstream.credential.signs_in());
+    let sign_in = match &outside.desk {
+        Some(desk) => sign_in.keeping(Keep { vault: desk.vault().clone(), wanted, life: section.refresh_token }),
         None => sign_in,
     };
     let settings = Settings { other_keys: asserting.into_iter().collect(), ..settings(section, origin, routes)? };

@@ -19,6 +19,8 @@ pub const KEPT_AS: &str = "@signin";
 pub struct Keep {
     /// The vault.
     pub vault: Vault,
+    /// Whether anything needs them. Where nothing does, none is kept, and those of before still end.
+    pub wanted: bool,
     /// How long after a sign-in they are renewed at most: then the person signs in again.
     pub life: Duration,
 }
@@ -63,7 +65,7 @@ impl SignIn {
 
     /// Keeps what came of a sign-in, if anything needs it.
     pub(super) async fn keep_tokens(&self, person: &Person, redeemed: Redeemed) -> Result<(), String> {
-        let Some(keep) = &self.keep else { return Ok(()) };
+        let Some(keep) = self.keep.as_ref().filter(|keep| keep.wanted) else { return Ok(()) };
         let mut serial = [0_u8; 8];
         aws_lc_rs::rand::fill(&mut serial).map_err(|_| "no randomness".to_owned())?;
         let Redeemed { id_token, refresh, expires_at_s, .. } = redeemed;

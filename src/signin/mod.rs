@@ -145,7 +145,7 @@ pub struct SignIn {
     keys: StatementKeys,
     revocations: Arc<Revocations>,
     pace: Arc<PerAddress>,
-    /// Where ID tokens are kept, if anything needs them.
+    /// Where ID tokens are kept.
     keep: Option<Keep>,
     provider: ArcSwapOption<Provider>,
 }
@@ -195,7 +195,7 @@ impl SignIn {
         Ok(Self { site, store, clock, fetch, idp, keys, revocations, pace, keep: None, provider: ArcSwapOption::empty() })
     }
 
-    /// The same, which keeps the ID token of everybody who signs in.
+    /// The same, which keeps the ID tokens of people who sign in as `keep` says.
     #[must_use]
     pub fn keeping(mut self, keep: Keep) -> Self {
         self.keep = Some(keep);
