@@ -229,7 +229,13 @@ impl SignIn {
     ///
     /// # Errors
     /// [`SignInError`].
-    pub async fn begin_or(&self, peer: Option<IpAddr>, next: &str, anew: Anew, otherwise: Option<&str>) -> Result<PageAnswer, SignInError> {
+    pub async fn begin_or(
+        &self,
+        peer: Option<IpAddr>,
+        next: &str,
+        anew: Anew,
+        otherwise: Option<&str>,
+    ) -> Result<PageAnswer, SignInError> {
         self.pace.admit(peer).map_err(|_| SignInError::Paced)?;
         let provider = self.provider().await?;
         let (state, browser) = (fresh_secret()?, fresh_secret()?);
