@@ -22,7 +22,7 @@ use crate::identity::{IssuerSettings, Revocations};
 use crate::net::DialPolicy;
 use crate::pipeline::{Route, World};
 use crate::signer::{self, Signer, SignerSettings, SigningAlgorithm};
-use crate::signin::{IdpSettings, SignIn};
+use crate::signin::{IdpSettings, Keep, SignIn};
 use crate::store::Store;
 use crate::vocab::limits::JWKS_BYTES_MAX;
 use crate::vocab::{Clock, Proof};
@@ -124,6 +124,11 @@ pub(super) fn server(
     let (store, revocations) = (lasting.store.clone(), revocations.clone());
     let (site, pace) = (Site::new(origin), lasting.sign_ins.clone());
     let sign_in = SignIn::new(idp, site, store, clock.clone(), fetch.clone(), revocations, pace)?;
+    let wanted = config.upstreams.iter().any(|upstream| upstream.credential.signs_in());
+    let sign_in = match &outside.desk {
+        Some(desk) => sign_in.keeping(Keep { vault: desk.vault().clone(), wanted, life: section.refresh_token }),
+        None => sign_in,
+    };
     let settings = Settings { other_keys: asserting.into_iter().collect(), ..settings(section, origin, routes)? };
     let server = AuthServer::new(settings, lasting.clone(), Arc::new(sign_in), clock.clone(), fetch.clone())?;
     Ok(Some(server))

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::authserver::Lasting;
 use crate::config;
-use crate::connect::{Desk, People};
+use crate::connect::{Desk, Identities, People};
 use crate::net::Fetch;
 use crate::oauth::{SigningKey, TYPE_ACCESS_TOKEN, TYPE_ID_TOKEN, TYPE_JWT};
 use crate::pipeline::World;
@@ -26,6 +26,7 @@ pub(super) struct Outside {
     /// Where people link accounts, if they can sign in.
     pub(super) desk: Option<Arc<Desk>>,
     people: Option<Arc<People>>,
+    identities: Option<Arc<Identities>>,
     assertions: Assertions,
 }
 
@@ -44,14 +45,15 @@ impl Outside {
     pub(super) fn new(fetch: Fetch, data_dir: &Path, clock: &Clock, lasting: Option<Lasting>, desk: Option<Arc<Desk>>) -> Self {
         let key = data_dir.join("keys/assertion");
         let people = desk.as_ref().map(People::of);
+        let identities = desk.as_ref().map(Identities::of);
         let assertions = Assertions { key, clock: clock.clone(), made: Mutex::new(None) };
-        Self { fetch, lasting, desk, people, assertions }
+        Self { fetch, lasting, desk, people, identities, assertions }
     }
 
-    /// Offers the links of `world`, which is in force from now on.
+    /// Offers the links of `world`, and who signs people in there, which is in force from now on.
     pub(super) fn offer(&self, world: &World) {
         if let Some(desk) = &self.desk {
-            desk.offer(world.links.clone());
+            desk.offer(world.links.clone(), world.authserver.as_ref().map(|server| server.sign_in().clone()));
         }
     }
 
@@ -90,6 +92,12 @@ impl Outside {
             config::Credential::IdJag { idp, server, asked, subject } => {
                 let subject = match subject {
                     config::JagSubject::Caller { issuer } => JagSubject::Caller(self.subjects(issuer, origin).map_err(failed)?),
+                    config::JagSubject::Person => {
+                        let missing = || failed("nobody can sign in: restart".to_owned());
+                        let assertions = self.identities.clone().ok_or_else(missing)?;
+                        let issuer = idp.issuer.clone().unwrap_or_default();
+                        JagSubject::Caller(Subjects { issuer, assertions })
+                    }
                     config::JagSubject::Workload { token, kind } => {
                         JagSubject::Workload(Subject { token: token.clone(), kind: type_of(*kind) })
                     }

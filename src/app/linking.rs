@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use url::Url;
 
-use crate::config::{self, Config, Credential, PerUser, Transport};
+use crate::config::{self, Config, Credential, PerUser, ResourceSent, Transport};
 use crate::connect::{Desk, DeskParts, Link, Links, OwnRegistration};
 use crate::net::{DialPolicy, Fetch, Origin};
-use crate::oauth::{Consent, SigningKey};
+use crate::oauth::{Consent, ServerMetadata, SigningKey};
 use crate::seal::Sealer;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
@@ -46,8 +46,12 @@ pub(super) fn links(config: &Config, origin: &str) -> Links {
     let Some(section) = &config.authserver else { return Links::new() };
     let people = &section.upstream.issuer;
     let link = |upstream: &config::Upstream| {
-        let (Credential::PerUser(per_user), Transport::Http { url, .. }) = (&upstream.credential, &upstream.transport) else {
-            return None;
+        let Transport::Http { url, .. } = &upstream.transport else { return None };
+        let own = PerUser::default();
+        let per_user = match &upstream.credential {
+            Credential::PerUser(per_user) => per_user,
+            credential if credential.signs_in() => &own,
+            _ => return None,
         };
         let name: Arc<str> = Arc::from(upstream.name.as_str());
         Some((name.clone(), Arc::new(self::link(name, upstream, url, per_user, origin, people))))
@@ -64,16 +68,31 @@ fn link(name: Arc<str>, upstream: &config::Upstream, url: &Url, per_user: &PerUs
     if let Some(issuer) = per_user.issuer.as_ref().and_then(|issuer| issuer.parse().ok()) {
         consent = consent.and_written(&issuer, private);
     }
+    for url in per_user.endpoints.iter().flat_map(|(authorization, token)| [authorization, token]) {
+        consent = consent.and_written(url, private);
+    }
+    let written = per_user.endpoints.as_ref().map(|(authorization, token)| ServerMetadata {
+        authorization_endpoint: Some(authorization.clone()),
+        ..ServerMetadata::written(token.clone(), per_user.issuer.as_deref())
+    });
+    let resource = match &per_user.resource {
+        ResourceSent::Said => None,
+        ResourceSent::Written(resource) => Some(resource.clone()),
+        ResourceSent::None => Some(String::new()),
+    };
     let registered = per_user.client_id.clone();
     let registered = registered.map(|client_id| OwnRegistration { client_id, secret: per_user.client_secret.clone() });
     Link {
         upstream: name,
         url: url.clone(),
+        by_sign_in: upstream.credential.signs_in(),
         dial,
         issuer: per_user.issuer.clone(),
         registered,
         scopes: per_user.scopes.clone(),
         pkce_unannounced: per_user.pkce_unannounced,
+        written,
+        resource,
         consent,
         site: Site::new(origin),
         people: people.into(),

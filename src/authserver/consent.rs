@@ -127,7 +127,9 @@ impl AuthServer {
             Ok(Some(session)) if session.person.signed_in_s >= pending.signed_in_after_s => {
                 PageAnswer::see_other(&self.site.url(&next)).by(session.person.principal(Some(&pending.client_id)))
             }
-            Ok(_) => self.sign_in.begin(request.peer, &next, pending.anew).await.unwrap_or_else(|error| error.page()),
+            Ok(_) => {
+                self.sign_in.begin_or(request.peer, &next, pending.anew, Some(&next)).await.unwrap_or_else(|error| error.page())
+            }
             Err(error) => failed(error),
         }
     }

@@ -4,6 +4,8 @@ use http::StatusCode;
 
 use super::AuthServer;
 use super::authorize::failed;
+use super::error::{Code, Refused};
+use crate::signin::FAILED;
 use crate::web::{PageAnswer, PageRequest, Params, Verdict};
 
 impl AuthServer {
@@ -17,6 +19,9 @@ impl AuthServer {
             Ok(_) => return over("the request is unknown, not allowed, or of another browser"),
             Err(error) => return failed(error),
         };
+        if let Some(failed) = params.get(FAILED) {
+            return self.nobody(id, failed).await;
+        }
         let session = match self.sign_in.session(&request.headers).await {
             Ok(Some(session)) => session,
             Ok(None) => return over("nobody is signed in"),
@@ -45,6 +50,20 @@ impl AuthServer {
         let about = pending.client_id.clone();
         let finished = self.finish(&client, pending, &session.person).await;
         finished.unwrap_or_else(|refused| self.told(&uri, state.as_deref(), refused)).about(&about)
+    }
+
+    /// Tells the client that the provider signed nobody in (OAuth 2.1 section 4.1.2.1); the request is over.
+    async fn nobody(&self, id: &str, failed: &str) -> PageAnswer {
+        let pending = match self.take(id).await {
+            Ok(Some(pending)) => pending,
+            Ok(None) => return over("the request was used meanwhile"),
+            Err(error) => return super::authorize::failed(error),
+        };
+        let refused = match failed {
+            "access_denied" => Refused::new(Code::AccessDenied, "the person was not signed in"),
+            _ => Refused::new(Code::ServerError, "the person could not be signed in"),
+        };
+        self.told(&pending.redirect_uri, pending.state.as_deref(), refused).about(&pending.client_id)
     }
 }
 

@@ -10,7 +10,9 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
-pub use self::credential::{ClientProof, Credential, JagSubject, PerUser, SubjectTokenType, TokenAsked, TokenServer};
+pub use self::credential::{
+    ClientProof, Credential, JagSubject, PerUser, ResourceSent, SubjectTokenType, TokenAsked, TokenServer,
+};
 use super::checked_identity::Identity;
 use crate::vocab::{Proof, Revision};
 

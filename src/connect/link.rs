@@ -8,7 +8,7 @@ use url::Url;
 
 use super::PAGES_PATH;
 use crate::net::DialPolicy;
-use crate::oauth::{ClientAuth, Consent, Registration};
+use crate::oauth::{ClientAuth, Consent, Registration, ServerMetadata};
 use crate::vault::{Held, VaultKey};
 use crate::vocab::PrincipalKey;
 use crate::web::Site;
@@ -23,6 +23,8 @@ pub struct Link {
     pub upstream: Arc<str>,
     /// Its endpoint.
     pub url: Url,
+    /// There is no account: the upstream takes the person's own sign-in at the gateway (ID-JAG).
+    pub by_sign_in: bool,
     /// Addresses at which the endpoint may be.
     pub dial: DialPolicy,
     /// The only authorization server that is used, where the operator named one.
@@ -33,6 +35,10 @@ pub struct Link {
     pub scopes: Vec<String>,
     /// The operator knows that [`Self::issuer`] takes PKCE although its metadata does not say so.
     pub pkce_unannounced: bool,
+    /// The server as the operator wrote it, in the place of its metadata.
+    pub written: Option<ServerMetadata>,
+    /// What is sent as `resource`: `None` as the upstream says, an empty text for nothing.
+    pub resource: Option<String>,
     /// What the operator wrote, and so may be contacted.
     pub consent: Consent,
     /// Ourselves as browsers know us.
@@ -85,6 +91,16 @@ impl Link {
         let issuer = self.issuer.as_deref().is_none_or(|issuer| issuer == &*grant.issuer);
         let client = self.registered.as_ref().is_none_or(|own| own.client_id == *grant.client_id);
         here && issuer && client
+    }
+
+    /// The `resource` parameter for tokens for `resource`, this upstream; empty: none is sent.
+    pub(super) fn resource_sent<'a>(&'a self, resource: &'a str) -> &'a str {
+        self.resource.as_deref().unwrap_or(resource)
+    }
+
+    /// The server as the operator wrote it, if `issuer` is its name.
+    pub(super) fn written_as(&self, issuer: &str) -> Option<&ServerMetadata> {
+        self.written.as_ref().filter(|server| server.issuer == issuer)
     }
 
     /// Whether the operator registered the gateway as `client_id`.

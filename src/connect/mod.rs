@@ -6,6 +6,7 @@
 
 mod callback;
 mod flight;
+mod identities;
 mod link;
 mod pace;
 mod pages;
@@ -21,19 +22,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
+pub use identities::Identities;
 pub use link::{Link, Links, OwnRegistration};
 pub use pages::Desktop;
 pub use people::People;
 
 use crate::oauth::{At, Client, OwnClient, ServerMetadata, SigningKey};
 use crate::seal::Sealer;
+use crate::signin::SignIn;
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 use crate::vault::{Held, Vault, VaultError};
@@ -80,6 +83,8 @@ pub struct Desk {
     handle: Handle,
     /// The links of the config in force, for upstreams that ask for a person's token.
     links: ArcSwap<Links>,
+    /// Who signs people in by that config.
+    signin: ArcSwapOption<SignIn>,
 }
 
 /// What a desk is made of.
@@ -126,12 +131,19 @@ impl Desk {
             tasks: TaskTracker::new(),
             handle: Handle::current(),
             links: ArcSwap::default(),
+            signin: ArcSwapOption::empty(),
         }
     }
 
-    /// Takes the links of a config that is in force from now on.
-    pub fn offer(&self, links: Arc<Links>) {
+    /// Takes the links of a config that is in force from now on, and who signs people in by it.
+    pub fn offer(&self, links: Arc<Links>, signin: Option<Arc<SignIn>>) {
         self.links.store(links);
+        self.signin.store(signin);
+    }
+
+    /// Where everything is kept.
+    pub fn vault(&self) -> &Vault {
+        &self.vault
     }
 
     /// The page where `who` links the account that `link` is about, good once, for ten minutes and for that person only. It says

@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 
 use super::{CALLBACK_PATH, Desk, Links, PAGES_PATH};
 use crate::oauth::{OAuthError, OAuthErrorKind};
-use crate::signin::{Anew, Session, SignIn};
+use crate::signin::{Anew, KEPT_AS, Session, SignIn};
 use crate::vault::Held;
 use crate::vocab::FaultKind;
 use crate::web::{Html, Page, PageAnswer, PageRequest, Params, Site, Verdict, csrf_holds, csrf_token, is_from_us};
@@ -105,6 +105,7 @@ impl Desktop<'_> {
         if let Some(ended) = ended {
             body = body.raw("<p>Your account at <strong>").text(ended).raw("</strong> is no longer linked.</p>");
         }
+        let held: Vec<Held> = held.into_iter().filter(|held| &*held.key.upstream != KEPT_AS).collect();
         if held.is_empty() {
             body = body.raw("<p>You linked no account. An agent that needs one gives you the page to link it.</p>");
         }

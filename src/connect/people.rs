@@ -23,7 +23,7 @@ impl People {
     /// The link of the config in force, if that still means this endpoint: a call that began before a reload is judged by what is
     /// in force now, and shows its old upstream nothing that was linked for a new one.
     fn link(&self, upstream: &Place) -> Option<Arc<Link>> {
-        self.0.links.load().get(&upstream.name).filter(|link| link.url == upstream.url).cloned()
+        self.0.links.load().get(&upstream.name).filter(|link| link.url == upstream.url && !link.by_sign_in).cloned()
     }
 }
 

@@ -62,7 +62,10 @@ impl Desk {
             }
             None => described.authorization_servers.first().cloned().unwrap_or_default(),
         };
-        let mut server = self.client.discover_server(&issuer, &link.consent).await?;
+        let mut server = match link.written_as(&issuer) {
+            Some(written) => written.clone(),
+            None => self.client.discover_server(&issuer, &link.consent).await?,
+        };
         if link.pkce_unannounced && server.code_challenge_methods_supported.is_empty() {
             server.code_challenge_methods_supported.push("S256".to_owned());
         }

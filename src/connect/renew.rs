@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use secrecy::{ExposeSecret as _, SecretString};
 use subtle::ConstantTimeEq as _;
 
@@ -27,10 +28,20 @@ impl Desk {
     /// The refresh of `whose` that is under way, or a new one. It goes on to its end when nobody waits any more, and is then no longer
     /// under way.
     pub(super) fn flight(self: &Arc<Self>, whose: &Whose, link: &Arc<Link>, wanted: Wanted) -> Flight {
-        let (flight, begun) = self.flights.join(whose, || {
+        self.under_way(whose, || {
             let (desk, link, whose) = (self.clone(), link.clone(), whose.clone());
-            let work = async move { desk.renewed(&link, &whose, wanted).await };
-            let task = self.tasks.spawn_on(work, &self.handle);
+            async move { desk.renewed(&link, &whose, wanted).await }.boxed()
+        })
+    }
+
+    /// What is under way for `whose`, or the `work` that is begun now.
+    pub(super) fn under_way(
+        self: &Arc<Self>,
+        whose: &Whose,
+        work: impl FnOnce() -> BoxFuture<'static, Result<Usable, Fault>>,
+    ) -> Flight {
+        let (flight, begun) = self.flights.join(whose, || {
+            let task = self.tasks.spawn_on(work(), &self.handle);
             let task = task.map(|done| done.unwrap_or_else(|_| Err(Fault::internal(FaultKind::Internal, "a refresh stopped"))));
             task.boxed().shared()
         });
@@ -73,7 +84,7 @@ impl Desk {
             match made {
                 Ok(tokens) => {
                     self.metrics.link("refreshed");
-                    if let Some(held) = self.put_back(link, whose, held, tokens).await? {
+                    if let Some(held) = self.put_back(Some(link), whose, held, tokens).await? {
                         return Ok(self.learn(whose, &held, epoch));
                     }
                 }
@@ -113,7 +124,13 @@ impl Desk {
 
     /// Puts `tokens` in the place of those of `held` that they were made from. `None` if those are no longer there: then what was
     /// made belongs to nobody, or somebody else was faster.
-    async fn put_back(&self, link: &Link, whose: &Whose, held: Held, tokens: Tokens) -> Result<Option<Held>, Fault> {
+    pub(super) async fn put_back(
+        &self,
+        link: Option<&Link>,
+        whose: &Whose,
+        held: Held,
+        tokens: Tokens,
+    ) -> Result<Option<Held>, Fault> {
         let mut seen = held.clone();
         for _ in 0..SWAPS_TRIED_MAX {
             let account = Account { tokens: tokens.clone(), ..seen.account.clone() };
@@ -133,7 +150,7 @@ impl Desk {
                 _ => {
                     let mut orphan = held;
                     orphan.account.tokens = tokens;
-                    self.revoke(Some(link), &orphan).await;
+                    self.revoke(link, &orphan).await;
                     return Ok(None);
                 }
             }
@@ -145,7 +162,8 @@ impl Desk {
         let server = self.server(link, &held.key.issuer).await?;
         let registration = self.registration_of(link, &server, &held.key.client_id).await?;
         let at = At { server: &server, registration: &registration, consent: &link.consent };
-        let granted = self.client.refresh(at, refresh, &[], &held.account.resource).await?;
+        let resource = link.resource_sent(&held.account.resource);
+        let granted = self.client.refresh(at, refresh, &[], resource).await?;
         Ok(kept(granted, &held.account.tokens.scopes, Some(refresh)))
     }
 
@@ -158,7 +176,7 @@ impl Desk {
     }
 }
 
-fn usable(held: &Held) -> Usable {
+pub(super) fn usable(held: &Held) -> Usable {
     let account = &held.account;
     Usable { secret: account.tokens.access.clone(), account: account.serial, grant: Arc::new(Grant::of(held)) }
 }
@@ -182,7 +200,7 @@ pub(super) fn unlinked(why: &str) -> Fault {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "fits map_err")]
-fn internal(error: VaultError) -> Fault {
+pub(super) fn internal(error: VaultError) -> Fault {
     Fault::internal(FaultKind::Internal, format!("the vault: {error}"))
 }
 

@@ -39,6 +39,7 @@ impl Desktop<'_> {
     /// `/connect/UPSTREAM`.
     pub(super) async fn link_page(&self, request: &PageRequest, link: &Link) -> PageAnswer {
         let answer = match request.method {
+            _ if link.by_sign_in => self.sign_in_page(request, link).await,
             Method::GET => self.show(request, link).await,
             Method::POST => self.begin(request, link).await,
             _ => PageAnswer::problem(StatusCode::METHOD_NOT_ALLOWED, "This page is opened in a browser.", Verdict::BadRequest),
@@ -65,11 +66,7 @@ impl Desktop<'_> {
         };
         let who = session.person.key();
         if ticket.is_some_and(|ticket| !ticket.is_for(&who)) {
-            self.desk.metrics.link("refused");
-            let words = "This link was made for somebody else. Open the link that your own agent gave you, or sign out and sign in as \
-                         the person whose agent it was.";
-            let answer = PageAnswer::problem(StatusCode::FORBIDDEN, words, Verdict::Denied);
-            return answer.by(session.person.principal(None)).because("another person than the one who was led here");
+            return self.foreign(&session);
         }
         match self.desk.is_used(ticket.map(|ticket| ticket.id)).await {
             Ok(false) => {}
@@ -91,6 +88,15 @@ impl Desktop<'_> {
             Ok(id) => page(&session, &shown.plan, &id).by(session.person.principal(None)),
             Err(answer) => *answer,
         }
+    }
+
+    /// Somebody else's link.
+    pub(super) fn foreign(&self, session: &Session) -> PageAnswer {
+        self.desk.metrics.link("refused");
+        let words = "This link was made for somebody else. Open the link that your own agent gave you, or sign out and sign in as \
+                     the person whose agent it was.";
+        let answer = PageAnswer::problem(StatusCode::FORBIDDEN, words, Verdict::Denied);
+        answer.by(session.person.principal(None)).because("another person than the one who was led here")
     }
 
     async fn begin(&self, request: &PageRequest, link: &Link) -> PageAnswer {
@@ -136,7 +142,8 @@ impl Desktop<'_> {
             Err(error) => return unusable(&error),
         };
         let redirect_uri = link.site.url(CALLBACK_PATH);
-        let started = Flow::start(&plan.server, &registration, &link.consent, &redirect_uri, &plan.scopes, &plan.resource);
+        let resource = link.resource_sent(&plan.resource);
+        let started = Flow::start(&plan.server, &registration, &link.consent, &redirect_uri, &plan.scopes, resource);
         let (url, pending) = match started {
             Ok(started) => started,
             Err(error) => return unusable(&error),
@@ -229,7 +236,7 @@ fn purpose(plan: &str) -> String {
     format!("connect:{plan}")
 }
 
-fn path(link: &Link) -> String {
+pub(super) fn path(link: &Link) -> String {
     format!("{}{}", super::PAGES_PATH, link.upstream)
 }
 
@@ -241,7 +248,7 @@ fn ticket_key(id: [u8; 16]) -> Vec<u8> {
     [b"ticket:".as_slice(), &id].concat()
 }
 
-fn over(why: &str) -> PageAnswer {
+pub(super) fn over(why: &str) -> PageAnswer {
     let words = "This link is over or was used. Ask your agent to try again: it gets a new one.";
     PageAnswer::problem(StatusCode::GONE, words, Verdict::BadRequest).because(why)
 }

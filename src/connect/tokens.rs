@@ -67,6 +67,14 @@ impl Desk {
         }
     }
 
+    /// Whether `who` can be served by the upstream of `link`.
+    ///
+    /// # Errors
+    /// As [`Self::token`].
+    pub async fn serves(self: &Arc<Self>, link: &Arc<Link>, who: &PrincipalKey, deadline: Deadline) -> Result<(), Fault> {
+        if link.by_sign_in { self.stands(who).await } else { self.token(link, who, deadline).await.map(|_| ()) }
+    }
+
     /// The upstream refused `token` (401). True if [`Self::token`] now gives another one, or says that the person has to link anew;
     /// false if it cannot be told now.
     pub(super) async fn unauthorized(
@@ -156,7 +164,7 @@ pub(super) fn kept(granted: Granted, asked: &[String], before: Option<&SecretStr
     }
 }
 
-async fn landed(flight: Flight, deadline: Deadline) -> Result<Usable, Fault> {
+pub(super) async fn landed(flight: Flight, deadline: Deadline) -> Result<Usable, Fault> {
     let late = |_| Fault::upstream(FaultKind::Credential, "the token could not be renewed in time");
     tokio::time::timeout_at(deadline.instant().into(), flight).await.map_err(late)?
 }

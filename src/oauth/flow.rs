@@ -29,7 +29,7 @@ pub struct PendingFlow {
     pub client_id: String,
     /// Where the answer comes.
     pub redirect_uri: String,
-    /// The resource the token will be for.
+    /// The resource the token will be for; empty where the server is not told.
     pub resource: String,
     /// Scopes asked for.
     pub scopes: Vec<String>,
@@ -56,7 +56,7 @@ pub struct Code {
 }
 
 impl Flow {
-    /// Where to send the browser, and what to keep until it comes back. `redirect_uri` is ours and registered; `consent` says
+    /// Where to send the browser, and what to keep until it comes back. An empty `resource` is not sent. `redirect_uri` is ours and registered; `consent` says
     /// which origins the operator wrote, the only ones that may be http.
     ///
     /// # Errors
@@ -89,12 +89,14 @@ impl Flow {
         let client = BasicClient::new(ClientId::new(registration.client_id.clone()))
             .set_auth_uri(AuthUrl::from_url(endpoint.clone()))
             .set_redirect_uri(redirect);
-        let (url, state) = client
+        let mut request = client
             .authorize_url(|| CsrfToken::new_random_len(32))
             .add_scopes(scopes.iter().cloned().map(Scope::new))
-            .add_extra_param("resource", resource)
-            .set_pkce_challenge(challenge)
-            .url();
+            .set_pkce_challenge(challenge);
+        if !resource.is_empty() {
+            request = request.add_extra_param("resource", resource);
+        }
+        let (url, state) = request.url();
         let pending = PendingFlow {
             issuer: server.issuer.clone(),
             iss_announced: server.authorization_response_iss_parameter_supported,

@@ -1,4 +1,5 @@
-//! Requests for tokens. Every one names the resource it is for (RFC 8707) and goes out once.
+//! Requests for tokens. Every one names the resource it is for (RFC 8707), unless the operator says that the server refuses that,
+//! and goes out once.
 
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -61,17 +62,17 @@ impl Client {
     /// [`OAuthErrorKind::Mismatch`] if the code is of another server or client; [`OAuthError`].
     pub async fn exchange_code(&self, at: At<'_>, code: &Code) -> Result<Tokens, OAuthError> {
         code.check(at.server, at.registration)?;
-        let fields = vec![
+        let mut fields = vec![
             ("grant_type", "authorization_code"),
             ("code", code.code.expose_secret()),
             ("redirect_uri", &code.redirect_uri),
             ("code_verifier", code.verifier.expose_secret()),
-            ("resource", &code.resource),
         ];
+        with_resource(&mut fields, &code.resource);
         self.token(at, fields).await.and_then(bearer)
     }
 
-    /// A new access token for a refresh token; also a new refresh token where the server rotates them.
+    /// A new access token for a refresh token; also a new refresh token where the server rotates them. An empty `resource` is not sent.
     ///
     /// # Errors
     /// [`OAuthErrorKind::InvalidGrant`] when the refresh token is of no use any more; [`OAuthError`].
@@ -83,8 +84,8 @@ impl Client {
         resource: &str,
     ) -> Result<Tokens, OAuthError> {
         let scope = scopes.join(" ");
-        let mut fields =
-            vec![("grant_type", "refresh_token"), ("refresh_token", refresh.expose_secret()), ("resource", resource)];
+        let mut fields = vec![("grant_type", "refresh_token"), ("refresh_token", refresh.expose_secret())];
+        with_resource(&mut fields, resource);
         with_scope(&mut fields, &scope);
         self.token(at, fields).await.and_then(bearer)
     }
@@ -159,6 +160,13 @@ impl Client {
         let proof = at.registration.proof(at.server, &self.clock)?;
         fields.extend(proof.fields.iter().map(|(name, value)| (*name, value.expose_secret())));
         self.post(url, at.consent, &proof.headers, Payload::Form(&fields)).await
+    }
+}
+
+/// A server that refuses the parameter is sent none.
+fn with_resource<'a>(fields: &mut Fields<'a>, resource: &'a str) {
+    if !resource.is_empty() {
+        fields.push(("resource", resource));
     }
 }
 

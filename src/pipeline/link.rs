@@ -49,7 +49,7 @@ pub(super) async fn linked(ctx: &Ctx, upstream: &Upstream) -> Result<(), Fault> 
     let Some(link) = ctx.world.links.get(&*upstream.settings().name) else { return Ok(()) };
     let missing = || Fault::internal(FaultKind::Internal, "no desk where people link accounts");
     let (Some(desk), Ok(principal)) = (&ctx.gateway.desk, ctx.principal()) else { return Err(missing()) };
-    Box::pin(desk.token(link, &principal.key(), ctx.deadline)).await.map(|_| ())
+    Box::pin(desk.serves(link, &principal.key(), ctx.deadline)).await
 }
 
 /// As [`linked`], for a call that is about to leave.

@@ -52,6 +52,11 @@ pub(super) async fn answer(ctx: &Ctx, server: &AuthServer, parts: &Parts, body: 
         }
         _ => server.handle(&request).await,
     };
+    if let (Some(desk), Some("signin/callback" | "signin/out"), Some(principal)) =
+        (&ctx.gateway.desk, answer.note.action, &answer.note.principal)
+    {
+        desk.signed(&principal.key());
+    }
     let PageAnswer { status, headers, body, note } = answer;
     record(ctx, *note);
     let content = if body.is_empty() { Content::Empty } else { Content::Json(body) };

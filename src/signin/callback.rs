@@ -1,6 +1,7 @@
 //! The way back from the provider, and the way out.
 
 use http::{Method, StatusCode};
+use secrecy::ExposeSecret as _;
 
 use super::{Begun, SignIn, SignInError, id_token, provider, session, state_cookie};
 use crate::identity::StatementError;
@@ -73,14 +74,15 @@ impl SignIn {
             None if !provider.names_itself && begun.issuer == self.idp.issuer => {}
             _ => return refused("a response of another issuer"),
         }
-        if params.get("error").is_some() {
+        if let Some(error) = params.get("error") {
             let words = "The identity provider did not sign you in.";
-            return PageAnswer::problem(StatusCode::FORBIDDEN, words, Verdict::Denied)
-                .because("the provider answered with an error");
+            let page = PageAnswer::problem(StatusCode::FORBIDDEN, words, Verdict::Denied);
+            let denied = if error == "access_denied" { error } else { "server_error" };
+            return self.otherwise(begun, denied, page).because("the provider answered with an error");
         }
         let Some(code) = params.get("code").filter(|code| code.len() <= PARAMETER_BYTES_MAX) else { return refused("no code") };
-        let person = match self.redeemed(&provider, code, begun).await {
-            Ok(person) => person,
+        let (person, tokens) = match self.redeemed(&provider, code, begun).await {
+            Ok(signed_in) => signed_in,
             Err(Unredeemed::Away(error)) => return error.page(),
             Err(Unredeemed::Wrong(why)) => {
                 let words = "The identity provider's answer is not usable.";
@@ -93,6 +95,11 @@ impl SignIn {
                 .because("the person is revoked")
                 .by(person.principal(None));
         }
+        if let Err(why) = self.keep_tokens(&person, tokens).await {
+            let words = "The gateway cannot sign you in now. Try again shortly.";
+            return PageAnswer::problem(StatusCode::SERVICE_UNAVAILABLE, words, Verdict::Failed(FaultKind::Internal))
+                .because(why);
+        }
         match session::create(self, &person).await {
             Err(error) => error.page(),
             Ok(id) => PageAnswer::see_other(&self.site.url(&begun.next))
@@ -101,12 +108,24 @@ impl SignIn {
         }
     }
 
-    async fn redeemed(&self, provider: &provider::Provider, code: &str, begun: &Begun) -> Result<super::Person, Unredeemed> {
+    /// To whoever is to be told that nobody was signed in; else `page`.
+    fn otherwise(&self, begun: &Begun, failed: &str, page: PageAnswer) -> PageAnswer {
+        let Some(otherwise) = &begun.otherwise else { return page };
+        let verdict = page.note.verdict;
+        PageAnswer::see_other(&self.site.url(&format!("{otherwise}&{}={failed}", super::FAILED))).verdict(verdict)
+    }
+
+    async fn redeemed(
+        &self,
+        provider: &provider::Provider,
+        code: &str,
+        begun: &Begun,
+    ) -> Result<(super::Person, provider::Redeemed), Unredeemed> {
         let (idp, fetch) = (&self.idp, &self.fetch);
         let redirect_uri = self.site.url(super::CALLBACK_PATH);
-        let (token, access) = provider::redeem(idp, fetch, provider, code, &redirect_uri, &begun.verifier).await?;
+        let tokens = provider::redeem(idp, fetch, provider, code, &redirect_uri, &begun.verifier).await?;
         let wrong = |why: &str| Unredeemed::Wrong(format!("the ID token: {why}"));
-        let mut claims = self.keys.claims(&token, &["", "JWT"]).await.map_err(|error| match error {
+        let mut claims = self.keys.claims(tokens.id_token.expose_secret(), &["", "JWT"]).await.map_err(|error| match error {
             StatementError::Refused(why) => wrong(why),
             StatementError::NoKeys => Unredeemed::Away(SignInError::Provider(error.to_string())),
         })?;
@@ -116,8 +135,8 @@ impl SignIn {
             return Err(wrong("the person was to sign in again, and did not"));
         }
         let said = id_token::groups(&claims, idp).map_err(wrong)?;
-        if let (Some(_), None, Some(access)) = (&idp.groups_claim, said, access)
-            && let Some(more) = provider::userinfo(idp, fetch, provider, &access).await?
+        if let (Some(_), None, Some(access)) = (&idp.groups_claim, said, &tokens.access)
+            && let Some(more) = provider::userinfo(idp, fetch, provider, access.expose_secret()).await?
         {
             // OpenID Connect Core 1.0 section 5.3.2: otherwise it is about somebody else.
             if more.get("sub").and_then(serde_json::Value::as_str) != Some(sub.as_str()) {
@@ -127,7 +146,8 @@ impl SignIn {
                 claims.entry(name).or_insert(value);
             }
         }
-        id_token::person(&claims, idp, sub, now_s).map_err(wrong)
+        let tokens = provider::Redeemed { expires_at_s: crate::identity::seconds(&claims, "exp"), ..tokens };
+        Ok((id_token::person(&claims, idp, sub, now_s).map_err(wrong)?, tokens))
     }
 
     /// The page that ends a session, and what its form does.
@@ -157,6 +177,11 @@ impl SignIn {
         }
         if let Err(error) = session::end(self, session.form_secret()).await {
             return SignInError::from(error).page().action("signin/out");
+        }
+        if let Err(why) = self.drop_tokens(&session.person.key()).await {
+            let words = "The gateway cannot sign you out everywhere now. Try again shortly.";
+            let answer = PageAnswer::problem(StatusCode::SERVICE_UNAVAILABLE, words, Verdict::Failed(FaultKind::Internal));
+            return answer.because(why).action("signin/out");
         }
         let body = Html::new().raw("<p>You are signed out of this gateway. Clients that you allowed keep their access.</p>");
         Page::new("Signed out", body)

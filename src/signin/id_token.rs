@@ -15,11 +15,21 @@ const SUB_BYTES_MAX: usize = 255;
 /// Length of a name that pages show.
 const NAME_CHARS_MAX: usize = 100;
 
-/// The subject of `claims`.
+/// The subject of `claims`, which answer the sign-in of `nonce`.
 ///
 /// # Errors
 /// What is wrong, for the log.
 pub(super) fn check(claims: &Map<String, Value>, idp: &IdpSettings, nonce: &str, now_s: u64) -> Result<String, &'static str> {
+    let given = claims.get("nonce").and_then(Value::as_str).unwrap_or_default();
+    let sub = subject(claims, idp, now_s)?;
+    if bool::from(given.as_bytes().ct_eq(nonce.as_bytes())) { Ok(sub) } else { Err("another nonce") }
+}
+
+/// The subject of `claims`, which need not answer any sign-in: those of a token that was renewed (section 12.2).
+///
+/// # Errors
+/// What is wrong, for the log.
+pub(super) fn subject(claims: &Map<String, Value>, idp: &IdpSettings, now_s: u64) -> Result<String, &'static str> {
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
     if text("iss") != Some(idp.issuer.as_str()) {
         return Err("another issuer");
@@ -52,10 +62,6 @@ pub(super) fn check(claims: &Map<String, Value>, idp: &IdpSettings, nonce: &str,
     }
     if !has_claims(claims, &idp.required_claims) {
         return Err("a claim that is required is missing or different");
-    }
-    let given = text("nonce").unwrap_or_default();
-    if !bool::from(given.as_bytes().ct_eq(nonce.as_bytes())) {
-        return Err("another nonce");
     }
     match text("sub") {
         Some(sub) if (1..=SUB_BYTES_MAX).contains(&sub.len()) && !sub.chars().any(char::is_control) => Ok(sub.to_owned()),

@@ -6,6 +6,7 @@
 
 mod callback;
 mod id_token;
+mod kept;
 mod person;
 mod provider;
 mod session;
@@ -23,6 +24,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+pub use kept::{KEPT_AS, Keep, RenewError};
 pub use person::Person;
 pub use session::Session;
 
@@ -37,6 +39,8 @@ use provider::Provider;
 pub const CALLBACK_PATH: &str = "/oauth/callback";
 /// Ends the browser session.
 pub const SIGN_OUT_PATH: &str = "/oauth/signout";
+/// Parameter that says why nobody was signed in.
+pub const FAILED: &str = "failed";
 /// Time for a person to sign in.
 const SIGN_IN_S_MAX: u64 = 600;
 /// Sign-ins under way at once.
@@ -141,6 +145,8 @@ pub struct SignIn {
     keys: StatementKeys,
     revocations: Arc<Revocations>,
     pace: Arc<PerAddress>,
+    /// Where ID tokens are kept.
+    keep: Option<Keep>,
     provider: ArcSwapOption<Provider>,
 }
 
@@ -161,6 +167,9 @@ struct Begun {
     /// When it began, in seconds since the Unix epoch.
     #[serde(default)]
     begun_s: u64,
+    /// Where it goes if nobody is signed in, in the place of a page that says so.
+    #[serde(default)]
+    otherwise: Option<String>,
 }
 
 impl SignIn {
@@ -183,7 +192,14 @@ impl SignIn {
             ..IssuerSettings::new(idp.issuer.clone(), JwksSource::Discovered)
         };
         let keys = StatementKeys::of_issuer(&settings, clock.clone(), fetch.clone())?;
-        Ok(Self { site, store, clock, fetch, idp, keys, revocations, pace, provider: ArcSwapOption::empty() })
+        Ok(Self { site, store, clock, fetch, idp, keys, revocations, pace, keep: None, provider: ArcSwapOption::empty() })
+    }
+
+    /// The same, which keeps the ID tokens of people who sign in as `keep` says.
+    #[must_use]
+    pub fn keeping(mut self, keep: Keep) -> Self {
+        self.keep = Some(keep);
+        self
     }
 
     /// Takes over what `old` already knew of the same provider: a reload forgets nothing, so that the provider may be away.
@@ -205,6 +221,21 @@ impl SignIn {
     /// # Errors
     /// [`SignInError`].
     pub async fn begin(&self, peer: Option<IpAddr>, next: &str, anew: Anew) -> Result<PageAnswer, SignInError> {
+        self.begin_or(peer, next, anew, None).await
+    }
+
+    /// As [`Self::begin`]; where the provider signs nobody in, the browser goes to `otherwise`, a path of ours with a query, to which
+    /// [`FAILED`] is added: `access_denied` if the provider said so, else `server_error`.
+    ///
+    /// # Errors
+    /// [`SignInError`].
+    pub async fn begin_or(
+        &self,
+        peer: Option<IpAddr>,
+        next: &str,
+        anew: Anew,
+        otherwise: Option<&str>,
+    ) -> Result<PageAnswer, SignInError> {
         self.pace.admit(peer).map_err(|_| SignInError::Paced)?;
         let provider = self.provider().await?;
         let (state, browser) = (fresh_secret()?, fresh_secret()?);
@@ -216,6 +247,7 @@ impl SignIn {
             next: next.to_owned(),
             anew,
             begun_s: self.clock.unix_s(),
+            otherwise: otherwise.map(str::to_owned),
         };
         let value = serde_json::to_vec(&begun).map_err(|e| SignInError::Provider(e.to_string()))?;
         let ends_s = self.clock.unix_s().saturating_add(SIGN_IN_S_MAX);

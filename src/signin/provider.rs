@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value};
 use url::Url;
 use url::form_urlencoded::byte_serialize;
@@ -74,7 +74,24 @@ fn policy(idp: &IdpSettings, place: &Url) -> DialPolicy {
     DialPolicy { allow_private: idp.allow_private_addresses, allow_loopback: loopback }
 }
 
-/// Redeems `code` and gives the ID token and the access token.
+/// What the provider gave for a code or a refresh token.
+pub(super) struct Redeemed {
+    /// Not verified yet.
+    pub(super) id_token: SecretString,
+    pub(super) access: Option<SecretString>,
+    pub(super) refresh: Option<SecretString>,
+    /// When the ID token ends, in seconds since the Unix epoch, once that was looked at.
+    pub(super) expires_at_s: Option<u64>,
+}
+
+/// Why the provider gave none.
+pub(super) struct NotGiven {
+    /// It says that what was shown is of no use any more (`invalid_grant`).
+    pub(super) over: bool,
+    pub(super) why: String,
+}
+
+/// Redeems `code`.
 pub(super) async fn redeem(
     idp: &IdpSettings,
     fetch: &Fetch,
@@ -82,23 +99,49 @@ pub(super) async fn redeem(
     code: &str,
     redirect_uri: &str,
     verifier: &str,
-) -> Result<(String, Option<String>), String> {
-    let mut form =
+) -> Result<Redeemed, String> {
+    let form =
         vec![("grant_type", "authorization_code"), ("code", code), ("redirect_uri", redirect_uri), ("code_verifier", verifier)];
+    tokens(idp, fetch, provider, form).await.map_err(|error| error.why)
+}
+
+/// Asks for another ID token (OpenID Connect Core 1.0 section 12).
+pub(super) async fn refresh(
+    idp: &IdpSettings,
+    fetch: &Fetch,
+    provider: &Provider,
+    token: &SecretString,
+) -> Result<Redeemed, NotGiven> {
+    tokens(idp, fetch, provider, vec![("grant_type", "refresh_token"), ("refresh_token", token.expose_secret())]).await
+}
+
+async fn tokens(
+    idp: &IdpSettings,
+    fetch: &Fetch,
+    provider: &Provider,
+    mut form: Vec<(&str, &str)>,
+) -> Result<Redeemed, NotGiven> {
+    let failed = |why: String| NotGiven { over: false, why };
     let mut headers = Vec::new();
     match &idp.client_secret {
         None => form.push(("client_id", &idp.client_id)),
-        Some(secret) => headers.push((header::AUTHORIZATION, basic(&idp.client_id, secret.expose_secret())?)),
+        Some(secret) => {
+            let proof = basic(&idp.client_id, secret.expose_secret()).map_err(failed)?;
+            headers.push((header::AUTHORIZATION, proof));
+        }
     }
     let place = &provider.token;
     let sent = fetch.send(place, policy(idp, place), &headers, Payload::Form(&form), DOCUMENT_BYTES_MAX).await;
-    let got = sent.map_err(|e| format!("the token endpoint: {e}"))?;
+    let got = sent.map_err(|e| failed(format!("the token endpoint: {e}")))?;
+    let members = strict_object(&got.body);
     if got.status != StatusCode::OK {
-        return Err(format!("the token endpoint answered {}", got.status));
+        let over = members.is_some_and(|members| members.get("error").and_then(Value::as_str) == Some("invalid_grant"));
+        return Err(NotGiven { over, why: format!("the token endpoint answered {}", got.status) });
     }
-    let members = strict_object(&got.body).ok_or("the token endpoint's answer is not one strict JSON object")?;
-    let text = |name: &str| members.get(name).and_then(Value::as_str).map(str::to_owned);
-    Ok((text("id_token").ok_or("the token endpoint gave no ID token")?, text("access_token")))
+    let members = members.ok_or_else(|| failed("the token endpoint's answer is not one strict JSON object".to_owned()))?;
+    let text = |name: &str| members.get(name).and_then(Value::as_str).map(SecretString::from);
+    let id_token = text("id_token").ok_or_else(|| failed("the token endpoint gave no ID token".to_owned()))?;
+    Ok(Redeemed { id_token, access: text("access_token"), refresh: text("refresh_token"), expires_at_s: None })
 }
 
 /// The claims of the userinfo endpoint, where the provider has one.

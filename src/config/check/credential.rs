@@ -4,13 +4,15 @@ use std::path::PathBuf;
 
 use http::{HeaderName, HeaderValue};
 use secrecy::SecretString;
+use url::Url;
 
 use super::Cx;
 use super::address::{Consent, outward};
 use super::files;
 use super::identity::scopes;
 use super::issuer::{issuer_url, word_of};
-use crate::config::checked::{ClientProof, Credential, JagSubject, PerUser, SubjectTokenType, TokenAsked, TokenServer};
+use super::per_user;
+use crate::config::checked::{ClientProof, Credential, JagSubject, SubjectTokenType, TokenAsked, TokenServer};
 use crate::config::raw;
 use crate::config::report::resolve;
 use crate::config::shape::WordOr;
@@ -87,7 +89,7 @@ pub(super) fn check(path: &str, raw: Option<WordOr<raw::Credential>>, issuers: &
         return identity_assertion(&at("id_jag"), raw, issuers, cx);
     }
     if let Some(raw) = per_user {
-        return linked(&at("per_user"), raw, cx);
+        return per_user::check(&at("per_user"), raw, cx);
     }
     // An empty table, unless it held a kind that has been reported as not built.
     if cx.report.any_below(path) { None } else { cx.refuse(path, "is empty", KINDS) }
@@ -144,34 +146,6 @@ fn file(check: fn(&str, &str, &mut Cx<'_>) -> Option<PathBuf>, path: &str, text:
     if cx.upstreams_unset { Some(resolve(&cx.dir, text)) } else { check(path, text, cx) }
 }
 
-/// Accounts that people link. A secret is shown to the server that the operator named, to no other.
-fn linked(path: &str, raw: raw::PerUser, cx: &mut Cx<'_>) -> Option<Credential> {
-    let at = |key: &str| format!("{path}.{key}");
-    let issuer = match raw.issuer {
-        Some(text) => issuer_url(&at("issuer"), text, cx).map(Some),
-        None => Some(None),
-    };
-    let client_id = match raw.client_id {
-        Some(text) => identifier(&at("client_id"), text, cx).map(Some),
-        None => Some(None),
-    };
-    if raw.client_secret.is_some() && matches!((&issuer, &client_id), (Some(None), _) | (_, Some(None))) {
-        let hint = "name the `issuer` and the `client_id` that it belongs to: an upstream could otherwise have it sent anywhere";
-        cx.report.problem_unshown(&at("client_secret"), "stands alone", hint);
-    }
-    if raw.client_secret.as_ref().is_some_and(|secret| secret.is_empty() || secret.chars().any(char::is_control)) {
-        cx.report.problem_unshown(&at("client_secret"), "is not a client secret", "such as \"${file:client-secret}\"");
-    }
-    let scopes = scopes(&at("scopes"), raw.scopes, cx);
-    let pkce_unannounced = raw.danger_pkce_unannounced.unwrap_or(false);
-    if pkce_unannounced && matches!(issuer, Some(None)) {
-        let hint = "name the `issuer` of which you know that it takes PKCE";
-        cx.report.problem(&at("danger_pkce_unannounced"), "is said of no authorization server", hint);
-    }
-    let client_secret = raw.client_secret.map(Into::into);
-    Some(Credential::PerUser(PerUser { issuer: issuer?, client_id: client_id?, client_secret, scopes, pkce_unannounced }))
-}
-
 fn client_credentials(path: &str, raw: raw::ClientCredentials, cx: &mut Cx<'_>) -> Option<Credential> {
     let raw::ClientCredentials {
         issuer, token_url, client_id, client_secret, private_key, key_id, allow_private_addresses, ..
@@ -216,7 +190,21 @@ fn identity_assertion(path: &str, raw: raw::IdJag, issuers: &[String], cx: &mut 
         None => cx.missing(&format!("{path}.idp"), "the identity provider, and the gateway as its client"),
     };
     let asked = asked(path, raw.scopes, raw.resource, cx);
+    let person = word_of(&format!("{path}.subject"), raw.subject.as_deref(), &JAG_SUBJECTS, cx);
     let subject = match (raw.subject_token, raw.subject_token_type) {
+        (token, kind) if person == Some(true) => {
+            let beside = [
+                ("subject_token", token.is_some()),
+                ("subject_token_type", kind.is_some()),
+                ("subject_issuer", raw.subject_issuer.is_some()),
+            ];
+            let beside: Vec<&str> = beside.into_iter().filter_map(|(key, given)| given.then_some(key)).collect();
+            for key in &beside {
+                let hint = "give one of the two: a person is who signed in at the gateway";
+                cx.report.problem_unshown(&format!("{path}.{key}"), "stands beside `subject: person`", hint);
+            }
+            beside.is_empty().then_some(JagSubject::Person)
+        }
         (Some(token), kind) => {
             if raw.subject_issuer.is_some() {
                 let hint = "give one of the two: with a token, nobody is asserted";
@@ -231,6 +219,9 @@ fn identity_assertion(path: &str, raw: raw::IdJag, issuers: &[String], cx: &mut 
     };
     Some(Credential::IdJag { idp: idp?, server: server?, asked: asked?, subject: subject? })
 }
+
+/// Whether it is the person's own sign-in; the first is the default.
+const JAG_SUBJECTS: [(&str, bool); 2] = [("caller", false), ("person", true)];
 
 /// What a configured token may be; the first is the default.
 const SUBJECT_TOKEN_TYPES: [(&str, SubjectTokenType); 3] =
@@ -290,15 +281,18 @@ fn token_server(path: &str, raw: raw::TokenServer, cx: &mut Cx<'_>) -> Option<To
     Some(TokenServer { issuer: issuer?, token_url: token_url?, client_id: client_id?, proof: proof?, allow_private_addresses })
 }
 
-fn asked(path: &str, raw_scopes: Option<Vec<String>>, resource: Option<String>, cx: &mut Cx<'_>) -> Option<TokenAsked> {
+fn asked(path: &str, raw_scopes: Option<Vec<String>>, raw_resource: Option<String>, cx: &mut Cx<'_>) -> Option<TokenAsked> {
     let scopes = scopes(&format!("{path}.scopes"), raw_scopes, cx);
-    let path = format!("{path}.resource");
-    match resource {
+    match raw_resource {
         None => Some(TokenAsked { scopes, resource: None }),
-        Some(text) => match url::Url::parse(&text) {
-            Ok(url) if url.fragment().is_none() => Some(TokenAsked { scopes, resource: Some(text) }),
-            _ => cx.refuse(&path, "is not an absolute URI without fragment", "leave it out for the upstream's URL"),
-        },
+        Some(text) => Some(TokenAsked { scopes, resource: Some(resource(&format!("{path}.resource"), text, cx)?) }),
+    }
+}
+
+pub(super) fn resource(path: &str, text: String, cx: &mut Cx<'_>) -> Option<String> {
+    match Url::parse(&text) {
+        Ok(url) if url.fragment().is_none() => Some(text),
+        _ => cx.refuse(path, "is not an absolute URI without fragment", "leave it out for the upstream's URL"),
     }
 }
 
@@ -312,7 +306,7 @@ fn subject_issuer(path: &str, raw: Option<String>, issuers: &[String], cx: &mut 
     }
 }
 
-fn identifier(path: &str, text: String, cx: &mut Cx<'_>) -> Option<String> {
+pub(super) fn identifier(path: &str, text: String, cx: &mut Cx<'_>) -> Option<String> {
     if text.is_empty() || text.len() > ID_BYTES_MAX || text.chars().any(char::is_control) {
         cx.report.problem_unshown(path, "is empty, too long or not printable", "");
         return None;

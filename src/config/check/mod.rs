@@ -10,6 +10,7 @@ mod files;
 mod identity;
 mod issuer;
 mod operation;
+mod per_user;
 pub(super) mod policies;
 mod roster;
 mod routes;
@@ -53,6 +54,9 @@ pub(super) fn check(
     let (upstreams, names) = upstreams::check(raw.upstreams, &issuers, &mut cx);
     if let Some(None) = authserver {
         upstreams::unlinkable(&upstreams, &mut cx);
+    }
+    if let Some(Some(authserver)) = &authserver {
+        upstreams::signed_in(&upstreams, &authserver.upstream, &mut cx);
     }
     let routes = routes::check(raw.routes, &names, &mut cx);
     routes::proofs(&routes, mutual, matches!(authserver, Some(Some(_))), identity.as_ref(), &mut cx);

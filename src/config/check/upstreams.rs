@@ -10,6 +10,7 @@ use super::Cx;
 use super::address::{Consent, outward};
 use super::credential;
 use super::settings;
+use crate::config::AuthUpstream;
 use crate::config::checked::{Credential, Transport, Upstream};
 use crate::config::limits::CALL_TIMEOUT;
 use crate::config::raw;
@@ -70,7 +71,8 @@ fn upstream(path: &str, name: Option<String>, raw: raw::Upstream, issuers: &[Str
         let hint = "its credential differs from caller to caller, and a shared session would be one caller's";
         cx.report.problem(&at("shared"), "cannot go with this credential", hint);
     }
-    if name.as_deref() == Some("callback") && matches!(credential, Some(Credential::PerUser(_))) {
+    let has_page = |credential: &Credential| credential.signs_in() || matches!(credential, Credential::PerUser(_));
+    if name.as_deref() == Some("callback") && credential.as_ref().is_some_and(has_page) {
         let hint = "people who link accounts come back to /connect/callback";
         cx.report.problem(&at("name"), "cannot be the name of an upstream at which people link accounts", hint);
     }
@@ -90,9 +92,21 @@ fn upstream(path: &str, name: Option<String>, raw: raw::Upstream, issuers: &[Str
     })
 }
 
+/// An ID token was made for one client of one provider, and is shown by that client to that provider.
+pub(super) fn signed_in(upstreams: &[Upstream], signin: &AuthUpstream, cx: &mut Cx<'_>) {
+    for (at, upstream) in upstreams.iter().enumerate().filter(|(_, upstream)| upstream.credential.signs_in()) {
+        let Credential::IdJag { idp, .. } = &upstream.credential else { continue };
+        let path = format!("{}.credential.id_jag.idp", item_path("upstreams", at));
+        if idp.issuer.as_deref() != Some(signin.issuer.as_str()) || idp.client_id != signin.client_id {
+            let hint = "with `subject: person` write the `issuer` and `client_id` of `authserver.upstream`";
+            cx.report.problem(&path, "is not where people sign in", hint);
+        }
+    }
+}
+
 /// Without a place where people sign in nobody could link an account.
 pub(super) fn unlinkable(upstreams: &[Upstream], cx: &mut Cx<'_>) {
-    let links = |upstream: &&Upstream| matches!(upstream.credential, Credential::PerUser(_));
+    let links = |upstream: &&Upstream| upstream.credential.signs_in() || matches!(upstream.credential, Credential::PerUser(_));
     if let Some(upstream) = upstreams.iter().find(links) {
         let hint = "people link accounts where they sign in: add `authserver` with its `upstream`";
         cx.report.problem("authserver", format!("is absent, and `{}` has a credential per user", upstream.name), hint);

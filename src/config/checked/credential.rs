@@ -64,7 +64,12 @@ pub enum Credential {
 impl Credential {
     /// Whether two callers are shown as two.
     pub fn is_personal(&self) -> bool {
-        self.is_asserted() || matches!(self, Self::PerUser(_))
+        self.is_asserted() || self.signs_in() || matches!(self, Self::PerUser(_))
+    }
+
+    /// Whether it takes the caller's own sign-in at the gateway.
+    pub fn signs_in(&self) -> bool {
+        matches!(self, Self::IdJag { subject: JagSubject::Person, .. })
     }
 
     /// Whether the gateway asserts who the caller is.
@@ -74,7 +79,7 @@ impl Credential {
 }
 
 /// How people link accounts at an upstream.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct PerUser {
     /// The only authorization server that is used; absent: the first that the upstream names.
     pub issuer: Option<String>,
@@ -84,8 +89,24 @@ pub struct PerUser {
     pub client_secret: Option<SecretString>,
     /// Scopes to ask for; empty: as the upstream says.
     pub scopes: Vec<String>,
+    /// Its authorization and token endpoints, instead of its metadata; never without an issuer and a client id.
+    pub endpoints: Option<(Url, Url)>,
+    /// The `resource` parameter: as the upstream says, as written, or (never without an issuer) none.
+    pub resource: ResourceSent,
     /// The issuer takes PKCE although it does not say so; never without an issuer.
     pub pkce_unannounced: bool,
+}
+
+/// What is sent as `resource` (RFC 8707).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ResourceSent {
+    /// What the upstream's metadata says.
+    #[default]
+    Said,
+    /// This.
+    Written(String),
+    /// Nothing.
+    None,
 }
 
 /// An authorization server, and the gateway as its client.
@@ -125,6 +146,8 @@ pub enum JagSubject {
         /// The issuer whose callers are people there.
         issuer: String,
     },
+    /// Each caller, by the ID token of their own sign-in at the gateway: the identity provider is that of `authserver.upstream`.
+    Person,
     /// One workload for everybody.
     Workload {
         /// Its token at the identity provider; visible ASCII.

@@ -34,6 +34,14 @@ pub(in crate::config) struct PerUser {
     pub(in crate::config) client_secret: Option<String>,
     /// Scopes to ask people for. Default: as the upstream says.
     pub(in crate::config) scopes: Option<Vec<String>>,
+    /// Where people consent, instead of reading metadata; needs `token_url`, `issuer` and `client_id`.
+    pub(in crate::config) authorization_url: Option<String>,
+    /// Where tokens are made, instead of reading metadata.
+    pub(in crate::config) token_url: Option<String>,
+    /// The `resource` parameter. Default: as the upstream's metadata says.
+    pub(in crate::config) resource: Option<String>,
+    /// Sends no `resource` parameter, to a server that refuses it; needs `issuer`.
+    pub(in crate::config) danger_no_resource: Option<bool>,
     /// Goes on, with PKCE, at an authorization server that does not announce it; needs `issuer`.
     pub(in crate::config) danger_pkce_unannounced: Option<bool>,
 }
@@ -159,6 +167,9 @@ pub(in crate::config) struct IdJag {
     pub(in crate::config) resource: Option<String>,
     /// The issuer whose callers are people there. Default: the only one.
     pub(in crate::config) subject_issuer: Option<String>,
+    /// Whom the identity provider is told about, and how: `caller`, whom the gateway asserts (default), or `person`, by the ID token
+    /// of their own sign-in at the gateway.
+    pub(in crate::config) subject: Option<String>,
     /// A workload's token at the identity provider, shown for everybody instead of an assertion about the caller.
     pub(in crate::config) subject_token: Option<String>,
     /// What kind of token that is: id_token, jwt or access_token. Default: id_token.

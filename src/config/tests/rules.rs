@@ -359,6 +359,9 @@ fn credentials() {
         ),
         (&jag("subject_token: a.b.c, subject_issuer: z"), ".id_jag.subject_issuer", "stands beside"),
         (&jag("subject_issuer: z, subject_token_type: jwt"), ".id_jag.subject_token_type", "stands alone"),
+        (&jag("subject: nobody, subject_issuer: z"), ".id_jag.subject", "is not"),
+        (&jag("subject: person, subject_issuer: z"), ".id_jag.subject_issuer", "stands beside"),
+        (&jag("subject: person, subject_token: a.b.c"), ".id_jag.subject_token", "stands beside"),
         (&jag("subject_token: \"\""), ".id_jag.subject_token", "not a token"),
         (&jag("subject_token: \"a b\""), ".id_jag.subject_token", "not a token"),
     ] {
@@ -487,11 +490,29 @@ fn linked_accounts() {
         ("{ issuer: \"https://as.example.com\", client_secret: s }", ".client_secret", "stands alone"),
         ("{ issuer: \"http://as.example.com\" }", ".issuer", "http beyond loopback"),
         ("{ client_id: \"\" }", ".client_id", "is empty"),
+        ("{ danger_no_resource: true }", ".danger_no_resource", "is said of no"),
+        ("{ resource: \"x\" }", ".resource", "not an absolute URI"),
+        ("{ resource: \"https://r.example\", danger_no_resource: true }", ".danger_no_resource", "stands beside"),
+        ("{ token_url: \"https://as.example.com/t\" }", ".authorization_url", "is required"),
+        ("{ authorization_url: \"https://as.example.com/a\" }", ".token_url", "is required"),
+        (
+            "{ authorization_url: \"https://as.example.com/a\", token_url: \"https://as.example.com/t\" }",
+            ".authorization_url",
+            "does not suffice",
+        ),
         ("{ scopes: [\"a b\"] }", ".scopes[0]", "not a scope"),
     ] {
         refuses(&with(rest), &[(&at(key), message, 5)]);
     }
     refuses(&http("credential: { per_user: {} }"), &[("authserver", "is absent", 1)]);
+    // The same of those who are vouched for by where they sign in, at the provider and for the client that their ID token is for.
+    let person = http(&format!("credential: {}", jag("subject: person")));
+    refuses(&person, &[("authserver", "is absent", 1)]);
+    refuses(&format!("{SIGN_IN}{person}"), &[("upstreams[0].credential.id_jag.idp", "is not where people sign in", 5)]);
+    let there =
+        person.replace("token_url: \"https://i.example/t\", client_id: x", "issuer: \"https://idp.example.com\", client_id: gw");
+    let config = accepts(&format!("{SIGN_IN}{there}"));
+    assert!(config.upstreams[0].credential.signs_in() && config.upstreams[0].credential.is_personal());
     refuses(&format!("{SIGN_IN}{}", http("credential: per_user")), &[("upstreams[0].credential", "needs settings", 5)]);
     let shared = format!("{}\n    shared: true", with("{}"));
     refuses(&shared, &[("upstreams[0].shared", "cannot go with this credential", 6)]);

@@ -1,5 +1,3 @@
-#![expect(clippy::disallowed_methods, reason = "tests")]
-
 mod bench;
 mod registering;
 mod renewing;

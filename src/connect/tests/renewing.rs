@@ -119,7 +119,7 @@ async fn a_token_is_for_the_endpoint_server_and_client_of_the_config_in_force() 
     let people = People::of(&bench.desk);
     for (in_force, asks, serves) in [(&bench.link, &bench.link, true), (&bench.link, &moved, false), (&moved, &bench.link, false)]
     {
-        bench.desk.offer(Arc::new(Links::from([("up".into(), in_force.clone())])));
+        bench.desk.offer(Arc::new(Links::from([("up".into(), in_force.clone())])), None);
         let place = Place { name: "up".into(), url: asks.url.clone() };
         assert_eq!(people.token(&key.principal, &place).await.is_ok(), serves, "{} {}", in_force.url, asks.url);
     }

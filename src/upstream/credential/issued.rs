@@ -69,6 +69,9 @@ impl Issued {
 
     /// The token to show on behalf of `who`.
     pub(super) async fn token(&self, who: &PrincipalKey) -> Result<Arc<Held>, Fault> {
+        if let Issue::IdJag { subject: JagSubject::Caller(subjects), .. } = &self.issuance.issue {
+            subjects.assertions.stands(who).await?;
+        }
         let make = async |extra: Vec<String>| {
             let mut scopes = self.issuance.scopes.clone();
             scopes.extend(extra);

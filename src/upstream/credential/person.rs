@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http::StatusCode;
 use secrecy::SecretString;
@@ -77,6 +78,14 @@ pub trait SubjectAssertions: Send + Sync {
         audience: &'a str,
         client_id: &'a str,
     ) -> BoxFuture<'a, Result<Subject, Fault>>;
+
+    /// Whether what was made of an earlier [`SubjectAssertions::subject`] about `who` still serves. Asked for every call: must be quick.
+    ///
+    /// # Errors
+    /// [`crate::vocab::FaultKind::Unlinked`] when the person has to sign in again.
+    fn stands<'a>(&'a self, _who: &'a PrincipalKey) -> BoxFuture<'a, Result<(), Fault>> {
+        std::future::ready(Ok(())).boxed()
+    }
 
     /// A JWT about the gateway itself, which acts.
     ///

@@ -42,7 +42,6 @@ async fn a_state_is_ours_fresh_and_of_this_browser() {
         ("no issuer", Box::new(|url: String| url.replace("&iss=", "&x="))),
         ("no code", Box::new(|url: String| url.replace("?code=", "?x="))),
         ("a foreign code", Box::new(|url: String| url.replace("?code=", "?code=A"))),
-        ("an error", Box::new(|url: String| format!("{url}&error=access_denied"))),
         ("twice the state", Box::new(|url: String| format!("{url}&state=x"))),
     ] {
         let location = begin().await;
@@ -54,6 +53,30 @@ async fn a_state_is_ours_fresh_and_of_this_browser() {
     let url = realm.idp.sign_in(&begin().await, "alice");
     assert_eq!(browser.get(&url).await.status, 303);
     assert_eq!(browser.get(&url).await.status, 400, "used");
+}
+
+#[tokio::test]
+async fn a_client_is_told_that_the_provider_signed_nobody_in() {
+    let realm = Realm::start().await;
+    for (error, told) in
+        [("access_denied", "access_denied"), ("login_required", "server_error"), ("%3Cscript%3E", "server_error")]
+    {
+        let (browser, stranger) = (realm.browser(), realm.browser());
+        let page = browser.get(&realm.authorize(&[("prompt", "login")])).await;
+        let to_idp = location(&browser.decide(&page, "allow").await);
+        let back = realm.idp.sign_in(&to_idp, "alice").replace("?code=", "?x=");
+        let got = browser.get(&format!("{back}&error={error}")).await;
+        let next = location(&got);
+        assert!(next.starts_with(&format!("{}/oauth/authorize/continue?request=", realm.origin())), "{next}");
+        assert_eq!(stranger.get(&next).await.status, 400, "of another browser");
+        let url = location(&browser.get(&next).await);
+        assert!(url.starts_with(CALLBACK), "{url}");
+        assert_eq!((query(&url, "error").as_deref(), query(&url, "iss")), (Some(told), Some(realm.origin())), "{url}");
+        assert!(query(&url, "code").is_none() && !url.contains("script"), "{url}");
+        assert_eq!(query(&url, "state"), query(&realm.authorize(&[]), "state"));
+        assert_eq!(browser.get(&next).await.status, 400, "once");
+        assert!(!browser.cookies.lock().contains_key("__Host-portcullis-session"));
+    }
 }
 
 #[tokio::test]

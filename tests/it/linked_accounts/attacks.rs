@@ -67,7 +67,7 @@ async fn a_link_is_used_once_and_a_form_by_its_own_browser() {
         let other = if good.as_bytes()[at] == b'A' { "B" } else { "A" };
         format!("{}{other}{}", &good[..at], &good[at + 1..])
     });
-    for ticket in altered.iter().map(String::as_str).chain(["x", ""]) {
+    for ticket in altered.iter().map(String::as_str).chain(["x"]) {
         let refused = browser.open(&world.gate.url(&format!("/connect/github?ticket={ticket}"))).await;
         assert_eq!(refused.resp.status, 410, "{ticket}: {}", refused.resp.whole());
     }

@@ -2,13 +2,14 @@
 
 mod attacks;
 mod browser;
+mod identities;
 mod offboarding;
 mod servers;
 mod tokens;
 
 use browser::{Browser, Screen};
 use serde_json::{Value, json};
-use servers::{Issuer, guarded, provider};
+use servers::{Idp, Issuer, guarded, provider};
 
 use crate::gate::{Gate, soon};
 use crate::keys;
@@ -59,22 +60,23 @@ const MACHINE: &str = "pck_machine_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 struct World {
     gate: Gate,
     idp: Peer,
+    provider: std::sync::Arc<parking_lot::Mutex<Idp>>,
     issuer: Issuer,
 }
 
 impl World {
     /// As the real program, whose log [`Self::apart`] looks at too.
     async fn start() -> Self {
-        Self::run(true).await
+        Self::run(true, CONFIG).await
     }
 
     /// In process, so that it reloads when it is told to.
     async fn here() -> Self {
-        Self::run(false).await
+        Self::run(false, CONFIG).await
     }
 
-    async fn run(program: bool) -> Self {
-        let (idp, issuer) = (provider().await, Issuer::start().await);
+    async fn run(program: bool, config: &str) -> Self {
+        let ((idp, provider), issuer) = (provider().await, Issuer::start().await);
         let hash: String = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, MACHINE.as_bytes())
             .as_ref()
             .iter()
@@ -84,7 +86,7 @@ impl World {
         let change = |files: &mut crate::gate::Files| {
             let urls: Vec<&str> =
                 files.config.split("url: \"http://").skip(1).map(|rest| rest.split('/').next().unwrap()).collect();
-            let config = CONFIG.replace("//UP/", &format!("//{}/", urls[0])).replace("//OLD/", &format!("//{}/", urls[1]));
+            let config = config.replace("//UP/", &format!("//{}/", urls[0])).replace("//OLD/", &format!("//{}/", urls[1]));
             let config = config.replace("IDP", &idp_url).replace("HASH", &hash);
             files.config = config.replace("ISSUER", &issuer_url);
             files.policy = POLICY.to_owned();
@@ -92,7 +94,7 @@ impl World {
         };
         let gate = if program { Gate::program(change).await } else { Gate::with(change).await };
         gate.up.behave(guarded(&issuer.state, &issuer.url()));
-        Self { gate, idp, issuer }
+        Self { gate, idp, provider, issuer }
     }
 
     fn token(&self, sub: &str, groups: &[&str]) -> String {
@@ -154,9 +156,16 @@ impl World {
         };
         let places = [("answers", &answers), ("records", &self.gate.audit_text()), ("metrics", &metrics), ("log", &log)];
         for (place, text) in places {
-            for canary in
-                ["access-canary", "refresh-canary", "secret-canary", "challenge-canary", "text-canary", "idp-access", "eyJ"]
-            {
+            for canary in [
+                "access-canary",
+                "refresh-canary",
+                "secret-canary",
+                "challenge-canary",
+                "text-canary",
+                "idp-access",
+                "jag-canary",
+                "eyJ",
+            ] {
                 assert!(!text.contains(canary), "{canary} in the {place}");
             }
         }

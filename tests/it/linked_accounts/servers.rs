@@ -12,10 +12,31 @@ use url::Url;
 use crate::keys::{self, b64, now_s};
 use crate::peer::{Answer, Peer, Seen, modern};
 
+/// An identity provider, and what it was asked.
+pub(super) struct Idp {
+    /// Seconds that the ID token of a sign-in lives; those that are renewed live ten minutes.
+    pub(super) life_s: u64,
+    /// Whether it gives refresh tokens.
+    pub(super) refreshes: bool,
+    /// Every token request.
+    pub(super) asked: Vec<HashMap<String, String>>,
+    codes: HashMap<String, (String, String)>,
+    refresh: HashMap<String, String>,
+    /// ID tokens that it made, and whose they are.
+    made: HashMap<String, String>,
+}
+
 /// Signs in whoever sits in front of the browser, at once.
-pub(super) async fn provider() -> Peer {
-    let codes: Mutex<HashMap<String, (String, String)>> = Mutex::default();
-    Peer::start(move |seen| {
+pub(super) async fn provider() -> (Peer, Arc<Mutex<Idp>>) {
+    let (codes, refresh, made) = Default::default();
+    let idp = Arc::new(Mutex::new(Idp { life_s: 60, refreshes: false, asked: Vec::new(), codes, refresh, made }));
+    let state = idp.clone();
+    let peer = Peer::start(move |seen| state.lock().answer(seen)).await;
+    (peer, idp)
+}
+
+impl Idp {
+    fn answer(&mut self, seen: &Seen) -> Answer {
         let own = format!("http://{}", seen.header("host").unwrap());
         let (path, query) = (path(seen), params(seen));
         match (seen.verb.as_str(), path.as_str()) {
@@ -25,23 +46,50 @@ pub(super) async fn provider() -> Peer {
             })),
             ("GET", "/jwks") => Answer::Json(200, "", keys::jwks()),
             ("GET", "/authorize") => {
-                let mut codes = codes.lock();
-                let code = format!("idp-{}", codes.len());
-                codes.insert(code.clone(), (seen.header("x-person").unwrap().to_owned(), query["nonce"].clone()));
+                let code = format!("idp-{}", self.codes.len());
+                self.codes.insert(code.clone(), (seen.header("x-person").unwrap().to_owned(), query["nonce"].clone()));
                 redirect(&query["redirect_uri"], &[("code", &code), ("state", &query["state"])])
             }
-            ("POST", "/token") => {
-                let (sub, nonce) = codes.lock().remove(&form(seen)["code"]).unwrap();
-                let claims = json!({
-                    "iss": own, "sub": sub, "aud": "gw", "nonce": nonce, "iat": now_s(), "exp": now_s() + 60, "name": sub,
-                });
-                let id_token = keys::ED.token(&json!({"alg": "EdDSA", "kid": "ed"}), &claims);
-                ok(&json!({"access_token": "idp-access", "token_type": "Bearer", "id_token": id_token}))
-            }
+            ("POST", "/token") => match self.token(&form(seen), &own) {
+                Some(tokens) => ok(&tokens),
+                None => Answer::Json(400, "", json!({"error": "invalid_grant", "error_description": "text-canary"}).to_string()),
+            },
             _ => Answer::Json(404, "", "{}".to_owned()),
         }
-    })
-    .await
+    }
+
+    fn token(&mut self, form: &HashMap<String, String>, own: &str) -> Option<Value> {
+        self.asked.push(form.clone());
+        let (sub, nonce, life_s) = match form["grant_type"].as_str() {
+            "authorization_code" => {
+                let (sub, nonce) = self.codes.remove(&form["code"])?;
+                (sub, Some(nonce), self.life_s)
+            }
+            "refresh_token" => (self.refresh.remove(&form["refresh_token"])?, None, 600),
+            _ => {
+                // An ID-JAG, for an ID token of its own.
+                let sub = self.made.get(&form["subject_token"])?;
+                let jag = format!("jag-canary.{sub}.{}", self.asked.len());
+                let kind = "urn:ietf:params:oauth:token-type:id-jag";
+                return Some(json!({"access_token": jag, "token_type": "N_A", "issued_token_type": kind, "expires_in": 300}));
+            }
+        };
+        let mut claims = json!({
+            "iss": own, "sub": sub, "aud": "gw", "iat": now_s(), "exp": now_s() + life_s, "name": sub, "jti": self.asked.len(),
+        });
+        if let Some(nonce) = nonce {
+            claims["nonce"] = nonce.into();
+        }
+        let id_token = keys::ED.token(&json!({"alg": "EdDSA", "kid": "ed"}), &claims);
+        self.made.insert(id_token.clone(), sub.clone());
+        let mut answer = json!({"access_token": "idp-access", "token_type": "Bearer", "id_token": id_token});
+        if self.refreshes {
+            let refresh = format!("refresh-canary-idp-{}", self.asked.len());
+            answer["refresh_token"] = refresh.clone().into();
+            self.refresh.insert(refresh, sub);
+        }
+        Some(answer)
+    }
 }
 
 /// The authorization server of an upstream.
@@ -170,10 +218,14 @@ impl State {
                 if asked["client_id"] != client {
                     return Err("invalid_grant");
                 }
-                if asked["resource"] != form["resource"] {
+                if asked.get("resource") != form.get("resource") {
                     return Err("invalid_target");
                 }
                 (person, asked.get("scope").cloned().unwrap_or_default(), self.life_s)
+            }
+            "urn:ietf:params:oauth:grant-type:jwt-bearer" => {
+                let person = form["assertion"].strip_prefix("jag-canary.").and_then(|rest| rest.split('.').next());
+                (person.ok_or("invalid_grant")?.to_owned(), "basic".to_owned(), self.life_s)
             }
             _ => {
                 self.refreshes += 1;

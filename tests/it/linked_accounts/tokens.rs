@@ -199,3 +199,30 @@ async fn a_config_that_means_another_endpoint_server_or_client_is_shown_nothing(
     assert!(!elsewhere.seen().iter().any(|seen| seen.header("authorization").is_some()));
     assert!(world.issuer.state.lock().revoked.is_empty() && other.state.lock().tokens.is_empty());
 }
+
+#[tokio::test]
+async fn a_server_whose_metadata_does_not_fit_is_used_as_it_is_written() {
+    let settings = "client_id: own, client_secret: s, danger_pkce_unannounced: true, scopes: [files.read]";
+    for (sent, resource) in [("danger_no_resource: true", None), ("resource: \"api://files\"", Some("api://files"))] {
+        let urls = "authorization_url: \"ISSUER/authorize\", token_url: \"ISSUER/token\"";
+        let config = super::CONFIG.replace("issuer: \"ISSUER\"", &format!("issuer: \"ISSUER\", {settings}, {urls}, {sent}"));
+        let world = World::run(true, &config).await;
+        {
+            let mut issuer = world.issuer.state.lock();
+            issuer.clients.insert("own".to_owned(), "s".to_owned());
+            // Nobody looks at it.
+            issuer.metadata =
+                serde_json::json!({"issuer": "https://elsewhere.example", "code_challenge_methods_supported": null});
+            issuer.life_s = 1;
+        }
+        world.linked("alice").await;
+        let called = world.call(&world.alice(), "github__echo", "").await;
+        assert_eq!(called.json()["result"]["content"][0]["text"], "did \"echo\"", "{}", called.whole());
+        let issuer = world.issuer.state.lock();
+        assert_eq!(issuer.authorized[0]["code_challenge_method"], "S256");
+        assert_eq!(issuer.authorized[0]["scope"], "files.read");
+        let asked: Vec<_> =
+            issuer.authorized.iter().chain(&issuer.tokens).map(|form| form.get("resource").map(String::as_str)).collect();
+        assert_eq!(asked, [resource; 3], "the page, the code and the refresh");
+    }
+}
