@@ -12,17 +12,17 @@ fn resource_permit(uri: &str) -> Permit {
     policy::decide(&RULES, &Principal::anonymous(), &asked).permit(Evidence::default()).unwrap()
 }
 
-async fn watch(upstream: &Upstream, sub: &str, uris: &[&str]) -> Result<Watch, Fault> {
+pub(super) async fn watch(upstream: &Upstream, sub: &str, uris: &[&str]) -> Result<Watch, Fault> {
     let uris = uris.iter().map(|uri| ((*uri).to_owned(), resource_permit(uri))).collect();
     upstream.watch(list_permit(), &who(sub), ClientCaps::NONE, ListSet::ALL, uris).await
 }
 
 /// What happens next, within 5 s.
-async fn next(watch: &mut Watch) -> Result<Happening, Fault> {
+pub(super) async fn next(watch: &mut Watch) -> Result<Happening, Fault> {
     tokio::time::timeout(Duration::from_secs(5), watch.next()).await.expect("something happens")
 }
 
-fn updated(uri: &str) -> Happening {
+pub(super) fn updated(uri: &str) -> Happening {
     Happening::Updated { uri: uri.to_owned() }
 }
 
@@ -328,10 +328,10 @@ async fn a_watch_needs_a_permit_for_each_thing_it_names() {
 async fn who_lags_behind_is_told() {
     let server = legacy(|_, _| Said::Open("get", Vec::new())).await;
     let (_registry, upstream, hooked) = registry(at(&server));
-    let mut watch = watch(&upstream, "a", &["a:"]).await.unwrap();
+    let mut watch = watch(&upstream, "a", &["a:b"]).await.unwrap();
     let most = crate::vocab::limits::WATCH_QUEUE_MAX;
     for n in 0..most + 8 {
-        server.write("get", &update_of(&format!("a:/{n}")));
+        server.write("get", &update_of(&format!("a:b/{n}")));
     }
     server.write("get", &message(TOOLS));
     assert!(within_2s(|| hooked.lock().len() == 1).await, "all of it was read");
