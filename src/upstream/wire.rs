@@ -122,7 +122,7 @@ fn read_discovered(body: &ResultBody) -> Result<Discovered, Fault> {
 }
 
 /// True if `data.supported` of a -32022 names a revision with sessions.
-fn names_older(data: &RawJson) -> bool {
+pub(super) fn names_older(data: &RawJson) -> bool {
     let mut older = false;
     let read = data.scanner().object(|scan, key| {
         if key != "supported" {
