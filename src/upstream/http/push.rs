@@ -144,7 +144,7 @@ impl InSession {
             }
         };
         match answered.status {
-            StatusCode::OK if answered.content == Content::Stream => return Opened::Stream(answered.exchange),
+            StatusCode::OK if answered.content == Content::Stream => Opened::Stream(answered.exchange),
             StatusCode::NOT_FOUND if in_session && self.is_unknown().await => Opened::Gone,
             StatusCode::NOT_FOUND if resumes => Opened::Anew,
             StatusCode::BAD_REQUEST if resumes => Opened::Anew,
