@@ -113,6 +113,10 @@ pub(super) fn discovered(reply: &Reply) -> Result<Discovered, Fault> {
 }
 
 fn read_discovered(body: &ResultBody) -> Result<Discovered, Fault> {
+    // Some servers have a result for every method they never heard of.
+    if body.member("supportedVersions").is_none() {
+        return Ok(Discovered::Sessions);
+    }
     let (versions, capabilities) = dialect::parse_discover_result(body);
     let known: Vec<Revision> = versions.iter().filter_map(|v| Revision::parse(v)).collect();
     if known.contains(&STATELESS) {

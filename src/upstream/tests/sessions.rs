@@ -172,6 +172,19 @@ async fn only_a_refusal_is_evidence_of_the_era() {
         assert_eq!(call(&upstream, "a", "t").await.unwrap_err().kind, kind, "{status}");
         assert!(peer.seen.lock().iter().all(|a| a.method() == "server/discover"), "{status}");
     }
+    for (said, ready) in
+        [("", true), (r#""x":1"#, true), (r#""supportedVersions":["2031-01-01"]"#, false), (r#""supportedVersions":1"#, false)]
+    {
+        let peer = peer(move |asked| match asked.method() {
+            "server/discover" => json(&result(asked, said)),
+            "initialize" => json(&result(asked, r#""protocolVersion":"2025-11-25","capabilities":{}"#)),
+            "notifications/initialized" => respond("202 Accepted", "", ""),
+            _ => in_session(asked),
+        })
+        .await;
+        let (_registry, upstream, _) = registry(over(&peer));
+        assert_eq!(call(&upstream, "a", "t").await.is_ok(), ready, "{said}");
+    }
     let error =
         |asked: &Asked, code: i32| format!(r#"{{"jsonrpc":"2.0","id":{},"error":{{"code":{code},"message":"no"}}}}"#, asked.id());
     for (status, code) in [("404 Not Found", -32601), ("200 OK", -32601), ("200 OK", -32602), ("400 Bad Request", -32600)] {
