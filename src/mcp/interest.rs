@@ -139,8 +139,6 @@ impl Interest {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use super::*;
     use bytes::Bytes;
 

@@ -171,10 +171,13 @@ impl Holds {
         };
         let mut answers = stream::iter(fresh).map(ask).buffer_unordered(SUBSCRIBES_AT_ONCE_MAX);
         while let Some((uri, reply)) = answers.next().await {
-            if let Reply::Result(_) = reply?
-                && let Some(entry) = feed.subscribed.lock().get_mut(&uri)
-            {
-                entry.live = true;
+            let agreed = match reply {
+                Ok(reply) => matches!(reply, Reply::Result(_)),
+                Err(fault) if fault.kind == FaultKind::Failed => false,
+                Err(fault) => return Err(fault),
+            };
+            if let Some(entry) = feed.subscribed.lock().get_mut(&uri) {
+                entry.live = agreed;
             }
         }
         let (live, refused) = std::mem::take(&mut self.uris).into_iter().partition(is_live);

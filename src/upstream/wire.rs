@@ -113,6 +113,10 @@ pub(super) fn discovered(reply: &Reply) -> Result<Discovered, Fault> {
 }
 
 fn read_discovered(body: &ResultBody) -> Result<Discovered, Fault> {
+    // Some servers have a result for every method they never heard of.
+    if body.member("supportedVersions").is_none() {
+        return Ok(Discovered::Sessions);
+    }
     let (versions, capabilities) = dialect::parse_discover_result(body);
     let known: Vec<Revision> = versions.iter().filter_map(|v| Revision::parse(v)).collect();
     if known.contains(&STATELESS) {
@@ -122,7 +126,7 @@ fn read_discovered(body: &ResultBody) -> Result<Discovered, Fault> {
 }
 
 /// True if `data.supported` of a -32022 names a revision with sessions.
-fn names_older(data: &RawJson) -> bool {
+pub(super) fn names_older(data: &RawJson) -> bool {
     let mut older = false;
     let read = data.scanner().object(|scan, key| {
         if key != "supported" {

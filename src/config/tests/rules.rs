@@ -267,6 +267,11 @@ fn upstreams() {
     }
     accepts(&upstream("http: { url: \"http://x.example\", danger_plaintext: true }"));
     accepts(&upstream("http: { url: \"https://10.0.0.1\" }\n    allow_private_addresses: true"));
+    for (word, revision) in [("auto", None), ("sse", Some(Revision::V2024_11_05)), ("2025-03-26", Some(Revision::V2025_03_26))] {
+        let config = accepts(&upstream(&format!("http: {{ url: \"https://x.example/\", dialect: {word} }}")));
+        let transport = &config.upstreams.first().unwrap().transport;
+        assert!(matches!(transport, Transport::Http { dialect, .. } if *dialect == revision), "{word}");
+    }
     let config = accepts(&upstream("stdio: { command: ./server, danger_unsandboxed: true }"));
     let transport = &config.upstreams.first().unwrap().transport;
     assert!(matches!(transport, Transport::Stdio { command, .. } if command.is_absolute()), "{transport:?}");

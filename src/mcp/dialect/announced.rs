@@ -82,8 +82,6 @@ fn subscription_of(params: &RawJson) -> Result<Option<RawId>, JsonError> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use super::*;
     use crate::mcp::Incoming;
     use crate::mcp::interest::ListSet;

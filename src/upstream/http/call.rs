@@ -98,10 +98,12 @@ impl Http {
     ) -> Result<(Revision, Source, usize), Fault> {
         let as_them = Whom::any_account(who);
         if self.is_stateless(as_them, deadline).await? {
-            return match self.speak(as_them, STATELESS, None, None, out, deadline).await? {
-                Spoken::Source(source, bytes) => Ok((STATELESS, source, bytes)),
-                Spoken::SessionGone => Err(Fault::upstream(FaultKind::Failed, "answered 404")),
-            };
+            match self.speak(as_them, STATELESS, None, None, out, deadline).await? {
+                // It was refused for its revision, so nothing was done: it goes out again in one that both speak.
+                Spoken::Source(source, _) if self.wants_older(&source) => self.era.is_found_to_have_sessions(),
+                Spoken::Source(source, bytes) => return Ok((STATELESS, source, bytes)),
+                Spoken::SessionGone => return Err(Fault::upstream(FaultKind::Failed, "answered 404")),
+            }
         }
         if self.has_lines() {
             return Box::pin(self.converse_over_line(who, out, deadline)).await;
@@ -247,6 +249,12 @@ impl Http {
         {
             self.era.forget();
         }
+    }
+
+    /// Whether an upstream refuses the newest revision, and names one with sessions that it has (2026-07-28, versioning).
+    fn wants_older(&self, source: &Source) -> bool {
+        let Source::Reply(Reply::Error(error)) = source else { return false };
+        self.pinned.is_none() && error.code == codes::UNSUPPORTED_VERSION && error.data.as_ref().is_some_and(wire::names_older)
     }
 
     /// Posts a request and reads until it is known what the answer is.

@@ -58,6 +58,11 @@ impl Era {
         self.known(Instant::now()).is_some_and(|verdict| verdict.line)
     }
 
+    /// The upstream wants sessions.
+    pub(super) fn is_found_to_have_sessions(&self) {
+        self.find(None, false, ERA_MS_MAX);
+    }
+
     /// The upstream has the transport of 2024-11-05 only.
     pub(super) fn is_found_to_have_lines(&self) {
         self.find(None, true, ERA_MS_MAX);

@@ -11,7 +11,7 @@ use super::session::Session;
 use super::shown::Whom;
 use super::stream::HttpStream;
 use crate::mcp::client_caps::ClientCaps;
-use crate::mcp::{Incoming, Lowered, RawId, Reply};
+use crate::mcp::{Incoming, Lowered, RawId, Reply, codes};
 use crate::upstream::answer::{Event, QuestionReply};
 use crate::upstream::inbox::Inbox;
 use crate::upstream::wire;
@@ -61,10 +61,18 @@ impl Http {
         revision: Revision,
         deadline: Deadline,
     ) -> Result<Asked, Fault> {
+        let in_session = session.is_some();
         let (heard, session) = self.hear(whom, question, session, Replay::Harmless, revision, deadline).await?;
         let reply = match heard {
             Heard::Refused(status) => return Ok(Asked::Refused(status)),
-            Heard::Messages { messages, status, .. } => reply_among(messages, id, status)?,
+            Heard::Messages { messages, status, .. } => {
+                let reply = reply_among(messages, id, status)?;
+                let unknown_method = matches!(&reply, Reply::Error(error) if error.code == codes::METHOD_NOT_FOUND);
+                if status == StatusCode::NOT_FOUND && in_session && !unknown_method {
+                    return Ok(Asked::Refused(status));
+                }
+                reply
+            }
             Heard::Stream(exchange) => {
                 let mut stream = HttpStream::new(self, None, None, exchange, Inbox::new(id, ClientCaps::NONE), revision);
                 loop {

@@ -16,7 +16,7 @@ use super::exchange::Exchange;
 use super::housekeeping::Asked;
 use super::post::{Content, Sending};
 use super::session::Session;
-use crate::mcp::{Incoming, Notification, Outgoing, Reply, dialect};
+use crate::mcp::{Incoming, Method, Notification, Outgoing, Reply, dialect};
 use crate::upstream::feed::{Announcer, Feed, News, Tended};
 use crate::upstream::pause::Pauses;
 use crate::upstream::shared::Shared;
@@ -90,7 +90,7 @@ impl InSession {
         let (stop, settled) = (self.http.shared.stop.child_token(), CancellationToken::new());
         let push = Arc::new(Push { settled: settled.clone(), _stop: stop.clone().drop_guard() });
         *current = Arc::downgrade(&push);
-        let this = Self { http: Arc::clone(&self.http), session: Arc::clone(&self.session) };
+        let this = self.again();
         let listening = async move {
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -144,14 +144,25 @@ impl InSession {
             }
         };
         match answered.status {
-            StatusCode::OK if answered.content == Content::Stream => return Opened::Stream(answered.exchange),
-            StatusCode::NOT_FOUND if in_session => Opened::Gone,
+            StatusCode::OK if answered.content == Content::Stream => Opened::Stream(answered.exchange),
+            StatusCode::NOT_FOUND if in_session && self.is_unknown().await => Opened::Gone,
+            StatusCode::NOT_FOUND if resumes => Opened::Anew,
             StatusCode::BAD_REQUEST if resumes => Opened::Anew,
             // One stream per session, and the one before is not known to be over.
             StatusCode::CONFLICT | StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Opened::Later,
             status if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED => Opened::Later,
             _ => Opened::None,
         }
+    }
+
+    /// Whether the server does not know the session any more. One that has no such streams may say so in the same way.
+    async fn is_unknown(&self) -> bool {
+        let _ = self.again().ask(Outgoing::new(Method::Ping)).await;
+        self.session.feed.is_over()
+    }
+
+    fn again(&self) -> Arc<Self> {
+        Arc::new(Self { http: Arc::clone(&self.http), session: Arc::clone(&self.session) })
     }
 
     async fn read(&self, exchange: Exchange, resumption: &mut Resumption) -> Result<(), Fault> {

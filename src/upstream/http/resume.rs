@@ -18,13 +18,16 @@ use crate::mcp::sse::SseEvent;
 use crate::vocab::limits::{CALL_RESUMES_MAX, RESUME_MS_MAX};
 use crate::vocab::{Fault, FaultKind};
 
+/// The rest of a stream on its way; `None` if there is none to be had.
+type Resuming = BoxFuture<'static, Result<Option<Exchange>, Fault>>;
+
 /// Where the stream of a call goes on.
 #[derive(Default)]
 pub(super) struct Resume {
     resumption: Resumption,
     times: u32,
     /// Never shared, but a call is looked at from where it could be.
-    under_way: Mutex<Option<BoxFuture<'static, Result<Option<Exchange>, Fault>>>>,
+    under_way: Mutex<Option<Resuming>>,
 }
 
 impl Resume {

@@ -22,12 +22,13 @@ impl Http {
         capabilities: ClientCaps,
         interest: Interest,
     ) -> Result<(Line, Interest), Fault> {
-        // Asked for leave, but nothing said about: that an upstream has no good streams is nothing against calls to it.
-        let _ticket = self.breaker.enter()?;
+        // Only success is told of: that an upstream has no good streams is nothing against calls to it.
+        let ticket = self.breaker.enter()?;
         let deadline = Deadline::after(self.settings.timeout);
         let as_them = Whom::any_account(&who);
         if self.is_stateless(as_them, deadline).await? {
             let opened = Listen::open(&self, &who, &interest).await?;
+            ticket.succeeded();
             return Ok(
                 opened.map_or((Line::Mute, Interest::default()), |(listen, agreed)| (Line::Listen(Box::new(listen)), agreed))
             );
@@ -37,6 +38,7 @@ impl Http {
             None => Arc::new(OverPipe(self.line_of(&who, capabilities, deadline).await?.1)),
         };
         let (tap, agreed) = Tap::open(announcer, &interest).await?;
+        ticket.succeeded();
         Ok((Line::Tap(Box::new(tap)), agreed))
     }
 

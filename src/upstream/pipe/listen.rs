@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::Pipe;
 use super::calls::{Delivery, Role};
+use super::{Pipe, Talk};
 use crate::mcp::reply::Announced;
 use crate::mcp::{Incoming, Interest, Notification, Reply};
 use crate::upstream::watch::Happening;
@@ -68,7 +68,11 @@ impl PipeListen {
         loop {
             match self.receive().await? {
                 Incoming::Notification(Notification::Subscribed { said, .. }) => match said {
-                    Announced::ListChanged(listing) => return Ok(Happening::ListChanged(listing)),
+                    Announced::ListChanged(listing) => {
+                        let Talk { shared, upstream, owner, .. } = self.pipe.talk();
+                        (shared.hook)(upstream, owner.as_ref(), listing);
+                        return Ok(Happening::ListChanged(listing));
+                    }
                     Announced::Updated { uri } => return Ok(Happening::Updated { uri }),
                     Announced::Acknowledged(_) => self.pipe.talk().shared.count_dropped(),
                 },

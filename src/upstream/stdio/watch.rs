@@ -22,7 +22,7 @@ impl Stdio {
         capabilities: ClientCaps,
         interest: Interest,
     ) -> Result<(Line, Interest), Fault> {
-        let _ticket = self.breaker.enter()?;
+        let ticket = self.breaker.enter()?;
         let key = SessionKey::of(self.settings.shared, &who, 0, capabilities);
         let process = self.process(&key, Deadline::after(self.settings.timeout)).await?;
         if process.is_gone() {
@@ -30,11 +30,13 @@ impl Stdio {
         }
         if process.talk.facts()?.revision == STATELESS {
             let opened = PipeListen::open(process, &interest).await?;
+            ticket.succeeded();
             return Ok(
                 opened.map_or((Line::Mute, Interest::default()), |(listen, agreed)| (Line::Pipe(Box::new(listen)), agreed))
             );
         }
         let (tap, agreed) = Tap::open(Arc::new(OverPipe(process)), &interest).await?;
+        ticket.succeeded();
         Ok((Line::Tap(Box::new(tap)), agreed))
     }
 }

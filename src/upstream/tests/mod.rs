@@ -5,7 +5,9 @@ mod credentials;
 mod hostile;
 mod http;
 mod live;
+mod resume;
 mod sessions;
+mod sse;
 mod stdio;
 mod watch;
 

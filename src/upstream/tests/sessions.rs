@@ -172,6 +172,19 @@ async fn only_a_refusal_is_evidence_of_the_era() {
         assert_eq!(call(&upstream, "a", "t").await.unwrap_err().kind, kind, "{status}");
         assert!(peer.seen.lock().iter().all(|a| a.method() == "server/discover"), "{status}");
     }
+    for (said, ready) in
+        [("", true), (r#""x":1"#, true), (r#""supportedVersions":["2031-01-01"]"#, false), (r#""supportedVersions":1"#, false)]
+    {
+        let peer = peer(move |asked| match asked.method() {
+            "server/discover" => json(&result(asked, said)),
+            "initialize" => json(&result(asked, r#""protocolVersion":"2025-11-25","capabilities":{}"#)),
+            "notifications/initialized" => respond("202 Accepted", "", ""),
+            _ => in_session(asked),
+        })
+        .await;
+        let (_registry, upstream, _) = registry(over(&peer));
+        assert_eq!(call(&upstream, "a", "t").await.is_ok(), ready, "{said}");
+    }
     let error =
         |asked: &Asked, code: i32| format!(r#"{{"jsonrpc":"2.0","id":{},"error":{{"code":{code},"message":"no"}}}}"#, asked.id());
     for (status, code) in [("404 Not Found", -32601), ("200 OK", -32601), ("200 OK", -32602), ("400 Bad Request", -32600)] {
@@ -276,5 +289,35 @@ async fn nobody_is_asked_outside_of_calls_or_in_a_shared_session() {
         }
         let refused = || peer.seen.lock().iter().filter(|a| a.body.contains(r#""id":5,"error":{"code":-32601"#)).count();
         assert!(within_2s(|| refused() == answers.len()).await, "{shared}");
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_that_refuses_the_revision_gets_the_call_in_one_it_names() {
+    for (supported, outcome) in
+        [(r#"["2025-11-25"]"#, r#""ok":1"#), (r#"["2031-01-01"]"#, "error -32022"), ("[]", "error -32022")]
+    {
+        let peer = peer(move |asked| match (asked.method(), asked.header("mcp-session-id")) {
+            ("server/discover", _) => json(&result(asked, DISCOVERED)),
+            ("initialize", _) => {
+                let headers = "content-type: application/json\r\nmcp-session-id: s\r\n";
+                respond("200 OK", headers, &result(asked, r#""protocolVersion":"2025-11-25","capabilities":{}"#))
+            }
+            ("tools/call", Some("s")) => json(&result(asked, r#""ok":1"#)),
+            ("tools/call", _) => {
+                let data = format!(r#"{{"supported":{supported},"requested":"2026-07-28"}}"#);
+                let body =
+                    format!(r#"{{"jsonrpc":"2.0","id":{},"error":{{"code":-32022,"message":"no","data":{data}}}}}"#, asked.id());
+                respond("400 Bad Request", "content-type: application/json\r\n", &body)
+            }
+            _ => respond("202 Accepted", "", ""),
+        })
+        .await;
+        let (_registry, upstream, _) = registry(over(&peer));
+        assert_eq!(call(&upstream, "a", "t").await.unwrap(), outcome, "{supported}");
+        assert_eq!(call(&upstream, "a", "t").await.unwrap(), outcome, "{supported}");
+        let refused =
+            peer.seen.lock().iter().filter(|a| a.method() == "tools/call" && a.header("mcp-session-id").is_none()).count();
+        assert_eq!(refused, if outcome.starts_with("error") { 2 } else { 1 }, "{supported}");
     }
 }

@@ -246,3 +246,80 @@ async fn a_process_asks_during_the_only_call_that_it_may_ask_in() {
     assert!(refused.contains(r#""error": {"code": -32601"#), "{refused}");
     registry.shutdown(soon()).await;
 }
+
+/// A process that announces what it is told to by calls named `say`, each of whose arguments is a message.
+const ANNOUNCER: &str = r#"
+import sys, json
+def send(m): sys.stdout.write(json.dumps(m) + "\n"); sys.stdout.flush()
+def note(method, params, listen=None):
+    if listen is not None: params = {**params, "_meta": {"io.modelcontextprotocol/subscriptionId": listen}}
+    send({"jsonrpc": "2.0", "method": "notifications/" + method, "params": params})
+listens = []
+for line in sys.stdin:
+    open(LOG, "a").write(line)
+    m = json.loads(line); method = m.get("method"); params = m.get("params", {}); id = m.get("id")
+    def reply(**r): send({"jsonrpc": "2.0", "id": id, "result": r})
+    capabilities = {"tools": {}, "resources": {"subscribe": True}}
+    if method == "server/discover":
+        if MODERN: reply(resultType="complete", supportedVersions=["2026-07-28"], capabilities=capabilities)
+        else: send({"jsonrpc": "2.0", "id": id, "error": {"code": -32601, "message": "no"}})
+    elif method == "initialize": reply(protocolVersion="2025-11-25", capabilities=capabilities)
+    elif method == "subscriptions/listen":
+        listens.append(id); note("subscriptions/acknowledged", {"notifications": params["notifications"]}, id)
+    elif method in ("resources/subscribe", "resources/unsubscribe"): reply()
+    elif method == "tools/call" and params["name"] == "die": sys.exit(1)
+    elif method == "tools/call":
+        note("message", {"level": "info", "data": "for the call"})
+        for listen in listens if MODERN else [None]:
+            note("resources/updated", {"uri": "x:y"}, listen); note("tools/list_changed", {}, listen)
+            note("resources/updated", {"uri": "a:b"}, listen)
+        reply(ok=1)
+"#;
+
+fn announcer(modern: bool, log: &std::path::Path) -> UpstreamSettings {
+    let modern = if modern { "True" } else { "False" };
+    let text = format!("MODERN = {modern}\nLOG = {log:?}\n{ANNOUNCER}");
+    settings(Transport::Stdio { command: python(), args: vec!["-c".to_owned(), text], env: Vec::new(), cwd: None })
+}
+
+#[tokio::test]
+async fn a_process_is_watched_and_watched_again_when_it_is_replaced() {
+    use super::watch::{next, updated, watch};
+    use crate::mcp::reply::Listing;
+    for modern in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("log");
+        let (registry, upstream, hooked) = registry(announcer(modern, &log));
+        let said = |what: &str| std::fs::read_to_string(&log).unwrap_or_default().matches(what).count();
+        let mut one = watch(&upstream, "a", &["a:b"]).await.unwrap();
+        let mut two = watch(&upstream, "a", &["a:b", "x:y"]).await.unwrap();
+        assert_eq!((one.honoured().uris.len(), two.honoured().uris.len()), (1, 2), "{modern}");
+        let mut answer = upstream.call(permit("say"), &who("a"), tool("say"), soon()).await.unwrap();
+        assert!(
+            matches!(answer.next().await, Some(Ok(Event::Log { .. }))),
+            "a watch is no call that could have logged: {modern}"
+        );
+        finish(&mut answer).await.unwrap();
+        let tools = || Happening::ListChanged(Listing::Tools);
+        assert_eq!((next(&mut one).await.unwrap(), next(&mut one).await.unwrap()), (tools(), updated("a:b")));
+        let got = (next(&mut two).await.unwrap(), next(&mut two).await.unwrap(), next(&mut two).await.unwrap());
+        assert_eq!(got, (updated("x:y"), tools(), updated("a:b")), "{modern}");
+        // Once per announcement: an upstream with sessions makes one for all, one without makes one for each.
+        assert_eq!(hooked.lock().len(), if modern { 2 } else { 1 });
+        let (asked, undone) = if modern {
+            ("subscriptions/listen", "notifications/cancelled")
+        } else {
+            ("resources/subscribe", "resources/unsubscribe")
+        };
+        assert_eq!(said(asked), 2, "{modern}");
+        drop(two);
+        assert!(within_2s(|| said(undone) == 1).await, "{modern}");
+        assert!(call(&upstream, "a", "die").await.is_err());
+        assert_eq!(next(&mut one).await.unwrap(), Happening::Missed, "{modern}");
+        assert_eq!(said(asked), 3, "{modern}");
+        call(&upstream, "a", "say").await.unwrap();
+        assert_eq!(next(&mut one).await.unwrap(), tools());
+        registry.shutdown(soon()).await;
+        assert_eq!(next(&mut one).await.unwrap_err().kind, FaultKind::ShuttingDown, "{modern}");
+    }
+}

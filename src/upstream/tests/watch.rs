@@ -12,17 +12,17 @@ fn resource_permit(uri: &str) -> Permit {
     policy::decide(&RULES, &Principal::anonymous(), &asked).permit(Evidence::default()).unwrap()
 }
 
-async fn watch(upstream: &Upstream, sub: &str, uris: &[&str]) -> Result<Watch, Fault> {
+pub(super) async fn watch(upstream: &Upstream, sub: &str, uris: &[&str]) -> Result<Watch, Fault> {
     let uris = uris.iter().map(|uri| ((*uri).to_owned(), resource_permit(uri))).collect();
     upstream.watch(list_permit(), &who(sub), ClientCaps::NONE, ListSet::ALL, uris).await
 }
 
 /// What happens next, within 5 s.
-async fn next(watch: &mut Watch) -> Result<Happening, Fault> {
+pub(super) async fn next(watch: &mut Watch) -> Result<Happening, Fault> {
     tokio::time::timeout(Duration::from_secs(5), watch.next()).await.expect("something happens")
 }
 
-fn updated(uri: &str) -> Happening {
+pub(super) fn updated(uri: &str) -> Happening {
     Happening::Updated { uri: uri.to_owned() }
 }
 
@@ -48,11 +48,17 @@ async fn legacy(get: impl Fn(&Asked, &Live) -> Said + Send + Sync + 'static) -> 
             Said::Once(json(&error))
         }
         (_, "resources/subscribe" | "resources/unsubscribe") => Said::Once(json(&result(asked, ""))),
+        (_, "ping") if server.asked("GET").len() > 1 => {
+            Said::Once(respond("404 Not Found", "content-type: application/json\r\n", GONE))
+        }
+        (_, "ping") => Said::Once(json(&result(asked, ""))),
         (_, "tools/call") => Said::Once(events(&[TOOLS.to_owned(), result(asked, "")], true)),
         _ => Said::Once(respond("202 Accepted", "", "")),
     })
     .await
 }
+
+const GONE: &str = r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32001,"message":"Session not found"}}"#;
 
 fn at(server: &Live) -> UpstreamSettings {
     settings(Transport::Http { url: server.url.clone(), dialect: None })
@@ -120,17 +126,19 @@ async fn a_session_has_one_stream_and_one_subscription_however_many_watch() {
 
 #[tokio::test]
 async fn without_a_stream_calls_tell_what_changed() {
-    let server = legacy(|_, _| Said::Once(respond("405 Method Not Allowed", "", ""))).await;
-    let (_registry, upstream, _) = registry(at(&server));
-    let mut watch = watch(&upstream, "a", &[]).await.unwrap();
-    call(&upstream, "b", "t").await.unwrap();
-    call(&upstream, "a", "t").await.unwrap();
-    assert_eq!(next(&mut watch).await.unwrap(), Happening::ListChanged(Listing::Tools));
-    assert!(
-        tokio::time::timeout(Duration::from_millis(50), watch.next()).await.is_err(),
-        "what happens in another session is not told"
-    );
-    assert_eq!(server.asked("GET").len(), 1);
+    for status in ["405 Method Not Allowed", "404 Not Found", "400 Bad Request", "501 Not Implemented", "200 OK"] {
+        let server = legacy(move |_, _| Said::Once(respond(status, "", ""))).await;
+        let (_registry, upstream, _) = registry(at(&server));
+        let mut watch = watch(&upstream, "a", &[]).await.unwrap();
+        call(&upstream, "b", "t").await.unwrap();
+        call(&upstream, "a", "t").await.unwrap();
+        assert_eq!(next(&mut watch).await.unwrap(), Happening::ListChanged(Listing::Tools));
+        assert!(
+            tokio::time::timeout(Duration::from_millis(50), watch.next()).await.is_err(),
+            "what happens in another session is not told"
+        );
+        assert_eq!((server.asked("GET").len(), server.asked("initialize").len()), (1, 2), "{status}");
+    }
 }
 
 #[tokio::test]
@@ -328,10 +336,10 @@ async fn a_watch_needs_a_permit_for_each_thing_it_names() {
 async fn who_lags_behind_is_told() {
     let server = legacy(|_, _| Said::Open("get", Vec::new())).await;
     let (_registry, upstream, hooked) = registry(at(&server));
-    let mut watch = watch(&upstream, "a", &["a:"]).await.unwrap();
+    let mut watch = watch(&upstream, "a", &["a:b"]).await.unwrap();
     let most = crate::vocab::limits::WATCH_QUEUE_MAX;
     for n in 0..most + 8 {
-        server.write("get", &update_of(&format!("a:/{n}")));
+        server.write("get", &update_of(&format!("a:b/{n}")));
     }
     server.write("get", &message(TOOLS));
     assert!(within_2s(|| hooked.lock().len() == 1).await, "all of it was read");
