@@ -237,7 +237,8 @@ async fn whoever_is_to_sign_in_again_does_so_at_the_provider() {
         let to_idp = location(&browser.decide(&page, "allow").await);
         let mut asked: Vec<String> = query(&to_idp, "prompt").unwrap().split(' ').map(str::to_owned).collect();
         let mut wanted: Vec<String> = prompt.split(' ').map(str::to_owned).collect();
-        (asked.sort(), wanted.sort());
+        asked.sort();
+        wanted.sort();
         assert_eq!(asked, wanted);
         let got = browser.get(&realm.idp.sign_in(&to_idp, "alice")).await;
         assert_eq!(got.status, status, "{prompt} {auth_time}: {}", got.whole());
