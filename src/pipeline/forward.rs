@@ -117,7 +117,9 @@ pub(super) fn took(ctx: &Ctx, target: &Target, called: Instant, fault: Option<&F
     let error = fault.map_or("", |fault| fault.kind.as_str());
     ctx.gateway.metrics.called(&target.view.upstream().settings().name, method, ctx.asked.tool.as_deref(), error, took);
     // Of several rounds together.
-    ctx.note(|draft| draft.upstream_us = u64::try_from(took.as_micros()).ok().map(|us| us.saturating_add(draft.upstream_us.unwrap_or(0))));
+    ctx.note(|draft| {
+        draft.upstream_us = u64::try_from(took.as_micros()).ok().map(|us| us.saturating_add(draft.upstream_us.unwrap_or(0)))
+    });
 }
 
 /// The client's answer, from the upstream's.

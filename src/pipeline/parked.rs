@@ -166,7 +166,8 @@ pub(super) fn park(
         };
     }
     let who = ctx.principal()?.key();
-    let place = Some(()).filter(|()| !open.is_empty() && !ctx.gateway.drain.begun()).and_then(|()| ctx.gateway.parked.place(&who));
+    let place =
+        Some(()).filter(|()| !open.is_empty() && !ctx.gateway.drain.begun()).and_then(|()| ctx.gateway.parked.place(&who));
     let Some((place, claimed)) = place else {
         open.iter().for_each(|open| call.answer(&open.id, QuestionReply::Refused));
         return Ok(Parking::On(call, None));
@@ -216,7 +217,13 @@ impl Keeper {
 ///
 /// # Errors
 /// As for every bad state when the call is gone; a fault when `permit` is for another operation.
-pub(super) async fn wake(ctx: &Ctx, target: &Target, operation: &Operation, id: u128, permit: Permit) -> Result<Watched, Refusal> {
+pub(super) async fn wake(
+    ctx: &Ctx,
+    target: &Target,
+    operation: &Operation,
+    id: u128,
+    permit: Permit,
+) -> Result<Watched, Refusal> {
     let mut answers = responses(operation)?;
     let who = ctx.principal()?.key();
     let Waiting { call, open } = ctx.gateway.parked.claim(id, &who).await.ok_or_else(|| invalid(operation))?;

@@ -69,7 +69,12 @@ pub(super) fn declared(operation: &Operation) -> Result<ClientCaps, ProtocolErro
 /// # Errors
 /// One and the same -32602 for a state that is forged, foreign, expired, of another call, was used before, or names a call that
 /// does not wait here; in plain words when the person said no to a page.
-pub(super) fn resume(ctx: &mut Ctx, target: &Target, operation: &Operation, outgoing: &mut Outgoing) -> Result<Option<u128>, Refusal> {
+pub(super) fn resume(
+    ctx: &mut Ctx,
+    target: &Target,
+    operation: &Operation,
+    outgoing: &mut Outgoing,
+) -> Result<Option<u128>, Refusal> {
     let params = &operation.params;
     if let Some(text) = &params.request_state {
         let key = ctx.principal()?.key();
@@ -149,7 +154,10 @@ pub(super) fn relay(ctx: &Ctx, target: &Target, operation: &Operation, body: &mu
         body.replace("inputRequests", RawJson::object(&questions));
     }
     if let Some(state) = state(body).map_err(|_| forbidden())? {
-        body.replace("requestState", sealed(ctx, target, operation, Purpose::RequestState, (state.as_bytes(), REQUEST_STATE_S_MAX))?);
+        body.replace(
+            "requestState",
+            sealed(ctx, target, operation, Purpose::RequestState, (state.as_bytes(), REQUEST_STATE_S_MAX))?,
+        );
     }
     Ok(())
 }
@@ -159,7 +167,9 @@ pub(super) fn relay(ctx: &Ctx, target: &Target, operation: &Operation, body: &mu
 /// # Errors
 /// When it is no text.
 pub(super) fn state(body: &ResultBody) -> Result<Option<String>, JsonError> {
-    body.member("requestState").map(|state| crate::mcp::json::unquote(state.as_str()).map(std::borrow::Cow::into_owned)).transpose()
+    body.member("requestState")
+        .map(|state| crate::mcp::json::unquote(state.as_str()).map(std::borrow::Cow::into_owned))
+        .transpose()
 }
 
 /// A state for the client to carry, for this principal, route and call, for so many seconds.
@@ -247,7 +257,6 @@ fn fingerprint(target: &Target, operation: &Operation) -> Vec<u8> {
 }
 
 /// To whom an upstream's question cannot be put.
-pub(super) const UNABLE: &str =
-    "This operation needs an answer that this client cannot give, or may not be asked for: use another client, or ask the operator.";
+pub(super) const UNABLE: &str = "This operation needs an answer that this client cannot give, or may not be asked for: use another client, or ask the operator.";
 /// Who said no.
 pub(super) const DECLINED: &str = "The server's question was declined, and it cannot go on without an answer.";

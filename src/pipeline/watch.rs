@@ -125,7 +125,7 @@ impl Resting {
         loop {
             // An answer is the last there is to hear, and too many questions are not listened to.
             if line.early.len() >= CALL_QUESTIONS_MAX || line.early.iter().any(|event| matches!(event, Event::Reply(_))) {
-                return std::future::pending().await;
+                return line.send().await;
             }
             match line.hear().await {
                 Some(Ok(event @ (Event::Reply(_) | Event::Question { .. }))) => line.early.push_back(event),
@@ -172,13 +172,25 @@ impl Line {
         loop {
             tokio::select! {
                 event = answer.next() => return event,
-                Some(sent) = sending.next() => {
-                    if let Err(fault) = sent {
-                        tracing::warn!(%record, detail = %fault.detail, "the upstream did not take an answer to its question");
-                    }
-                }
+                Some(sent) = sending.next() => note(*record, sent),
             }
         }
+    }
+
+    /// Sends what is on its way, and never returns.
+    async fn send(&mut self) {
+        if let Some(sending) = &mut self.sending {
+            while let Some(sent) = sending.next().await {
+                note(self.record, sent);
+            }
+        }
+        std::future::pending().await
+    }
+}
+
+fn note(record: RecordId, sent: Result<(), Fault>) {
+    if let Err(fault) = sent {
+        tracing::warn!(%record, detail = %fault.detail, "the upstream did not take an answer to its question");
     }
 }
 

@@ -35,9 +35,8 @@ pub(super) fn plain(schema: &RawJson) -> Option<RawJson> {
 fn field(definition: &RawJson) -> Option<Option<RawJson>> {
     let members = members(definition)?;
     let kind = members.iter().find(|(key, _)| key == "type").and_then(|(_, value)| unquote(value.as_str()).ok());
-    let without_default = |members: &Members| -> Members {
-        members.iter().filter(|(key, _)| key != "default").cloned().collect()
-    };
+    let without_default =
+        |members: &Members| -> Members { members.iter().filter(|(key, _)| key != "default").cloned().collect() };
     Some(match kind.as_deref() {
         Some("boolean") => Some(definition.clone()),
         Some("number" | "integer") => Some(RawJson::object(&without_default(&members))),

@@ -188,14 +188,17 @@ mod tests {
 
     #[test]
     fn keeps_every_byte_but_reserved_metadata_and_says_who_asks() {
-        let params =
-            r#"{"message":"a\u00e4 ","n":1.50,"_meta":{"progressToken":1,"io.modelcontextprotocol/x":2,"Traceparent":3,"a/b":{"c":4}}}"#;
+        let params = r#"{"message":"a\u00e4 ","n":1.50,"_meta":{"progressToken":1,"io.modelcontextprotocol/x":2,"Traceparent":3,"a/b":{"c":4}}}"#;
         assert_eq!(
             said(NEW, ELICIT, Some(params)).unwrap(),
             r#"{"jsonrpc":"2.0","id":"pq-1","method":"elicitation/create","params":{"message":"[up] a\u00e4 ","n":1.50,"_meta":{"a/b":{"c":4}}}}"#
         );
         assert_eq!(said(NEW, "roots/list", None).unwrap(), r#"{"jsonrpc":"2.0","id":"pq-1","method":"roots/list"}"#);
-        let question = Question::of("up", ELICIT, Some(raw(r#"{"mode":"url","message":"go","url":"https://a.example/","elicitationId":"x"}"#)));
+        let question = Question::of(
+            "up",
+            ELICIT,
+            Some(raw(r#"{"mode":"url","message":"go","url":"https://a.example/","elicitationId":"x"}"#)),
+        );
         let question = question.unwrap();
         assert_eq!(
             input_request(&question).as_str(),
@@ -227,22 +230,35 @@ mod tests {
         };
         check(
             r#"{"mode":"form","message":"m","requestedSchema":{"type":"object","properties":{"a":{"type":"string","default":"x","title":"t"},"b":{"type":"boolean","default":true},"c":{"type":"integer","minimum":1,"default":2},"d":{"type":"string","enum":["x"],"enumNames":["X"]}},"required":["a"]}}"#,
-            Some(r#"{"message":"[up] m","requestedSchema":{"type":"object","properties":{"a":{"type":"string","title":"t"},"b":{"type":"boolean","default":true},"c":{"type":"integer","minimum":1},"d":{"type":"string","enum":["x"],"enumNames":["X"]}},"required":["a"]}}"#),
+            Some(
+                r#"{"message":"[up] m","requestedSchema":{"type":"object","properties":{"a":{"type":"string","title":"t"},"b":{"type":"boolean","default":true},"c":{"type":"integer","minimum":1},"d":{"type":"string","enum":["x"],"enumNames":["X"]}},"required":["a"]}}"#,
+            ),
         );
         check(
             r#"{"message":"m","requestedSchema":{"type":"object","properties":{"a":{"type":"string","title":"t","oneOf":[{"const":"x","title":"X"},{"const":"y","title":"Y"}],"default":"x"}}}}"#,
-            Some(r#"{"message":"[up] m","requestedSchema":{"type":"object","properties":{"a":{"type":"string","title":"t","enum":["x","y"],"enumNames":["X","Y"]}}}}"#),
+            Some(
+                r#"{"message":"[up] m","requestedSchema":{"type":"object","properties":{"a":{"type":"string","title":"t","enum":["x","y"],"enumNames":["X","Y"]}}}}"#,
+            ),
         );
         // A choice of several can be left out where it need not be made.
         check(
             r#"{"message":"m","requestedSchema":{"type":"object","properties":{"a":{"type":"array","items":{"type":"string","enum":["x"]}},"b":{"type":"string"}},"required":["b"]}}"#,
-            Some(r#"{"message":"[up] m","requestedSchema":{"type":"object","properties":{"b":{"type":"string"}},"required":["b"]}}"#),
+            Some(
+                r#"{"message":"[up] m","requestedSchema":{"type":"object","properties":{"b":{"type":"string"}},"required":["b"]}}"#,
+            ),
         );
-        check(r#"{"message":"m","requestedSchema":{"type":"object","properties":{"a":{"type":"array"}},"required":["a"]}}"#, None);
-        check(r#"{"message":"m","requestedSchema":{"type":"object","properties":{"a":{"type":"object"}},"required":["a"]}}"#, None);
+        check(
+            r#"{"message":"m","requestedSchema":{"type":"object","properties":{"a":{"type":"array"}},"required":["a"]}}"#,
+            None,
+        );
+        check(
+            r#"{"message":"m","requestedSchema":{"type":"object","properties":{"a":{"type":"object"}},"required":["a"]}}"#,
+            None,
+        );
         check(r#"{"message":"m","requestedSchema":{"type":"object","properties":{"a":7}}}"#, None);
         check(r#"{"message":"m","requestedSchema":[]}"#, None);
-        let sampled = said(OLD, SAMPLE, Some(r#"{"messages":[{"role":"user","content":[{"type":"text","text":"a"}]}],"maxTokens":1}"#));
+        let sampled =
+            said(OLD, SAMPLE, Some(r#"{"messages":[{"role":"user","content":[{"type":"text","text":"a"}]}],"maxTokens":1}"#));
         assert!(sampled.unwrap().contains(r#""messages":[{"role":"user","content":{"type":"text","text":"a"}}]"#));
         for messages in [
             r#"{"messages":[{"role":"user","content":[{"type":"text"},{"type":"text"}]}]}"#,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use self::asker::{Asker, asking_in_results, asking_by_requests};
+use self::asker::{Asker, asking_by_requests, asking_in_results};
 use crate::gate::{Files, Gate, META};
 use crate::wire::{Conn, Req, Resp};
 
@@ -106,7 +106,8 @@ impl Asked {
 
     /// What a willing client answers to each question.
     fn answers(&self) -> Value {
-        let answer = |(key, request): &(String, Value)| (key.clone(), willing(request["method"].as_str().unwrap(), &request["params"]));
+        let answer =
+            |(key, request): &(String, Value)| (key.clone(), willing(request["method"].as_str().unwrap(), &request["params"]));
         self.requests.iter().map(answer).collect::<serde_json::Map<_, _>>().into()
     }
 }

@@ -18,7 +18,9 @@ fn heard(old: &Peer, method: &str) -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn are_asked_in_results_and_their_retry_takes_the_call_over() {
     let world = World::start().await;
-    for (round, kinds) in [vec!["form"], vec!["url"], vec!["sample"], vec!["roots"], vec!["form", "sample", "roots"]].into_iter().enumerate() {
+    for (round, kinds) in
+        [vec!["form"], vec!["url"], vec!["sample"], vec!["roots"], vec!["form", "sample", "roots"]].into_iter().enumerate()
+    {
         let (before, said_before) = (world.gate.old.calls().len(), answers(&world.gate.old).len());
         let arguments = json!({"ask": [kinds]});
         let asked = world.asked(&world.alice, "old__echo", &arguments).await;
@@ -60,7 +62,9 @@ async fn go_through_rounds_and_are_asked_again_what_they_left_out() {
     let partly = json!({answered.as_str(): first.answers()[&answered], "pq-unknown": {"action": "accept"}});
     let again = Asked::of(&world.gate.reach.send(&world.retry(&world.alice, "old__echo", &arguments, &first, &partly)).await);
     assert_eq!(again.requests.len(), 1, "{:?}", again.requests);
-    assert_eq!((&again.requests[0].1["method"], answers(&world.gate.old).len()), (&json!("elicitation/create"), 1));
+    assert_eq!(again.requests[0].1["method"], "elicitation/create");
+    // What was answered is on its way, whoever waits.
+    soon("the answer", || answers(&world.gate.old).len() == 1).await;
     assert!(again.requests[0].1["params"]["message"] == "[old] Who?", "{:?}", again.requests);
     // None is answered.
     let still = world.gate.reach.send(&world.retry(&world.alice, "old__echo", &arguments, &again, &json!({}))).await;
@@ -107,7 +111,10 @@ async fn that_cannot_be_asked_let_the_upstream_know() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn take_their_time_and_an_impatient_upstream_is_heard() {
-    let world = World::with(|files| files.config = files.config.replace("timeout: 2s", "timeout: 500ms").replace("call_timeout: 10s", "call_timeout: 700ms")).await;
+    let world = World::with(|files| {
+        files.config = files.config.replace("timeout: 2s", "timeout: 500ms").replace("call_timeout: 10s", "call_timeout: 700ms")
+    })
+    .await;
     let arguments = json!({"ask": [["form"]]});
     let asked = world.asked(&world.alice, "old__echo", &arguments).await;
     tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
@@ -173,7 +180,9 @@ async fn are_decided_about_anew_when_they_come_back() {
 
     let asked = world.asked(&world.alice, "old__echo", &arguments).await;
     let before = answers(&world.gate.old).len();
-    world.gate.reload("policy.yaml", &format!("{POLICY}{}  - {{ id: no-echo, effect: deny, tools: [old__echo] }}\n", super::MAY_ASK));
+    world
+        .gate
+        .reload("policy.yaml", &format!("{POLICY}{}  - {{ id: no-echo, effect: deny, tools: [old__echo] }}\n", super::MAY_ASK));
     let mut last = String::new();
     let until = tokio::time::Instant::now() + crate::wire::SOON;
     while !last.contains("-32602") {

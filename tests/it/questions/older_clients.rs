@@ -32,14 +32,45 @@ async fn are_asked_on_the_stream_of_their_call_and_the_upstream_is_called_again(
     let caps = json!({"elicitation": {}, "sampling": {}, "roots": {}});
     let urls = json!({"elicitation": {"url": {}}});
     let form = json!({"type": "object", "properties": {"name": {"type": "string"}}, "required": []});
-    let titled = json!({"type": "object", "properties": {"name": {"type": "string", "enum": ["a"], "enumNames": ["A"]}}, "required": []});
+    let titled =
+        json!({"type": "object", "properties": {"name": {"type": "string", "enum": ["a"], "enumNames": ["A"]}}, "required": []});
     let sent = "io.modelcontextprotocol~1clientCapabilities";
     for (at, (revision, kind, caps, told, params)) in (1..).zip([
-        ("2025-11-25", "form", &caps, json!({"elicitation": {"form": {}}, "sampling": {}, "roots": {}}), json!({"message": "[up] Who?"})),
-        ("2025-06-18", "form", &caps, json!({"elicitation": {"form": {}}, "sampling": {}, "roots": {}}), json!({"requestedSchema": form})),
-        ("2025-06-18", "titled", &caps, json!({"elicitation": {"form": {}}, "sampling": {}, "roots": {}}), json!({"requestedSchema": titled})),
-        ("2025-11-25", "url", &urls, json!({"elicitation": {"url": {}}}), json!({"mode": "url", "message": "[up] Go", "url": "https://pay.example/1"})),
-        ("2025-11-25", "sample", &caps, json!({"elicitation": {"form": {}}, "sampling": {}, "roots": {}}), json!({"maxTokens": 10})),
+        (
+            "2025-11-25",
+            "form",
+            &caps,
+            json!({"elicitation": {"form": {}}, "sampling": {}, "roots": {}}),
+            json!({"message": "[up] Who?"}),
+        ),
+        (
+            "2025-06-18",
+            "form",
+            &caps,
+            json!({"elicitation": {"form": {}}, "sampling": {}, "roots": {}}),
+            json!({"requestedSchema": form}),
+        ),
+        (
+            "2025-06-18",
+            "titled",
+            &caps,
+            json!({"elicitation": {"form": {}}, "sampling": {}, "roots": {}}),
+            json!({"requestedSchema": titled}),
+        ),
+        (
+            "2025-11-25",
+            "url",
+            &urls,
+            json!({"elicitation": {"url": {}}}),
+            json!({"mode": "url", "message": "[up] Go", "url": "https://pay.example/1"}),
+        ),
+        (
+            "2025-11-25",
+            "sample",
+            &caps,
+            json!({"elicitation": {"form": {}}, "sampling": {}, "roots": {}}),
+            json!({"maxTokens": 10}),
+        ),
         ("2025-03-26", "sample", &caps, json!({"sampling": {}, "roots": {}}), json!({"maxTokens": 10})),
         ("2025-03-26", "roots", &caps, json!({"sampling": {}, "roots": {}}), Value::Null),
     ]) {
@@ -82,7 +113,10 @@ async fn go_through_rounds_in_bounded_number_each_with_its_own_answers() {
     let keys = |seen: &Seen| -> Vec<String> {
         param(seen, "/inputResponses").as_object().map(|answers| answers.keys().cloned().collect()).unwrap_or_default()
     };
-    assert_eq!(calls.iter().map(keys).collect::<Vec<_>>(), [vec![], vec!["k-form".to_owned()], vec![], vec!["k-roots".to_owned(), "k-sample".to_owned()]]);
+    assert_eq!(
+        calls.iter().map(keys).collect::<Vec<_>>(),
+        [vec![], vec!["k-form".to_owned()], vec![], vec!["k-roots".to_owned(), "k-sample".to_owned()]]
+    );
     let states: Vec<Value> = calls.iter().map(|seen| param(seen, "/requestState")).collect();
     assert_eq!(states, [Value::Null, json!(state_of(0)), json!(state_of(1)), json!(state_of(2))]);
 
@@ -192,7 +226,9 @@ async fn are_decided_about_anew_in_every_round() {
     let mut conn = session.call(3, "up__echo", &json!({"ask": [["form"]]})).await;
     let question = conn.event().await.unwrap();
     let before = world.gate.up.calls().len();
-    world.gate.reload("policy.yaml", &format!("{POLICY}{}  - {{ id: no-echo, effect: deny, tools: [up__echo] }}\n", super::MAY_ASK));
+    world
+        .gate
+        .reload("policy.yaml", &format!("{POLICY}{}  - {{ id: no-echo, effect: deny, tools: [up__echo] }}\n", super::MAY_ASK));
     let denied = || async {
         let probe = world.gate.reach.send(&session.calling(9, "up__echo", &json!({"path": "/x"}))).await;
         !probe.text().contains("did")
@@ -211,7 +247,10 @@ async fn are_decided_about_anew_in_every_round() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn have_time_of_their_own_and_can_cancel() {
-    let world = World::with(|files| files.config = files.config.replace("timeout: 2s", "timeout: 500ms").replace("call_timeout: 10s", "call_timeout: 700ms")).await;
+    let world = World::with(|files| {
+        files.config = files.config.replace("timeout: 2s", "timeout: 500ms").replace("call_timeout: 10s", "call_timeout: 700ms")
+    })
+    .await;
     let session = world.session(&world.alice, "2025-11-25", &all()).await;
     for (at, tool) in [(1, "up__echo"), (2, "old__echo")] {
         let mut conn = session.call(at, tool, &json!({"ask": [["form"]]})).await;

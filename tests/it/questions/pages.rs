@@ -54,7 +54,9 @@ async fn are_the_same_error_to_clients_of_the_same_revision_and_a_failure_to_oth
     let session = world.session(&world.alice, "2025-11-25", &urls).await;
     let answer = world.gate.reach.send(&session.calling(1, "old__echo", &visiting(&[page("https://pay.example/1")]))).await;
     assert_eq!(answer.code(), -32042, "{}", answer.whole());
-    let [told] = answer.json()["error"]["data"]["elicitations"].as_array().unwrap().as_slice().try_into().unwrap_or([Value::Null].clone());
+    let told = answer.json()["error"]["data"]["elicitations"].clone();
+    assert_eq!(told.as_array().map(Vec::len), Some(1), "{told}");
+    let told = &told[0];
     assert_eq!((&told["message"], &told["url"]), (&json!("[old] Pay"), &json!("https://pay.example/1")));
     assert!(told["elicitationId"].as_str().is_some_and(|id| id != "theirs"), "{told}");
     assert!(!answer.text().contains("canary"), "{}", answer.whole());
@@ -77,7 +79,9 @@ async fn are_the_same_error_to_clients_of_the_same_revision_and_a_failure_to_oth
         let (text, failed) = said(&answer.json());
         assert!(failed && text.contains("not available") && !answer.text().contains("pay.example"), "{}", answer.whole());
     }
-    for (world, caps, pages) in [(&unruled, &all(), vec![ok()]), (&world, &form, vec![ok()]), (&world, &all(), vec![page("http://pay.example/1")])] {
+    for (world, caps, pages) in
+        [(&unruled, &all(), vec![ok()]), (&world, &form, vec![ok()]), (&world, &all(), vec![page("http://pay.example/1")])]
+    {
         let request = world.call(&world.alice, "old__echo", &visiting(&pages), caps, &json!({}));
         let answer = world.gate.reach.send(&request).await;
         assert!(said(&answer.json()).1 && !answer.text().contains("pay.example"), "{}", answer.whole());
