@@ -93,7 +93,7 @@ pub(super) async fn forward(
                         took(ctx, target, called, None);
                         return Ok(Forwarded::Whole(answered));
                     }
-                    Parking::On(going, event) => (call, early) = (going, event),
+                    Parking::On(going, event) => (call, early) = (*going, event),
                 }
             }
             Some(Ok(seen)) if ctx.streams && shows(ctx, operation, &seen) => {

@@ -85,9 +85,7 @@ async fn line(ctx: &mut Ctx, operation: &Operation, headers: &McpHeaders<'_>) ->
     // The permit is the only way out.
     Ok(match forward(ctx, permit, &target, operation, leaving).await? {
         Forwarded::Whole(answered) => Done::Answered(answered),
-        Forwarded::Streaming(answer, first, called) => {
-            Done::Streaming(Box::new(Streaming { target, answer: *answer, first, called }))
-        }
+        Forwarded::Streaming(answer, first, called) => Done::Streaming(Box::new(Streaming { target, answer, first, called })),
     })
 }
 

@@ -124,7 +124,7 @@ pub(super) enum Parking {
     /// The client is asked, and the call waits.
     Asked(Answered),
     /// Nobody is asked, and the call goes on; perhaps with this.
-    On(Watched, Option<Result<Seen, Fault>>),
+    On(Box<Watched>, Option<Result<Seen, Fault>>),
 }
 
 /// Puts the question `first`, and all others that are already there, to the client.
@@ -160,8 +160,8 @@ pub(super) fn park(
                 Some(Some(Ok(Seen::Question(another)))) => break Some(another),
                 Some(Some(Ok(Seen::Progress { .. } | Seen::Log { .. }))) => {}
                 // It did not wait for the answer.
-                Some(Some(over)) => return Ok(Parking::On(call, Some(over))),
-                Some(None) => return Ok(Parking::On(call, None)),
+                Some(Some(over)) => return Ok(Parking::On(Box::new(call), Some(over))),
+                Some(None) => return Ok(Parking::On(Box::new(call), None)),
             }
         };
     }
@@ -170,7 +170,7 @@ pub(super) fn park(
         Some(()).filter(|()| !open.is_empty() && !ctx.gateway.drain.begun()).and_then(|()| ctx.gateway.parked.place(&who));
     let Some((place, claimed)) = place else {
         open.iter().for_each(|open| call.answer(&open.id, QuestionReply::Refused));
-        return Ok(Parking::On(call, None));
+        return Ok(Parking::On(Box::new(call), None));
     };
     let state = sealed(ctx, target, operation, Purpose::Parked, (&place.id.to_be_bytes(), PARKED_MS_MAX / 1000))?;
     tracing::info!(record = %ctx.id, %upstream, questions = open.len(), "an upstream's question goes to the client, and the call waits");

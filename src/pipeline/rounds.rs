@@ -115,7 +115,7 @@ impl Relay {
         self.call_again(round).await.map(Course::Calling).map_err(refused)
     }
 
-    async fn call_again(&mut self, round: Round) -> Result<BoxFuture<'static, Result<Watched, Fault>>, Refusal> {
+    async fn call_again(&mut self, round: Round) -> Result<BoxFuture<'static, Result<Box<Watched>, Fault>>, Refusal> {
         self.ctx.renew()?;
         let cleared = Box::pin(clear(&mut self.ctx, &self.operation, &McpHeaders::default())).await?;
         let Cleared { target, permit, leaving: Leaving::Call(mut outgoing) } = cleared else {
@@ -134,7 +134,7 @@ impl Relay {
             if !pause.is_zero() {
                 tokio::time::sleep(pause).await;
             }
-            call.await
+            call.await.map(Box::new)
         }
         .boxed())
     }

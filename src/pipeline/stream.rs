@@ -49,7 +49,7 @@ pub(super) fn relay(ctx: Ctx, operation: Box<Operation>, streaming: Streaming, i
 /// An answer that has begun with something else than the reply.
 pub(super) struct Streaming {
     pub(super) target: Target,
-    pub(super) answer: Watched,
+    pub(super) answer: Box<Watched>,
     pub(super) first: Seen,
     /// When the upstream was called.
     pub(super) called: Instant,
@@ -72,16 +72,16 @@ pub(super) struct Relay {
 /// Where the call stands.
 pub(super) enum Course {
     /// The upstream answers.
-    Answering(Watched),
+    Answering(Box<Watched>),
     /// The client is asked, a request for each question.
     Asking(Round),
     /// The upstream is called again.
-    Calling(BoxFuture<'static, Result<Watched, Fault>>),
+    Calling(BoxFuture<'static, Result<Box<Watched>, Fault>>),
 }
 
 /// How it ends.
 pub(super) enum End {
-    Reply(Result<Answered, Refusal>),
+    Reply(Result<Box<Answered>, Refusal>),
     /// Nobody waits for it any more.
     Gone,
     /// The credential that the call was made with no longer holds.
@@ -91,7 +91,7 @@ pub(super) enum End {
 /// What the relay waits for.
 enum Next {
     Event(Option<Result<Seen, Fault>>),
-    Called(Result<Watched, Fault>),
+    Called(Result<Box<Watched>, Fault>),
     Answer(RawId, QuestionReply),
     Silence,
     End(End),
@@ -117,7 +117,7 @@ async fn cancelled(ctx: &Ctx) {
 }
 
 impl Relay {
-    async fn run(mut self, answer: Watched, first: Seen) {
+    async fn run(mut self, answer: Box<Watched>, first: Seen) {
         let mut course = Box::pin(self.heard(answer, Some(Ok(first)))).await;
         let end = loop {
             match course {
@@ -126,7 +126,7 @@ impl Relay {
             }
         };
         let last = match end {
-            End::Reply(last) => last,
+            End::Reply(last) => last.map(|last| *last),
             End::Over(why) => {
                 tracing::info!(record = %self.ctx.id, why, "a stream ends with its credential");
                 Err(Refusal::Denied(Denial::new(Reason::Unauthenticated)))
@@ -182,7 +182,7 @@ impl Relay {
     }
 
     /// Deals with what the upstream said.
-    async fn heard(&mut self, call: Watched, event: Option<Result<Seen, Fault>>) -> Result<Course, End> {
+    async fn heard(&mut self, call: Box<Watched>, event: Option<Result<Seen, Fault>>) -> Result<Course, End> {
         let fault = match event {
             Some(Ok(Seen::Reply(reply))) => return self.replied(call, reply).await,
             Some(Ok(Seen::Question(asked))) if self.ctx.asked.session.is_none() => return self.park(call, asked).await,
@@ -199,7 +199,7 @@ impl Relay {
         Err(End::Reply(Err(fault.into())))
     }
 
-    async fn replied(&mut self, call: Watched, reply: Inspected<Reply>) -> Result<Course, End> {
+    async fn replied(&mut self, call: Box<Watched>, reply: Inspected<Reply>) -> Result<Course, End> {
         if rounds::asks(&self.ctx, &self.operation, reply.get()) {
             took(&self.ctx, &self.target, self.called, None);
             call.over(&self.ctx);
@@ -208,11 +208,11 @@ impl Relay {
         let last = finish(&self.ctx, &self.target, &self.operation, reply);
         took(&self.ctx, &self.target, self.called, last.as_ref().err().and_then(Refusal::fault));
         call.over(&self.ctx);
-        Err(End::Reply(last))
+        Err(End::Reply(last.map(Box::new)))
     }
 
     /// Puts a question of the upstream to the client; its answer comes by another request.
-    async fn ask(&mut self, mut call: Watched, Asked { id, method, params }: Asked) -> Watched {
+    async fn ask(&mut self, mut call: Box<Watched>, Asked { id, method, params }: Asked) -> Box<Watched> {
         let (gateway, upstream) = (self.ctx.gateway.clone(), self.target.view.upstream().settings().name.clone());
         let question = Question::of(&upstream, &method, params.map(Inspected::into_inner));
         let message = self.ctx.asked.session.zip(question).and_then(|(session, question)| {
@@ -230,11 +230,11 @@ impl Relay {
     }
 
     /// Ends the stream with a question of the upstream, and leaves the call waiting for the retry that brings its answer.
-    async fn park(&mut self, call: Watched, asked: Asked) -> Result<Course, End> {
-        match parked::park(&self.ctx, &self.target, &self.operation, call, asked) {
+    async fn park(&mut self, call: Box<Watched>, asked: Asked) -> Result<Course, End> {
+        match parked::park(&self.ctx, &self.target, &self.operation, *call, asked) {
             Ok(Parking::Asked(answered)) => {
                 took(&self.ctx, &self.target, self.called, None);
-                Err(End::Reply(Ok(answered)))
+                Err(End::Reply(Ok(Box::new(answered))))
             }
             Ok(Parking::On(call, None)) => Ok(Course::Answering(call)),
             Ok(Parking::On(call, event)) => Box::pin(self.heard(call, event)).await,

@@ -178,8 +178,8 @@ pub const ROUND_PAUSE_MS: u64 = 250;
 pub const PARKED_MS_MAX: u64 = 300_000;
 /// Calls of one principal that wait so.
 pub const PARKED_PER_PRINCIPAL_MAX: usize = 16;
-/// Calls that wait so, of all principals.
-pub const PARKED_MAX: usize = 1_024;
+/// Calls that wait so, of all principals. Each has a connection to its upstream: this is half of those that one upstream may have.
+pub const PARKED_MAX: usize = UPSTREAM_CONNECTIONS_MAX / 2;
 /// Text of a client's error that an upstream gets to see.
 pub const QUESTION_ERROR_BYTES_MAX: usize = 256;
 /// Tokens for calls to one upstream that are kept, one per person.

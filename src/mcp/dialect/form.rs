@@ -3,6 +3,7 @@
 use crate::mcp::json::{JsonError, Kind, unquote};
 use crate::mcp::pointer;
 use crate::mcp::raw::RawJson;
+use crate::vocab::Revision;
 
 type Members = Vec<(String, RawJson)>;
 
@@ -68,12 +69,12 @@ fn choices(titled: &RawJson) -> Option<(RawJson, RawJson)> {
 }
 
 /// The messages of a sampling request, each of one block that every revision has.
-pub(super) fn single_blocks(messages: &RawJson) -> Option<RawJson> {
+pub(super) fn single_blocks(messages: &RawJson, revision: Revision) -> Option<RawJson> {
     let mut plain = Vec::new();
     for message in elements(messages)? {
         let mut kept = Vec::new();
         for (key, value) in members(&message)? {
-            let value = if key == "content" { single_block(&value)? } else { value };
+            let value = if key == "content" { single_block(&value, revision)? } else { value };
             kept.push((key, value));
         }
         plain.push(RawJson::object(&kept));
@@ -82,7 +83,7 @@ pub(super) fn single_blocks(messages: &RawJson) -> Option<RawJson> {
 }
 
 /// A content block, or the only one of a list.
-pub(super) fn single_block(content: &RawJson) -> Option<RawJson> {
+pub(super) fn single_block(content: &RawJson, revision: Revision) -> Option<RawJson> {
     let block = match content.kind()? {
         Kind::Array => {
             let mut blocks = elements(content)?;
@@ -92,7 +93,12 @@ pub(super) fn single_block(content: &RawJson) -> Option<RawJson> {
         _ => content.clone(),
     };
     let kind = pointer::at(&block, "/type")?;
-    matches!(kind.as_str(), "\"text\"" | "\"image\"" | "\"audio\"").then_some(block)
+    let known = match kind.as_str() {
+        "\"text\"" | "\"image\"" => true,
+        "\"audio\"" => revision >= Revision::V2025_03_26,
+        _ => false,
+    };
+    known.then_some(block)
 }
 
 fn members(value: &RawJson) -> Option<Members> {

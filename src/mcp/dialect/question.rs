@@ -58,7 +58,7 @@ impl Question {
                     plain
                 }
                 (SAMPLE, "messages") if revision < Revision::V2025_11_25 => {
-                    let plain = form::single_blocks(&value);
+                    let plain = form::single_blocks(&value, revision);
                     sayable &= plain.is_some();
                     plain
                 }
@@ -123,7 +123,7 @@ pub fn lower_question_result(revision: Revision, result: &RawJson) -> Option<Raw
             let value = match key.as_ref() {
                 "_meta" => Some(value).filter(|_| kind == Kind::Object).and_then(|meta| free_meta(&meta)),
                 "content" if kind == Kind::Array && revision < Revision::V2025_11_25 => {
-                    let block = form::single_block(&value);
+                    let block = form::single_block(&value, revision);
                     sayable &= block.is_some();
                     block
                 }
