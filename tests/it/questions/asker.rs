@@ -86,17 +86,23 @@ struct Open {
 impl Asker {
     /// Asks the next round, or answers when there is none.
     fn go_on(&self, mut open: Open) {
-        if open.rounds.is_empty() {
-            let _ = open.to.send(result(&open.request, &json!(open.heard)));
-            return;
-        }
-        for kind in open.rounds.remove(0) {
+        let round = if open.rounds.is_empty() { Vec::new() } else { open.rounds.remove(0) };
+        for kind in round {
+            if kind == "progress" {
+                let params = json!({"progressToken": open.request["params"]["_meta"]["progressToken"], "progress": 1});
+                let _ = open.to.send(json!({"jsonrpc": "2.0", "method": "notifications/progress", "params": params}));
+                continue;
+            }
             let mut ids = self.ids.lock();
             *ids += 1;
             let mut asked = question(&kind);
             (asked["jsonrpc"], asked["id"]) = (json!("2.0"), json!(format!("theirs-{ids}")));
             open.waits.push(format!("theirs-{ids}"));
             let _ = open.to.send(asked);
+        }
+        if open.waits.is_empty() {
+            let _ = open.to.send(result(&open.request, &json!(open.heard)));
+            return;
         }
         self.open.lock().push(open);
     }

@@ -100,6 +100,11 @@ impl Asked {
     fn of(answer: &Resp) -> Self {
         let result = answer.json()["result"].clone();
         assert_eq!((answer.status, &result["resultType"]), (200, &json!("input_required")), "{}", answer.whole());
+        Self::of_message(&answer.json())
+    }
+
+    fn of_message(message: &Value) -> Self {
+        let result = &message["result"];
         let requests = result["inputRequests"].as_object().cloned().unwrap_or_default().into_iter().collect();
         Self { requests, state: result["requestState"].as_str().unwrap().to_owned() }
     }

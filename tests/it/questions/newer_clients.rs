@@ -78,25 +78,37 @@ async fn go_through_rounds_and_are_asked_again_what_they_left_out() {
     assert_eq!((world.gate.old.calls().len(), answers(&world.gate.old).len()), (1, 3));
 }
 
+/// An answer that has begun as a stream ends with the questions, and the retry's may be a stream again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn are_asked_at_the_end_of_a_stream() {
+    let world = World::start().await;
+    let arguments = json!({"ask": [["progress", "form"], ["progress", "roots"], ["progress"]]});
+    let mut conn = world.gate.reach.open().await;
+    let watching = |request: crate::wire::Req| request.edit(r#""_meta":{"#, r#""_meta":{"progressToken":"mine","#);
+    let mut request = world.call(&world.alice, "old__echo", &arguments, &all(), &json!({}));
+    for method in ["elicitation/create", "roots/list"] {
+        conn.stream(&watching(request)).await;
+        let progress = conn.event().await.unwrap();
+        assert_eq!(progress["params"], json!({"progressToken": "mine", "progress": 1}), "{progress}");
+        let last = conn.event().await.unwrap();
+        assert_eq!((conn.event().await, &last["result"]["resultType"]), (None, &json!("input_required")), "{last}");
+        let asked = Asked::of_message(&last);
+        assert_eq!(asked.requests[0].1["method"], method);
+        request = world.retry(&world.alice, "old__echo", &arguments, &asked, &asked.answers());
+    }
+    let answer = world.gate.reach.send(&watching(request)).await;
+    assert!(answer.text().contains("file:///home/ada") && answer.json()["id"] == 7, "{}", answer.whole());
+    assert_eq!(world.gate.old.calls().len(), 1);
+    world.gate.settled(3).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn that_cannot_be_asked_let_the_upstream_know() {
     let world = World::start().await;
-    let guest = world.gate.token("guest", &["guests"]);
     let (none, form) = (json!({}), json!({"elicitation": {}}));
-    for (token, tool, caps, kind) in [
-        (&world.alice, "old__echo", &none, "form"),
-        (&world.alice, "old__echo", &form, "url"),
-        (&world.alice, "old__echo", &form, "sample"),
-        (&world.alice, "old__echo", &all(), "plain"),
-        (&world.alice, "old__echo", &all(), "mute"),
-        (&guest, "old__echo", &all(), "form"),
-    ] {
-        // A guest may only call `up`: it sees no such tool.
-        if std::ptr::eq(token, &raw const guest) {
-            continue;
-        }
+    for (caps, kind) in [(&none, "form"), (&form, "url"), (&form, "sample"), (&all(), "plain"), (&all(), "mute")] {
         let before = answers(&world.gate.old).len();
-        let request = world.call(token, tool, &json!({"ask": [[kind]]}), caps, &json!({}));
+        let request = world.call(&world.alice, "old__echo", &json!({"ask": [[kind]]}), caps, &json!({}));
         let answer = world.gate.reach.send(&request).await;
         assert!(said(&answer.json()).0.contains("-32601"), "{caps} {kind}: {}", answer.whole());
         assert_eq!(answers(&world.gate.old).len(), before + 1);
