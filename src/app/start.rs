@@ -180,6 +180,7 @@ fn gateway(
         server: ServerInfo::GATEWAY,
         cancels: Default::default(),
         questions: Default::default(),
+        parked: Default::default(),
         in_flight: Default::default(),
     };
     Ok((Arc::new(gateway), registry))

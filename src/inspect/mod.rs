@@ -48,8 +48,14 @@ impl Inspector {
         Self { redacts: permit.redacts(), redacted: 0, meter: permit.meter() }
     }
 
-    /// Looks at the answer. The errors of upstreams are not shown to anybody, so there is nothing in them to look at.
+    /// Looks at the answer. Of an upstream's error nobody is shown the text, and at most parts of `data`.
     pub fn reply(&mut self, mut reply: Reply) -> Inspected<Reply> {
+        if let Reply::Error(error) = &mut reply
+            && let Some(data) = &mut error.data
+        {
+            self.meter.add(Used { bytes: length(data), text_bytes: 0 });
+            self.value(data, None);
+        }
         if let Reply::Result(body) = &mut reply {
             let bytes = body.meta.iter().chain(&body.members).map(|(key, value)| length(key) + length(value)).sum();
             self.meter.add(Used { bytes, text_bytes: measure::text_bytes(body) });

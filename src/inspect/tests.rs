@@ -4,8 +4,8 @@ use serde_json::json;
 use super::secrets::redact;
 use super::shapes::find;
 use super::*;
-use crate::mcp::ResultBody;
 use crate::mcp::reply::ResultKind;
+use crate::mcp::{ResultBody, RpcError};
 use crate::policy::{Asked, Evidence, Facts, Kind, compile, decide};
 use crate::vocab::{Class, Principal};
 
@@ -346,6 +346,10 @@ fn an_answer_is_inspected_as_the_permit_obliges() {
         // The state of an upstream is its own.
         assert!(body.member("requestState").unwrap().as_str().contains(&secret));
         let params = inspector.params(raw(&json!({"level": "info", "data": secret}).to_string()));
+        let data = Some(raw(&json!({"elicitations": [{"message": secret}]}).to_string()));
+        let error = Reply::Error(RpcError { code: -32042, message: String::new(), data });
+        let Reply::Error(error) = inspector.reply(error).into_inner() else { panic!() };
+        assert_eq!(error.data.unwrap().as_str().contains(&secret), redacted == 0);
         let members = inspector.members(vec![(RawJson::of_text("message"), RawJson::of_text(&secret))]);
         assert_eq!(params.get().as_str().contains(&secret), redacted == 0);
         assert_eq!(members.get()[0].1.as_str().contains(&secret), redacted == 0);

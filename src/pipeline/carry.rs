@@ -1,7 +1,8 @@
-//! Questions that travel as requests (2025-11-25 and older): from an upstream's stream to that of the very call, and the
-//! client's answer back. An answer counts once, and only from the session that was asked.
+//! Questions that clients get as requests (2025-11-25 and older): on the stream of the very call, and the client's answer back. An
+//! answer counts once, and only from the session that was asked.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use dashmap::DashMap;
@@ -11,12 +12,9 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::{mpsc, oneshot};
 
 use super::session::Session;
-use super::watch::Watched;
-use crate::inspect::Inspected;
-use crate::mcp::dialect::lower_question;
+use crate::mcp::dialect::{Question, lower_question};
 use crate::mcp::{Outcome, RawId, RawJson, codes};
 use crate::upstream::QuestionReply;
-use crate::vocab::Fault;
 use crate::vocab::limits::{CALL_QUESTIONS_MAX, QUESTION_ERROR_BYTES_MAX};
 
 type Open = DashMap<(u128, Box<str>), oneshot::Sender<Outcome>>;
@@ -55,66 +53,53 @@ impl Drop for Registered {
     }
 }
 
-/// The questions of one call.
+/// The questions of one call that its client was sent.
 #[derive(Default)]
 pub(super) struct Carrier {
     waiting: FuturesUnordered<BoxFuture<'static, (RawId, QuestionReply)>>,
-    sending: FuturesUnordered<BoxFuture<'static, Result<(), Fault>>>,
+}
+
+/// To whom a question goes, and how long it may wait for its answer.
+pub(super) struct Way<'a> {
+    pub(super) questions: &'a Questions,
+    pub(super) session: Session,
+    pub(super) events: &'a mpsc::Sender<Bytes>,
+    pub(super) longest: Duration,
 }
 
 impl Carrier {
-    /// Takes over a question; the message that puts it to the client of `session`, under an id of ours. `None` when too many are
-    /// open already: then it is refused.
-    pub(super) fn ask(
-        &mut self,
-        questions: &Questions,
-        session: Option<Session>,
-        events: &mpsc::Sender<Bytes>,
-        answer: &Watched,
-        (theirs, method, params): (RawId, &str, Option<&Inspected<RawJson>>),
-    ) -> Option<Vec<u8>> {
-        let Some(session) = session.filter(|_| self.waiting.len() < CALL_QUESTIONS_MAX) else {
-            self.sending.push(answer.answer(&theirs, QuestionReply::Refused));
+    /// Takes over the question that its asker calls `theirs`; the message that puts it to the client, under an id of ours. `None`
+    /// when too many are open already, or the client's revision has no words for it.
+    pub(super) fn ask(&mut self, way: &Way<'_>, theirs: RawId, question: &Question) -> Option<Vec<u8>> {
+        if self.waiting.len() >= CALL_QUESTIONS_MAX {
             return None;
-        };
+        }
         let ours = format!("pq-{}", uuid::Uuid::now_v7().simple());
         let ours = RawId::of(&RawJson::of_text(&ours))?;
-        let (registered, outcome) = questions.register(session, &ours);
-        let client = events.clone();
+        let message = lower_question(way.session.revision, &ours, question)?;
+        let (registered, outcome) = way.questions.register(way.session, &ours);
+        let (client, longest) = (way.events.clone(), way.longest);
         let wait = async move {
             let _registered = registered;
-            tokio::select! {
-                outcome = outcome => (theirs, outcome.map_or_else(|_| gone(), reply)),
+            let answer = tokio::select! {
+                outcome = outcome => outcome.map_or_else(|_| failed("the client is gone"), reply),
                 // Its call goes on without the client; its question cannot.
-                () = client.closed() => (theirs, gone()),
-            }
+                () = client.closed() => failed("the client is gone"),
+                () = tokio::time::sleep(longest) => failed("nobody answered in time"),
+            };
+            (theirs, answer)
         };
         self.waiting.push(wait.boxed());
-        Some(lower_question(&ours, method, params.map(Inspected::get)))
+        Some(message)
     }
 
-    /// Returns when there was something to do: an answer of the client is on its way to the upstream, or has arrived. Never
-    /// returns while nothing is open. Safe to drop and call again.
-    pub(super) async fn settled(&mut self) -> Settled {
-        tokio::select! {
-            Some((id, reply)) = self.waiting.next() => Settled::Answered(id, reply),
-            Some(sent) = self.sending.next() => Settled::Sent(sent),
-            else => std::future::pending().await,
+    /// An answer, and to which question. Never returns while nothing is open. Safe to drop and call again.
+    pub(super) async fn answered(&mut self) -> (RawId, QuestionReply) {
+        match self.waiting.next().await {
+            Some(answered) => answered,
+            None => std::future::pending().await,
         }
     }
-
-    /// Sends an answer to the upstream.
-    pub(super) fn send(&mut self, answer: &Watched, id: &RawId, reply: QuestionReply) {
-        self.sending.push(answer.answer(id, reply));
-    }
-}
-
-/// What happened to a question.
-pub(super) enum Settled {
-    /// There is an answer to send.
-    Answered(RawId, QuestionReply),
-    /// An answer was sent, or not.
-    Sent(Result<(), Fault>),
 }
 
 fn reply(outcome: Outcome) -> QuestionReply {
@@ -131,8 +116,8 @@ fn plain(text: &str) -> String {
     text
 }
 
-fn gone() -> QuestionReply {
-    QuestionReply::Error { code: codes::INTERNAL_ERROR, message: "the client is gone".to_owned() }
+fn failed(why: &str) -> QuestionReply {
+    QuestionReply::Error { code: codes::INTERNAL_ERROR, message: why.to_owned() }
 }
 
 #[cfg(test)]

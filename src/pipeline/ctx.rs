@@ -11,6 +11,7 @@ use super::link::Resumed;
 use super::memory::Memory;
 use super::refusal::Refusal;
 use super::session::Session;
+use super::standing;
 use super::world::{Route, World};
 use crate::audit::{AuditHandle, DecisionNote, Draft, Kind, OutcomeNote, Status};
 use crate::catalog::Access;
@@ -19,7 +20,7 @@ use crate::mcp::{Method, RawId};
 use crate::policy::Moment;
 use crate::telemetry::metrics::Tool;
 use crate::telemetry::trace::TraceContext;
-use crate::vocab::{Deadline, Fault, FaultKind, Principal, Reason, RecordId, Revision};
+use crate::vocab::{Deadline, Denial, Fault, FaultKind, Principal, Reason, RecordId, Revision};
 
 /// One message on its way. Made before anything can fail; its audit handle sends the record on every exit.
 pub(super) struct Ctx {
@@ -64,10 +65,12 @@ pub(super) struct Asked {
     pub session: Option<Session>,
     /// A tool that the catalog has, for metrics.
     pub tool: Option<Arc<Tool>>,
-    /// What the session says that the client can be asked. Nothing where the session does not know.
+    /// What the client says that it can be asked: in the request (2026-07-28), or when its session was opened.
     pub(super) caps: ClientCaps,
-    /// What the upstream may ask in its answer (2026-07-28).
+    /// What of it the upstream of this operation may ask.
     pub(super) granted: ClientCaps,
+    /// How often a person was sent to a page for this call before.
+    pub(super) visits: u8,
     /// The URI of a resource, for errors that name it.
     pub uri: Option<String>,
     /// The upstream that the request leads to, once policy was asked about it.
@@ -139,6 +142,22 @@ impl Ctx {
     /// Changes the record.
     pub(super) fn note(&self, change: impl FnOnce(&mut Draft)) {
         self.audit.with(change);
+    }
+
+    /// Judges what follows by the rules in force now: a request of the gateway's own, on behalf of the same caller.
+    ///
+    /// # Errors
+    /// A denial when the caller or the route is not welcome any more.
+    pub(super) fn renew(&mut self) -> Result<(), Refusal> {
+        let world = self.gateway.world.load_full();
+        let principal = self.principal()?;
+        if standing::has_ended(&world, principal) || world.identity.standing(principal).is_err() {
+            return Err(Denial::new(Reason::Unauthenticated).into());
+        }
+        let route = world.routes.get(&*self.route()?.path).cloned();
+        self.route = Some(route.ok_or_else(|| Denial::new(Reason::UnknownName))?);
+        self.world = world;
+        Ok(())
     }
 
     /// Records how it ended.

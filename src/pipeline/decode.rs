@@ -3,6 +3,7 @@
 use http::HeaderMap;
 
 use super::ctx::Ctx;
+use super::question;
 use super::refusal::Refusal;
 use super::session::Session;
 use crate::mcp::decode::decode;
@@ -67,7 +68,11 @@ fn single(ctx: &mut Ctx, headers: &McpHeaders<'_>, message: Box<Message>) -> Res
             ctx.asked.revision = Some(Revision::V2026_07_28);
             headers::agree(headers, &message, Revision::V2026_07_28)?;
             Ok(match message.shape {
-                Shape::Request => Asking::Operation(Box::new(dialect::lift_request(Revision::V2026_07_28, *message)?)),
+                Shape::Request => {
+                    let operation = dialect::lift_request(Revision::V2026_07_28, *message)?;
+                    ctx.asked.caps = question::declared(&operation)?;
+                    Asking::Operation(Box::new(operation))
+                }
                 Shape::Notification | Shape::Response => Asking::Notification(message),
             })
         }

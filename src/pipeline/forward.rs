@@ -4,10 +4,13 @@ use std::time::Instant;
 
 use super::completion::Completion;
 use super::ctx::Ctx;
+use super::parked::{self, Parking};
 use super::question;
 use super::refusal::Refusal;
 use super::reply::{Answered, lower, screen};
+use super::rounds;
 use super::route::{Kind, Target};
+use super::visit;
 use super::watch::{Seen, Watched};
 use crate::inspect::Inspected;
 use crate::mcp::dialect::Operation;
@@ -38,7 +41,15 @@ pub(super) fn mirrored(ctx: &Ctx, headers: &McpHeaders<'_>, target: &Target, ope
     }
 }
 
-/// Makes the call and waits for its first event.
+/// What leaves for a call.
+pub(super) enum Leaving {
+    /// The call itself.
+    Call(Box<Outgoing>),
+    /// Answers to questions of a call that was made before and waits under this number.
+    Answers(u128),
+}
+
+/// Makes the call, or goes on with one that waits, and waits for its first event.
 ///
 /// # Errors
 /// The upstream's fault; an answer that the client has no way to understand.
@@ -47,22 +58,44 @@ pub(super) async fn forward(
     permit: Permit,
     target: &Target,
     operation: &Operation,
-    outgoing: Outgoing,
+    leaving: Leaving,
 ) -> Result<Forwarded, Refusal> {
     question::spend(ctx, operation)?;
-    let who = ctx.principal()?.key();
-    let upstream = target.view.upstream();
     let called = Instant::now();
-    let mut call = match Watched::call(ctx, upstream, permit, &who, outgoing).await {
-        Ok(call) => call,
-        Err(fault) => {
-            took(ctx, target, called, Some(&fault));
-            return Err(fault.into());
+    let mut call = match leaving {
+        Leaving::Answers(id) => Box::pin(parked::wake(ctx, target, operation, id, permit)).await?,
+        Leaving::Call(outgoing) => {
+            let (who, upstream) = (ctx.principal()?.key(), target.view.upstream().clone());
+            match Watched::call(ctx, upstream, permit, who, *outgoing).await {
+                Ok(call) => call,
+                Err(fault) => {
+                    took(ctx, target, called, Some(&fault));
+                    return Err(fault.into());
+                }
+            }
         }
     };
+    let mut early = None;
     let reply = loop {
-        match call.next().await {
+        let event = match early.take() {
+            Some(event) => Some(event),
+            None => call.next().await,
+        };
+        match event {
+            Some(Ok(Seen::Reply(reply))) if rounds::asks(ctx, operation, reply.get()) => {
+                return Ok(Forwarded::Streaming(Box::new(call), Seen::Reply(reply), called));
+            }
             Some(Ok(Seen::Reply(reply))) => break Ok(reply),
+            // A client without a session answers in a retry; until then the call waits.
+            Some(Ok(Seen::Question(asked))) if ctx.asked.session.is_none() => {
+                match parked::park(ctx, target, operation, call, asked)? {
+                    Parking::Asked(answered) => {
+                        took(ctx, target, called, None);
+                        return Ok(Forwarded::Whole(answered));
+                    }
+                    Parking::On(going, event) => (call, early) = (*going, event),
+                }
+            }
             Some(Ok(seen)) if ctx.streams && shows(ctx, operation, &seen) => {
                 return Ok(Forwarded::Streaming(Box::new(call), seen, called));
             }
@@ -83,7 +116,10 @@ pub(super) fn took(ctx: &Ctx, target: &Target, called: Instant, fault: Option<&F
     let method = ctx.asked.method.unwrap_or(Method::Unknown).as_str();
     let error = fault.map_or("", |fault| fault.kind.as_str());
     ctx.gateway.metrics.called(&target.view.upstream().settings().name, method, ctx.asked.tool.as_deref(), error, took);
-    ctx.note(|draft| draft.upstream_us = u64::try_from(took.as_micros()).ok());
+    // Of several rounds together.
+    ctx.note(|draft| {
+        draft.upstream_us = u64::try_from(took.as_micros()).ok().map(|us| us.saturating_add(draft.upstream_us.unwrap_or(0)))
+    });
 }
 
 /// The client's answer, from the upstream's.
@@ -92,18 +128,23 @@ pub(super) fn took(ctx: &Ctx, target: &Target, called: Instant, fault: Option<&F
 /// As [`screen`]; a question or task that was never agreed to.
 pub(super) fn finish(ctx: &Ctx, target: &Target, operation: &Operation, reply: Inspected<Reply>) -> Result<Answered, Refusal> {
     let reply = reply.into_inner();
-    if let Reply::Error(error) = &reply
-        && let Some(missing) = question::missing(operation, error)
-    {
-        return Err(missing.into());
+    if let Reply::Error(error) = &reply {
+        if let Some(missing) = question::missing(ctx, operation, error) {
+            return Err(missing);
+        }
+        if let Some(asking) = visit::asked(ctx, target, operation, error)? {
+            ctx.completed();
+            return Ok(lower(ctx, &asking));
+        }
     }
     let mut reply = screen(ctx, reply)?;
     if let Reply::Result(body) = &mut reply {
         match body.kind {
             ResultKind::Complete => {}
             ResultKind::InputRequired if operation.revision > Revision::NEWEST_WITH_SESSIONS => {
-                question::relay(ctx, target, operation, ctx.asked.granted, body)?;
+                question::relay(ctx, target, operation, body)?;
             }
+            ResultKind::InputRequired => return Err(Refusal::Unanswered(question::UNABLE)),
             _ => return Err(Fault::upstream(FaultKind::Malformed, "the upstream asks back although it may not").into()),
         }
         // What was decided for one principal is nobody else's.
@@ -123,7 +164,7 @@ pub(super) fn shows(ctx: &Ctx, operation: &Operation, seen: &Seen) -> bool {
         Seen::Progress { .. } => operation.wants_progress.is_some(),
         Seen::Log { level, .. } => wants_log(ctx, operation, *level),
         // Only what this client can be asked comes this far.
-        Seen::Question { .. } => true,
+        Seen::Question(_) => true,
         Seen::Reply(_) => false,
     }
 }
@@ -140,13 +181,13 @@ fn wants_log(ctx: &Ctx, operation: &Operation, level: LogLevel) -> bool {
 /// costs nothing.
 ///
 /// # Errors
-/// -32602 for a `requestState` that does not open, and for capabilities that are none.
-pub(super) fn outgoing(
+/// -32602 for a `requestState` that does not open.
+pub(super) fn leaving(
     ctx: &mut Ctx,
     target: &Target,
     operation: &Operation,
     completion: Option<Completion>,
-) -> Result<Outgoing, Refusal> {
+) -> Result<Leaving, Refusal> {
     let params = &operation.params;
     let mut out = Outgoing::new(operation.method);
     match (operation.method, target.kind) {
@@ -155,10 +196,13 @@ pub(super) fn outgoing(
         (_, Kind::Resource) => out.uri = Some(target.name.clone()),
         _ => out.name = Some(target.name.clone()),
     }
-    ctx.asked.granted = question::granted(ctx, target, operation)?;
+    let upstream = &target.view.upstream().settings().name;
+    ctx.asked.granted = question::granted(ctx, upstream);
     out.client_capabilities = ctx.asked.granted.to_json();
-    out.session_capabilities = question::told(ctx, &target.view.upstream().settings().name);
-    question::resume(ctx, target, operation, &mut out)?;
+    out.session_capabilities = question::told(ctx, upstream);
+    if let Some(waiting) = question::resume(ctx, target, operation, &mut out)? {
+        return Ok(Leaving::Answers(waiting));
+    }
     // What leaves is what the decision saw: nothing that the method does not define, and no `_meta` of the client's.
     match operation.method {
         Method::ToolsCall | Method::PromptsGet => out.arguments.clone_from(&params.arguments),
@@ -177,5 +221,5 @@ pub(super) fn outgoing(
     if let Some(entry) = &target.entry {
         out.mirrored = mirror::values(&entry.mirrors, params.arguments.as_ref());
     }
-    Ok(out)
+    Ok(Leaving::Call(Box::new(out)))
 }

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{Context, SHA256};
 
 use super::ctx::Ctx;
-use super::question::declared;
 use super::refusal::Refusal;
 use super::reply::{Answered, lower};
 use super::rescue::refuse_saying;
@@ -120,7 +119,7 @@ pub(super) fn ask(ctx: &Ctx, operation: &Operation, fault: &Fault) -> Result<Ans
     }
     let message =
         format!("To use {name}, link your own account: open the page, sign in, and allow the gateway to act for you there.");
-    let reply = match way(ctx, operation)? {
+    let reply = match way(ctx, operation) {
         Way::Result => in_result(ctx, operation, &message, &desk.invite(link, &who)?)?,
         Way::Error => in_error(&message, &desk.invite(link, &who)?),
         Way::Words => {
@@ -194,16 +193,16 @@ enum Way {
     Words,
 }
 
-fn way(ctx: &Ctx, operation: &Operation) -> Result<Way, Refusal> {
+fn way(ctx: &Ctx, operation: &Operation) -> Way {
     // Whoever said no is not asked again, but told.
     if !operation.method.asks_back() || ctx.asked.resumed.as_ref().is_some_and(|resumed| resumed.declined) {
-        return Ok(Way::Words);
+        return Way::Words;
     }
-    Ok(match operation.revision {
-        Revision::V2026_07_28 if declared(operation)?.elicitation_url => Way::Result,
+    match operation.revision {
+        Revision::V2026_07_28 if ctx.asked.caps.elicitation_url => Way::Result,
         Revision::V2025_11_25 if ctx.asked.caps.elicitation_url => Way::Error,
         _ => Way::Words,
-    })
+    }
 }
 
 /// `input_required` with one question, and a state that tells our retry from others.

@@ -15,14 +15,17 @@ mod lists;
 mod memory;
 mod operate;
 mod pages;
+mod parked;
 mod question;
 mod refusal;
 mod reply;
 mod rescue;
+mod rounds;
 mod route;
 mod session;
 mod standing;
 mod stream;
+mod visit;
 mod watch;
 mod world;
 
@@ -42,6 +45,7 @@ use tokio_util::task::TaskTracker;
 pub use body::ReplyBody;
 pub use memory::Memory;
 pub use pages::PeerAddress;
+pub use parked::ParkedCalls;
 pub use session::Sessions;
 pub use world::{Bounds, Route, Subjects, World};
 
@@ -99,6 +103,8 @@ pub struct Gateway {
     pub cancels: Cancels,
     /// Questions of upstreams that wait for a client.
     pub questions: Questions,
+    /// Calls that wait for a client's answers to such questions.
+    pub parked: ParkedCalls,
     /// Requests under way.
     pub in_flight: Arc<AtomicUsize>,
 }

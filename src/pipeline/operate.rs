@@ -11,11 +11,11 @@ use super::cancel::InFlight;
 use super::completion::Completion;
 use super::ctx::Ctx;
 use super::decode::{self, Asking};
-use super::forward::{Forwarded, forward, mirrored, outgoing};
+use super::forward::{Forwarded, Leaving, forward, leaving, mirrored};
 use super::refusal::Refusal;
 use super::reply::{Answered, Content};
 use super::rescue::rescue;
-use super::route::resolve;
+use super::route::{Target, resolve};
 use super::stream::Streaming;
 use super::{SESSION_ID, handshake, link, lists, stream};
 use crate::audit::Status;
@@ -24,6 +24,7 @@ use crate::mcp::dialect::Operation;
 use crate::mcp::error::ProtocolError;
 use crate::mcp::headers::McpHeaders;
 use crate::mcp::{Message, Method, Outcome, RawId, RawJson, Shape};
+use crate::policy::permit::Permit;
 use crate::vocab::{Fault, FaultKind, Reason, Revision};
 
 /// What an operation came to.
@@ -80,6 +81,26 @@ async fn line(ctx: &mut Ctx, operation: &Operation, headers: &McpHeaders<'_>) ->
     if let Some(answered) = Box::pin(link::own_tool(ctx, operation)).await? {
         return Ok(Done::Answered(answered));
     }
+    let Cleared { target, permit, leaving } = clear(ctx, operation, headers).await?;
+    // The permit is the only way out.
+    Ok(match forward(ctx, permit, &target, operation, leaving).await? {
+        Forwarded::Whole(answered) => Done::Answered(answered),
+        Forwarded::Streaming(answer, first, called) => Done::Streaming(Box::new(Streaming { target, answer, first, called })),
+    })
+}
+
+/// A call that may leave.
+pub(super) struct Cleared {
+    pub(super) target: Target,
+    pub(super) permit: Permit,
+    pub(super) leaving: Leaving,
+}
+
+/// The line up to the permit, for a request of a client and for every round that the gateway makes on its behalf.
+///
+/// # Errors
+/// Whatever a stage refuses.
+pub(super) async fn clear(ctx: &mut Ctx, operation: &Operation, headers: &McpHeaders<'_>) -> Result<Cleared, Refusal> {
     // Read before anything is known of the name, so that a broken completion is answered the same for every name.
     let completion = Completion::of(operation)?;
     // The public name becomes an upstream's own name, a class and a definition.
@@ -89,7 +110,7 @@ async fn line(ctx: &mut Ctx, operation: &Operation, headers: &McpHeaders<'_>) ->
     // Headers that repeat arguments must repeat them truly.
     mirrored(ctx, headers, &target, operation)?;
     // What would leave is made first, so that a call that cannot leave takes nothing and leaves no intent.
-    let outgoing = outgoing(ctx, &target, operation, completion)?;
+    let leaving = leaving(ctx, &target, operation, completion)?;
     // Nor does the call of a person who has to link an account first.
     link::required(ctx, target.view.upstream()).await?;
     // An allowed call of an upstream whose list cannot be read stops here: its definition is unknown.
@@ -98,13 +119,7 @@ async fn line(ctx: &mut Ctx, operation: &Operation, headers: &McpHeaders<'_>) ->
     }
     // Limits are taken, the intent is on record: only this makes a permit.
     let permit = discharge(ctx, decision, &target).await?;
-    // The permit is the only way out.
-    Ok(match forward(ctx, permit, &target, operation, outgoing).await? {
-        Forwarded::Whole(answered) => Done::Answered(answered),
-        Forwarded::Streaming(answer, first, called) => {
-            Done::Streaming(Box::new(Streaming { target, answer: *answer, first, called }))
-        }
-    })
+    Ok(Cleared { target, permit, leaving })
 }
 
 /// The arguments that rules look at. Of a completion those are the values the client fills in, the one being typed included.
@@ -134,6 +149,7 @@ pub(super) fn measure(ctx: &Ctx, refusal: Option<&Refusal>) {
         None => "",
         Some(Refusal::Denied(denial)) => denial.reason.as_str(),
         Some(Refusal::Failed(fault)) => fault.kind.as_str(),
+        Some(Refusal::Unanswered(_)) => FaultKind::Failed.as_str(),
         Some(_) => "protocol",
     };
     ctx.gateway.metrics.served(method, ctx.asked.tool.as_deref(), error, ctx.started.elapsed());

@@ -1,9 +1,10 @@
-//! Questions an upstream puts to a person through the client: who may ask what, and how they travel in results (multi
-//! round-trip requests, 2026-07-28). How they travel as requests (2025-11-25 and older) is [`super::carry`].
+//! Questions an upstream puts to a person, a model or a client: who may ask what, and how questions and answers travel in results
+//! (multi round-trip requests, 2026-07-28).
 //!
-//! An upstream may ask only what this client declared and a capability rule allows; by default that is nothing. A question does
-//! not cross from one way to the other. A result's `requestState` travels sealed, bound to the principal, the route and the very
-//! call, and opens once.
+//! An upstream may ask only what this client declared and a capability rule allows; by default that is nothing. Between peers of
+//! the same kind a question travels as it is: in results here, as a request in [`super::carry`]. Where an upstream asks in results
+//! and the client takes requests, [`super::rounds`] asks and calls again; the other way round the call waits in [`super::parked`].
+//! A result's `requestState` travels sealed, bound to the principal, the route and the very call, and opens once.
 
 use aws_lc_rs::digest::{Context, SHA256};
 
@@ -12,24 +13,33 @@ use super::link;
 use super::refusal::Refusal;
 use super::route::Target;
 use crate::mcp::client_caps::ClientCaps;
-use crate::mcp::dialect::Operation;
+use crate::mcp::dialect::{Operation, Question, input_request};
 use crate::mcp::error::ProtocolError;
-use crate::mcp::json::{JsonError, Scanner};
-use crate::mcp::{Outgoing, RawJson, ResultBody, RpcError, codes};
+use crate::mcp::json::{JsonError, Kind, Scanner};
+use crate::mcp::{Outgoing, RawJson, ResultBody, RpcError, codes, pointer};
 use crate::seal::{Binding, Purpose};
 use crate::vocab::limits::REQUEST_STATE_S_MAX;
 use crate::vocab::{Fault, FaultKind, PrincipalKey, Revision};
 
-/// What an upstream with sessions is told, when one is opened, that the client of this session can be asked.
-///
-/// Nothing where the answer is no stream, for there is no way to ask; nothing for a session that all principals share.
-pub(super) fn told(ctx: &Ctx, upstream: &str) -> ClientCaps {
+/// What the upstream called `upstream` may ask this client: what the client declared and a rule allows. Nothing where there is no
+/// way to ask, which for a client that takes requests is an answer that is no stream.
+pub(super) fn granted(ctx: &Ctx, upstream: &str) -> ClientCaps {
     let declared = ctx.asked.caps;
-    if declared.is_empty() || !ctx.streams {
+    let in_results = ctx.asked.revision.is_some_and(|revision| revision > Revision::NEWEST_WITH_SESSIONS);
+    if declared.is_empty() || !(in_results || ctx.streams) {
+        return ClientCaps::NONE;
+    }
+    declared.and(allowed(ctx, upstream))
+}
+
+/// What an upstream with sessions is told, when one is opened, that its client can be asked. Nothing for a session that all
+/// principals share.
+pub(super) fn told(ctx: &Ctx, upstream: &str) -> ClientCaps {
+    if ctx.asked.caps.is_empty() {
         return ClientCaps::NONE;
     }
     let own = ctx.world.upstream(upstream).is_ok_and(|upstream| !upstream.settings().shared);
-    if own { declared.and(allowed(ctx, upstream)) } else { ClientCaps::NONE }
+    if own { granted(ctx, upstream) } else { ClientCaps::NONE }
 }
 
 fn allowed(ctx: &Ctx, upstream: &str) -> ClientCaps {
@@ -44,43 +54,81 @@ fn allowed(ctx: &Ctx, upstream: &str) -> ClientCaps {
     }
 }
 
-/// What the upstream of `target` may ask in its answer to this operation: of clients that say with each request what they can be
-/// asked. Upstreams with sessions never see it.
-pub(super) fn granted(ctx: &Ctx, target: &Target, operation: &Operation) -> Result<ClientCaps, Refusal> {
-    let declared = declared(operation)?;
-    if declared.is_empty() {
-        return Ok(declared);
-    }
-    Ok(declared.and(allowed(ctx, &target.view.upstream().settings().name)))
-}
-
-pub(super) fn declared(operation: &Operation) -> Result<ClientCaps, Refusal> {
-    let Some(raw) = &operation.client_capabilities else { return Ok(ClientCaps::default()) };
-    let wrong = |_| ProtocolError::malformed_params("a client capability is not an object").with_id(Some(&operation.id));
-    Ok(ClientCaps::parse(raw).map_err(wrong)?)
-}
-
-/// Puts a retry's answers and the upstream's own state into `outgoing`.
+/// What a client that says so with each request can be asked.
 ///
 /// # Errors
-/// One and the same -32602 for a state that is forged, foreign, expired, of another call, or was used before.
-pub(super) fn resume(ctx: &Ctx, target: &Target, operation: &Operation, outgoing: &mut Outgoing) -> Result<(), Refusal> {
+/// -32602 for a capability that is no object.
+pub(super) fn declared(operation: &Operation) -> Result<ClientCaps, ProtocolError> {
+    let Some(raw) = &operation.client_capabilities else { return Ok(ClientCaps::default()) };
+    let wrong = |_| ProtocolError::malformed_params("a client capability is not an object").with_id(Some(&operation.id));
+    ClientCaps::parse(raw).map_err(wrong)
+}
+
+/// Puts a retry's answers and the upstream's own state into `outgoing`. If the state names a call that waits, that is its number.
+///
+/// # Errors
+/// One and the same -32602 for a state that is forged, foreign, expired, of another call, was used before, or names a call that
+/// does not wait here; in plain words when the person said no to a page.
+pub(super) fn resume(
+    ctx: &mut Ctx,
+    target: &Target,
+    operation: &Operation,
+    outgoing: &mut Outgoing,
+) -> Result<Option<u128>, Refusal> {
     let params = &operation.params;
+    if let Some(text) = &params.request_state {
+        let key = ctx.principal()?.key();
+        let call = fingerprint(target, operation);
+        let (gateway, now_s) = (ctx.gateway.clone(), ctx.gateway.clock.unix_s());
+        if gateway.sessions.is_spent(text) {
+            return Err(invalid(operation));
+        }
+        let route = ctx.route()?.path.clone();
+        let open = |purpose| gateway.sealer.open_text(binding(purpose, &key, &route, &call), text, now_s).ok();
+        if let Some(state) = open(Purpose::RequestState) {
+            outgoing.request_state = Some(String::from_utf8(state).map_err(|_| invalid(operation))?);
+        } else if let Some(parked) = open(Purpose::Parked) {
+            let id = u128::from_be_bytes(parked.try_into().map_err(|_| invalid(operation))?);
+            responses(operation)?;
+            return if gateway.parked.has(id, &key) { Ok(Some(id)) } else { Err(invalid(operation)) };
+        } else {
+            let visits = open(Purpose::Visit).ok_or_else(|| invalid(operation))?;
+            ctx.asked.visits = visits.first().copied().ok_or_else(|| invalid(operation))?;
+            let said_no = |answer: &RawJson| pointer::at(answer, "/action").is_none_or(|action| action.as_str() != "\"accept\"");
+            if responses(operation)?.iter().any(|(_, answer)| said_no(answer)) {
+                return Err(Refusal::Unanswered(DECLINED));
+            }
+            return Ok(None);
+        }
+    }
     // Answers to questions that may not be asked are not passed on.
-    if !ctx.asked.granted.is_empty() || params.request_state.is_some() {
+    if !ctx.asked.granted.is_empty() || outgoing.request_state.is_some() {
         outgoing.input_responses.clone_from(&params.input_responses);
     }
-    let Some(text) = &params.request_state else { return Ok(()) };
-    let invalid = || ProtocolError::invalid_params("Invalid or expired requestState").with_id(Some(&operation.id));
-    let key = ctx.principal()?.key();
-    let call = fingerprint(target, operation);
-    let opened = ctx.gateway.sealer.open_text(binding(ctx, &key, &call)?, text, ctx.gateway.clock.unix_s());
-    let state = opened.ok().and_then(|state| String::from_utf8(state).ok()).ok_or_else(invalid)?;
-    if ctx.gateway.sessions.is_spent(text) {
-        return Err(invalid().into());
-    }
-    outgoing.request_state = Some(state);
-    Ok(())
+    Ok(None)
+}
+
+/// The one answer to every state that is not good.
+pub(super) fn invalid(operation: &Operation) -> Refusal {
+    ProtocolError::invalid_params("Invalid or expired requestState").with_id(Some(&operation.id)).into()
+}
+
+/// What a retry answers, by key.
+///
+/// # Errors
+/// -32602 for what are no answers.
+pub(super) fn responses(operation: &Operation) -> Result<Vec<(String, RawJson)>, ProtocolError> {
+    let mut answers = Vec::new();
+    let Some(responses) = &operation.params.input_responses else { return Ok(answers) };
+    let read = responses.scanner().object(|scan, key| {
+        if scan.peek()? != Kind::Object {
+            return Err(JsonError::Shape("an answer is an object"));
+        }
+        answers.push((key.as_ref().to_owned(), responses.part(scan.value()?)));
+        Ok(())
+    });
+    let wrong = |_| ProtocolError::malformed_params("inputResponses cannot be read").with_id(Some(&operation.id));
+    read.map(|_| answers).map_err(wrong)
 }
 
 /// Uses up the state of a retry that is about to leave. Of two that race, one leaves.
@@ -89,45 +137,79 @@ pub(super) fn resume(ctx: &Ctx, target: &Target, operation: &Operation, outgoing
 /// As [`resume`].
 pub(super) fn spend(ctx: &Ctx, operation: &Operation) -> Result<(), Refusal> {
     match &operation.params.request_state {
-        Some(text) if !ctx.gateway.sessions.spend(text) => {
-            Err(ProtocolError::invalid_params("Invalid or expired requestState").with_id(Some(&operation.id)).into())
-        }
+        Some(text) if !ctx.gateway.sessions.spend(text) => Err(invalid(operation)),
         _ => link::spend(ctx, operation),
     }
 }
 
-/// Checks an upstream's question against what it may ask, and seals its state.
+/// Checks an upstream's questions against what it may ask, says who asks, and seals its state.
 ///
 /// # Errors
 /// A fault for a question that was not granted or that no client could show.
-pub(super) fn relay(
-    ctx: &Ctx,
-    target: &Target,
-    operation: &Operation,
-    granted: ClientCaps,
-    body: &mut ResultBody,
-) -> Result<(), Refusal> {
+pub(super) fn relay(ctx: &Ctx, target: &Target, operation: &Operation, body: &mut ResultBody) -> Result<(), Refusal> {
     let forbidden = || Fault::upstream(FaultKind::Malformed, "the upstream asks what it may not ask");
-    if let Some(requests) = body.member("inputRequests") {
-        let asked = requests.scanner().object(|scan, key| match key.as_ref() {
-            link::QUESTION => Err(JsonError::Shape("a key of the gateway's own")),
-            _ => request(scan, requests, granted),
-        });
-        asked.map_err(|_| forbidden())?;
+    let questions = requests(ctx, target, body).ok_or_else(forbidden)?;
+    if body.member("inputRequests").is_some() {
+        let questions: Vec<_> = questions.iter().map(|(key, question)| (key.clone(), input_request(question))).collect();
+        body.replace("inputRequests", RawJson::object(&questions));
     }
-    let Some(state) = body.member("requestState").cloned() else { return Ok(()) };
-    let state = crate::mcp::json::unquote(state.as_str()).map_err(|_| forbidden())?.into_owned();
-    let key = ctx.principal()?.key();
-    let call = fingerprint(target, operation);
-    let expires = ctx.gateway.clock.unix_s().saturating_add(REQUEST_STATE_S_MAX);
-    let sealed = ctx.gateway.sealer.seal(binding(ctx, &key, &call)?, state.as_bytes(), expires);
-    let sealed = sealed.map_err(|_| Fault::internal(FaultKind::Internal, "a state could not be sealed"))?;
-    body.replace("requestState", RawJson::of_text(&sealed));
+    if let Some(state) = state(body).map_err(|_| forbidden())? {
+        body.replace(
+            "requestState",
+            sealed(ctx, target, operation, Purpose::RequestState, (state.as_bytes(), REQUEST_STATE_S_MAX))?,
+        );
+    }
     Ok(())
 }
 
+/// `requestState` of a result.
+///
+/// # Errors
+/// When it is no text.
+pub(super) fn state(body: &ResultBody) -> Result<Option<String>, JsonError> {
+    body.member("requestState")
+        .map(|state| crate::mcp::json::unquote(state.as_str()).map(std::borrow::Cow::into_owned))
+        .transpose()
+}
+
+/// A state for the client to carry, for this principal, route and call, for so many seconds.
+///
+/// # Errors
+/// A fault when the system has no randomness.
+pub(super) fn sealed(
+    ctx: &Ctx,
+    target: &Target,
+    operation: &Operation,
+    purpose: Purpose,
+    (payload, life_s): (&[u8], u64),
+) -> Result<RawJson, Refusal> {
+    let (key, call) = (ctx.principal()?.key(), fingerprint(target, operation));
+    let expires_s = ctx.gateway.clock.unix_s().saturating_add(life_s);
+    let sealed = ctx.gateway.sealer.seal(binding(purpose, &key, &ctx.route()?.path, &call), payload, expires_s);
+    let sealed = sealed.map_err(|_| Fault::internal(FaultKind::Internal, "a state could not be sealed"))?;
+    Ok(RawJson::of_text(&sealed))
+}
+
+/// The questions of a result that asks for input, by key. `None` when one of them may not be asked, or could not be shown.
+pub(super) fn requests(ctx: &Ctx, target: &Target, body: &ResultBody) -> Option<Vec<(String, Question)>> {
+    let mut questions = Vec::new();
+    let Some(requests) = body.member("inputRequests") else { return Some(questions) };
+    let upstream = &target.view.upstream().settings().name;
+    let read = requests.scanner().object(|scan, key| {
+        if key == link::QUESTION {
+            return Err(JsonError::Shape("a key of the gateway's own"));
+        }
+        let (method, params) = request(scan, requests)?;
+        let question = Some(params).filter(|params| ctx.asked.granted.cover(&method, params.as_ref()));
+        let question = question.and_then(|params| Question::of(upstream, &method, params));
+        questions.push((key.as_ref().to_owned(), question.ok_or(JsonError::Shape("not granted"))?));
+        Ok(())
+    });
+    read.ok().map(|_| questions)
+}
+
 /// One entry of `inputRequests`.
-fn request(scan: &mut Scanner<'_>, whole: &RawJson, granted: ClientCaps) -> Result<(), JsonError> {
+fn request(scan: &mut Scanner<'_>, whole: &RawJson) -> Result<(String, Option<RawJson>), JsonError> {
     let (mut method, mut params) = (String::new(), None);
     scan.object(|scan, key| {
         match key.as_ref() {
@@ -139,25 +221,28 @@ fn request(scan: &mut Scanner<'_>, whole: &RawJson, granted: ClientCaps) -> Resu
         }
         Ok(())
     })?;
-    if granted.cover(&method, params.as_ref()) { Ok(()) } else { Err(JsonError::Shape("not granted")) }
+    Ok((method, params))
 }
 
-/// An upstream needs a capability that the client did not declare: the client is told which (-32021).
+/// An upstream needs a capability that it was not promised. A client of the newest revision that did not declare it is told which
+/// one (-32021), an older one in plain words.
 ///
 /// `None` when the client did declare all of it; then it is policy that holds it back, which is no business of the client's.
-pub(super) fn missing(operation: &Operation, error: &RpcError) -> Option<ProtocolError> {
-    if error.code != codes::MISSING_CAPABILITY || operation.revision <= Revision::NEWEST_WITH_SESSIONS {
+pub(super) fn missing(ctx: &Ctx, operation: &Operation, error: &RpcError) -> Option<Refusal> {
+    if error.code != codes::MISSING_CAPABILITY {
         return None;
     }
-    let required = crate::mcp::pointer::at(error.data.as_ref()?, "/requiredCapabilities")?;
+    if operation.revision <= Revision::NEWEST_WITH_SESSIONS {
+        return Some(Refusal::Unanswered(UNABLE));
+    }
+    let required = pointer::at(error.data.as_ref()?, "/requiredCapabilities")?;
     let required = ClientCaps::parse(&required).ok()?;
-    let declared = declared(operation).ok()?;
-    let missing = ClientCaps::from_bits(required.bits() & !declared.bits());
-    (!missing.is_empty()).then(|| ProtocolError::missing_capability(&missing.to_json()).with_id(Some(&operation.id)))
+    let missing = ClientCaps::from_bits(required.bits() & !ctx.asked.caps.bits());
+    (!missing.is_empty()).then(|| ProtocolError::missing_capability(&missing.to_json()).with_id(Some(&operation.id)).into())
 }
 
-fn binding<'a>(ctx: &'a Ctx, principal: &'a PrincipalKey, call: &'a [u8]) -> Result<Binding<'a>, Refusal> {
-    Ok(Binding { purpose: Purpose::RequestState, principal, route: &ctx.route()?.path, context: call })
+fn binding<'a>(purpose: Purpose, principal: &'a PrincipalKey, route: &'a str, call: &'a [u8]) -> Binding<'a> {
+    Binding { purpose, principal, route, context: call }
 }
 
 /// The call that a state belongs to: method, target and arguments, byte for byte.
@@ -170,3 +255,8 @@ fn fingerprint(target: &Target, operation: &Operation) -> Vec<u8> {
     }
     context.finish().as_ref().to_vec()
 }
+
+/// To whom an upstream's question cannot be put.
+pub(super) const UNABLE: &str = "This operation needs an answer that this client cannot give, or may not be asked for: use another client, or ask the operator.";
+/// Who said no.
+pub(super) const DECLINED: &str = "The server's question was declined, and it cannot go on without an answer.";

@@ -20,6 +20,8 @@ pub(super) enum Refusal {
     Protocol(Box<ProtocolError>),
     /// Policy or a limit said no.
     Denied(Denial),
+    /// The upstream wants to know something that nobody here can tell it, or would; one sentence for the client.
+    Unanswered(&'static str),
     /// Something failed.
     Failed(Fault),
 }

@@ -11,7 +11,7 @@ use crate::mcp::codes;
 use crate::mcp::error::ProtocolError;
 use crate::mcp::json::push_string;
 use crate::mcp::{Method, RawJson, Reply, ResultBody, RpcError};
-use crate::vocab::{Denial, Fault, Reason};
+use crate::vocab::{Denial, Fault, FaultKind, Reason};
 
 /// Turns a refusal into an answer and records it.
 pub(super) fn rescue(ctx: &Ctx, refusal: Refusal) -> Answered {
@@ -36,6 +36,12 @@ pub(super) fn rescue(ctx: &Ctx, refusal: Refusal) -> Answered {
             Answered::json(error.status, error.to_json())
         }
         Refusal::Denied(denial) => denied(ctx, &denial),
+        Refusal::Unanswered(why) => {
+            ctx.note(|draft| draft.outcome = Some(OutcomeNote::fault(FaultKind::Failed)));
+            tracing::info!(record = %ctx.id, why, "an upstream's question was not answered");
+            let denial = Denial::new(FaultKind::Failed.reason());
+            lower(ctx, &refuse_saying(ctx, &denial, codes::INTERNAL_ERROR, why))
+        }
         Refusal::Failed(fault) => failed(ctx, &fault),
     }
 }

@@ -3,25 +3,29 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::Response;
 use tokio::sync::mpsc;
 
 use super::body::ReplyBody;
 use super::cancel::InFlight;
-use super::carry::{Carrier, Settled};
+use super::carry::{Carrier, Way};
 use super::ctx::Ctx;
 use super::forward::{finish, shows, took};
 use super::operate::measure;
+use super::parked::{self, Parking};
 use super::refusal::Refusal;
 use super::reply::{Answered, Content};
 use super::rescue::rescue;
+use super::rounds::{self, Round, Rounds};
 use super::route::Target;
 use super::standing::Standing;
-use super::watch::{Seen, Watched};
+use super::watch::{Asked, Seen, Watched};
 use crate::audit::Status;
 use crate::inspect::Inspected;
-use crate::mcp::dialect::{self, Operation};
-use crate::mcp::{RawId, RawJson, sse};
+use crate::mcp::dialect::{self, Operation, Question};
+use crate::mcp::{RawId, Reply, sse};
+use crate::upstream::QuestionReply;
 use crate::vocab::limits::{REPLY_EVENTS_MAX, STREAM_KEEPALIVE_MS};
 use crate::vocab::{Denial, Fault, FaultKind, Reason, Revision};
 
@@ -35,41 +39,73 @@ pub(super) fn relay(ctx: Ctx, operation: Box<Operation>, streaming: Streaming, i
     let answered = Answered { content: Content::Events(receiver), ..Answered::empty(http::StatusCode::OK) };
     let response = answered.respond(&ctx);
     let gateway = ctx.gateway.clone();
-    let standing = Standing::of(&ctx);
+    let (standing, rounds) = (Standing::of(&ctx), Rounds::of(&ctx));
     let carrier = Carrier::default();
-    let relay = Relay { ctx, operation, target, events, carrier, standing, bytes_out: 0, _in_flight: in_flight };
-    gateway.outlive(relay.run(answer, first, called));
+    let relay = Relay { ctx, operation, target, called, events, carrier, rounds, standing, bytes_out: 0, _in_flight: in_flight };
+    gateway.outlive(relay.run(answer, first));
     response
 }
 
 /// An answer that has begun with something else than the reply.
 pub(super) struct Streaming {
     pub(super) target: Target,
-    pub(super) answer: Watched,
+    pub(super) answer: Box<Watched>,
     pub(super) first: Seen,
     /// When the upstream was called.
     pub(super) called: Instant,
 }
 
-struct Relay {
-    ctx: Ctx,
-    operation: Box<Operation>,
-    target: Target,
-    events: mpsc::Sender<Bytes>,
-    carrier: Carrier,
+/// One call whose answer goes out in pieces.
+pub(super) struct Relay {
+    pub(super) ctx: Ctx,
+    pub(super) operation: Box<Operation>,
+    pub(super) target: Target,
+    pub(super) called: Instant,
+    pub(super) events: mpsc::Sender<Bytes>,
+    pub(super) carrier: Carrier,
+    pub(super) rounds: Rounds,
     standing: Standing,
     bytes_out: u64,
     _in_flight: InFlight,
 }
 
-/// What the relay waits for.
-enum Next {
-    Event(Option<Result<Seen, Fault>>),
-    Settled(Settled),
-    Silence,
+/// Where the call stands.
+pub(super) enum Course {
+    /// The upstream answers.
+    Answering(Box<Watched>),
+    /// The client is asked, a request for each question.
+    Asking(Round),
+    /// The upstream is called again.
+    Calling(BoxFuture<'static, Result<Box<Watched>, Fault>>),
+}
+
+/// How it ends.
+pub(super) enum End {
+    Reply(Result<Box<Answered>, Refusal>),
+    /// Nobody waits for it any more.
     Gone,
     /// The credential that the call was made with no longer holds.
     Over(&'static str),
+}
+
+/// What the relay waits for.
+enum Next {
+    Event(Option<Result<Seen, Fault>>),
+    Called(Result<Box<Watched>, Fault>),
+    Answer(RawId, QuestionReply),
+    Silence,
+    End(End),
+}
+
+impl Course {
+    /// Safe to drop and call again.
+    async fn next(&mut self) -> Next {
+        match self {
+            Self::Answering(call) => Next::Event(call.next().await),
+            Self::Asking(_) => std::future::pending().await,
+            Self::Calling(called) => Next::Called(called.await),
+        }
+    }
 }
 
 /// Returns when a legacy client cancels the call; never otherwise.
@@ -81,81 +117,128 @@ async fn cancelled(ctx: &Ctx) {
 }
 
 impl Relay {
-    async fn run(mut self, mut answer: Watched, first: Seen, called: Instant) {
-        let mut event: Option<Result<Seen, Fault>> = Some(Ok(first));
-        loop {
-            let last = match event {
-                Some(Ok(Seen::Reply(reply))) => Some(finish(&self.ctx, &self.target, &self.operation, reply)),
-                Some(Ok(Seen::Question { id, method, params })) => {
-                    self.ask(&answer, (id, &method, params.as_ref())).await;
-                    None
-                }
-                Some(Ok(event)) => {
-                    self.show(&event).await;
-                    None
-                }
-                Some(Err(fault)) => Some(Err(fault.into())),
-                None => Some(Err(Fault::upstream(FaultKind::Malformed, "the stream ended without an answer").into())),
-            };
-            if let Some(last) = last {
-                took(&self.ctx, &self.target, called, last.as_ref().err().and_then(Refusal::fault));
-                measure(&self.ctx, last.as_ref().err());
-                answer.over(&self.ctx);
-                let last = last.unwrap_or_else(|refusal| rescue(&self.ctx, refusal));
-                return self.close(last).await;
+    async fn run(mut self, answer: Box<Watched>, first: Seen) {
+        let mut course = Box::pin(self.heard(answer, Some(Ok(first)))).await;
+        let end = loop {
+            match course {
+                Ok(going) => course = self.advance(going).await,
+                Err(end) => break end,
             }
-            event = loop {
-                match self.wait(&mut answer).await {
-                    Next::Event(event) => break event,
-                    Next::Settled(Settled::Answered(id, reply)) => self.carrier.send(&answer, &id, reply),
-                    Next::Settled(Settled::Sent(sent)) => self.sent(sent),
-                    Next::Silence => self.send(Bytes::from_static(b":\n\n")).await,
-                    Next::Over(why) => {
-                        tracing::info!(record = %self.ctx.id, why, "a stream ends with its credential");
-                        took(&self.ctx, &self.target, called, None);
-                        let refusal = Refusal::Denied(Denial::new(Reason::Unauthenticated));
-                        measure(&self.ctx, Some(&refusal));
-                        answer.over(&self.ctx);
-                        let last = rescue(&self.ctx, refusal);
-                        return self.close(last).await;
-                    }
-                    Next::Gone => {
-                        took(&self.ctx, &self.target, called, None);
-                        answer.over(&self.ctx);
-                        self.ctx.ended(Status::Cancelled, Reason::Cancelled);
-                        return self.measure();
-                    }
+        };
+        let last = match end {
+            End::Reply(last) => last.map(|last| *last),
+            End::Over(why) => {
+                tracing::info!(record = %self.ctx.id, why, "a stream ends with its credential");
+                Err(Refusal::Denied(Denial::new(Reason::Unauthenticated)))
+            }
+            End::Gone => {
+                self.ctx.ended(Status::Cancelled, Reason::Cancelled);
+                return self.measure();
+            }
+        };
+        measure(&self.ctx, last.as_ref().err());
+        let last = last.unwrap_or_else(|refusal| rescue(&self.ctx, refusal));
+        self.close(last).await;
+    }
+
+    async fn advance(&mut self, mut course: Course) -> Result<Course, End> {
+        match (self.wait(&mut course).await, course) {
+            (Next::Event(event), Course::Answering(call)) => Box::pin(self.heard(call, event)).await,
+            (Next::Called(Ok(call)), _) => Ok(Course::Answering(call)),
+            (Next::Called(Err(fault)), _) => {
+                took(&self.ctx, &self.target, self.called, Some(&fault));
+                Err(End::Reply(Err(fault.into())))
+            }
+            (Next::Answer(id, reply), Course::Answering(mut call)) => {
+                call.answer(&id, reply);
+                Ok(Course::Answering(call))
+            }
+            (Next::Answer(id, reply), Course::Asking(round)) => Box::pin(self.answered(round, &id, reply)).await,
+            (Next::End(end), course) => {
+                if let Course::Answering(call) = course {
+                    took(&self.ctx, &self.target, self.called, None);
+                    call.over(&self.ctx);
                 }
-            };
+                Err(end)
+            }
+            (Next::Silence, course) => {
+                self.send(Bytes::from_static(b":\n\n")).await;
+                Ok(course)
+            }
+            (_, course) => Ok(course),
         }
     }
 
-    async fn wait(&mut self, answer: &mut Watched) -> Next {
+    async fn wait(&mut self, course: &mut Course) -> Next {
         let modern = self.operation.revision > Revision::NEWEST_WITH_SESSIONS;
         tokio::select! {
-            event = answer.next() => Next::Event(event),
-            settled = self.carrier.settled() => Next::Settled(settled),
-            () = self.events.closed(), if modern => Next::Gone,
-            () = cancelled(&self.ctx) => Next::Gone,
-            why = self.standing.over() => Next::Over(why),
+            next = course.next() => next,
+            (id, reply) = self.carrier.answered() => Next::Answer(id, reply),
+            () = self.events.closed(), if modern => Next::End(End::Gone),
+            () = cancelled(&self.ctx) => Next::End(End::Gone),
+            why = self.standing.over() => Next::End(End::Over(why)),
             () = tokio::time::sleep(Duration::from_millis(STREAM_KEEPALIVE_MS)) => Next::Silence,
         }
     }
 
-    /// Puts a question of the upstream to the client; its answer comes by another request.
-    async fn ask(&mut self, answer: &Watched, question: (RawId, &str, Option<&Inspected<RawJson>>)) {
-        let (gateway, session, method) = (self.ctx.gateway.clone(), self.ctx.asked.session, question.1);
-        if let Some(message) = self.carrier.ask(&gateway.questions, session, &self.events, answer, question) {
-            let upstream = &self.target.view.upstream().settings().name;
-            tracing::info!(record = %self.ctx.id, %upstream, method, "an upstream's question goes to the client");
-            self.send_message(&message).await;
-        }
+    /// Deals with what the upstream said.
+    async fn heard(&mut self, call: Box<Watched>, event: Option<Result<Seen, Fault>>) -> Result<Course, End> {
+        let fault = match event {
+            Some(Ok(Seen::Reply(reply))) => return self.replied(call, reply).await,
+            Some(Ok(Seen::Question(asked))) if self.ctx.asked.session.is_none() => return self.park(call, asked).await,
+            Some(Ok(Seen::Question(asked))) => return Ok(Course::Answering(self.ask(call, asked).await)),
+            Some(Ok(event)) => {
+                self.show(&event).await;
+                return Ok(Course::Answering(call));
+            }
+            Some(Err(fault)) => fault,
+            None => Fault::upstream(FaultKind::Malformed, "the stream ended without an answer"),
+        };
+        took(&self.ctx, &self.target, self.called, Some(&fault));
+        call.over(&self.ctx);
+        Err(End::Reply(Err(fault.into())))
     }
 
-    /// An upstream that did not take an answer still has its call: what it makes of that is its own business.
-    fn sent(&self, sent: Result<(), Fault>) {
-        if let Err(fault) = sent {
-            tracing::warn!(record = %self.ctx.id, detail = %fault.detail, "the upstream did not take an answer to its question");
+    async fn replied(&mut self, call: Box<Watched>, reply: Inspected<Reply>) -> Result<Course, End> {
+        if rounds::asks(&self.ctx, &self.operation, reply.get()) {
+            took(&self.ctx, &self.target, self.called, None);
+            call.over(&self.ctx);
+            return self.begin_round(reply).await;
+        }
+        let last = finish(&self.ctx, &self.target, &self.operation, reply);
+        took(&self.ctx, &self.target, self.called, last.as_ref().err().and_then(Refusal::fault));
+        call.over(&self.ctx);
+        Err(End::Reply(last.map(Box::new)))
+    }
+
+    /// Puts a question of the upstream to the client; its answer comes by another request.
+    async fn ask(&mut self, mut call: Box<Watched>, Asked { id, method, params }: Asked) -> Box<Watched> {
+        let (gateway, upstream) = (self.ctx.gateway.clone(), self.target.view.upstream().settings().name.clone());
+        let question = Question::of(&upstream, &method, params.map(Inspected::into_inner));
+        let message = self.ctx.asked.session.zip(question).and_then(|(session, question)| {
+            let way = Way { questions: &gateway.questions, session, events: &self.events, longest: call.longest_question() };
+            self.carrier.ask(&way, id.clone(), &question)
+        });
+        match message {
+            Some(message) => {
+                tracing::info!(record = %self.ctx.id, %upstream, method, "an upstream's question goes to the client");
+                self.send_message(&message).await;
+            }
+            None => call.answer(&id, QuestionReply::Refused),
+        }
+        call
+    }
+
+    /// Ends the stream with a question of the upstream, and leaves the call waiting for the retry that brings its answer.
+    async fn park(&mut self, call: Box<Watched>, asked: Asked) -> Result<Course, End> {
+        match parked::park(&self.ctx, &self.target, &self.operation, *call, asked) {
+            Ok(Parking::Asked(answered)) => {
+                took(&self.ctx, &self.target, self.called, None);
+                Err(End::Reply(Ok(Box::new(answered))))
+            }
+            Ok(Parking::On(call, None)) => Ok(Course::Answering(call)),
+            Ok(Parking::On(call, event)) => Box::pin(self.heard(call, event)).await,
+            Err(refusal) => Err(End::Reply(Err(refusal))),
         }
     }
 
@@ -183,7 +266,7 @@ impl Relay {
         self.ctx.note(|draft| draft.bytes_out = self.bytes_out);
     }
 
-    async fn send_message(&mut self, json: &[u8]) {
+    pub(super) async fn send_message(&mut self, json: &[u8]) {
         let mut event = Vec::with_capacity(json.len() + 32);
         sse::encode(&mut event, json);
         self.send(event.into()).await;

@@ -1,26 +1,43 @@
 //! A call under way as the rest of the pipeline sees it: only through the inspector that its permit obliges to.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
 use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
 use super::ctx::Ctx;
 use crate::inspect::{Inspected, Inspector, Members};
 use crate::mcp::{LogLevel, Outgoing, RawId, RawJson, Reply};
 use crate::policy::permit::Permit;
 use crate::upstream::{Answer, Event, QuestionReply, Upstream};
-use crate::vocab::{Fault, PrincipalKey};
+use crate::vocab::limits::CALL_QUESTIONS_MAX;
+use crate::vocab::{Fault, PrincipalKey, RecordId};
 
 /// An upstream's answer. Its events come inspected; dropped, it cancels the call and charges what came of it.
 pub(super) struct Watched {
-    answer: Answer,
+    line: Line,
     inspector: Inspector,
 }
+
+/// A call that nobody may do anything with until there is a permit for it again. What is heard of it is kept unseen.
+pub(super) struct Resting(Line);
 
 /// As [`Event`], inspected.
 pub(super) enum Seen {
     Reply(Inspected<Reply>),
     Progress { members: Inspected<Members> },
     Log { level: LogLevel, params: Inspected<RawJson> },
-    Question { id: RawId, method: String, params: Option<Inspected<RawJson>> },
+    Question(Asked),
+}
+
+/// A question of an upstream.
+pub(super) struct Asked {
+    /// Its own id for it.
+    pub(super) id: RawId,
+    pub(super) method: String,
+    pub(super) params: Option<Inspected<RawJson>>,
 }
 
 impl Watched {
@@ -28,22 +45,27 @@ impl Watched {
     ///
     /// # Errors
     /// The upstream's fault.
-    pub(super) async fn call(
+    pub(super) fn call(
         ctx: &Ctx,
-        upstream: &Upstream,
-        mut permit: Permit,
-        who: &PrincipalKey,
+        upstream: Arc<Upstream>,
+        permit: Permit,
+        who: PrincipalKey,
         outgoing: Outgoing,
-    ) -> Result<Self, Fault> {
-        let inspector = Inspector::of(&mut permit);
+    ) -> impl Future<Output = Result<Self, Fault>> + Send + 'static {
         // The shortest of what the rules grant, what the gateway grants and, below, what the upstream is given.
         let deadline = permit.deadline().map_or(ctx.deadline, |most| ctx.deadline.capped(most));
-        Ok(Self { answer: upstream.call(permit, who, outgoing, deadline).await?, inspector })
+        let record = ctx.id;
+        async move {
+            let (mut permit, who) = (permit, &who);
+            let inspector = inspector(&mut permit);
+            let answer = upstream.call(permit, who, outgoing, deadline).await?;
+            Ok(Self { line: Line { answer, early: VecDeque::new(), sending: None, record }, inspector })
+        }
     }
 
-    /// As [`Answer::next`].
+    /// As [`Answer::next`], while answers to questions are on their way. Safe to drop and call again.
     pub(super) async fn next(&mut self) -> Option<Result<Seen, Fault>> {
-        let event = match self.answer.next().await? {
+        let event = match self.line.next().await? {
             Ok(event) => event,
             Err(fault) => return Some(Err(fault)),
         };
@@ -53,24 +75,126 @@ impl Watched {
             Event::Progress { members } => Seen::Progress { members: inspector.members(members) },
             Event::Log { level, params } => Seen::Log { level, params: inspector.params(params) },
             Event::Question { id, method, params } => {
-                Seen::Question { id, method, params: params.map(|params| inspector.params(params)) }
+                Seen::Question(Asked { id, method, params: params.map(|params| inspector.params(params)) })
             }
         }))
     }
 
-    /// As [`Answer::answer`].
-    pub(super) fn answer(&self, id: &RawId, reply: QuestionReply) -> BoxFuture<'static, Result<(), Fault>> {
-        self.answer.answer(id, reply)
+    /// As [`Answer::answer`]; sent by [`Self::next`]. An upstream that does not take it still has its call: what it makes of that
+    /// is its own business.
+    pub(super) fn answer(&mut self, id: &RawId, reply: QuestionReply) {
+        let sent = self.line.answer.answer(id, reply);
+        self.line.sending.get_or_insert_default().push(sent);
+    }
+
+    /// As [`Answer::longest_question`].
+    pub(super) fn longest_question(&self) -> Duration {
+        self.line.answer.longest_question()
     }
 
     /// Ends the call: records what was replaced, measures what a tool delivered.
     pub(super) fn over(self, ctx: &Ctx) {
-        let redacted = self.inspector.redacted();
+        self.charge(ctx);
+    }
+
+    /// Leaves the call to itself. What it holds is given back, and what came of it is charged.
+    pub(super) fn rest(self, ctx: &Ctx) -> Resting {
+        let mut line = self.charge(ctx);
+        line.answer.rest();
+        Resting(line)
+    }
+
+    fn charge(self, ctx: &Ctx) -> Line {
+        let Self { line, inspector } = self;
+        let redacted = inspector.redacted();
         if redacted > 0 {
-            ctx.note(|draft| draft.redacted = redacted);
+            ctx.note(|draft| draft.redacted = draft.redacted.saturating_add(redacted));
         }
         if let Some(tool) = &ctx.asked.tool {
-            ctx.gateway.metrics.delivered(tool, self.inspector.used().tokens());
+            ctx.gateway.metrics.delivered(tool, inspector.used().tokens());
+        }
+        line
+    }
+}
+
+impl Resting {
+    /// Reads on, and returns once nothing can come of the call any more: its upstream broke it off. Questions and the answer are
+    /// kept; what was said on the way is not, for nobody listens. Safe to drop and call again.
+    pub(super) async fn over(&mut self) {
+        let Self(line) = self;
+        loop {
+            // An answer is the last there is to hear, and too many questions are not listened to.
+            if line.early.len() >= CALL_QUESTIONS_MAX || line.early.iter().any(|event| matches!(event, Event::Reply(_))) {
+                return line.send().await;
+            }
+            match line.hear().await {
+                Some(Ok(event @ (Event::Reply(_) | Event::Question { .. }))) => line.early.push_back(event),
+                Some(Ok(Event::Progress { .. } | Event::Log { .. })) => {}
+                Some(Err(_)) | None => return,
+            }
         }
     }
+
+    /// Goes on under `permit`. `again` are questions that stay open.
+    ///
+    /// # Errors
+    /// A [`Fault`] when the permit is for another operation.
+    pub(super) fn wake(self, ctx: &Ctx, mut permit: Permit, again: Vec<Event>) -> Result<Watched, Fault> {
+        let Self(mut line) = self;
+        let inspector = inspector(&mut permit);
+        line.answer.renew(permit)?;
+        line.record = ctx.id;
+        again.into_iter().rev().for_each(|event| line.early.push_front(event));
+        Ok(Watched { line, inspector })
+    }
+}
+
+/// A call and what is on its way to it.
+struct Line {
+    answer: Answer,
+    /// Heard while the call rested.
+    early: VecDeque<Event>,
+    /// Answers to questions. There where there was a question.
+    sending: Option<FuturesUnordered<BoxFuture<'static, Result<(), Fault>>>>,
+    record: RecordId,
+}
+
+impl Line {
+    async fn next(&mut self) -> Option<Result<Event, Fault>> {
+        match self.early.pop_front() {
+            Some(event) => Some(Ok(event)),
+            None => self.hear().await,
+        }
+    }
+
+    async fn hear(&mut self) -> Option<Result<Event, Fault>> {
+        let Self { answer, sending: Some(sending), record, .. } = self else { return self.answer.next().await };
+        loop {
+            tokio::select! {
+                event = answer.next() => return event,
+                Some(sent) = sending.next() => note(*record, sent),
+            }
+        }
+    }
+
+    /// Sends what is on its way, and never returns.
+    async fn send(&mut self) {
+        if let Some(sending) = &mut self.sending {
+            while let Some(sent) = sending.next().await {
+                note(self.record, sent);
+            }
+        }
+        std::future::pending().await
+    }
+}
+
+fn note(record: RecordId, sent: Result<(), Fault>) {
+    if let Err(fault) = sent {
+        tracing::warn!(%record, detail = %fault.detail, "the upstream did not take an answer to its question");
+    }
+}
+
+/// The one place where an inspector is made.
+fn inspector(permit: &mut Permit) -> Inspector {
+    Inspector::of(permit)
 }

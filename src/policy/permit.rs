@@ -262,6 +262,16 @@ impl Permit {
         self.operation.family == Family::Prompt
     }
 
+    /// Whether this and `other` are for the same operation.
+    pub fn is_for_what(&self, other: &Self) -> bool {
+        (self.operation.family, self.upstream(), self.name()) == (other.operation.family, other.upstream(), other.name())
+    }
+
+    /// Gives the lease back. What was not charged by then is charged to nobody.
+    pub fn rest(&mut self) {
+        self.lease = None;
+    }
+
     /// The class it was decided as.
     pub fn class(&self) -> Class {
         self.operation.class

@@ -26,6 +26,10 @@ pub enum Purpose {
     Cursor,
     /// `requestState` of an upstream.
     RequestState,
+    /// `requestState` of ours, naming a call that waits for an answer.
+    Parked,
+    /// `requestState` of ours, while a person visits a page that an upstream wants visited.
+    Visit,
     /// `requestState` of ours, while a person links an account.
     LinkState,
     /// What leads a person to the page that links an account.
@@ -40,6 +44,8 @@ impl Purpose {
             Self::RequestState => 3,
             Self::LinkState => 4,
             Self::Ticket => 5,
+            Self::Parked => 6,
+            Self::Visit => 7,
         }
     }
 }

@@ -1,11 +1,13 @@
 //! What a call yields: its events in order, the reply last.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use super::http::HttpStream;
+use super::patience::Patience;
 use super::pipe::PipeCall;
 use crate::mcp::{LogLevel, RawId, RawJson, Reply};
 use crate::policy::permit::Permit;
@@ -56,15 +58,16 @@ pub enum QuestionReply {
 }
 
 /// A call under way. Dropping it before the reply cancels the call in the way the upstream's revision and transport have:
-/// the stream is closed (HTTP, 2026-07-28), or `notifications/cancelled` is sent. Holds the permit to the end.
+/// the stream is closed (HTTP, 2026-07-28), or `notifications/cancelled` is sent. Holds a permit to the end. While a question is
+/// open neither the call's own time nor the silence of its stream counts, up to `QUESTION_MS_MAX`.
 #[derive(Debug)]
 pub struct Answer {
     /// The revision the upstream was spoken to in.
     pub revision: Revision,
     source: Source,
-    deadline: Deadline,
+    patience: Patience,
     bytes_in: usize,
-    _permit: Permit,
+    permit: Permit,
 }
 
 #[derive(Debug)]
@@ -80,7 +83,29 @@ pub(super) enum Source {
 
 impl Answer {
     pub(super) fn new(permit: Permit, revision: Revision, source: Source, deadline: Deadline, bytes_in: usize) -> Self {
-        Self { revision, source, deadline, bytes_in, _permit: permit }
+        Self { revision, source, patience: Patience::new(deadline), bytes_in, permit }
+    }
+
+    /// Gives back what the permit holds, because nothing is done for the call until it has another one.
+    pub fn rest(&mut self) {
+        self.permit.rest();
+    }
+
+    /// Goes on with `permit` in place of the one so far.
+    ///
+    /// # Errors
+    /// A [`Fault`] when it is for another operation; the call is as before.
+    pub fn renew(&mut self, permit: Permit) -> Result<(), Fault> {
+        if !permit.is_for_what(&self.permit) {
+            return Err(Fault::internal(FaultKind::Internal, "a permit for another operation"));
+        }
+        self.permit = permit;
+        Ok(())
+    }
+
+    /// How long a question may wait for its answer.
+    pub fn longest_question(&self) -> Duration {
+        self.patience.longest()
     }
 
     /// Bytes of the upstream's answer so far, transfer framing not counted.
@@ -93,14 +118,16 @@ impl Answer {
     ///
     /// # Errors
     /// The future's: a [`Fault`] when the upstream did not take the answer by `deadline`, or the call is over.
-    pub fn answer(&self, id: &RawId, reply: QuestionReply) -> BoxFuture<'static, Result<(), Fault>> {
+    pub fn answer(&mut self, id: &RawId, reply: QuestionReply) -> BoxFuture<'static, Result<(), Fault>> {
+        self.patience.answered();
+        let deadline = self.patience.deadline();
         let sent = match &self.source {
-            Source::Http(stream) => stream.answer(id, reply, self.deadline),
+            Source::Http(stream) => stream.answer(id, reply, deadline),
             Source::Pipe(call) => Some(call.answer(id, reply)),
             _ => None,
         };
         let over = || Fault::internal(FaultKind::Internal, "an answer after the call");
-        let until = self.deadline.instant();
+        let until = deadline.instant();
         match sent {
             Some(sent) => async move {
                 let late = |_| Fault::upstream(FaultKind::Timeout, "an answer was not taken in time");
@@ -115,6 +142,7 @@ impl Answer {
     ///
     /// Safe to drop and call again.
     pub async fn next(&mut self) -> Option<Result<Event, Fault>> {
+        let (deadline, asking) = (self.patience.deadline(), self.patience.is_asking());
         let (event, bytes_in) = match &mut self.source {
             Source::Here(events) => match events.pop_front() {
                 Some(event) => return Some(Ok(event)),
@@ -124,13 +152,15 @@ impl Answer {
                 let Source::Reply(reply) = std::mem::replace(&mut self.source, Source::Over) else { return None };
                 return Some(Ok(Event::Reply(reply)));
             }
-            Source::Http(stream) => (stream.next(self.deadline).await, stream.bytes_read()),
-            Source::Pipe(call) => (call.next(self.deadline).await, call.bytes_read()),
+            Source::Http(stream) => (stream.next(deadline, asking).await, stream.bytes_read()),
+            Source::Pipe(call) => (call.next(deadline).await, call.bytes_read()),
             Source::Over => return None,
         };
         self.bytes_in = bytes_in;
-        if matches!(event, Ok(Event::Reply(_)) | Err(_)) {
-            self.source = Source::Over;
+        match &event {
+            Ok(Event::Reply(_)) | Err(_) => self.source = Source::Over,
+            Ok(Event::Question { .. }) => self.patience.asked(),
+            Ok(_) => {}
         }
         Some(event)
     }

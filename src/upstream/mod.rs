@@ -11,6 +11,7 @@ mod feed;
 mod http;
 mod inbox;
 mod key;
+mod patience;
 mod pause;
 mod pipe;
 mod registry;
@@ -27,6 +28,7 @@ pub use credential::{
     SubjectAssertions, Subjects, TokenServer,
 };
 pub use endpoint::Upstream;
+pub use patience::Patience;
 pub use registry::{Prepared, Registry, Unusable, Upstreams};
 pub use settings::{Transport, UpstreamLimits, UpstreamSettings};
 pub use shared::ListHook;

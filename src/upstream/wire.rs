@@ -73,7 +73,10 @@ pub(super) fn askable(out: &Outgoing, revision: Revision) -> ClientCaps {
 /// The client's answer to a question of an upstream.
 pub(super) fn question_reply(revision: Revision, id: &RawId, reply: QuestionReply) -> Lowered {
     let answer = match reply {
-        QuestionReply::Result(result) => Answer::Result(dialect::lower_question_result(&result)),
+        QuestionReply::Result(result) => match dialect::lower_question_result(revision, &result) {
+            Some(result) => Answer::Result(result),
+            None => Answer::Error(codes::INTERNAL_ERROR, "the answer has no form in this revision".to_owned()),
+        },
         QuestionReply::Error { code, message } => Answer::Error(code, message),
         QuestionReply::Refused => Answer::MethodNotFound,
     };

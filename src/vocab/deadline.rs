@@ -27,6 +27,12 @@ impl Deadline {
         self.min(Self::after(after))
     }
 
+    /// The deadline moved back by `more`.
+    #[must_use]
+    pub fn later(self, more: Duration) -> Self {
+        Self(self.0 + more)
+    }
+
     /// Time left; zero once passed.
     pub fn remaining(self) -> Duration {
         self.0.saturating_duration_since(Instant::now())

@@ -168,6 +168,18 @@ pub const UPSTREAM_ERRANDS_MAX: usize = 256;
 pub const UPSTREAM_ERRAND_MS_MAX: u64 = 2_000;
 /// Questions of one call that wait for the client at once; further ones are refused.
 pub const CALL_QUESTIONS_MAX: usize = 8;
+/// Time that people may take, all questions of one call together. It does not count as the upstream's.
+pub const QUESTION_MS_MAX: u64 = 300_000;
+/// Rounds of questions of one call whose upstream asks in results.
+pub const ROUNDS_MAX: u32 = 8;
+/// Pause before an upstream that asked nothing, but wants to be called again, is.
+pub const ROUND_PAUSE_MS: u64 = 250;
+/// How long a call waits for the retry that brings a person's answers.
+pub const PARKED_MS_MAX: u64 = 300_000;
+/// Calls of one principal that wait so.
+pub const PARKED_PER_PRINCIPAL_MAX: usize = 16;
+/// Calls that wait so, of all principals. Each has a connection to its upstream: this is half of those that one upstream may have.
+pub const PARKED_MAX: usize = UPSTREAM_CONNECTIONS_MAX / 2;
 /// Text of a client's error that an upstream gets to see.
 pub const QUESTION_ERROR_BYTES_MAX: usize = 256;
 /// Tokens for calls to one upstream that are kept, one per person.

@@ -22,6 +22,7 @@ mod lists_agree;
 mod mutations;
 mod peer;
 mod public_names;
+mod questions;
 mod records;
 mod reload;
 mod replayed;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
+use tokio::sync::mpsc::UnboundedReceiver;
 
 /// One request as it arrived.
 #[derive(Clone, Debug)]
@@ -54,6 +55,8 @@ pub(crate) enum Answer {
     Endless(String),
     /// The head of an event stream, then this event, then nothing.
     Opened(String),
+    /// The head of an event stream, then what is sent here, until nobody sends any more.
+    Events(UnboundedReceiver<Value>),
     /// A JSON answer that is this many bytes longer than it should be.
     Huge(usize),
     /// Nothing, ever.
@@ -149,6 +152,19 @@ async fn answer(stream: &mut TcpStream, mut answer: Answer) -> bool {
                 let _ = stream.write_all(format!("{head}{event}").as_bytes()).await;
                 let _ = stream.read(&mut [0; 1]).await;
                 return false;
+            }
+            Answer::Events(mut events) => {
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n").await;
+                let mut gone = [0; 1];
+                loop {
+                    tokio::select! {
+                        event = events.recv() => match event {
+                            Some(event) => drop(stream.write_all(format!("data: {event}\n\n").as_bytes()).await),
+                            None => return false,
+                        },
+                        _ = stream.read(&mut gone) => return false,
+                    }
+                }
             }
             Answer::Huge(bytes) => {
                 let head = format!(

@@ -174,7 +174,7 @@ impl Reach {
 
     /// A connection for HTTP/1.1.
     pub(crate) async fn open(&self) -> Conn {
-        Conn { stream: self.connect(b"http/1.1").await, buffer: Vec::new() }
+        Conn { stream: self.connect(b"http/1.1").await, buffer: Vec::new(), events: String::new() }
     }
 
     /// Sends one request over HTTP/1.1 and reads the answer; where that says `close`, also the end of the connection.
@@ -223,6 +223,8 @@ pub(crate) enum Stream {
 pub(crate) struct Conn {
     stream: Stream,
     buffer: Vec<u8>,
+    /// Of an event stream, what no event was made of yet.
+    events: String,
 }
 
 impl Conn {
@@ -272,19 +274,49 @@ impl Conn {
         Some(answer)
     }
 
+    /// Sends a request that is answered by an event stream, and reads the head of that.
+    pub(crate) async fn stream(&mut self, request: &Req) {
+        self.write(&request.bytes()).await;
+        let end = self.until(b"\r\n\r\n").await.unwrap();
+        let head: Vec<u8> = self.buffer.drain(..end + 4).collect();
+        let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
+        assert!(head.starts_with("http/1.1 200 ") && head.contains("text/event-stream"), "{head}");
+    }
+
+    /// The next message of an event stream; `None` at its end.
+    pub(crate) async fn event(&mut self) -> Option<Value> {
+        loop {
+            if let Some((event, rest)) = self.events.split_once("\n\n") {
+                let data = event.lines().find_map(|line| line.strip_prefix("data: ")).unwrap_or_default();
+                let message = serde_json::from_str(data).ok();
+                self.events = rest.to_owned();
+                if message.is_some() {
+                    return message;
+                }
+                continue;
+            }
+            let chunk = self.chunk().await.filter(|chunk| !chunk.is_empty())?;
+            self.events.push_str(std::str::from_utf8(&chunk).unwrap());
+        }
+    }
+
     async fn chunks(&mut self) -> Vec<u8> {
         let mut body = Vec::new();
-        while let Some(end) = self.until(b"\r\n").await {
-            let line: Vec<u8> = self.buffer.drain(..end + 2).collect();
-            let size = usize::from_str_radix(String::from_utf8_lossy(&line).trim(), 16).unwrap();
-            while self.buffer.len() < size + 2 && self.more().await {}
-            let chunk: Vec<u8> = self.buffer.drain(..(size + 2).min(self.buffer.len())).collect();
-            body.extend(chunk.iter().take(size));
-            if size == 0 {
-                break;
-            }
+        while let Some(chunk) = self.chunk().await.filter(|chunk| !chunk.is_empty()) {
+            body.extend(chunk);
         }
         body
+    }
+
+    /// The next chunk; the last is empty.
+    async fn chunk(&mut self) -> Option<Vec<u8>> {
+        let end = self.until(b"\r\n").await?;
+        let line: Vec<u8> = self.buffer.drain(..end + 2).collect();
+        let size = usize::from_str_radix(String::from_utf8_lossy(&line).trim(), 16).unwrap();
+        while self.buffer.len() < size + 2 && self.more().await {}
+        let mut chunk: Vec<u8> = self.buffer.drain(..(size + 2).min(self.buffer.len())).collect();
+        chunk.truncate(size);
+        Some(chunk)
     }
 
     async fn until(&mut self, mark: &[u8]) -> Option<usize> {

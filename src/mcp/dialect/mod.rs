@@ -5,6 +5,7 @@
 
 mod announced;
 mod downgrade;
+mod form;
 mod handshake;
 pub mod incoming;
 mod lift;
@@ -25,7 +26,7 @@ pub use handshake::{
 pub use lift::{Operation, lift_request};
 pub use lower::{Answer, ClientNotification, Lowered, lower_answer, lower_initialize, lower_notification, lower_request};
 pub use note::{lower_list_changed, lower_log, lower_progress};
-pub use question::{lower_question, lower_question_result};
+pub use question::{Question, cancelled_question, input_request, lower_question, lower_question_result};
 pub use reply::{LoweredReply, lower_reply};
 
 use super::client_caps::ClientCaps;

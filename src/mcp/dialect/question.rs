@@ -1,58 +1,171 @@
-//! Questions of upstreams to clients (2025-11-25 and older), and what clients answer. Their form is the same in every revision
-//! that has them; whether a client can be asked is [`crate::mcp::client_caps`].
+//! Questions of upstreams to people, models and clients, and what is answered: as requests (2025-11-25 and older) and as entries of
+//! `inputRequests` (2026-07-28). Whether a client can be asked is [`crate::mcp::client_caps`].
 
+use super::form;
 use crate::mcp::json::{JsonError, Kind};
 use crate::mcp::keys;
+use crate::mcp::pointer;
 use crate::mcp::raw::{RawId, RawJson};
 use crate::mcp::write::{Object, object, object_bytes};
+use crate::vocab::Revision;
 
-/// Writes the request `method` with an id of ours. Every member of `params` is kept byte for byte, but for `_meta`, of which
-/// only what no specification reserves passes.
-pub fn lower_question(id: &RawId, method: &str, params: Option<&RawJson>) -> Vec<u8> {
-    let hint = 128 + params.map_or(0, |params| params.as_bytes().len());
-    object_bytes(hint, |out| {
-        out.text("jsonrpc", "2.0").raw("id", id.as_str().as_bytes()).text("method", method);
-        if let Some(params) = params {
-            out.object("params", |kept| copy(kept, params));
+/// What a person is asked.
+const ELICIT: &str = "elicitation/create";
+/// What a model is asked.
+const SAMPLE: &str = "sampling/createMessage";
+
+/// A question on its way to a client. What a person reads of it begins with the name of the upstream that asks, because a client
+/// sees only the gateway.
+#[derive(Clone, Debug)]
+pub struct Question {
+    method: String,
+    params: Option<RawJson>,
+    /// `message` with the name before it.
+    message: Option<RawJson>,
+}
+
+impl Question {
+    /// The question `method` of `upstream`. `None` for an elicitation without a text for the person.
+    pub fn of(upstream: &str, method: &str, params: Option<RawJson>) -> Option<Self> {
+        let message = match (method, &params) {
+            (ELICIT, Some(params)) => Some(signed(upstream, &pointer::at(params, "/message")?)?),
+            (ELICIT, None) => return None,
+            _ => None,
+        };
+        Some(Self { method: method.to_owned(), params, message })
+    }
+
+    /// Whether a person is asked, who can say no.
+    pub fn is_to_person(&self) -> bool {
+        self.method == ELICIT
+    }
+
+    /// The params in the words of `revision`; what has no words there makes it `None`.
+    fn members(&self, params: &RawJson, revision: Revision) -> Option<Vec<(RawJson, RawJson)>> {
+        let (mut members, mut sayable) = (Vec::new(), true);
+        let read: Result<_, JsonError> = params.scanner().object(|scan, key| {
+            let kind = scan.peek()?;
+            let value = params.part(scan.value()?);
+            let value = match (self.method.as_str(), key.as_ref()) {
+                (_, "_meta") => Some(value).filter(|_| kind == Kind::Object).and_then(|meta| free_meta(&meta)),
+                (ELICIT, "message") => self.message.clone(),
+                // Nobody would learn of an id of the upstream's that what it names is over.
+                (ELICIT, "elicitationId") => None,
+                (ELICIT, "mode") if revision < Revision::V2025_11_25 => None,
+                (ELICIT, "requestedSchema") if revision < Revision::V2025_11_25 => {
+                    let plain = form::plain(&value);
+                    sayable &= plain.is_some();
+                    plain
+                }
+                (SAMPLE, "messages") if revision < Revision::V2025_11_25 => {
+                    let plain = form::single_blocks(&value, revision);
+                    sayable &= plain.is_some();
+                    plain
+                }
+                _ => Some(value),
+            };
+            members.extend(value.map(|value| (RawJson::of_text(key.as_ref()), value)));
+            Ok(())
+        });
+        read.ok().filter(|_| sayable).map(|_| members)
+    }
+
+    fn is_page(&self) -> bool {
+        let mode = self.params.as_ref().and_then(|params| pointer::at(params, "/mode"));
+        self.is_to_person() && mode.is_some_and(|mode| mode.as_str() == "\"url\"")
+    }
+}
+
+/// Writes a question as a request with an id of ours, for a client that speaks `revision`. Of `_meta` passes only what no
+/// specification reserves; every other member is kept byte for byte, where the revision has it.
+///
+/// `None` where the revision has no words for it: a choice of several, or a message in several parts, before 2025-11-25.
+pub fn lower_question(revision: Revision, id: &RawId, question: &Question) -> Option<Vec<u8>> {
+    let members = match &question.params {
+        Some(params) => Some(question.members(params, revision)?),
+        None => None,
+    };
+    let hint = 160 + question.params.as_ref().map_or(0, |params| params.as_bytes().len());
+    Some(object_bytes(hint, |out| {
+        out.text("jsonrpc", "2.0").raw("id", id.as_str().as_bytes()).text("method", &question.method);
+        if let Some(members) = members {
+            out.object("params", |out| {
+                out.members(&members);
+                if question.is_page() {
+                    out.raw("elicitationId", id.as_str().as_bytes());
+                }
+            });
+        }
+    }))
+}
+
+/// Writes a question as an entry of `inputRequests` (2026-07-28, multi round-trip requests).
+pub fn input_request(question: &Question) -> RawJson {
+    let params = question.params.as_ref().and_then(|params| question.members(params, Revision::V2026_07_28));
+    object(|out| {
+        out.text("method", &question.method);
+        if let Some(members) = params {
+            out.object("params", |out| {
+                out.members(&members);
+            });
         }
     })
 }
 
-/// A client's result as the upstream may see it: as [`lower_question`] does with `params`.
-pub fn lower_question_result(result: &RawJson) -> RawJson {
-    object(|kept| copy(kept, result))
-}
-
-/// The value was validated when it arrived; a failure here could only shorten it.
-fn copy(kept: &mut Object<'_>, from: &RawJson) {
-    let _: Result<_, JsonError> = from.scanner().object(|scan, key| {
-        let is_object = scan.peek()? == Kind::Object;
-        let value = scan.value()?;
-        match key.as_ref() {
-            "_meta" if is_object => copy_meta(kept, &from.part(value)),
-            "_meta" => {}
-            key => {
-                kept.raw_named(key, value.as_bytes());
+/// A client's result as an upstream that speaks `revision` may see it, without what specifications reserve in `_meta`. `None` for
+/// a model's answer in several parts before 2025-11-25.
+pub fn lower_question_result(revision: Revision, result: &RawJson) -> Option<RawJson> {
+    let mut sayable = true;
+    let whole = object(|kept| {
+        let read: Result<_, JsonError> = result.scanner().object(|scan, key| {
+            let kind = scan.peek()?;
+            let value = result.part(scan.value()?);
+            let value = match key.as_ref() {
+                "_meta" => Some(value).filter(|_| kind == Kind::Object).and_then(|meta| free_meta(&meta)),
+                "content" if kind == Kind::Array && revision < Revision::V2025_11_25 => {
+                    let block = form::single_block(&value, revision);
+                    sayable &= block.is_some();
+                    block
+                }
+                _ => Some(value),
+            };
+            if let Some(value) = value {
+                kept.raw_named(key.as_ref(), value.as_bytes());
             }
-        }
-        Ok(())
+            Ok(())
+        });
+        sayable &= read.is_ok();
     });
+    sayable.then_some(whole)
 }
 
-fn copy_meta(kept: &mut Object<'_>, from: &RawJson) {
+/// What a person's refusal is to the upstream, where there is none in so many words.
+pub fn cancelled_question() -> RawJson {
+    RawJson::of_static("{\"action\":\"cancel\"}")
+}
+
+/// `[UPSTREAM] ` before a text; its own bytes are kept.
+fn signed(upstream: &str, message: &RawJson) -> Option<RawJson> {
+    let text = message.as_str().strip_prefix('"')?;
+    let name = RawJson::of_text(&format!("[{upstream}] "));
+    let name = name.as_str().strip_suffix('"')?;
+    Some(RawJson::of_ours([name.as_bytes(), text.as_bytes()].concat()))
+}
+
+/// What of a `_meta` no specification reserves.
+fn free_meta(from: &RawJson) -> Option<RawJson> {
     let mut members = Vec::new();
-    let _: Result<_, JsonError> = from.scanner().object(|scan, key| {
+    let read: Result<_, JsonError> = from.scanner().object(|scan, key| {
         let value = scan.value()?;
         if !keys::is_reserved_meta(key.as_ref()) && !keys::is_disguised(key.as_ref(), keys::META) {
             members.push((RawJson::of_text(key.as_ref()), from.part(value)));
         }
         Ok(())
     });
-    if !members.is_empty() {
-        kept.object("_meta", |meta| {
-            meta.members(&members);
-        });
-    }
+    let write = |out: &mut Object<'_>| {
+        out.members(&members);
+    };
+    (read.is_ok() && !members.is_empty()).then(|| object(write))
 }
 
 #[cfg(test)]
@@ -60,22 +173,100 @@ mod tests {
     use super::*;
     use bytes::Bytes;
 
+    const NEW: Revision = Revision::V2025_11_25;
+    const OLD: Revision = Revision::V2025_06_18;
+
     fn raw(text: &'static str) -> RawJson {
-        RawJson::parse(Bytes::from_static(text.as_bytes()), 8).unwrap()
+        RawJson::parse(Bytes::from_static(text.as_bytes()), 16).unwrap()
+    }
+
+    fn said(revision: Revision, method: &str, params: Option<&'static str>) -> Option<String> {
+        let id = RawId::of(&raw(r#""pq-1""#)).unwrap();
+        let question = Question::of("up", method, params.map(raw))?;
+        lower_question(revision, &id, &question).map(|bytes| String::from_utf8(bytes).unwrap())
     }
 
     #[test]
-    fn keeps_every_byte_but_reserved_metadata() {
-        let id = RawId::of(&raw(r#""pq-1""#)).unwrap();
-        let params = raw(
-            r#"{"message":"a\u00e4 ","n":1.50,"_meta":{"progressToken":1,"io.modelcontextprotocol/x":2,"Traceparent":3,"a/b":{"c":4}}}"#,
-        );
+    fn keeps_every_byte_but_reserved_metadata_and_says_who_asks() {
+        let params = r#"{"message":"a\u00e4 ","n":1.50,"_meta":{"progressToken":1,"io.modelcontextprotocol/x":2,"Traceparent":3,"a/b":{"c":4}}}"#;
         assert_eq!(
-            String::from_utf8(lower_question(&id, "elicitation/create", Some(&params))).unwrap(),
-            r#"{"jsonrpc":"2.0","id":"pq-1","method":"elicitation/create","params":{"message":"a\u00e4 ","n":1.50,"_meta":{"a/b":{"c":4}}}}"#
+            said(NEW, ELICIT, Some(params)).unwrap(),
+            r#"{"jsonrpc":"2.0","id":"pq-1","method":"elicitation/create","params":{"message":"[up] a\u00e4 ","n":1.50,"_meta":{"a/b":{"c":4}}}}"#
         );
-        assert_eq!(lower_question(&id, "roots/list", None), br#"{"jsonrpc":"2.0","id":"pq-1","method":"roots/list"}"#);
-        let result = raw(r#"{"action":"accept","_meta":{"traceparent":"x"}}"#);
-        assert_eq!(lower_question_result(&result).as_str(), r#"{"action":"accept"}"#);
+        assert_eq!(said(NEW, "roots/list", None).unwrap(), r#"{"jsonrpc":"2.0","id":"pq-1","method":"roots/list"}"#);
+        let question = Question::of(
+            "up",
+            ELICIT,
+            Some(raw(r#"{"mode":"url","message":"go","url":"https://a.example/","elicitationId":"x"}"#)),
+        );
+        let question = question.unwrap();
+        assert_eq!(
+            input_request(&question).as_str(),
+            r#"{"method":"elicitation/create","params":{"mode":"url","message":"[up] go","url":"https://a.example/"}}"#
+        );
+        let id = RawId::of(&raw(r#""pq-1""#)).unwrap();
+        let asked = String::from_utf8(lower_question(NEW, &id, &question).unwrap()).unwrap();
+        assert!(asked.ends_with(r#""url":"https://a.example/","elicitationId":"pq-1"}}"#), "{asked}");
+        for params in [None, Some("{}"), Some(r#"{"message":1}"#)] {
+            assert!(Question::of("up", ELICIT, params.map(raw)).is_none(), "{params:?}");
+        }
+    }
+
+    #[test]
+    fn a_result_loses_what_is_reserved() {
+        let result = raw(r#"{"action":"accept","content":{"a":[1]},"_meta":{"traceparent":"x"}}"#);
+        assert_eq!(lower_question_result(OLD, &result).unwrap().as_str(), r#"{"action":"accept","content":{"a":[1]}}"#);
+        let many = |blocks: &'static str| lower_question_result(OLD, &raw(blocks)).map(|raw| raw.as_str().to_owned());
+        assert_eq!(many(r#"{"role":"a","content":[{"type":"text"}]}"#).unwrap(), r#"{"role":"a","content":{"type":"text"}}"#);
+        assert_eq!(many(r#"{"content":[{"type":"text"},{"type":"text"}]}"#), None);
+        assert!(lower_question_result(NEW, &raw(r#"{"content":[{"type":"text"},{"type":"text"}]}"#)).is_some());
+    }
+
+    #[test]
+    fn older_clients_are_asked_in_their_own_words() {
+        let check = |params: &'static str, expect: Option<&str>| {
+            let expect = expect.map(|e| format!(r#"{{"jsonrpc":"2.0","id":"pq-1","method":"elicitation/create","params":{e}}}"#));
+            assert_eq!(said(OLD, ELICIT, Some(params)), expect, "{params}");
+        };
+        check(
+            r#"{"mode":"form","message":"m","requestedSchema":{"type":"object","properties":{"a":{"type":"string","default":"x","title":"t"},"b":{"type":"boolean","default":true},"c":{"type":"integer","minimum":1,"default":2},"d":{"type":"string","enum":["x"],"enumNames":["X"]}},"required":["a"]}}"#,
+            Some(
+                r#"{"message":"[up] m","requestedSchema":{"type":"object","properties":{"a":{"type":"string","title":"t"},"b":{"type":"boolean","default":true},"c":{"type":"integer","minimum":1},"d":{"type":"string","enum":["x"],"enumNames":["X"]}},"required":["a"]}}"#,
+            ),
+        );
+        check(
+            r#"{"message":"m","requestedSchema":{"type":"object","properties":{"a":{"type":"string","title":"t","oneOf":[{"const":"x","title":"X"},{"const":"y","title":"Y"}],"default":"x"}}}}"#,
+            Some(
+                r#"{"message":"[up] m","requestedSchema":{"type":"object","properties":{"a":{"type":"string","title":"t","enum":["x","y"],"enumNames":["X","Y"]}}}}"#,
+            ),
+        );
+        // A choice of several can be left out where it need not be made.
+        check(
+            r#"{"message":"m","requestedSchema":{"type":"object","properties":{"a":{"type":"array","items":{"type":"string","enum":["x"]}},"b":{"type":"string"}},"required":["b"]}}"#,
+            Some(
+                r#"{"message":"[up] m","requestedSchema":{"type":"object","properties":{"b":{"type":"string"}},"required":["b"]}}"#,
+            ),
+        );
+        check(
+            r#"{"message":"m","requestedSchema":{"type":"object","properties":{"a":{"type":"array"}},"required":["a"]}}"#,
+            None,
+        );
+        check(
+            r#"{"message":"m","requestedSchema":{"type":"object","properties":{"a":{"type":"object"}},"required":["a"]}}"#,
+            None,
+        );
+        check(r#"{"message":"m","requestedSchema":{"type":"object","properties":{"a":7}}}"#, None);
+        check(r#"{"message":"m","requestedSchema":[]}"#, None);
+        let sampled =
+            said(OLD, SAMPLE, Some(r#"{"messages":[{"role":"user","content":[{"type":"text","text":"a"}]}],"maxTokens":1}"#));
+        assert!(sampled.unwrap().contains(r#""messages":[{"role":"user","content":{"type":"text","text":"a"}}]"#));
+        for messages in [
+            r#"{"messages":[{"role":"user","content":[{"type":"text"},{"type":"text"}]}]}"#,
+            r#"{"messages":[{"role":"user","content":{"type":"tool_result"}}]}"#,
+            r#"{"messages":{}}"#,
+        ] {
+            assert_eq!(said(OLD, SAMPLE, Some(messages)), None, "{messages}");
+            assert!(said(NEW, SAMPLE, Some(messages)).is_some(), "{messages}");
+        }
     }
 }

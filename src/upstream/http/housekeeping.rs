@@ -76,7 +76,7 @@ impl Http {
             Heard::Stream(exchange) => {
                 let mut stream = HttpStream::new(self, None, None, exchange, Inbox::new(id, ClientCaps::NONE), revision);
                 loop {
-                    if let Event::Reply(reply) = stream.next(deadline).await? {
+                    if let Event::Reply(reply) = stream.next(deadline, false).await? {
                         break reply;
                     }
                 }

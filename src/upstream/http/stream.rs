@@ -101,8 +101,8 @@ impl HttpStream {
         Some(Arc::clone(&self.http).pass_on(session, id.clone(), reply, deadline).boxed())
     }
 
-    /// The next event; the reply is the last.
-    pub(in crate::upstream) async fn next(&mut self, deadline: Deadline) -> Result<Event, Fault> {
+    /// The next event; the reply is the last. While somebody is asked (`asking`) the stream may be silent.
+    pub(in crate::upstream) async fn next(&mut self, deadline: Deadline, asking: bool) -> Result<Event, Fault> {
         loop {
             while let Some(message) = self.queue.pop_front() {
                 if let Some(event) = self.meaning(message)? {
@@ -116,12 +116,12 @@ impl HttpStream {
                         self.queue.extend(wire::parse(&event.data, self.revision, self.http.depth())?);
                     }
                 }
-                None => self.read(deadline).await?,
+                None => self.read(deadline, asking).await?,
             }
         }
     }
 
-    async fn read(&mut self, deadline: Deadline) -> Result<(), Fault> {
+    async fn read(&mut self, deadline: Deadline, asking: bool) -> Result<(), Fault> {
         let late = || Fault::upstream(FaultKind::Timeout, "the stream fell silent or took too long");
         // A timer is only looked at while there is nothing to read, so a flood would never meet it.
         if deadline.remaining().is_zero() {
@@ -130,7 +130,7 @@ impl HttpStream {
         let Some(exchange) = &mut self.exchange else {
             return timeout_at(deadline.instant().into(), self.go_on()).await.map_err(|_| late())?;
         };
-        let until = deadline.capped(self.http.settings.limits.stream_idle);
+        let until = if asking { deadline } else { deadline.capped(self.http.settings.limits.stream_idle) };
         let chunk = timeout_at(until.instant().into(), exchange.chunk()).await.map_err(|_| late())?;
         self.bytes_read = self.bytes_before.saturating_add(exchange.bytes_read());
         match chunk {

@@ -156,6 +156,7 @@ describe('questions', { timeout: 120_000 }, () => {
       const [question] = elicited.notifications.filter(({ method }) => method === 'elicitation/create');
       assert.equal(question.params.requestedSchema.properties.number.default, 3.14);
       assert.match(question.id, /^pq-[0-9a-f]+$/);
+      assert.ok(question.params.message.startsWith(`[${upstream}] `), question.params.message);
       assert.match(said(line(steps, 'call', `${upstream}__${SAMPLE}`)), /a sampled answer/);
       counted.completed += 2;
       assert.match(said(line(steps, 'call', `${upstream}__echo`)), /still here/);
@@ -172,6 +173,46 @@ describe('questions', { timeout: 120_000 }, () => {
       assert.match(result.content[0].text, /-1.*the person said\[31m no/);
       counted.completed += 2;
       assert.match(said(line(steps, 'call', `${upstream}__echo`)), /still here/);
+    }
+  });
+
+  test('reach a client of the newest revision in results, and its retry takes the call over', async () => {
+    const token = await gateway.token({ sub: 'newest', groups: ['asked'] });
+    const meta = {
+      'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+      'io.modelcontextprotocol/clientCapabilities': { elicitation: { form: {} } },
+    };
+    for (const upstream of UPSTREAMS) {
+      const name = `${upstream}__${ELICIT}`;
+      const call = async more => {
+        const response = await fetch(`${gateway.base}/mcp`, {
+          method: 'POST',
+          headers: {
+            authorization: `Bearer ${token}`,
+            'content-type': 'application/json',
+            accept: 'application/json, text/event-stream',
+            'mcp-protocol-version': '2026-07-28',
+            'mcp-method': 'tools/call',
+            'mcp-name': name,
+          },
+          body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name, arguments: {}, ...more, _meta: meta } }),
+        });
+        sent += 1;
+        return response.json();
+      };
+      const { result: asked } = await call({});
+      assert.equal(asked?.resultType, 'input_required', JSON.stringify(asked));
+      const [[key, { method, params }], ...others] = Object.entries(asked.inputRequests);
+      assert.equal(method, 'elicitation/create');
+      assert.ok(params.message.startsWith(`[${upstream}] `), params.message);
+      assert.deepEqual(others, []);
+      const retry = {
+        requestState: asked.requestState,
+        inputResponses: { [key]: { action: 'accept', content: { name: 'Grace of the retry', integer: 7 } } },
+      };
+      const { result } = await call(retry);
+      assert.match(JSON.stringify(result), /Grace of the retry/);
+      assert.equal((await call(retry)).error?.code, -32602);
     }
   });
 
