@@ -3,7 +3,8 @@
 
 use bytes::Bytes;
 use portcullis::mcp::dialect::{
-    Operation, lift_request, lower_log, lower_progress, lower_question, lower_question_result, lower_reply, lower_request,
+    Operation, Question, input_request, lift_request, lower_log, lower_progress, lower_question, lower_question_result,
+    lower_reply, lower_request,
 };
 use portcullis::mcp::{
     Body, Incoming, LogLevel, Message, Method, Notification, Outcome, Outgoing, RawId, RawJson, Reply, ResultBody, ServerInfo,
@@ -91,12 +92,24 @@ fn of_upstream(revision: Revision, method: Method, message: &Incoming) {
             assert_eq!((lower_log(revision, &params), again), (said, *level));
         }
         Incoming::Request { method, params, .. } => {
-            let id = RawId::number(1);
-            let said = lower_question(&id, method, params.as_ref());
-            let Incoming::Request { method: again, params, .. } = heard(revision, &said) else { panic!() };
-            assert_eq!((lower_question(&id, &again, params.as_ref()), &again), (said, method));
+            if let Some(question) = Question::of("up", method, params.clone()) {
+                questioned(method, &question);
+            }
         }
         Incoming::Notification(_) | Incoming::Orphan(_) => {}
+    }
+}
+
+fn questioned(method: &str, question: &Question) {
+    json(input_request(question).as_bytes().to_vec());
+    for to in Revision::ALL {
+        let Some(said) = lower_question(to, &RawId::number(1), question) else { continue };
+        json(said.clone());
+        match heard(to, &said) {
+            Incoming::Request { method: again, .. } => assert_eq!(again, method),
+            // Servers without sessions do not ask so.
+            other => assert!(to > Revision::NEWEST_WITH_SESSIONS, "{other:?}"),
+        }
     }
 }
 
@@ -123,8 +136,11 @@ fn prefixed(revision: Revision, method: Method, id: &RawId, body: &ResultBody) {
 fn of_client(message: &Message) {
     match (message.shape, &message.outcome) {
         (Shape::Response, Some(Outcome::Result(result))) => {
-            let said = lower_question_result(result);
-            assert_eq!(lower_question_result(&json(said.as_bytes().to_vec())), said);
+            for to in Revision::ALL {
+                if let Some(said) = lower_question_result(to, result) {
+                    assert_eq!(lower_question_result(to, &json(said.as_bytes().to_vec())), Some(said));
+                }
+            }
         }
         (Shape::Request, _) => {
             for revision in Revision::ALL {

@@ -1,8 +1,10 @@
 //! Questions of upstreams with sessions, and what clients answer.
 
 use bytes::Bytes;
-use portcullis::mcp::dialect::{Answer, lower_answer, lower_question, lower_question_result};
+use portcullis::mcp::dialect::{Answer, Question, lower_answer, lower_question, lower_question_result};
 use portcullis::mcp::{Body, Incoming, Outcome, RawId, decode, incoming};
+use portcullis::vocab::Revision;
+use serde_json::Value;
 
 use crate::generate::Generator;
 use crate::text::{Json, member, members};
@@ -20,6 +22,19 @@ fn without_reserved(object: &str) -> Vec<(String, String)> {
     kept
 }
 
+/// An elicitation says who asks, and has an id of ours where it leads to a page.
+fn signed(method: &str, mut params: Vec<(String, String)>) -> Vec<(String, String)> {
+    if method == "elicitation/create" {
+        let page = params.iter().any(|(key, value)| key == "mode" && value == "\"url\"");
+        params.retain(|(key, _)| key != "elicitationId");
+        params.extend(page.then(|| ("elicitationId".to_owned(), "9".to_owned())));
+        for (_, value) in params.iter_mut().filter(|(key, _)| key == "message") {
+            value.insert_str(1, "[up] ");
+        }
+    }
+    params
+}
+
 #[test]
 fn questions_come_back_in_their_revision() {
     rounds(|revision, random, at| {
@@ -33,10 +48,18 @@ fn questions_come_back_in_their_revision() {
             let lifted = incoming::parse(&Bytes::from(text), revision, 64).unwrap().remove(0);
             let Incoming::Request { id, method: asked, params: read } = lifted else { panic!("{at}: {lifted:?}") };
             assert_eq!((id.as_str(), serde_json::to_string(&asked).unwrap()), ("3", method.clone()), "{at}");
-            let said = String::from_utf8(lower_question(&RawId::number(9), &asked, read.as_ref())).unwrap();
+            let question = Question::of("up", &asked, read).unwrap_or_else(|| panic!("{at}: {name}"));
+            let said = lower_question(revision, &RawId::number(9), &question).unwrap_or_else(|| panic!("{at}: {name}"));
+            let said = String::from_utf8(said).unwrap();
             assert_eq!(member(&said, "method").as_ref(), Some(method), "{at}");
-            let compared = |params: Option<String>| params.map(|params| without_reserved(&params));
-            assert_eq!(compared(member(&said, "params")), compared(params), "{at}: {name}");
+            let whole: Value = serde_json::from_str(&said).unwrap();
+            schema::check(revision, name, &whole).unwrap_or_else(|why| panic!("{at}: {why}"));
+            // Older forms lose what no form of theirs has, which schemas do not forbid.
+            if asked != "elicitation/create" || revision >= Revision::V2025_11_25 {
+                let expected = params.map(|params| signed(&asked, without_reserved(&params)));
+                let said = member(&said, "params").map(|params| without_reserved(&params));
+                assert_eq!(said, expected, "{at}: {name}");
+            }
         }
     });
 }
@@ -56,7 +79,7 @@ fn answers_of_clients_come_back_in_their_revision() {
             let Body::Single(message) = decode(&Bytes::from(text), 64).unwrap() else { panic!("{at}") };
             let Some(Outcome::Result(read)) = message.outcome else { panic!("{at}") };
             assert_eq!(read.as_str(), result, "{at}");
-            let answer = Answer::Result(lower_question_result(&read));
+            let answer = Answer::Result(lower_question_result(revision, &read).unwrap_or_else(|| panic!("{at}: {name}")));
             let said = String::from_utf8(lower_answer(revision, &RawId::number(3), &answer).body).unwrap();
             assert_eq!(member(&said, "id").as_deref(), Some("3"));
             assert_eq!(without_reserved(&member(&said, "result").unwrap()), without_reserved(&result), "{at}: {name}");

@@ -6,7 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use portcullis::mcp::dialect::{self, lift_request, lower_log, lower_progress, lower_question, lower_reply, lower_request};
+use portcullis::mcp::dialect::{
+    self, Question, input_request, lift_request, lower_log, lower_progress, lower_question, lower_reply, lower_request,
+};
 use portcullis::mcp::{Body, Incoming, Method, Notification, RawId, ServerInfo, decode, incoming};
 use portcullis::vocab::Revision;
 use serde_json::value::RawValue;
@@ -119,8 +121,12 @@ fn incoming_as(to: Revision, method: Method, lifted: &Incoming) -> Option<String
         }
         Incoming::Notification(Notification::Progress { token, members }) => text(lower_progress(to, token, members)),
         Incoming::Notification(Notification::Log { params, .. }) => text(lower_log(to, params)),
-        Incoming::Request { method, params, .. } if to <= Revision::NEWEST_WITH_SESSIONS => {
-            text(lower_question(&RawId::number(1), method, params.as_ref()))
+        Incoming::Request { method, params, .. } => {
+            let question = Question::of("up", method, params.clone())?;
+            if to > Revision::NEWEST_WITH_SESSIONS {
+                return Some(input_request(&question).as_str().to_owned());
+            }
+            text(lower_question(to, &RawId::number(1), &question)?)
         }
         _ => None,
     }
