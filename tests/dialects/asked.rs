@@ -2,13 +2,16 @@
 
 use bytes::Bytes;
 use portcullis::mcp::dialect::{Answer, Question, lower_answer, lower_question, lower_question_result};
-use portcullis::mcp::{Body, Incoming, Outcome, RawId, decode, incoming};
+use portcullis::mcp::{Body, Incoming, Outcome, RawId, RawJson, decode, incoming};
 use portcullis::vocab::Revision;
 use serde_json::Value;
 
 use crate::generate::Generator;
 use crate::text::{Json, member, members};
 use crate::{rounds, schema};
+
+/// An id of ours, as the pipeline gives them.
+const OURS: &str = "\"pq-9\"";
 
 /// Keys of `_meta` that a specification reserves end with the hop.
 fn without_reserved(object: &str) -> Vec<(String, String)> {
@@ -27,7 +30,7 @@ fn signed(method: &str, mut params: Vec<(String, String)>) -> Vec<(String, Strin
     if method == "elicitation/create" {
         let page = params.iter().any(|(key, value)| key == "mode" && value == "\"url\"");
         params.retain(|(key, _)| key != "elicitationId");
-        params.extend(page.then(|| ("elicitationId".to_owned(), "9".to_owned())));
+        params.extend(page.then(|| ("elicitationId".to_owned(), OURS.to_owned())));
         for (_, value) in params.iter_mut().filter(|(key, _)| key == "message") {
             value.insert_str(1, "[up] ");
         }
@@ -49,7 +52,7 @@ fn questions_come_back_in_their_revision() {
             let Incoming::Request { id, method: asked, params: read } = lifted else { panic!("{at}: {lifted:?}") };
             assert_eq!((id.as_str(), serde_json::to_string(&asked).unwrap()), ("3", method.clone()), "{at}");
             let question = Question::of("up", &asked, read).unwrap_or_else(|| panic!("{at}: {name}"));
-            let said = lower_question(revision, &RawId::number(9), &question).unwrap_or_else(|| panic!("{at}: {name}"));
+            let said = lower_question(revision, &RawId::of(&RawJson::of_static(OURS)).unwrap(), &question).unwrap_or_else(|| panic!("{at}: {name}"));
             let said = String::from_utf8(said).unwrap();
             assert_eq!(member(&said, "method").as_ref(), Some(method), "{at}");
             let whole: Value = serde_json::from_str(&said).unwrap();

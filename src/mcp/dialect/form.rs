@@ -68,18 +68,18 @@ fn choices(titled: &RawJson) -> Option<(RawJson, RawJson)> {
     Some((array(&values), array(&titles)))
 }
 
-/// The messages of a sampling request, each of one block that every revision has.
+/// The messages of a sampling request, each of one block that every revision has. Every other byte is kept.
 pub(super) fn single_blocks(messages: &RawJson, revision: Revision) -> Option<RawJson> {
-    let mut plain = Vec::new();
+    let mut edits = Vec::new();
     for message in elements(messages)? {
-        let mut kept = Vec::new();
-        for (key, value) in members(&message)? {
-            let value = if key == "content" { single_block(&value, revision)? } else { value };
-            kept.push((key, value));
+        for (_, content) in members(&message)?.iter().filter(|(key, _)| key == "content") {
+            let block = single_block(content, revision)?;
+            if block.as_str() != content.as_str() {
+                edits.push((messages.range_of(content.as_str()), block));
+            }
         }
-        plain.push(RawJson::object(&kept));
     }
-    Some(array(&plain))
+    Some(if edits.is_empty() { messages.clone() } else { messages.spliced(&edits) })
 }
 
 /// A content block, or the only one of a list.
