@@ -249,7 +249,12 @@ impl Permit {
 
     /// Whether this is for calling the tool of its name.
     pub fn is_for_tool(&self) -> bool {
-        self.operation.family == Family::Tool
+        self.operation.family == Family::Tool && !self.operation.task
+    }
+
+    /// Whether this is for a task that the tool of its name made.
+    pub fn is_for_task(&self) -> bool {
+        self.operation.family == Family::Tool && self.operation.task
     }
 
     /// Whether this is for reading the resource of its name.
