@@ -269,7 +269,8 @@ impl Permit {
 
     /// Whether this and `other` are for the same operation.
     pub fn is_for_what(&self, other: &Self) -> bool {
-        (self.operation.family, self.upstream(), self.name()) == (other.operation.family, other.upstream(), other.name())
+        let what = |permit: &Self| (permit.operation.family, permit.operation.task);
+        (what(self), self.upstream(), self.name()) == (what(other), other.upstream(), other.name())
     }
 
     /// Gives the lease back. What was not charged by then is charged to nobody.

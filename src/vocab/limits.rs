@@ -134,6 +134,8 @@ pub const TASK_POLL_MS_MIN: u64 = 200;
 pub const TASK_POLL_MS: u64 = 1_000;
 /// Longest time between two looks.
 pub const TASK_POLL_MS_MAX: u64 = 10_000;
+/// Looks at a task in a row that may fail for want of a connection.
+pub const TASK_LOOKS_LOST_MAX: u32 = 3;
 /// Time to tell an upstream that nobody waits for a task any more.
 pub const TASK_CANCEL_MS_MAX: u64 = 2_000;
 /// Time a graceful stop waits for calls under way.
