@@ -7,7 +7,7 @@ use super::json::{JsonError, Kind, means, unquote};
 use super::pointer;
 use super::raw::RawJson;
 use super::reply::{ResultBody, ResultKind, RpcError};
-use super::write::object;
+use super::write::{Object, object};
 use crate::vocab::limits::TASK_OWN_ID_BYTES_MAX;
 
 /// Name of the extension.
@@ -215,10 +215,50 @@ pub fn unrelate(body: &mut ResultBody) {
 /// Ties a result to the task that the client knows as `id` (2025-11-25).
 pub fn relate(body: &mut ResultBody, id: &str) {
     unrelate(body);
-    let related = object(|out| {
+    body.meta.push((RawJson::of_text(RELATED), by_id(id)));
+}
+
+fn by_id(id: &str) -> RawJson {
+    object(|out| {
         out.text("taskId", id);
+    })
+}
+
+/// Ties a request or notification of ours to the task that the client knows as `id` (2025-11-25).
+pub fn related(message: Vec<u8>, id: &str) -> Vec<u8> {
+    let tie = |out: &mut Object<'_>| {
+        out.raw_named(RELATED, by_id(id).as_bytes());
+    };
+    let message = RawJson::of_ours(message);
+    let Some(params) = pointer::at(&message, "/params").filter(|params| params.kind() == Some(Kind::Object)) else {
+        let Some(open) = message.as_str().strip_suffix('}') else { return message.as_bytes().to_vec() };
+        let params = object(|out| {
+            out.object("_meta", tie);
+        });
+        return [open, ",\"params\":", params.as_str(), "}"].concat().into_bytes();
+    };
+    let mut kept = Vec::new();
+    let mut meta = Vec::new();
+    // What was written here can be read.
+    let _: Result<_, JsonError> = params.scanner().object(|scan, key| {
+        let value = params.part(scan.value()?);
+        if key != "_meta" {
+            kept.push((RawJson::of_text(key), value));
+            return Ok(());
+        }
+        value.scanner().object(|scan, key| {
+            let value = value.part(scan.value()?);
+            meta.push((RawJson::of_text(key), value));
+            Ok(())
+        })?;
+        Ok(())
     });
-    body.meta.push((RawJson::of_text(RELATED), related));
+    meta.retain(|(key, _)| !means(key.as_str(), RELATED));
+    let tied = object(|out| {
+        out.members(&kept).object("_meta", |out| tie(out.members(&meta)));
+    });
+    let at = message.range_of(params.as_str());
+    message.spliced(&[(at, tied)]).as_bytes().to_vec()
 }
 
 /// Whether a client's `capabilities` declare the extension.

@@ -64,6 +64,7 @@ pub(super) fn task_permit(
     if standing::has_ended(&world, principal) {
         return Err(refused("the token was revoked"));
     }
+    world.identity.standing(principal).map_err(refused)?;
     let class = world.policy.class_of(full, hints);
     let kind = AskedKind::Tool { name: full, class, arguments: None };
     let now_unix_ms = i64::try_from(gateway.clock.unix_ms()).unwrap_or(0);

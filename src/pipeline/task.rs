@@ -17,8 +17,8 @@ use crate::mcp::dialect::{Operation, input_request};
 use crate::mcp::error::ProtocolError;
 use crate::mcp::outgoing::{Augment, OwnTask};
 use crate::mcp::reply::ResultKind;
-use crate::mcp::task::{Form, Support, Task, declaring, inlined, is_declared, is_demanded_by, outcome, relate, required};
-use crate::mcp::task::{unrelate, wanted_ttl_ms};
+use crate::mcp::task::{Form, Support, Task, declaring, inlined, is_declared, is_demanded_by, outcome, relate, related};
+use crate::mcp::task::{required, unrelate, wanted_ttl_ms};
 use crate::mcp::{Method, Outgoing, RawJson, Reply, ResultBody, RpcError, codes, rewrite};
 use crate::policy::{Decision, TaskStep};
 use crate::upstream::Facts;
@@ -264,6 +264,14 @@ pub(super) fn finish(ctx: &Ctx, target: &Target, operation: &Operation, reply: R
     };
     ctx.completed();
     Ok(lower(ctx, &Reply::Result(body)))
+}
+
+/// A message before the answer, tied to the task that it is about (2025-11-25); any other as it is.
+pub(super) fn tied(ctx: &Ctx, message: Vec<u8>) -> Vec<u8> {
+    match &ctx.asked.tasks {
+        Tasks::About(task, text) if task.form == Form::Session => related(message, text),
+        _ => message,
+    }
 }
 
 /// A task as the client may see it: its questions checked as those of a call, its result as the answer of one.

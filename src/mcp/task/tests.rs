@@ -111,3 +111,24 @@ fn a_result_is_tied_to_the_clients_id() {
     relate(&mut result, "ours");
     assert_eq!(inlined(&result).as_str(), r#"{"content":[],"_meta":{"io.modelcontextprotocol/related-task":{"taskId":"ours"}}}"#);
 }
+
+#[test]
+fn a_message_is_tied_wherever_its_params_stand() {
+    let tie = r#""_meta":{"io.modelcontextprotocol/related-task":{"taskId":"o\"urs"}}"#;
+    for (message, expect) in [
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"roots/list"}"#,
+            format!(r#"{{"jsonrpc":"2.0","id":1,"method":"roots/list","params":{{{tie}}}}}"#),
+        ),
+        (r#"{"method":"m","params":{}}"#, format!(r#"{{"method":"m","params":{{{tie}}}}}"#)),
+        (r#"{"params":{"a":1},"method":"m"}"#, format!(r#"{{"params":{{"a":1,{tie}}},"method":"m"}}"#)),
+        (
+            r#"{"params":{"_meta":{"k":1,"io.modelcontextprotocol/related-task":{"taskId":"own"}}}}"#,
+            r#"{"params":{"_meta":{"k":1,"io.modelcontextprotocol/related-task":{"taskId":"o\"urs"}}}}"#.to_owned(),
+        ),
+    ] {
+        let tied = String::from_utf8(related(message.as_bytes().to_vec(), "o\"urs")).unwrap();
+        assert_eq!(tied, expect);
+        raw(&tied);
+    }
+}

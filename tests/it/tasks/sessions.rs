@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Workshop, is_unknown};
+use super::{POLICY, Workshop, is_unknown};
+use crate::peer::Answer;
 use crate::wire::Resp;
 
 const REVISION: &str = "2025-11-25";
@@ -89,6 +90,55 @@ async fn a_task_is_relayed_like_for_like() {
     let again = Rooms::of(&shop, "alice").await;
     assert_eq!(again.about("tasks/cancel", &id).await.json()["result"]["status"], "cancelled");
     assert_eq!(again.about("tasks/get", &id).await.json()["result"]["status"], "cancelled");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_asks_while_its_result_is_waited_for() {
+    let asks = POLICY.replace("\"up:elicitation.form\"", "\"*:elicitation.form\"");
+    let shop = Workshop::with(|files| files.policy = asks).await;
+    let opened = |token: &str| {
+        shop.gate.initialize("/mcp", token, REVISION).edit(r#""capabilities":{}"#, r#""capabilities":{"elicitation":{}}"#)
+    };
+    let old = shop.old.clone();
+    shop.gate.old.behave(move |seen| match seen.rpc().as_str() {
+        "tasks/result" => {
+            let meta = json!({"io.modelcontextprotocol/related-task": {"taskId": "own-1"}});
+            let params = json!({"message": "name?", "requestedSchema": {"type": "object"}, "_meta": meta});
+            let question = json!({"jsonrpc": "2.0", "id": "q", "method": "elicitation/create", "params": params});
+            let result = json!({"content": [{"type": "text", "text": "done"}]});
+            let reply = json!({"jsonrpc": "2.0", "id": seen.json()["id"], "result": result});
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+            Answer::Raw(format!("{head}data: {question}\n\ndata: {reply}\n\n").into_bytes())
+        }
+        _ => old.legacy(seen),
+    });
+    // Who may be asked is: on the stream of the result, and of a call whose task the gateway waits for.
+    for (groups, told) in [(&["eng", "asked"][..], true), (&["eng"][..], false)] {
+        let token = shop.gate.token("alice", groups);
+        let session = shop.send(&opened(&token)).await.header("mcp-session-id").unwrap().to_owned();
+        let alice = Rooms { shop: &shop, token, session };
+        let task = alice.call("old__optional", &json!({})).await.json()["result"]["task"].clone();
+        let id = task["taskId"].as_str().unwrap();
+        for own in shop.old.ids() {
+            shop.old.set(&own, &json!({"status": "input_required"}));
+        }
+        let events = events(&alice.about("tasks/result", id).await);
+        let question = events.iter().find(|event| event["method"] == "elicitation/create");
+        assert_eq!(question.is_some(), told, "{events:?}");
+        let related =
+            question.map(|question| question["params"]["_meta"]["io.modelcontextprotocol/related-task"]["taskId"].clone());
+        assert_eq!(related, told.then(|| json!(id)), "{events:?}");
+        assert_eq!(events.last().unwrap()["result"]["content"][0]["text"], "done");
+        assert!(!json!(events).to_string().contains("own-1"), "{events:?}");
+    }
+}
+
+/// The messages of an answer, whole or in pieces.
+fn events(answer: &Resp) -> Vec<Value> {
+    let text = answer.text();
+    let pieces: Vec<Value> =
+        text.lines().filter_map(|line| line.strip_prefix("data: ")).map(|data| serde_json::from_str(data).unwrap()).collect();
+    if pieces.is_empty() { vec![answer.json()] } else { pieces }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
