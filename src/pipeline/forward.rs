@@ -67,15 +67,13 @@ pub(super) async fn forward(
     let called = Instant::now();
     let mut call = match leaving {
         Leaving::Answers(id) => Box::pin(parked::wake(ctx, target, operation, id, permit)).await?,
-        Leaving::Call(outgoing) => {
-            match Watched::call(ctx, target, permit, *outgoing)?.await {
-                Ok(call) => call,
-                Err(fault) => {
-                    took(ctx, target, called, Some(&fault));
-                    return Err(fault.into());
-                }
+        Leaving::Call(outgoing) => match Watched::call(ctx, target, permit, *outgoing)?.await {
+            Ok(call) => call,
+            Err(fault) => {
+                took(ctx, target, called, Some(&fault));
+                return Err(fault.into());
             }
-        }
+        },
     };
     let mut early = None;
     let reply = loop {
