@@ -155,7 +155,6 @@ pub(super) fn finish(ctx: &Ctx, target: &Target, operation: &Operation, reply: I
                 question::relay(ctx, target, operation, body)?;
             }
             ResultKind::InputRequired => return Err(Refusal::Unanswered(question::UNABLE)),
-            _ => return Err(Fault::upstream(FaultKind::Malformed, "the upstream asks back although it may not").into()),
         }
         // What was decided for one principal is nobody else's.
         body.public = false;

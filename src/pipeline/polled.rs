@@ -36,6 +36,8 @@ pub(super) struct Polled {
     looks: u64,
     /// The upstream tells its progress itself.
     progresses: bool,
+    /// The call that made the task, kept for what its permit holds, while its result comes as an answer of its own.
+    made: Option<Answer>,
 }
 
 enum Stage {
@@ -48,8 +50,8 @@ enum Stage {
 }
 
 enum Step {
-    Looked(Task),
-    Listening(Answer),
+    Looked(Box<Task>),
+    Listening(Box<Answer>),
 }
 
 /// What came of waiting.
@@ -61,7 +63,7 @@ pub(super) enum Turn {
     /// The answer to the call.
     Over(Reply),
     /// Where the answer to the call comes from now on.
-    Listen(Answer),
+    Listen(Box<Answer>),
 }
 
 /// Everything it takes to ask about the task, whatever becomes of the request meanwhile.
@@ -104,7 +106,7 @@ impl Polled {
             deadline,
         };
         let (stage, step) = (Stage::Calling, Mutex::new(None));
-        Ok(Self { errand: Arc::new(errand), stage, open: None, step, looks: 0, progresses: false })
+        Ok(Self { errand: Arc::new(errand), stage, open: None, step, looks: 0, progresses: false, made: None })
     }
 
     /// Whether there is a task to wait for, rather than an answer to read.
@@ -115,6 +117,16 @@ impl Polled {
     /// The upstream told of progress: nothing is made up beside it.
     pub(super) fn progressed(&mut self) {
         self.progresses = true;
+    }
+
+    /// Keeps the call that made the task.
+    pub(super) fn keep(&mut self, made: Answer) {
+        self.made = Some(made);
+    }
+
+    /// See [`Self::keep`].
+    pub(super) fn made(&mut self) -> Option<&mut Answer> {
+        self.made.as_mut()
     }
 
     /// Takes over a task that was made instead of an answer, or gives the answer back.
@@ -155,7 +167,7 @@ impl Polled {
                 self.stage = Stage::Listening;
                 Ok(Turn::Listen(answer))
             }
-            Step::Looked(task) => self.looked(task),
+            Step::Looked(task) => self.looked(*task),
         }
     }
 
@@ -216,8 +228,12 @@ impl Errand {
     fn step(self: Arc<Self>, task: &Task) -> BoxFuture<'static, Result<Step, Fault>> {
         let id = task.id.clone();
         if self.form == Form::Session && task.status != Status::Working {
-            return async move { self.ask(Method::TasksResult, id, TaskStep::Poll, self.deadline).await.map(Step::Listening) }
-                .boxed();
+            return async move {
+                self.ask(Method::TasksResult, id, TaskStep::Poll, self.deadline)
+                    .await
+                    .map(|answer| Step::Listening(Box::new(answer)))
+            }
+            .boxed();
         }
         let pause = task.poll_ms.unwrap_or(TASK_POLL_MS).clamp(TASK_POLL_MS_MIN, TASK_POLL_MS_MAX);
         // What is over already needs no waiting for.
@@ -233,7 +249,7 @@ impl Errand {
                 match self.look(id.clone()).await {
                     // The task goes on though a look at it failed.
                     Err(fault) if fault.kind == FaultKind::Unreachable && lost < TASK_LOOKS_LOST_MAX => lost += 1,
-                    looked => return looked.map(Step::Looked),
+                    looked => return looked.map(|task| Step::Looked(Box::new(task))),
                 }
             }
         }

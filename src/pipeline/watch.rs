@@ -66,7 +66,7 @@ impl Watched {
             let (mut permit, who) = (permit, &who);
             let inspector = inspector(&mut permit);
             let answer = upstream.call(permit, who, outgoing, deadline).await?;
-            let source = Source { answer, polled, made: None };
+            let source = Source { answer, polled };
             Ok(Self { line: Line { source, early: VecDeque::new(), sending: None, record }, inspector })
         })
     }
@@ -201,8 +201,6 @@ struct Source {
     answer: Answer,
     /// Where the call may come back as a task that the client knows nothing of.
     polled: Option<Box<Polled>>,
-    /// The call that made the task, kept for what its permit holds, while its result comes as an answer of its own.
-    made: Option<Answer>,
 }
 
 impl Source {
@@ -216,7 +214,7 @@ impl Source {
                     Ok(Turn::Progress(members)) => Ok(Event::Progress { members }),
                     Ok(Turn::Over(reply)) => Ok(Event::Reply(reply)),
                     Ok(Turn::Listen(answer)) => {
-                        self.made = Some(std::mem::replace(&mut self.answer, answer));
+                        polled.keep(std::mem::replace(&mut self.answer, *answer));
                         continue;
                     }
                     Err(fault) => Err(fault),
@@ -243,7 +241,7 @@ impl Source {
 
     /// Who holds the permit of the call.
     fn holder(&mut self) -> &mut Answer {
-        self.made.as_mut().unwrap_or(&mut self.answer)
+        self.polled.as_mut().and_then(|polled| polled.made()).unwrap_or(&mut self.answer)
     }
 }
 
