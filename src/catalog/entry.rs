@@ -2,12 +2,14 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
 use super::listing::Part;
 use crate::mcp::list::Item;
 use crate::mcp::mirror::{self, Mirror};
+use crate::mcp::task::Support;
 use crate::mcp::{RawJson, names, rewrite};
 use crate::policy::Hints;
 use crate::telemetry::metrics::Tool;
@@ -32,6 +34,10 @@ pub struct Entry {
     pub mirrors: Vec<Mirror>,
     /// SHA-256 over the definition's bytes, `sha256:` and hex.
     pub definition: Arc<str>,
+    /// Whether it can be called as a task, if it is a tool (2025-11-25).
+    pub task_support: Support,
+    /// Set once it refused to be called by who knows no tasks (2026-07-28).
+    pub demands_task: AtomicBool,
     /// What its calls are counted on, if it is a tool.
     pub tool: Option<Arc<Tool>>,
 }
@@ -80,6 +86,8 @@ impl Entry {
             hints: Hints { read_only: item.annotations.read_only, destructive: item.annotations.destructive },
             mirrors,
             definition: Arc::from(fingerprint(&item.raw)),
+            task_support: item.task_support,
+            demands_task: AtomicBool::new(false),
         })
     }
 }

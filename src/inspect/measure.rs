@@ -1,14 +1,22 @@
 //! How much text a result holds.
 
 use crate::mcp::json::{JsonError, Kind, Scanner, unquote};
-use crate::mcp::{RawJson, ResultBody};
+use crate::mcp::{RawJson, ResultBody, pointer};
 
 /// Bytes of the text that a model gets to read: content of tools, messages of prompts, contents of resources. Structured content
 /// counts where it is more than the text, of which it is usually another form.
 pub(super) fn text_bytes(body: &ResultBody) -> u64 {
     let member = |key| body.member(key).map_or(0, texts);
     let structured = body.member("structuredContent").map_or(0, |raw| raw.as_bytes().len() as u64);
-    member("content").max(structured).saturating_add(member("contents")).saturating_add(member("messages"))
+    let inlined = body.member("result").filter(|_| body.member("taskId").is_some()).map_or(0, task_bytes);
+    let plain = member("content").max(structured).saturating_add(member("contents")).saturating_add(member("messages"));
+    plain.saturating_add(inlined)
+}
+
+/// As much of the result of a tool that stands inside a task.
+fn task_bytes(result: &RawJson) -> u64 {
+    let structured = pointer::at(result, "/structuredContent").map_or(0, |raw| raw.as_bytes().len() as u64);
+    pointer::at(result, "/content").map_or(0, |content| texts(&content)).max(structured)
 }
 
 /// Bytes of every string under a key `text`, escapes undone.

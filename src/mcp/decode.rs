@@ -13,8 +13,8 @@ use super::message::{Body, Message, Meta, Outcome, Params, Reference, Shape};
 use super::method::Method;
 use super::raw::{RawId, RawJson, buffer};
 use crate::vocab::limits::{
-    BATCH_ENTRIES_MAX, CURSOR_BYTES_MAX, NAME_BYTES_MAX, REQUEST_STATE_BYTES_MAX, RPC_MESSAGE_BYTES_MAX, URI_BYTES_MAX,
-    WORD_BYTES_MAX,
+    BATCH_ENTRIES_MAX, CURSOR_BYTES_MAX, NAME_BYTES_MAX, REQUEST_STATE_BYTES_MAX, RPC_MESSAGE_BYTES_MAX, TASK_ID_BYTES_MAX,
+    URI_BYTES_MAX, WORD_BYTES_MAX,
 };
 
 /// Reads one POST body.
@@ -193,8 +193,8 @@ impl Reader<'_> {
             "capabilities" => to.capabilities = self.object(scan, wrong("capabilities must be an object"))?,
             "clientInfo" => to.client_info = self.object(scan, wrong("clientInfo must be an object"))?,
             "requestId" => to.request_id = self.id(scan, wrong("requestId must be a string or an integer"))?,
-            "taskId" => to.task_id = self.text(scan, NAME_BYTES_MAX, wrong("taskId must be a string"))?,
-            "task" => to.task = self.object(scan, wrong("task must be an object"))?.is_some(),
+            "taskId" => to.task_id = self.text(scan, TASK_ID_BYTES_MAX, wrong("taskId must be a string of acceptable length"))?,
+            "task" => to.task = self.object(scan, wrong("task must be an object"))?,
             other => self.other(scan, other, keys::PARAMS)?,
         }
         Ok(())

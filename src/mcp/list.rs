@@ -6,6 +6,7 @@ use super::json::{JsonError, Kind, unquote};
 use super::method::Method;
 use super::raw::RawJson;
 use super::reply::ResultBody;
+use super::task::Support;
 use crate::vocab::limits::{CURSOR_BYTES_MAX, LIST_ITEMS_MAX, NAME_BYTES_MAX, URI_BYTES_MAX};
 
 /// One tool, prompt, resource or resource template of an upstream.
@@ -23,8 +24,8 @@ pub struct Item {
     pub input_schema: Option<RawJson>,
     /// `outputSchema` of a tool.
     pub output_schema: Option<RawJson>,
-    /// `execution.taskSupport` is `required`: the tool cannot be called plainly.
-    pub needs_task: bool,
+    /// `execution.taskSupport` of a tool.
+    pub task_support: Support,
 }
 
 /// A tool's `annotations`, untrusted.
@@ -101,7 +102,8 @@ fn words(method: Method) -> Option<(&'static str, &'static str)> {
 
 fn item(raw: RawJson, key_name: &str) -> Result<Item, JsonError> {
     let mut key = None;
-    let (mut annotations, mut input_schema, mut output_schema, mut needs_task) = (Hints::default(), None, None, false);
+    let (mut annotations, mut input_schema, mut output_schema) = (Hints::default(), None, None);
+    let mut task_support = Support::default();
     raw.scanner().object(|scan, member| {
         let kind = scan.peek()?;
         let span = scan.value()?;
@@ -110,7 +112,7 @@ fn item(raw: RawJson, key_name: &str) -> Result<Item, JsonError> {
             "annotations" if kind == Kind::Object => annotations = hints(&raw.part(span))?,
             "inputSchema" if kind == Kind::Object => input_schema = Some(raw.part(span)),
             "outputSchema" if kind == Kind::Object => output_schema = Some(raw.part(span)),
-            "execution" if kind == Kind::Object => needs_task = requires_task(&raw.part(span))?,
+            "execution" if kind == Kind::Object => task_support = support(&raw.part(span))?,
             _ => {}
         }
         Ok(())
@@ -118,7 +120,7 @@ fn item(raw: RawJson, key_name: &str) -> Result<Item, JsonError> {
     let bytes_max = if key_name == "name" { NAME_BYTES_MAX } else { URI_BYTES_MAX };
     let usable = |(key, _): &(String, _)| !key.is_empty() && key.len() <= bytes_max;
     let (key, key_span) = key.filter(usable).ok_or(JsonError::Shape("an item has no usable name"))?;
-    Ok(Item { raw, key, key_span, annotations, input_schema, output_schema, needs_task })
+    Ok(Item { raw, key, key_span, annotations, input_schema, output_schema, task_support })
 }
 
 fn hints(annotations: &RawJson) -> Result<Hints, JsonError> {
@@ -140,14 +142,18 @@ fn hints(annotations: &RawJson) -> Result<Hints, JsonError> {
     Ok(hints)
 }
 
-fn requires_task(execution: &RawJson) -> Result<bool, JsonError> {
-    let mut required = false;
+fn support(execution: &RawJson) -> Result<Support, JsonError> {
+    let mut support = Support::Forbidden;
     execution.scanner().object(|scan, key| {
         let value = scan.value()?;
-        required |= key == "taskSupport" && value == "\"required\"";
+        match (key.as_ref(), value) {
+            ("taskSupport", "\"required\"") => support = Support::Required,
+            ("taskSupport", "\"optional\"") => support = Support::Optional,
+            _ => {}
+        }
         Ok(())
     })?;
-    Ok(required)
+    Ok(support)
 }
 
 #[cfg(test)]
@@ -168,7 +174,8 @@ mod tests {
         assert_eq!(items[0].key, "read");
         assert_eq!(items[0].annotations, Hints { read_only: Some(true), destructive: Some(false) });
         assert_eq!(items[0].input_schema.as_ref().unwrap().as_str(), r#"{"properties":{"name":{}}}"#);
-        assert_eq!((items[1].annotations, items[1].needs_task, items[0].needs_task), (Hints::default(), true, false));
+        let support = (items[1].task_support, items[0].task_support);
+        assert_eq!((items[1].annotations, support), (Hints::default(), (Support::Required, Support::Forbidden)));
         let renamed = crate::mcp::rewrite::published(&items[0], "up", "up__\"read");
         let expect = items[0].raw.as_str().replace(r#""r\u0065ad""#, r#""up__\"read""#);
         assert_eq!(renamed.as_str(), expect);

@@ -91,8 +91,8 @@ pub struct Params {
     pub request_id: Option<RawId>,
     /// `taskId` of the tasks methods.
     pub task_id: Option<String>,
-    /// True when `params.task` was sent (task augmentation of 2025-11-25).
-    pub task: bool,
+    /// `task` of a call that is to become a task (2025-11-25): an object.
+    pub task: Option<RawJson>,
     /// `_meta`.
     pub meta: Meta,
 }

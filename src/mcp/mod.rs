@@ -23,6 +23,7 @@ pub mod raw;
 pub mod reply;
 pub mod rewrite;
 pub mod sse;
+pub mod task;
 mod write;
 
 pub use decode::decode;

@@ -30,7 +30,11 @@ pub struct Outgoing {
     pub level: Option<LogLevel>,
     /// `notifications` of `subscriptions/listen`, in the upstream's own URIs.
     pub interest: Option<Interest>,
-    /// `inputResponses` of a retry.
+    /// The task that the tasks methods are about.
+    pub task: Option<OwnTask>,
+    /// A call of a tool is to become a task (2025-11-25).
+    pub augment: Option<Augment>,
+    /// `inputResponses` of a retry, or for a task.
     pub input_responses: Option<RawJson>,
     /// The upstream's own `requestState`.
     pub request_state: Option<String>,
@@ -48,6 +52,22 @@ pub struct Outgoing {
     pub mirrored: Vec<(http::HeaderName, http::HeaderValue)>,
 }
 
+/// A task as its upstream knows it.
+#[derive(Clone, Debug)]
+pub struct OwnTask {
+    /// `taskId`
+    pub id: String,
+    /// The upstream's own name of the tool that made it.
+    pub tool: String,
+}
+
+/// `task` of a call (2025-11-25).
+#[derive(Clone, Copy, Debug)]
+pub struct Augment {
+    /// How long the task is to be kept, in milliseconds.
+    pub ttl_ms: Option<u64>,
+}
+
 impl Outgoing {
     /// A request of `method` without parameters.
     pub fn new(method: Method) -> Self {
@@ -62,6 +82,8 @@ impl Outgoing {
             context: None,
             level: None,
             interest: None,
+            task: None,
+            augment: None,
             input_responses: None,
             request_state: None,
             client_capabilities: RawJson::of_static("{}"),

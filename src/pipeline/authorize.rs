@@ -6,13 +6,14 @@ use std::time::Duration;
 use super::ctx::Ctx;
 use super::refusal::Refusal;
 use super::route::{Kind, Target};
+use super::{Gateway, standing};
 use crate::audit::{DecisionNote, ShadowNote};
 use crate::limit::Subject;
 use crate::mcp::RawJson;
-use crate::policy::permit::{Evidence, Lease, Permit};
-use crate::policy::{Asked, Decision, Effect, Kind as AskedKind, Moment, decide_for};
+use crate::policy::permit::{Evidence, Lease, MissingEvidence, ObserveOnly, Permit};
+use crate::policy::{Asked, Decision, Effect, Hints, Kind as AskedKind, Moment, TaskStep, decide_for, decide_task_for};
 use crate::vocab::limits::AUDIT_INTENT_MS_MAX;
-use crate::vocab::{Class, Denial, Fault, FaultKind, Reason};
+use crate::vocab::{Class, Denial, Fault, FaultKind, Principal, Reason};
 
 /// Decides and records.
 ///
@@ -30,6 +31,52 @@ pub(super) fn authorize(ctx: &mut Ctx, target: &Target, arguments: Option<&RawJs
     let subject = ctx.memory.subject(world, principal);
     let Moment { now_unix_ms, route } = ctx.moment_of_record();
     let decision = decide_for(&world.policy, &subject, principal, &Asked { kind, known, now_unix_ms, route });
+    settle(ctx, target, arguments, decision)
+}
+
+/// As [`authorize`], for a step with a task that the tool `target` made.
+///
+/// # Errors
+/// The denial.
+pub(super) fn authorize_task(ctx: &mut Ctx, target: &Target, step: TaskStep) -> Result<Decision, Refusal> {
+    let known = target.entry.is_some() || target.unread.is_some();
+    let (world, principal) = (&ctx.world, ctx.principal()?);
+    let subject = ctx.memory.subject(world, principal);
+    let Moment { now_unix_ms, route } = ctx.moment_of_record();
+    let asked = Asked { kind: target.asked(), known, now_unix_ms, route };
+    let decision = decide_task_for(&world.policy, &subject, principal, &asked, step);
+    settle(ctx, target, None, decision)
+}
+
+/// A permit for a step that the gateway takes by itself with a task of the tool `full`, by the rules in force now.
+///
+/// # Errors
+/// A fault when the credential holds no longer, or policy says no.
+pub(super) fn task_permit(
+    gateway: &Gateway,
+    principal: &Arc<Principal>,
+    route: &str,
+    (full, hints): (&str, Hints),
+    step: TaskStep,
+) -> Result<Permit, Fault> {
+    let refused = |why: &str| Fault::internal(FaultKind::Unauthorized, format!("a task is not waited for any more: {why}"));
+    let world = gateway.world.load_full();
+    if standing::has_ended(&world, principal) {
+        return Err(refused("the token was revoked"));
+    }
+    world.identity.standing(principal).map_err(refused)?;
+    let class = world.policy.class_of(full, hints);
+    let kind = AskedKind::Tool { name: full, class, arguments: None };
+    let now_unix_ms = i64::try_from(gateway.clock.unix_ms()).unwrap_or(0);
+    let subject = world.subjects.of(&world.policy, principal);
+    let asked = Asked { kind, known: true, now_unix_ms, route };
+    let decision = decide_task_for(&world.policy, &subject, principal, &asked, step);
+    let reason = decision.reason();
+    exchange(decision, Evidence::default(), world.observe).map_err(|_| refused(reason.as_str()))
+}
+
+/// Records a decision, and says whether it passes.
+fn settle(ctx: &mut Ctx, target: &Target, arguments: Option<&RawJson>, decision: Decision) -> Result<Decision, Refusal> {
     let allowed = decision.effect() == Effect::Allow;
     let passes = allowed || ctx.world.observe.is_some_and(|observe| observe.passes(decision.reason()));
     let tool = target.entry.as_ref().filter(|_| target.kind == Kind::Tool).and_then(|entry| entry.tool.clone());
@@ -97,15 +144,19 @@ pub(super) async fn discharge(ctx: &mut Ctx, decision: Decision, target: &Target
             Err(denial) => overruled(ctx, denial)?,
         }
     }
-    if target.class > Class::Read {
+    if decision.class() > Class::Read {
         let deadline = ctx.deadline.capped(Duration::from_millis(AUDIT_INTENT_MS_MAX));
         evidence.receipt = Some(Box::pin(ctx.gateway.audit.intent_for(&ctx.audit, deadline)).await?);
     }
     let missing = |_| Fault::internal(FaultKind::Internal, "an obligation was not met");
-    Ok(match ctx.world.observe {
-        Some(observe) => decision.permit_observed(evidence, observe).map_err(missing)?,
-        None => decision.permit(evidence).map_err(missing)?,
-    })
+    Ok(exchange(decision, evidence, ctx.world.observe).map_err(missing)?)
+}
+
+fn exchange(decision: Decision, evidence: Evidence, observe: Option<ObserveOnly>) -> Result<Permit, MissingEvidence> {
+    match observe {
+        Some(observe) => decision.permit_observed(evidence, observe),
+        None => decision.permit(evidence),
+    }
 }
 
 /// Takes every limit of the decision, or says which one refuses.

@@ -12,6 +12,7 @@ use super::memory::Memory;
 use super::refusal::Refusal;
 use super::session::Session;
 use super::standing;
+use super::task::Tasks;
 use super::world::{Route, World};
 use crate::audit::{AuditHandle, DecisionNote, Draft, Kind, OutcomeNote, Status};
 use crate::catalog::Access;
@@ -75,6 +76,8 @@ pub(super) struct Asked {
     pub uri: Option<String>,
     /// The upstream that the request leads to, once policy was asked about it.
     pub upstream: Option<Arc<str>>,
+    /// What it has to do with tasks.
+    pub(super) tasks: Tasks,
     /// What our own question came back with, in a retry.
     pub(super) resumed: Option<Resumed>,
 }

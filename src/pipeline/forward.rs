@@ -10,6 +10,7 @@ use super::refusal::Refusal;
 use super::reply::{Answered, lower, screen};
 use super::rounds;
 use super::route::{Kind, Target};
+use super::task::{self, Tasks};
 use super::visit;
 use super::watch::{Seen, Watched};
 use crate::inspect::Inspected;
@@ -26,6 +27,8 @@ pub(super) enum Forwarded {
     Whole(Answered),
     /// Something to show before the answer: the rest is a stream.
     Streaming(Box<Watched>, Seen, Instant),
+    /// Nothing but the word that it must be made as a task.
+    WantsTask,
 }
 
 /// Headers that mirror arguments must agree with the schema the client was shown (2026-07-28).
@@ -64,16 +67,13 @@ pub(super) async fn forward(
     let called = Instant::now();
     let mut call = match leaving {
         Leaving::Answers(id) => Box::pin(parked::wake(ctx, target, operation, id, permit)).await?,
-        Leaving::Call(outgoing) => {
-            let (who, upstream) = (ctx.principal()?.key(), target.view.upstream().clone());
-            match Watched::call(ctx, upstream, permit, who, *outgoing).await {
-                Ok(call) => call,
-                Err(fault) => {
-                    took(ctx, target, called, Some(&fault));
-                    return Err(fault.into());
-                }
+        Leaving::Call(outgoing) => match Watched::call(ctx, target, permit, *outgoing)?.await {
+            Ok(call) => call,
+            Err(fault) => {
+                took(ctx, target, called, Some(&fault));
+                return Err(fault.into());
             }
-        }
+        },
     };
     let mut early = None;
     let reply = loop {
@@ -107,6 +107,9 @@ pub(super) async fn forward(
     took(ctx, target, called, reply.as_ref().err());
     // What the answer took is charged before it is shown.
     call.over(ctx);
+    if reply.as_ref().is_ok_and(|reply| task::wants(ctx, target, operation, reply.get())) {
+        return Ok(Forwarded::WantsTask);
+    }
     Ok(Forwarded::Whole(finish(ctx, target, operation, reply?)?))
 }
 
@@ -128,7 +131,13 @@ pub(super) fn took(ctx: &Ctx, target: &Target, called: Instant, fault: Option<&F
 /// As [`screen`]; a question or task that was never agreed to.
 pub(super) fn finish(ctx: &Ctx, target: &Target, operation: &Operation, reply: Inspected<Reply>) -> Result<Answered, Refusal> {
     let reply = reply.into_inner();
+    if task::is_about(operation.method) {
+        return task::finish(ctx, target, operation, reply);
+    }
     if let Reply::Error(error) = &reply {
+        if let Some(missing) = task::missing(operation, error) {
+            return Err(missing.into());
+        }
         if let Some(missing) = question::missing(ctx, operation, error) {
             return Err(missing);
         }
@@ -140,12 +149,12 @@ pub(super) fn finish(ctx: &Ctx, target: &Target, operation: &Operation, reply: I
     let mut reply = screen(ctx, reply)?;
     if let Reply::Result(body) = &mut reply {
         match body.kind {
-            ResultKind::Complete => {}
+            ResultKind::Complete if !matches!(ctx.asked.tasks, Tasks::Asked) => {}
+            ResultKind::Complete | ResultKind::Task => task::created(ctx, target, body)?,
             ResultKind::InputRequired if operation.revision > Revision::NEWEST_WITH_SESSIONS => {
                 question::relay(ctx, target, operation, body)?;
             }
             ResultKind::InputRequired => return Err(Refusal::Unanswered(question::UNABLE)),
-            _ => return Err(Fault::upstream(FaultKind::Malformed, "the upstream asks back although it may not").into()),
         }
         // What was decided for one principal is nobody else's.
         body.public = false;

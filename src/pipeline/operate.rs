@@ -17,7 +17,7 @@ use super::reply::{Answered, Content};
 use super::rescue::rescue;
 use super::route::{Target, resolve};
 use super::stream::Streaming;
-use super::{SESSION_ID, handshake, link, lists, stream};
+use super::{SESSION_ID, handshake, link, lists, stream, task};
 use crate::audit::Status;
 use crate::catalog::Part;
 use crate::mcp::dialect::Operation;
@@ -73,7 +73,11 @@ async fn line(ctx: &mut Ctx, operation: &Operation, headers: &McpHeaders<'_>) ->
     if handshake::is_local(operation.method) {
         return Box::pin(handshake::local(ctx, operation)).await.map(Done::Answered);
     }
-    // Streams and tasks are not offered, so their methods do not exist here.
+    // A task that was made before leads back to the tool that made it.
+    if task::is_about(operation.method) {
+        return Box::pin(about_task(ctx, operation)).await;
+    }
+    // Streams are not offered, so their methods do not exist here.
     if !has_target(operation.method) {
         return Err(ProtocolError::method_not_found(operation.revision).with_id(ctx.asked.id.as_ref()).into());
     }
@@ -81,11 +85,38 @@ async fn line(ctx: &mut Ctx, operation: &Operation, headers: &McpHeaders<'_>) ->
     if let Some(answered) = Box::pin(link::own_tool(ctx, operation)).await? {
         return Ok(Done::Answered(answered));
     }
-    let Cleared { target, permit, leaving } = clear(ctx, operation, headers).await?;
+    let Cleared { mut target, permit, leaving } = clear(ctx, operation, headers).await?;
     // The permit is the only way out.
-    Ok(match forward(ctx, permit, &target, operation, leaving).await? {
+    let mut forwarded = forward(ctx, permit, &target, operation, leaving).await?;
+    // Refused for want of tasks, which the client does not know: made once more, by a decision of its own, and waited for here.
+    if matches!(forwarded, Forwarded::WantsTask) {
+        let again = Box::pin(clear(ctx, operation, headers)).await?;
+        target = again.target;
+        forwarded = Box::pin(forward(ctx, again.permit, &target, operation, again.leaving)).await?;
+    }
+    done(target, forwarded)
+}
+
+/// The same line for a request about a task.
+async fn about_task(ctx: &mut Ctx, operation: &Operation) -> Result<Done, Refusal> {
+    let (target, decision) = task::open(ctx, operation).await?;
+    let outgoing = task::outgoing(ctx, &target, operation)?;
+    link::required(ctx, target.view.upstream()).await?;
+    if let Some(fault) = target.unread.clone() {
+        return Err(fault.into());
+    }
+    let permit = discharge(ctx, decision, &target).await?;
+    let forwarded = forward(ctx, permit, &target, operation, Leaving::Call(Box::new(outgoing))).await?;
+    done(target, forwarded)
+}
+
+fn done(target: Target, forwarded: Forwarded) -> Result<Done, Refusal> {
+    Ok(match forwarded {
         Forwarded::Whole(answered) => Done::Answered(answered),
         Forwarded::Streaming(answer, first, called) => Done::Streaming(Box::new(Streaming { target, answer, first, called })),
+        Forwarded::WantsTask => {
+            return Err(Fault::upstream(FaultKind::Failed, "the upstream wants a task of a call that is one").into());
+        }
     })
 }
 
@@ -110,12 +141,16 @@ pub(super) async fn clear(ctx: &mut Ctx, operation: &Operation, headers: &McpHea
     // Headers that repeat arguments must repeat them truly.
     mirrored(ctx, headers, &target, operation)?;
     // What would leave is made first, so that a call that cannot leave takes nothing and leaves no intent.
-    let leaving = leaving(ctx, &target, operation, completion)?;
+    let mut leaving = leaving(ctx, &target, operation, completion)?;
     // Nor does the call of a person who has to link an account first.
     link::required(ctx, target.view.upstream()).await?;
     // An allowed call of an upstream whose list cannot be read stops here: its definition is unknown.
     if let Some(fault) = target.unread.clone() {
         return Err(fault.into());
+    }
+    // Who waits for a task that may come of it.
+    if let Leaving::Call(outgoing) = &mut leaving {
+        task::plan(ctx, &target, operation, outgoing).await?;
     }
     // Limits are taken, the intent is on record: only this makes a permit.
     let permit = discharge(ctx, decision, &target).await?;

@@ -192,8 +192,12 @@ pub(super) fn sealed(
 
 /// The questions of a result that asks for input, by key. `None` when one of them may not be asked, or could not be shown.
 pub(super) fn requests(ctx: &Ctx, target: &Target, body: &ResultBody) -> Option<Vec<(String, Question)>> {
+    body.member("inputRequests").map_or_else(|| Some(Vec::new()), |requests| questions_in(ctx, target, requests))
+}
+
+/// As [`requests`], of `inputRequests` wherever they stand.
+pub(super) fn questions_in(ctx: &Ctx, target: &Target, requests: &RawJson) -> Option<Vec<(String, Question)>> {
     let mut questions = Vec::new();
-    let Some(requests) = body.member("inputRequests") else { return Some(questions) };
     let upstream = &target.view.upstream().settings().name;
     let read = requests.scanner().object(|scan, key| {
         if key == link::QUESTION {

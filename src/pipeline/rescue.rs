@@ -5,6 +5,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use super::ctx::Ctx;
 use super::refusal::Refusal;
 use super::reply::{Answered, lower, uri_data};
+use super::task;
 use crate::audit::{Kind, OutcomeNote, Status};
 use crate::identity;
 use crate::mcp::codes;
@@ -117,6 +118,7 @@ fn unknown(ctx: &Ctx) -> Reply {
         Some(Method::ToolsCall) => "Unknown tool",
         Some(Method::PromptsGet) => "Unknown prompt",
         Some(Method::Complete) => "Unknown reference",
+        Some(method) if task::is_about(method) => "Unknown task",
         _ => "Resource not found",
     };
     let data = ctx.asked.uri.as_deref().map(uri_data);

@@ -126,8 +126,7 @@ impl Relay {
         let answers: Vec<_> = round.questions.into_iter().filter_map(|pending| Some((pending.key, pending.answer?))).collect();
         outgoing.input_responses = (!answers.is_empty()).then(|| RawJson::object(&answers));
         outgoing.request_state = round.state;
-        let who = self.ctx.principal()?.key();
-        let call = Watched::call(&self.ctx, target.view.upstream().clone(), permit, who, *outgoing);
+        let call = Watched::call(&self.ctx, &target, permit, *outgoing)?;
         self.target = target;
         self.called = Instant::now();
         Ok(async move {

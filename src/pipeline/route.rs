@@ -87,6 +87,21 @@ pub(super) async fn resolve(ctx: &Ctx, operation: &Operation) -> Result<Target, 
     Ok(Target { view, kind, name, full, class, entry, unread })
 }
 
+/// The tool `own` of `upstream`: the upstream's own name, as the gateway itself noted it.
+///
+/// # Errors
+/// A denial for an upstream that this route does not have.
+pub(super) async fn tool(ctx: &Ctx, upstream: &str, own: &str) -> Result<Target, Refusal> {
+    let listed = ctx.route()?.upstreams.iter().find(|name| &***name == upstream);
+    let upstream = listed.ok_or_else(|| Denial::new(Reason::UnknownName))?;
+    let (source, caps) = (ctx.world.upstream(upstream)?, question::told(ctx, upstream));
+    let view = ctx.memory.view(&ctx.gateway.catalog, source, ctx.principal()?, caps, ctx.started);
+    let (entry, unread) = find(&view, Part::Tools, upstream, None, own, ctx).await?;
+    let full = entry.as_ref().map_or_else(|| Arc::from(names::full_name(upstream, own)), |entry| entry.full.clone());
+    let class = ctx.world.policy.class_of(&full, entry.as_ref().map_or(Hints::default(), |entry| entry.hints));
+    Ok(Target { view, kind: Kind::Tool, name: own.to_owned(), full, class, entry, unread })
+}
+
 fn subject(operation: &Operation) -> Result<(Kind, &str), Refusal> {
     let params = &operation.params;
     let found = match operation.method {

@@ -20,6 +20,7 @@ use super::rescue::rescue;
 use super::rounds::{self, Round, Rounds};
 use super::route::Target;
 use super::standing::Standing;
+use super::task;
 use super::watch::{Asked, Seen, Watched};
 use crate::audit::Status;
 use crate::inspect::Inspected;
@@ -222,6 +223,7 @@ impl Relay {
         match message {
             Some(message) => {
                 tracing::info!(record = %self.ctx.id, %upstream, method, "an upstream's question goes to the client");
+                let message = task::tied(&self.ctx, message);
                 self.send_message(&message).await;
             }
             None => call.answer(&id, QuestionReply::Refused),
@@ -252,6 +254,7 @@ impl Relay {
             (Seen::Log { params, .. }, _) => dialect::lower_log(revision, params.get()),
             _ => return,
         };
+        let message = task::tied(&self.ctx, message);
         self.send_message(&message).await;
     }
 

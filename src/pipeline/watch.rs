@@ -1,19 +1,22 @@
 //! A call under way as the rest of the pipeline sees it: only through the inspector that its permit obliges to.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
 use super::ctx::Ctx;
+use super::polled::{Polled, Turn};
+use super::refusal::Refusal;
+use super::route::Target;
+use super::task::Tasks;
 use crate::inspect::{Inspected, Inspector, Members};
 use crate::mcp::{LogLevel, Outgoing, RawId, RawJson, Reply};
 use crate::policy::permit::Permit;
-use crate::upstream::{Answer, Event, QuestionReply, Upstream};
+use crate::upstream::{Answer, Event, QuestionReply};
 use crate::vocab::limits::CALL_QUESTIONS_MAX;
-use crate::vocab::{Fault, PrincipalKey, RecordId};
+use crate::vocab::{Fault, RecordId};
 
 /// An upstream's answer. Its events come inspected; dropped, it cancels the call and charges what came of it.
 pub(super) struct Watched {
@@ -44,23 +47,28 @@ impl Watched {
     /// Makes the call.
     ///
     /// # Errors
-    /// The upstream's fault.
+    /// As [`Ctx::principal`]; the future's: the upstream's fault.
     pub(super) fn call(
         ctx: &Ctx,
-        upstream: Arc<Upstream>,
+        target: &Target,
         permit: Permit,
-        who: PrincipalKey,
         outgoing: Outgoing,
-    ) -> impl Future<Output = Result<Self, Fault>> + Send + 'static {
+    ) -> Result<impl Future<Output = Result<Self, Fault>> + Send + 'static + use<>, Refusal> {
+        let (who, upstream) = (ctx.principal()?.key(), target.view.upstream().clone());
         // The shortest of what the rules grant, what the gateway grants and, below, what the upstream is given.
         let deadline = permit.deadline().map_or(ctx.deadline, |most| ctx.deadline.capped(most));
         let record = ctx.id;
-        async move {
+        let polled = match ctx.asked.tasks {
+            Tasks::Awaited(form) => Some(Box::new(Polled::new(ctx, target, form, outgoing.session_capabilities, deadline)?)),
+            _ => None,
+        };
+        Ok(async move {
             let (mut permit, who) = (permit, &who);
             let inspector = inspector(&mut permit);
             let answer = upstream.call(permit, who, outgoing, deadline).await?;
-            Ok(Self { line: Line { answer, early: VecDeque::new(), sending: None, record }, inspector })
-        }
+            let source = Source { answer, polled };
+            Ok(Self { line: Line { source, early: VecDeque::new(), sending: None, record }, inspector })
+        })
     }
 
     /// As [`Answer::next`], while answers to questions are on their way. Safe to drop and call again.
@@ -83,13 +91,13 @@ impl Watched {
     /// As [`Answer::answer`]; sent by [`Self::next`]. An upstream that does not take it still has its call: what it makes of that
     /// is its own business.
     pub(super) fn answer(&mut self, id: &RawId, reply: QuestionReply) {
-        let sent = self.line.answer.answer(id, reply);
+        let sent = self.line.source.answer.answer(id, reply);
         self.line.sending.get_or_insert_default().push(sent);
     }
 
     /// As [`Answer::longest_question`].
     pub(super) fn longest_question(&self) -> Duration {
-        self.line.answer.longest_question()
+        self.line.source.answer.longest_question()
     }
 
     /// Ends the call: records what was replaced, measures what a tool delivered.
@@ -100,7 +108,7 @@ impl Watched {
     /// Leaves the call to itself. What it holds is given back, and what came of it is charged.
     pub(super) fn rest(self, ctx: &Ctx) -> Resting {
         let mut line = self.charge(ctx);
-        line.answer.rest();
+        line.source.holder().rest();
         Resting(line)
     }
 
@@ -142,7 +150,7 @@ impl Resting {
     pub(super) fn wake(self, ctx: &Ctx, mut permit: Permit, again: Vec<Event>) -> Result<Watched, Fault> {
         let Self(mut line) = self;
         let inspector = inspector(&mut permit);
-        line.answer.renew(permit)?;
+        line.source.holder().renew(permit)?;
         line.record = ctx.id;
         again.into_iter().rev().for_each(|event| line.early.push_front(event));
         Ok(Watched { line, inspector })
@@ -151,7 +159,7 @@ impl Resting {
 
 /// A call and what is on its way to it.
 struct Line {
-    answer: Answer,
+    source: Source,
     /// Heard while the call rested.
     early: VecDeque<Event>,
     /// Answers to questions. There where there was a question.
@@ -168,10 +176,10 @@ impl Line {
     }
 
     async fn hear(&mut self) -> Option<Result<Event, Fault>> {
-        let Self { answer, sending: Some(sending), record, .. } = self else { return self.answer.next().await };
+        let Self { source, sending: Some(sending), record, .. } = self else { return self.source.next().await };
         loop {
             tokio::select! {
-                event = answer.next() => return event,
+                event = source.next() => return event,
                 Some(sent) = sending.next() => note(*record, sent),
             }
         }
@@ -185,6 +193,55 @@ impl Line {
             }
         }
         std::future::pending().await
+    }
+}
+
+/// Where the events of a call come from.
+struct Source {
+    answer: Answer,
+    /// Where the call may come back as a task that the client knows nothing of.
+    polled: Option<Box<Polled>>,
+}
+
+impl Source {
+    /// The next event of the upstream's answer, or of what is waited for in its place. Safe to drop and call again.
+    async fn next(&mut self) -> Option<Result<Event, Fault>> {
+        loop {
+            let Some(polled) = &mut self.polled else { return self.answer.next().await };
+            let heard = if polled.is_waiting() {
+                match polled.turn().await {
+                    Ok(Turn::Still) => continue,
+                    Ok(Turn::Progress(members)) => Ok(Event::Progress { members }),
+                    Ok(Turn::Over(reply)) => Ok(Event::Reply(reply)),
+                    Ok(Turn::Listen(answer)) => {
+                        polled.keep(std::mem::replace(&mut self.answer, *answer));
+                        continue;
+                    }
+                    Err(fault) => Err(fault),
+                }
+            } else {
+                match self.answer.next().await? {
+                    Ok(Event::Reply(reply)) => match polled.take(reply) {
+                        Ok(Some(reply)) => Ok(Event::Reply(reply)),
+                        Ok(None) => continue,
+                        Err(fault) => Err(fault),
+                    },
+                    Ok(event) => {
+                        if matches!(event, Event::Progress { .. }) {
+                            polled.progressed();
+                        }
+                        Ok(event)
+                    }
+                    Err(fault) => Err(fault),
+                }
+            };
+            return Some(heard);
+        }
+    }
+
+    /// Who holds the permit of the call.
+    fn holder(&mut self) -> &mut Answer {
+        self.polled.as_mut().and_then(|polled| polled.made()).unwrap_or(&mut self.answer)
     }
 }
 

@@ -129,6 +129,8 @@ pub(super) struct Subject {
     /// `upstream__name`; for lists the upstream alone.
     pub(super) name: Name,
     pub(super) class: Class,
+    /// It is about a task that the tool of this name made, and no call of it.
+    pub(super) task: bool,
 }
 
 /// A full name; a short one takes no heap allocation. Always the bytes of a text.
@@ -176,7 +178,7 @@ mod tests {
     fn names_of_any_length_stay_what_they_are() {
         for length in [0, 1, NAME_BYTES - 1, NAME_BYTES, NAME_BYTES + 1, 4_096] {
             let name = format!("files__{}ü", "a".repeat(length));
-            let subject = Subject { family: Family::Tool, name: name.as_str().into(), class: Class::Read };
+            let subject = Subject { family: Family::Tool, name: name.as_str().into(), class: Class::Read, task: false };
             assert_eq!((subject.name.as_str(), subject.upstream()), (name.as_str(), "files"));
         }
     }

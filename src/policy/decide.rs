@@ -61,7 +61,7 @@ pub fn decide_list_for(set: &PolicySet, subject: &Subject, who: &Principal, upst
 }
 
 fn list(set: &PolicySet, about: About<'_>, who: &Principal, upstream: &str, moment: Moment<'_>) -> Decision {
-    let operation = Operation { family: Family::Lists, name: upstream.into(), class: Class::Read };
+    let operation = Operation { family: Family::Lists, name: upstream.into(), class: Class::Read, task: false };
     let allowed = any_visible(set, about, who, &format!("{upstream}__"), moment);
     let reason = if allowed { Reason::Allowed } else { Reason::NotVisible };
     of_rules(set, operation, reason, Few::new())
@@ -143,11 +143,11 @@ impl<'s> Found<'s> {
 }
 
 fn conclude(set: &PolicySet, kind: &Kind<'_>, reason: Reason, rules: Few<'_>) -> Decision {
-    let operation = Operation { family: kind.family(), name: kind.name().into(), class: kind.class() };
+    let operation = Operation { family: kind.family(), name: kind.name().into(), class: kind.class(), task: false };
     of_rules(set, operation, reason, rules)
 }
 
-fn of_rules(set: &PolicySet, operation: Operation, reason: Reason, rules: Few<'_>) -> Decision {
+pub(super) fn of_rules(set: &PolicySet, operation: Operation, reason: Reason, rules: Few<'_>) -> Decision {
     Decision {
         reason,
         rules: rules.into_iter().map(|rule| rule.id.clone()).collect(),

@@ -45,6 +45,7 @@ mod rule;
 mod schedule;
 mod schema;
 mod set;
+mod task;
 mod things;
 mod tri;
 mod url;
@@ -73,6 +74,7 @@ pub use possible::Missing;
 pub use replay::{Again, Named, Past, replay};
 pub use schema::schema;
 pub use set::{Capabilities, Hints, PolicySet, Subject};
+pub use task::{TaskStep, decide_task_for};
 pub use things::{Thing, ThingKind, things};
 pub use visible::{hostile_template, visible, visible_for, visible_template, visible_template_for};
 

@@ -249,7 +249,12 @@ impl Permit {
 
     /// Whether this is for calling the tool of its name.
     pub fn is_for_tool(&self) -> bool {
-        self.operation.family == Family::Tool
+        self.operation.family == Family::Tool && !self.operation.task
+    }
+
+    /// Whether this is for a task that the tool of its name made.
+    pub fn is_for_task(&self) -> bool {
+        self.operation.family == Family::Tool && self.operation.task
     }
 
     /// Whether this is for reading the resource of its name.
@@ -264,7 +269,8 @@ impl Permit {
 
     /// Whether this and `other` are for the same operation.
     pub fn is_for_what(&self, other: &Self) -> bool {
-        (self.operation.family, self.upstream(), self.name()) == (other.operation.family, other.upstream(), other.name())
+        let what = |permit: &Self| (permit.operation.family, permit.operation.task);
+        (what(self), self.upstream(), self.name()) == (what(other), other.upstream(), other.name())
     }
 
     /// Gives the lease back. What was not charged by then is charged to nobody.

@@ -34,6 +34,8 @@ pub enum Purpose {
     LinkState,
     /// What leads a person to the page that links an account.
     Ticket,
+    /// `taskId` of a task of an upstream.
+    Task,
 }
 
 impl Purpose {
@@ -46,6 +48,7 @@ impl Purpose {
             Self::Ticket => 5,
             Self::Parked => 6,
             Self::Visit => 7,
+            Self::Task => 8,
         }
     }
 }

@@ -160,6 +160,9 @@ fn covers(permit: &Permit, out: &Outgoing) -> bool {
             Some(Reference::Resource(uri)) => permit.is_for_resource() && is_own(Some(uri)),
             None => false,
         },
+        Method::TasksGet | Method::TasksResult | Method::TasksUpdate | Method::TasksCancel => {
+            permit.is_for_task() && is_own(out.task.as_ref().map(|task| task.tool.as_str()))
+        }
         // It holds for the whole session, not for one name.
         Method::SetLevel => permit.is_for_lists(),
         method => permit.is_for_lists() || !method.is_list(),

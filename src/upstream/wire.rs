@@ -66,7 +66,8 @@ pub(super) fn parse(bytes: &Bytes, revision: Revision, depth_max: usize) -> Resu
 
 /// What an upstream spoken to in `revision` may ask during `out`: what it was told at `initialize`.
 pub(super) fn askable(out: &Outgoing, revision: Revision) -> ClientCaps {
-    let asks = out.method.asks_back() && revision < STATELESS;
+    // The questions of a task come while its result is waited for.
+    let asks = (out.method.asks_back() || out.method == Method::TasksResult) && revision < STATELESS;
     if asks { out.session_capabilities.and(dialect::of(revision).questions) } else { ClientCaps::NONE }
 }
 

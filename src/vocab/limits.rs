@@ -122,6 +122,22 @@ pub const CURSOR_S_MAX: u64 = 3_600;
 pub const SESSION_S_MAX: u64 = 7 * 24 * 3_600;
 /// Entries of a legacy session's local state (log levels, ended sessions).
 pub const SESSION_STATES_MAX: u64 = 100_000;
+/// Length of a task's id that a client may send: one of ours.
+pub const TASK_ID_BYTES_MAX: usize = 2 * 1024;
+/// Length of an upstream's own id of a task.
+pub const TASK_OWN_ID_BYTES_MAX: usize = 512;
+/// Life of a task's id, whatever its upstream says of the task.
+pub const TASK_S_MAX: u64 = 7 * 24 * 3_600;
+/// Least time between two looks at a task that the gateway waits for.
+pub const TASK_POLL_MS_MIN: u64 = 200;
+/// Time between two looks where the upstream says nothing.
+pub const TASK_POLL_MS: u64 = 1_000;
+/// Longest time between two looks.
+pub const TASK_POLL_MS_MAX: u64 = 10_000;
+/// Looks at a task in a row that may fail for want of a connection.
+pub const TASK_LOOKS_LOST_MAX: u32 = 3;
+/// Time to tell an upstream that nobody waits for a task any more.
+pub const TASK_CANCEL_MS_MAX: u64 = 2_000;
 /// Time a graceful stop waits for calls under way.
 pub const DRAIN_MS_MAX: u64 = 30_000;
 /// Events of a streamed answer waiting for a slow reader.

@@ -33,6 +33,7 @@ mod shadow;
 mod smuggling;
 mod stdio_front;
 mod stop;
+mod tasks;
 mod token_variants;
 mod tokens;
 mod traversal;

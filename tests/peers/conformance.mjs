@@ -16,8 +16,8 @@ import { parseArgs } from 'node:util';
 import { parse } from 'yaml';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
-const SUITE = join(HERE, 'node_modules/@modelcontextprotocol/conformance');
-const PASSING = new Set(['SUCCESS', 'INFO']);
+export const SUITE = join(HERE, 'node_modules/@modelcontextprotocol/conformance');
+export const PASSING = new Set(['SUCCESS', 'INFO']);
 
 /** Runs one requirement set against one URL; resolves with [{scenario, id, name, status, error}]. */
 function runSuite(url, { revision, out, timeout }) {
@@ -41,7 +41,7 @@ function runSuite(url, { revision, out, timeout }) {
   });
 }
 
-function readChecks(out) {
+export function readChecks(out) {
   const checks = [];
   for (const entry of readdirSync(out)) {
     const scenario = /^server-(.+)-\d{4}-\d{2}-\d{2}T[\d-]+Z$/.exec(entry)?.[1];

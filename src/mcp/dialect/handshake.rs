@@ -3,6 +3,7 @@
 use super::of;
 use crate::mcp::json::{JsonError, Kind, unquote};
 use crate::mcp::keys;
+use crate::mcp::pointer;
 use crate::mcp::raw::RawJson;
 use crate::mcp::reply::ResultBody;
 use crate::mcp::write::{Object, object};
@@ -42,6 +43,12 @@ pub struct ServerCapabilities {
     pub logging: bool,
     /// `resources.subscribe`
     pub resources_subscribe: bool,
+    /// The extension `io.modelcontextprotocol/tasks` (2026-07-28).
+    pub tasks: bool,
+    /// `tasks.requests.tools.call` (2025-11-25).
+    pub session_tasks: bool,
+    /// `tasks.cancel` (2025-11-25).
+    pub session_tasks_cancel: bool,
 }
 
 impl ServerCapabilities {
@@ -55,10 +62,13 @@ impl ServerCapabilities {
             completions: self.completions | other.completions,
             logging: self.logging | other.logging,
             resources_subscribe: self.resources_subscribe | other.resources_subscribe,
+            tasks: self.tasks | other.tasks,
+            session_tasks: self.session_tasks | other.session_tasks,
+            session_tasks_cancel: self.session_tasks_cancel | other.session_tasks_cancel,
         }
     }
 
-    fn to_json(self) -> RawJson {
+    fn to_json(self, revision: Revision) -> RawJson {
         object(|out| {
             for (key, has) in
                 [("tools", self.tools), ("prompts", self.prompts), ("completions", self.completions), ("logging", self.logging)]
@@ -70,7 +80,23 @@ impl ServerCapabilities {
             if self.resources {
                 out.raw("resources", if self.resources_subscribe { b"{\"subscribe\":true}" } else { b"{}" });
             }
+            self.write_tasks(out, revision);
         })
+    }
+
+    /// Each form of tasks is known to one revision. Listing them is not offered: nobody here knows all of a principal's.
+    fn write_tasks(self, out: &mut Object<'_>, revision: Revision) {
+        if self.tasks && revision == Revision::V2026_07_28 {
+            out.raw("extensions", b"{\"io.modelcontextprotocol/tasks\":{}}");
+        }
+        if self.session_tasks && revision == Revision::V2025_11_25 {
+            out.object("tasks", |tasks| {
+                if self.session_tasks_cancel {
+                    tasks.raw("cancel", b"{}");
+                }
+                tasks.raw("requests", b"{\"tools\":{\"call\":{}}}");
+            });
+        }
     }
 }
 
@@ -84,7 +110,7 @@ pub fn initialize_result(
     let declared = ServerCapabilities { completions: capabilities.completions && of(revision).completions, ..*capabilities };
     let mut members = vec![
         (RawJson::of_static("\"protocolVersion\""), RawJson::of_text(revision.as_str())),
-        (RawJson::of_static("\"capabilities\""), declared.to_json()),
+        (RawJson::of_static("\"capabilities\""), declared.to_json(revision)),
         (RawJson::of_static("\"serverInfo\""), object(|out| server.write(out))),
     ];
     members.extend(instructions.map(|text| (RawJson::of_static("\"instructions\""), RawJson::of_text(text))));
@@ -97,7 +123,7 @@ pub fn discover_result(supported: &[Revision], capabilities: &ServerCapabilities
     let versions = RawJson::of_ours(format!("[{}]", quoted.join(",")).into_bytes());
     let members = vec![
         (RawJson::of_static("\"supportedVersions\""), versions),
-        (RawJson::of_static("\"capabilities\""), capabilities.to_json()),
+        (RawJson::of_static("\"capabilities\""), capabilities.to_json(Revision::V2026_07_28)),
     ];
     let meta = vec![(RawJson::of_text(keys::SERVER_INFO), object(|out| server.write(out)))];
     ResultBody { members, meta, ..ResultBody::default() }
@@ -118,6 +144,11 @@ pub fn parse_capabilities(raw: &RawJson) -> ServerCapabilities {
                 read.resources = has;
                 read.resources_subscribe = has && is_true(&raw.part(span), "subscribe");
             }
+            "extensions" if has => read.tasks = is_object(&raw.part(span), "/io.modelcontextprotocol~1tasks"),
+            "tasks" if has => {
+                read.session_tasks = is_object(&raw.part(span), "/requests/tools/call");
+                read.session_tasks_cancel = is_object(&raw.part(span), "/cancel");
+            }
             _ => {}
         }
         Ok(())
@@ -134,7 +165,8 @@ pub fn parse_initialize_result(result: &ResultBody) -> (Option<Revision>, Server
     if revision.is_some_and(|revision| !of(revision).completions) {
         capabilities.completions = capabilities.prompts || capabilities.resources;
     }
-    (revision, capabilities)
+    // The extension is undefined here.
+    (revision, ServerCapabilities { tasks: false, ..capabilities })
 }
 
 /// Reads the result of `server/discover`: versions as named, and the capabilities.
@@ -153,7 +185,13 @@ pub fn parse_discover_result(result: &ResultBody) -> (Vec<String>, ServerCapabil
             versions.clear();
         }
     }
-    (versions, result.member("capabilities").map(parse_capabilities).unwrap_or_default())
+    let said = result.member("capabilities").map(parse_capabilities).unwrap_or_default();
+    // The older form of tasks is gone here.
+    (versions, ServerCapabilities { session_tasks: false, session_tasks_cancel: false, ..said })
+}
+
+fn is_object(value: &RawJson, pointer: &str) -> bool {
+    pointer::at(value, pointer).is_some_and(|value| value.kind() == Some(Kind::Object))
 }
 
 fn is_true(object: &RawJson, member: &str) -> bool {

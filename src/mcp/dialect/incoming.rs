@@ -129,6 +129,22 @@ fn result(scan: &mut Scanner<'_>, buffer: &ByteString, dialect: &Dialect) -> Res
     Ok(body)
 }
 
+/// Reads a `result` of the newest revision that stands inside another message, which was validated.
+///
+/// # Errors
+/// [`JsonError::Shape`] for what is no result.
+pub(in crate::mcp) fn parse_result(raw: &RawJson) -> Result<ResultBody, JsonError> {
+    result(&mut raw.scanner(), raw.text(), of(Revision::V2026_07_28))
+}
+
+/// As [`parse_result`], for an `error`.
+///
+/// # Errors
+/// [`JsonError::Shape`] for what is no error.
+pub(in crate::mcp) fn parse_error(raw: &RawJson) -> Result<RpcError, JsonError> {
+    error(&mut raw.scanner(), raw.text())
+}
+
 fn kind(scan: &mut Scanner<'_>) -> Result<ResultKind, JsonError> {
     match scan.value()? {
         "\"complete\"" => Ok(ResultKind::Complete),

@@ -41,6 +41,13 @@ pub fn lower_request(revision: Revision, request: &Outgoing, id: u64) -> Lowered
             }
             Context::Session => {
                 own_params(params, request);
+                if let Some(augment) = request.augment.filter(|_| revision == Revision::V2025_11_25) {
+                    params.object("task", |task| {
+                        if let Some(ttl_ms) = augment.ttl_ms {
+                            task.number("ttl", ttl_ms);
+                        }
+                    });
+                }
                 if request.wants_progress || request.traceparent.is_some() {
                     params.object("_meta", |meta| shared_meta(meta, request, id));
                 }
@@ -128,6 +135,7 @@ pub fn lower_answer(revision: Revision, id: &RawId, answer: &Answer) -> Lowered 
 fn own_params(params: &mut Object<'_>, request: &Outgoing) {
     params.some_text("name", request.name.as_deref());
     params.some_text("uri", request.uri.as_deref());
+    params.some_text("taskId", request.task.as_ref().map(|task| task.id.as_str()));
     params.json("arguments", request.arguments.as_ref());
     params.some_text("cursor", request.cursor.as_deref());
     if let Some(reference) = &request.reference {
@@ -174,7 +182,7 @@ fn request_headers(revision: Revision, request: &Outgoing) -> Vec<(HeaderName, H
     let name = match request.method {
         Method::ToolsCall | Method::PromptsGet => request.name.as_deref(),
         Method::ResourcesRead => request.uri.as_deref(),
-        _ => None,
+        _ => request.task.as_ref().map(|task| task.id.as_str()),
     };
     headers.extend(name.map(|name| (headers::NAME, encode_value(name))));
     headers.extend(request.mirrored.iter().cloned());

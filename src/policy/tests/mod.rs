@@ -10,6 +10,7 @@ mod random;
 mod require;
 mod shadow;
 mod sound;
+mod tasks;
 mod tools;
 mod traversal;
 mod when;
