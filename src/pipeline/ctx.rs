@@ -16,7 +16,7 @@ use crate::audit::{AuditHandle, DecisionNote, Draft, Kind, OutcomeNote, Status};
 use crate::catalog::Access;
 use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::{Method, RawId};
-use crate::policy::Moment;
+use crate::policy::{Moment, Subject};
 use crate::telemetry::metrics::Tool;
 use crate::telemetry::trace::TraceContext;
 use crate::vocab::{Deadline, Fault, FaultKind, Principal, Reason, RecordId, Revision};
@@ -190,12 +190,29 @@ impl Ctx {
     /// # Errors
     /// As [`Self::principal`].
     pub(super) fn access(&self) -> Result<Access, Refusal> {
-        let route = self.route()?.path.clone();
+        let subject = self.memory.subject(&self.world, self.principal()?);
+        self.access_at(subject, self.moment_of_record())
+    }
+
+    /// As [`Self::access`], for what happens long after the request came: by the hour that it is now.
+    ///
+    /// # Errors
+    /// As [`Self::principal`].
+    pub(super) fn access_now(&self) -> Result<Access, Refusal> {
+        let subject = self.world.subjects.of(&self.world.policy, self.principal()?);
+        self.access_at(subject, self.moment_now())
+    }
+
+    fn access_at(&self, subject: Arc<Subject>, moment: Moment<'_>) -> Result<Access, Refusal> {
+        let (route, principal) = (self.route()?.path.clone(), self.principal()?.clone());
         let (policy, observe) = (self.world.policy.clone(), self.world.observe);
-        let principal = self.principal()?.clone();
-        let subject = self.memory.subject(&self.world, &principal);
-        let now_unix_ms = self.moment_of_record().now_unix_ms;
-        Ok(Access { policy, principal, subject, observe, route, now_unix_ms })
+        Ok(Access { policy, principal, subject, observe, route, now_unix_ms: moment.now_unix_ms })
+    }
+
+    /// Now, on the route by which the request came.
+    pub(super) fn moment_now(&self) -> Moment<'_> {
+        let now_unix_ms = i64::try_from(self.gateway.clock.unix_ms()).unwrap_or(0);
+        Moment { now_unix_ms, ..self.moment_of_record() }
     }
 
     /// When and where the request asks, for conditions of rules. All of a request is judged at the time that is on record: whoever

@@ -1,0 +1,86 @@
+//! How many streams are open that tell clients what happens: bounds of their own, so that whoever listens takes no place from
+//! whoever calls.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use dashmap::DashMap;
+
+use crate::telemetry::metrics::{Held, Metrics};
+use crate::vocab::PrincipalKey;
+use crate::vocab::limits::{STREAMS_MAX, STREAMS_PER_PRINCIPAL_MAX};
+
+/// Streams open, in all and of each principal. Remembers nobody who has none.
+#[derive(Default)]
+pub struct OpenStreams {
+    all: AtomicUsize,
+    each: DashMap<PrincipalKey, usize>,
+}
+
+/// There is no place for another stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TooMany;
+
+/// The place of one stream.
+pub(super) struct Place {
+    streams: Arc<OpenStreams>,
+    who: PrincipalKey,
+    _gauge: Held,
+}
+
+impl OpenStreams {
+    /// A place for another stream of `who`.
+    ///
+    /// # Errors
+    /// [`TooMany`].
+    pub(super) fn enter(self: &Arc<Self>, who: PrincipalKey, metrics: &Metrics) -> Result<Place, TooMany> {
+        let mut own = self.each.entry(who.clone()).or_default();
+        *own += 1;
+        let fits = *own <= STREAMS_PER_PRINCIPAL_MAX;
+        drop(own);
+        let fits = self.all.fetch_add(1, Ordering::Relaxed) < STREAMS_MAX && fits;
+        // Gives back what was taken, whichever bound it was.
+        let place = Place { streams: self.clone(), who, _gauge: metrics.hold_stream() };
+        if fits { Ok(place) } else { Err(TooMany) }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.streams.all.fetch_sub(1, Ordering::Relaxed);
+        if let Some(mut own) = self.streams.each.get_mut(&self.who) {
+            *own = own.saturating_sub(1);
+        }
+        self.streams.each.remove_if(&self.who, |_, own| *own == 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_has_a_share_and_whoever_has_none_is_forgotten() {
+        let (streams, metrics) = (Arc::<OpenStreams>::default(), Metrics::new());
+        let enter = |sub: &str| streams.enter(PrincipalKey { iss: "i".into(), sub: sub.into() }, &metrics);
+        let mut places: Vec<Place> = (0..STREAMS_PER_PRINCIPAL_MAX).map(|_| enter("alice").unwrap()).collect();
+        assert_eq!(enter("alice").err(), Some(TooMany));
+        let bobs = enter("bob").unwrap();
+        places.pop();
+        places.push(enter("alice").unwrap());
+        assert_eq!(enter("alice").err(), Some(TooMany));
+        drop((places, bobs));
+        assert_eq!((streams.all.load(Ordering::Relaxed), streams.each.len()), (0, 0));
+    }
+
+    #[test]
+    fn all_together_have_a_bound_too() {
+        let (streams, metrics) = (Arc::<OpenStreams>::default(), Metrics::new());
+        let enter = |n: usize| streams.enter(PrincipalKey { iss: "i".into(), sub: n.to_string().into() }, &metrics);
+        let mut places: Vec<Place> = (0..STREAMS_MAX).map(|n| enter(n).unwrap()).collect();
+        assert_eq!(enter(STREAMS_MAX).err(), Some(TooMany));
+        assert_eq!(streams.each.len(), STREAMS_MAX);
+        places.pop();
+        assert!(enter(STREAMS_MAX).is_ok());
+    }
+}
