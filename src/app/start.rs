@@ -38,7 +38,7 @@ use crate::server::tls::{TlsFiles, self_signed};
 use crate::server::{self, DoorSettings, TlsHandle};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::Registry;
-use crate::vocab::limits::{AUDIT_QUEUE_RECORDS_MAX, DRAIN_MS_MAX};
+use crate::vocab::limits::{AUDIT_QUEUE_RECORDS_MAX, DRAIN_MS_MAX, STREAMS_MAX};
 use crate::vocab::{Clock, Problem};
 
 /// Why the gateway does not start.
@@ -180,6 +180,7 @@ fn gateway(
         server: ServerInfo::GATEWAY,
         cancels: Default::default(),
         questions: Default::default(),
+        streams: Default::default(),
         in_flight: Default::default(),
     };
     Ok((Arc::new(gateway), registry))
@@ -310,7 +311,8 @@ fn open_audit(config: &Config, clock: &Clock) -> io::Result<Audit> {
         path: config.audit.file.clone(),
         digest_key: config.data_dir.join("keys/audit-digest"),
         durability,
-        queue_max: AUDIT_QUEUE_RECORDS_MAX.saturating_add(config.limits.in_flight),
+        // Every request under way and every open stream holds room for its record.
+        queue_max: AUDIT_QUEUE_RECORDS_MAX.saturating_add(config.limits.in_flight).saturating_add(STREAMS_MAX),
     };
     Audit::open(&settings, clock.clone())
 }

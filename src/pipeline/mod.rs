@@ -11,8 +11,11 @@ mod decode;
 mod forward;
 mod handshake;
 mod link;
+mod listen;
 mod lists;
 mod memory;
+mod merged;
+mod ongoing;
 mod operate;
 mod pages;
 mod question;
@@ -23,6 +26,7 @@ mod route;
 mod session;
 mod standing;
 mod stream;
+mod streams;
 mod watch;
 mod world;
 
@@ -43,6 +47,7 @@ pub use body::ReplyBody;
 pub use memory::Memory;
 pub use pages::PeerAddress;
 pub use session::Sessions;
+pub use streams::OpenStreams;
 pub use world::{Bounds, Route, Subjects, World};
 
 use crate::audit::{Audit, AuditHandle};
@@ -99,6 +104,8 @@ pub struct Gateway {
     pub cancels: Cancels,
     /// Questions of upstreams that wait for a client.
     pub questions: Questions,
+    /// Streams open that tell clients what happens.
+    pub streams: Arc<OpenStreams>,
     /// Requests under way.
     pub in_flight: Arc<AtomicUsize>,
 }

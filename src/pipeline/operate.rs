@@ -17,7 +17,7 @@ use super::reply::{Answered, Content};
 use super::rescue::rescue;
 use super::route::resolve;
 use super::stream::Streaming;
-use super::{SESSION_ID, handshake, link, lists, stream};
+use super::{SESSION_ID, handshake, link, listen, lists, stream};
 use crate::audit::Status;
 use crate::catalog::Part;
 use crate::mcp::dialect::Operation;
@@ -39,6 +39,9 @@ pub(super) async fn operate(
     headers: &McpHeaders<'_>,
     in_flight: InFlight,
 ) -> Response<ReplyBody> {
+    if operation.method == Method::Listen {
+        return Box::pin(listen::serve(ctx, &operation, in_flight)).await;
+    }
     // What came back of a question of our own is ours: no later stage, and no upstream, sees it.
     let done = match link::resume(&mut ctx, &mut operation) {
         Ok(()) => run(&mut ctx, &operation, headers).await,

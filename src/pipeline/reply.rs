@@ -1,6 +1,7 @@
 //! Answers on their way out: in the caller's dialect, as JSON or as an event stream.
 
 use bytes::Bytes;
+use futures_util::stream::BoxStream;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use tokio::sync::mpsc;
 
@@ -56,7 +57,7 @@ impl Answered {
 
     /// The answer to a preflight (Fetch standard). Mirrored arguments have headers of their own, which are allowed by name.
     pub(super) fn preflight(asked: &HeaderMap) -> Self {
-        let methods = HeaderValue::from_static("POST, DELETE");
+        let methods = HeaderValue::from_static("GET, POST, DELETE");
         let mut headers = String::from(PREFLIGHT_HEADERS);
         let wanted = asked.get(header::ACCESS_CONTROL_REQUEST_HEADERS).and_then(|value| value.to_str().ok());
         for name in wanted.unwrap_or_default().split(',').map(|name| name.trim().to_ascii_lowercase()) {
@@ -115,6 +116,13 @@ impl Answered {
         headers.extend(self.headers);
         response
     }
+}
+
+/// An event stream: what `start` makes of `ctx`, which has the record for as long as the stream lasts.
+pub(super) fn stream(ctx: Ctx, start: impl FnOnce(Ctx) -> BoxStream<'static, Bytes>) -> Response<ReplyBody> {
+    let (_, nothing) = mpsc::channel(1);
+    let head = Answered { content: Content::Events(nothing), ..Answered::empty(StatusCode::OK) }.respond(&ctx);
+    head.map(|_| ReplyBody::pieces(start(ctx)))
 }
 
 /// The JSON document that answers the message of `ctx` with `reply`.

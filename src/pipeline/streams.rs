@@ -5,10 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dashmap::DashMap;
+use http::{HeaderValue, header};
 
+use super::ctx::Ctx;
+use super::reply::Answered;
+use crate::audit::Status;
+use crate::mcp::codes;
+use crate::mcp::error::ProtocolError;
 use crate::telemetry::metrics::{Held, Metrics};
-use crate::vocab::PrincipalKey;
 use crate::vocab::limits::{STREAMS_MAX, STREAMS_PER_PRINCIPAL_MAX};
+use crate::vocab::{PrincipalKey, Reason};
 
 /// Streams open, in all and of each principal. Remembers nobody who has none.
 #[derive(Default)]
@@ -43,6 +49,15 @@ impl OpenStreams {
         let place = Place { streams: self.clone(), who, _gauge: metrics.hold_stream() };
         if fits { Ok(place) } else { Err(TooMany) }
     }
+}
+
+/// 429: whoever closes a stream has room for another.
+pub(super) fn too_many(ctx: &Ctx) -> Answered {
+    ctx.ended(Status::Refused, Reason::Overloaded);
+    ctx.gateway.metrics.shed("too_many_streams");
+    let error = ProtocolError::new(429, codes::INVALID_REQUEST, "Too many streams are open: close one, then try again");
+    let error = error.with_id(ctx.asked.id.as_ref());
+    Answered::json(error.status, error.to_json()).with(header::RETRY_AFTER, HeaderValue::from_static("5"))
 }
 
 impl Drop for Place {
