@@ -42,7 +42,12 @@ impl ReplyBody {
 
     /// Whether the body comes in pieces, as server-sent events.
     pub(super) fn is_stream(&self) -> bool {
-        !matches!(self.content, Content::Whole(_))
+        match &self.content {
+            Content::Whole(_) => false,
+            // One that ended before it began has nothing to show.
+            Content::Events(events) => !(events.is_closed() && events.is_empty()),
+            Content::Pieces(_) => true,
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::HeaderMap;
+use tokio_util::sync::CancellationToken;
 
 use super::Gateway;
 use super::cancel::Registered;
@@ -49,6 +50,8 @@ pub(super) struct Ctx {
     pub streams: bool,
     /// How a legacy client cancels this call.
     pub cancel: Option<Registered>,
+    /// Set when the call leaves for its upstream, where somebody waits for that.
+    pub left: Option<CancellationToken>,
 }
 
 /// What is known of the message; decides the shape of refusals.
@@ -107,6 +110,7 @@ impl Ctx {
             asked: Asked::default(),
             streams: false,
             cancel: None,
+            left: None,
         }
     }
 
@@ -133,6 +137,7 @@ impl Ctx {
             // An entry's answer is one element of an array: nothing can be streamed.
             streams: false,
             cancel: None,
+            left: None,
         }
     }
 

@@ -53,6 +53,9 @@ pub(super) async fn forward(
     let who = ctx.principal()?.key();
     let upstream = target.view.upstream();
     let called = Instant::now();
+    if let Some(left) = &ctx.left {
+        left.cancel();
+    }
     let mut call = match Watched::call(ctx, upstream, permit, &who, outgoing).await {
         Ok(call) => call,
         Err(fault) => {

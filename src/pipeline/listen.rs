@@ -69,7 +69,8 @@ fn place(ctx: &Ctx) -> Option<Place> {
 fn wanted(ctx: &Ctx, operation: &Operation) -> Result<Interest, Refusal> {
     let id = Some(&operation.id);
     if !ctx.streams {
-        let unacceptable = ProtocolError::invalid_request("A subscription is answered by an event stream: accept text/event-stream");
+        let unacceptable =
+            ProtocolError::invalid_request("A subscription is answered by an event stream: accept text/event-stream");
         return Err(ProtocolError { status: 406, ..unacceptable }.with_id(id).into());
     }
     let read = operation.params.notifications.as_ref().map(|filter| Interest::parse(filter, LISTEN_URIS_MAX + 1));
@@ -94,7 +95,8 @@ struct Agreed {
 async fn agree(ctx: &Ctx, wanted: &Interest) -> Vec<Agreed> {
     let mut agreed: Vec<Agreed> = Vec::new();
     for public in &wanted.uris {
-        let Some(resource) = named(ctx, public).filter(|resource| agreed.iter().all(|agreed| agreed.resource != *resource)) else {
+        let Some(resource) = named(ctx, public).filter(|resource| agreed.iter().all(|agreed| agreed.resource != *resource))
+        else {
             continue;
         };
         if let Ok(permit) = hear(ctx, &resource.upstream, &resource.full()) {

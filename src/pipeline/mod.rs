@@ -8,8 +8,10 @@ mod carry;
 mod completion;
 mod ctx;
 mod decode;
+mod event_id;
 mod forward;
 mod handshake;
+mod journal;
 mod link;
 mod listen;
 mod lists;
@@ -18,15 +20,18 @@ mod merged;
 mod ongoing;
 mod operate;
 mod pages;
+mod push;
 mod question;
 mod refusal;
 mod reply;
 mod rescue;
+mod resumable;
 mod route;
 mod session;
 mod standing;
 mod stream;
 mod streams;
+mod subscribed;
 mod watch;
 mod world;
 
@@ -44,10 +49,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use body::ReplyBody;
+pub use journal::Journal;
 pub use memory::Memory;
 pub use pages::PeerAddress;
+pub use push::Pushes;
 pub use session::Sessions;
 pub use streams::OpenStreams;
+pub use subscribed::Subscriptions;
 pub use world::{Bounds, Route, Subjects, World};
 
 use crate::audit::{Audit, AuditHandle};
@@ -106,6 +114,12 @@ pub struct Gateway {
     pub questions: Questions,
     /// Streams open that tell clients what happens.
     pub streams: Arc<OpenStreams>,
+    /// Which session has which of them.
+    pub pushes: Pushes,
+    /// What sessions were sent as streams.
+    pub journal: Journal,
+    /// Resources that sessions subscribed to.
+    pub subscriptions: Subscriptions,
     /// Requests under way.
     pub in_flight: Arc<AtomicUsize>,
 }
@@ -160,12 +174,15 @@ async fn line(mut ctx: Ctx, parts: Parts, body: Incoming) -> Response<ReplyBody>
     match front(&mut ctx, &parts, body).await {
         Ok(Front::Answered(answered)) => answered.respond(&ctx),
         Ok(Front::Asking(asking, headers, in_flight)) => work(ctx, asking, &headers, in_flight).await,
+        Ok(Front::Listening) => Box::pin(push::open(ctx, &parts.headers)).await,
         Err(refusal) => rescue(&ctx, refusal).respond(&ctx),
     }
 }
 
 enum Front<'a> {
     Answered(Answered),
+    /// The session and its stream are looked for; that takes no place among the requests under way.
+    Listening,
     Asking(Asking, McpHeaders<'a>, InFlight),
 }
 
@@ -177,7 +194,7 @@ async fn front<'a>(ctx: &mut Ctx, parts: &'a Parts, body: Incoming) -> Result<Fr
         let _in_flight = InFlight::enter(ctx)?;
         return Ok(Front::Answered(Box::pin(pages::answer(ctx, server, parts, body)).await?));
     }
-    let (Admitted::Message(route) | Admitted::End(route)) = &admitted else {
+    let (Admitted::Message(route) | Admitted::Stream(route) | Admitted::End(route)) = &admitted else {
         let Admitted::Answered(answered) = admitted else { return Err(unreachable_state()) };
         ctx.completed();
         return Ok(Front::Answered(answered));
@@ -196,8 +213,10 @@ async fn front<'a>(ctx: &mut Ctx, parts: &'a Parts, body: Incoming) -> Result<Fr
         draft.principal = Some(principal.clone());
     });
     ctx.principal = Some(principal);
-    if let Admitted::End(_) = admitted {
-        return Ok(Front::Answered(operate::end_session(ctx, &parts.headers)?));
+    match admitted {
+        Admitted::End(_) => return Ok(Front::Answered(operate::end_session(ctx, &parts.headers)?)),
+        Admitted::Stream(_) => return Ok(Front::Listening),
+        _ => {}
     }
     // Only now is the body read, within bounds, once, strictly.
     let (asking, headers) = decode::read(ctx, &parts.headers, body).await?;

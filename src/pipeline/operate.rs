@@ -15,16 +15,18 @@ use super::forward::{Forwarded, forward, mirrored, outgoing};
 use super::refusal::Refusal;
 use super::reply::{Answered, Content};
 use super::rescue::rescue;
+use super::resumable::{self, Turning, Whose};
 use super::route::resolve;
+use super::standing::Standing;
 use super::stream::Streaming;
-use super::{SESSION_ID, handshake, link, listen, lists, stream};
+use super::{SESSION_ID, handshake, link, listen, lists, stream, subscribed};
 use crate::audit::Status;
 use crate::catalog::Part;
 use crate::mcp::dialect::Operation;
 use crate::mcp::error::ProtocolError;
 use crate::mcp::headers::McpHeaders;
 use crate::mcp::{Message, Method, Outcome, RawId, RawJson, Shape};
-use crate::vocab::{Fault, FaultKind, Reason, Revision};
+use crate::vocab::{Denial, Fault, FaultKind, Reason, Revision};
 
 /// What an operation came to.
 enum Done {
@@ -75,7 +77,10 @@ async fn line(ctx: &mut Ctx, operation: &Operation, headers: &McpHeaders<'_>) ->
     if handshake::is_local(operation.method) {
         return Box::pin(handshake::local(ctx, operation)).await.map(Done::Answered);
     }
-    // Streams and tasks are not offered, so their methods do not exist here.
+    if operation.method == Method::ResourcesUnsubscribe {
+        return Ok(Done::Answered(subscribed::unsubscribe(ctx, operation)));
+    }
+    // Tasks are not offered, so their methods do not exist here.
     if !has_target(operation.method) {
         return Err(ProtocolError::method_not_found(operation.revision).with_id(ctx.asked.id.as_ref()).into());
     }
@@ -101,6 +106,10 @@ async fn line(ctx: &mut Ctx, operation: &Operation, headers: &McpHeaders<'_>) ->
     }
     // Limits are taken, the intent is on record: only this makes a permit.
     let permit = discharge(ctx, decision, &target).await?;
+    // What a session wants to be told of is remembered here; the stream that tells it asks for permits of its own.
+    if operation.method == Method::ResourcesSubscribe {
+        return Box::pin(subscribed::subscribe(ctx, operation, &target, permit)).await.map(Done::Answered);
+    }
     // The permit is the only way out.
     Ok(match forward(ctx, permit, &target, operation, outgoing).await? {
         Forwarded::Whole(answered) => Done::Answered(answered),
@@ -121,12 +130,7 @@ fn arguments(operation: &Operation, completion: Option<&Completion>) -> Option<R
 fn has_target(method: Method) -> bool {
     matches!(
         method,
-        Method::ToolsCall
-            | Method::PromptsGet
-            | Method::ResourcesRead
-            | Method::ResourcesSubscribe
-            | Method::ResourcesUnsubscribe
-            | Method::Complete
+        Method::ToolsCall | Method::PromptsGet | Method::ResourcesRead | Method::ResourcesSubscribe | Method::Complete
     )
 }
 
@@ -169,20 +173,40 @@ async fn cancellable(mut ctx: Ctx, operation: Box<Operation>, in_flight: InFligh
         let taken = ProtocolError::invalid_request("another request of this session has this id").with_id(Some(&operation.id));
         return rescue(&ctx, taken.into()).respond(&ctx);
     };
-    let (audit, gateway) = (ctx.audit.clone(), ctx.gateway.clone());
+    let (audit, gateway, asked) = (ctx.audit.clone(), ctx.gateway.clone(), ctx.asked.clone());
+    let shared = gateway.clone();
     let cancelled = registered.token.clone();
     // A streamed answer outlives this function, and can be cancelled as long as it lasts.
     ctx.cancel = Some(registered);
-    let headers = McpHeaders::default();
-    tokio::select! {
-        // Boxed, so that what wraps it stays small enough to be moved about.
-        response = Box::pin(operate(ctx, operation, &headers, in_flight)) => response,
-        () = cancelled.cancelled() => {
-            let ctx = Ctx::after(gateway, audit);
-            ctx.ended(Status::Cancelled, Reason::Cancelled);
-            let (_, nothing) = tokio::sync::mpsc::channel(1);
-            Answered { content: Content::Events(nothing), ..Answered::empty(StatusCode::OK) }.respond(&ctx)
+    let turning = Turning::default();
+    let whose = ctx.principal().ok().filter(|_| ctx.streams).map(|who| Whose { session, owner: who.key() });
+    ctx.left = whose.as_ref().map(|_| turning.left.clone());
+    let (mut standing, streams) = (Standing::of(&ctx), turning.streams.clone());
+    let over = async move {
+        streams.cancelled_owned().await;
+        standing.over().await
+    };
+    let answer = async move {
+        let headers = McpHeaders::default();
+        tokio::select! {
+            // Boxed, so that what wraps it stays small enough to be moved about.
+            response = Box::pin(operate(ctx, operation, &headers, in_flight)) => response,
+            () = cancelled.cancelled() => {
+                let ctx = Ctx::after(gateway, audit);
+                ctx.ended(Status::Cancelled, Reason::Cancelled);
+                let (_, nothing) = tokio::sync::mpsc::channel(1);
+                Answered { content: Content::Events(nothing), ..Answered::empty(StatusCode::OK) }.respond(&ctx)
+            }
+            why = over => {
+                let ctx = Ctx { asked, ..Ctx::after(gateway, audit) };
+                tracing::info!(record = %ctx.id, why, "a stream ends with its credential");
+                rescue(&ctx, Denial::new(Reason::Unauthenticated).into()).respond(&ctx)
+            }
         }
+    };
+    match whose {
+        Some(whose) => resumable::answered(shared, whose, turning, Box::pin(answer)).await,
+        None => answer.await,
     }
 }
 
@@ -273,6 +297,9 @@ pub(super) fn end_session(ctx: &Ctx, headers: &HeaderMap) -> Result<Answered, Re
     let missing = || ProtocolError::invalid_request("the Mcp-Session-Id header is missing");
     let session = decode::find(ctx, text.ok_or_else(missing)?)?;
     ctx.gateway.sessions.end(&ctx.principal()?.key(), session);
+    ctx.gateway.pushes.end(session.id);
+    ctx.gateway.subscriptions.end(session.id);
+    ctx.gateway.journal.end(session.id);
     ctx.completed();
     Ok(Answered::empty(StatusCode::NO_CONTENT))
 }

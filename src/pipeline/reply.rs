@@ -97,19 +97,12 @@ impl Answered {
         let (kind, body) = match self.content {
             Content::Empty => (None, ReplyBody::whole(Bytes::new(), audit)),
             Content::Json(bytes) => (Some(HeaderValue::from_static("application/json")), ReplyBody::whole(bytes, audit)),
-            Content::Events(events) => (Some(HeaderValue::from_static("text/event-stream")), ReplyBody::events(events)),
+            Content::Events(events) => (Some(EVENT_STREAM), ReplyBody::events(events)),
         };
         let mut response = Response::new(body);
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        if let Some(kind) = kind {
-            if kind == "text/event-stream" {
-                headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-            }
-            headers.insert(header::CONTENT_TYPE, kind);
-        }
+        dress(headers, kind);
         if self.close {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -117,6 +110,26 @@ impl Answered {
         response
     }
 }
+
+/// The head of an event stream, for one whose request has its record elsewhere.
+pub(super) fn stream_head() -> Response<()> {
+    let mut response = Response::new(());
+    dress(response.headers_mut(), Some(EVENT_STREAM));
+    response
+}
+
+fn dress(headers: &mut HeaderMap, kind: Option<HeaderValue>) {
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Some(kind) = kind {
+        if kind == EVENT_STREAM {
+            headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+        }
+        headers.insert(header::CONTENT_TYPE, kind);
+    }
+}
+
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 
 /// An event stream: what `start` makes of `ctx`, which has the record for as long as the stream lasts.
 pub(super) fn stream(ctx: Ctx, start: impl FnOnce(Ctx) -> BoxStream<'static, Bytes>) -> Response<ReplyBody> {

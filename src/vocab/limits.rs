@@ -278,3 +278,17 @@ pub const LISTEN_READY_MS_MAX: u64 = 1_000;
 pub const NEWS_GATHER_MS: u64 = 100;
 /// Time before an upstream that cannot be watched is tried again.
 pub const WATCH_AGAIN_MS: u64 = 30_000;
+/// Time that a call of a session may take before its answer becomes a stream, where the client takes one.
+pub const STREAM_AFTER_MS: u64 = 500;
+/// How long a stream that ended, or that nothing came by, can be resumed.
+pub const JOURNAL_S_MAX: u64 = 300;
+/// Events of one stream that are kept.
+pub const JOURNAL_STREAM_EVENTS_MAX: usize = 256;
+/// Bytes of the events of one stream that are kept.
+pub const JOURNAL_STREAM_BYTES_MAX: usize = 1024 * 1024;
+/// Streams of one session that are kept.
+pub const JOURNAL_STREAMS_MAX: usize = 16;
+/// Bytes of all streams that are kept.
+pub const JOURNAL_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Bytes of all subscriptions of sessions.
+pub const SUBSCRIBED_BYTES_MAX: u64 = 32 * 1024 * 1024;

@@ -1,0 +1,101 @@
+//! Calls of sessions whose answer takes a while: they become streams, which can be resumed.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, StreamExt as _};
+use http::Response;
+use http_body::Body as _;
+use tokio_util::sync::CancellationToken;
+
+use super::Gateway;
+use super::body::ReplyBody;
+use super::journal::Journal;
+use super::reply::stream_head;
+use super::session::Session;
+use crate::mcp::sse;
+use crate::vocab::PrincipalKey;
+use crate::vocab::limits::{STREAM_AFTER_MS, STREAM_KEEPALIVE_MS};
+
+/// Whose answer it is.
+pub(super) struct Whose {
+    pub(super) session: Session,
+    pub(super) owner: PrincipalKey,
+}
+
+/// When an answer turns into a stream.
+#[derive(Clone, Default)]
+pub(super) struct Turning {
+    /// Set when the call has left for its upstream. What is found out before is told by the status of the answer.
+    pub(super) left: CancellationToken,
+    /// Set when the answer has become a stream.
+    pub(super) streams: CancellationToken,
+}
+
+/// Waits for `answer`. It becomes a stream if it is one, or if it is not there soon after the call has left.
+pub(super) async fn answered(
+    gateway: Arc<Gateway>,
+    whose: Whose,
+    turning: Turning,
+    mut answer: BoxFuture<'static, Response<ReplyBody>>,
+) -> Response<ReplyBody> {
+    let late = async {
+        turning.left.cancelled().await;
+        tokio::time::sleep(Duration::from_millis(STREAM_AFTER_MS)).await;
+    };
+    tokio::select! {
+        biased;
+        response = &mut answer => {
+            if !response.body().is_stream() {
+                return response;
+            }
+            response.map(|body| kept(gateway, whose, Source::Body(body)))
+        }
+        () = late => {
+            turning.streams.cancel();
+            stream_head().map(|()| kept(gateway, whose, Source::Awaited(answer)))
+        }
+    }
+}
+
+fn kept(gateway: Arc<Gateway>, whose: Whose, source: Source) -> ReplyBody {
+    let source = stream::unfold(source, Source::piece).fuse().boxed();
+    ReplyBody::pieces(Journal::begin(gateway, whose.session, whose.owner, source))
+}
+
+/// Where the events of a stream come from.
+enum Source {
+    Awaited(BoxFuture<'static, Response<ReplyBody>>),
+    Body(ReplyBody),
+}
+
+impl Source {
+    async fn piece(self) -> Option<(Bytes, Self)> {
+        match self {
+            Self::Awaited(mut answer) => tokio::select! {
+                response = &mut answer => Self::of_body(response.into_body()).await,
+                () = tokio::time::sleep(Duration::from_millis(STREAM_KEEPALIVE_MS)) => {
+                    Some((Bytes::from_static(sse::KEEP_ALIVE), Self::Awaited(answer)))
+                }
+            },
+            Self::Body(body) => Self::of_body(body).await,
+        }
+    }
+
+    async fn of_body(mut body: ReplyBody) -> Option<(Bytes, Self)> {
+        let whole = !body.is_stream();
+        let frame: Option<Result<_, Infallible>> = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
+        let bytes = frame?.ok()?.into_data().ok()?;
+        if !whole {
+            return Some((bytes, Self::Body(body)));
+        }
+        let mut event = Vec::with_capacity(bytes.len() + 32);
+        sse::encode(&mut event, &bytes);
+        Some((event.into(), Self::Body(body)))
+    }
+}
