@@ -52,6 +52,7 @@ pub(super) fn admit(ctx: &Ctx, parts: &Parts) -> Result<Admitted, Refusal> {
         Method::POST => message(parts, route),
         Method::GET if has_sessions(route) => {
             without_query(parts)?;
+            without_content(&parts.headers)?;
             Ok(Admitted::Stream(route.clone()))
         }
         Method::DELETE if has_sessions(route) => Ok(Admitted::End(route.clone())),
@@ -77,6 +78,15 @@ fn without_query(parts: &Parts) -> Result<(), Refusal> {
         Some(_) => Err(refused(StatusCode::BAD_REQUEST, "a route takes no query")),
         None => Ok(()),
     }
+}
+
+/// Nobody reads the content of a GET; two readers could differ about what it is.
+fn without_content(headers: &HeaderMap) -> Result<(), Refusal> {
+    let long = headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
+    if long || headers.contains_key(header::TRANSFER_ENCODING) {
+        return Err(refused(StatusCode::BAD_REQUEST, "a GET has no content"));
+    }
+    Ok(())
 }
 
 /// `application/json`, with no charset but UTF-8, and no content coding.

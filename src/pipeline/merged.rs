@@ -66,6 +66,8 @@ struct Leg {
     live: BoxStream<'static, Told>,
     /// The watch that this one replaces, until this one is open.
     before: Option<BoxStream<'static, Told>>,
+    /// It replaces that of another upstream: what was known of that says nothing of this one.
+    anew: bool,
 }
 
 enum Told {
@@ -121,8 +123,10 @@ impl Merged {
                     });
                     let taken = taken.collect();
                     let live = opened(ctx, upstream.clone(), permit, self.lists, taken);
+                    let upstream = Arc::downgrade(upstream);
+                    let anew = old.as_ref().is_some_and(|old| !old.upstream.ptr_eq(&upstream));
                     let (since, before) = (Instant::now(), old.map(|old| old.live));
-                    Leg { name: name.clone(), upstream: Arc::downgrade(upstream), interest, since, live, before }
+                    Leg { name: name.clone(), upstream, interest, since, live, before, anew }
                 }
             };
             self.legs.push(leg);
@@ -174,7 +178,8 @@ impl Merged {
             }
             Told::Opened => {
                 // What the client read before may be older than this.
-                if leg.before.take().is_some() || leg.since.elapsed() > Duration::from_millis(LISTEN_READY_MS_MAX) {
+                leg.before = None;
+                if leg.anew || leg.since.elapsed() > Duration::from_millis(LISTEN_READY_MS_MAX) {
                     self.missed(ctx, &leg);
                 }
             }

@@ -17,13 +17,14 @@ use crate::vocab::limits::{STREAM_KEEPALIVE_MS, STREAM_S_MAX};
 
 /// See the module. Dropped before its end, its record says that the client went away.
 pub(super) struct Ongoing {
+    /// Given back before the record is sent.
+    _place: Place,
     pub(super) ctx: Ctx,
     pub(super) merged: Merged,
     standing: Standing,
     /// Changes when another set of rules is in force.
     revised: watch::Receiver<()>,
     until: Instant,
-    _place: Place,
 }
 
 /// What a stream has waited for.

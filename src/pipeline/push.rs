@@ -132,10 +132,11 @@ fn resumed(ctx: Ctx, session: Session, last: EventId, place: Place) -> Response<
 }
 
 struct Rest {
+    /// Given back before the record is sent.
+    _place: Place,
     ctx: Ctx,
     rest: BoxStream<'static, Bytes>,
     standing: Standing,
-    _place: Place,
 }
 
 impl Rest {

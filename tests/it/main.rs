@@ -32,6 +32,7 @@ mod shadow;
 mod smuggling;
 mod stdio_front;
 mod stop;
+mod streams;
 mod token_variants;
 mod tokens;
 mod traversal;

@@ -54,6 +54,8 @@ pub(crate) enum Answer {
     Endless(String),
     /// The head of an event stream, then this event, then nothing.
     Opened(String),
+    /// The head of an event stream, then each text as it is sent, until nobody sends any more or the gateway closes.
+    Fed(tokio::sync::mpsc::UnboundedReceiver<String>),
     /// A JSON answer that is this many bytes longer than it should be.
     Huge(usize),
     /// Nothing, ever.
@@ -148,6 +150,21 @@ async fn answer(stream: &mut TcpStream, mut answer: Answer) -> bool {
                 let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
                 let _ = stream.write_all(format!("{head}{event}").as_bytes()).await;
                 let _ = stream.read(&mut [0; 1]).await;
+                return false;
+            }
+            Answer::Fed(mut texts) => {
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n").await;
+                let mut byte = [0; 1];
+                loop {
+                    tokio::select! {
+                        text = texts.recv() => match text {
+                            Some(text) if stream.write_all(text.as_bytes()).await.is_ok() => {}
+                            _ => break,
+                        },
+                        _ = stream.read(&mut byte) => break,
+                    }
+                }
+                let _ = stream.shutdown().await;
                 return false;
             }
             Answer::Huge(bytes) => {

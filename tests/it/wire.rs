@@ -174,7 +174,7 @@ impl Reach {
 
     /// A connection for HTTP/1.1.
     pub(crate) async fn open(&self) -> Conn {
-        Conn { stream: self.connect(b"http/1.1").await, buffer: Vec::new() }
+        Conn { stream: self.connect(b"http/1.1").await, buffer: Vec::new(), events: String::new() }
     }
 
     /// Sends one request over HTTP/1.1 and reads the answer; where that says `close`, also the end of the connection.
@@ -223,6 +223,21 @@ pub(crate) enum Stream {
 pub(crate) struct Conn {
     stream: Stream,
     buffer: Vec<u8>,
+    /// What came of an event stream and is not a whole event yet.
+    events: String,
+}
+
+/// A server-sent event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Event {
+    pub(crate) id: Option<String>,
+    pub(crate) data: String,
+}
+
+impl Event {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.data).unwrap_or(Value::Null)
+    }
 }
 
 impl Conn {
@@ -253,7 +268,28 @@ impl Conn {
         answer
     }
 
-    async fn one(&mut self) -> Option<Resp> {
+    /// The head of an answer that comes in pieces.
+    pub(crate) async fn head(&mut self) -> Resp {
+        self.just_head().await.unwrap_or_default()
+    }
+
+    /// The next event of such an answer; comments are passed over. `None` at its end.
+    pub(crate) async fn event(&mut self) -> Option<Event> {
+        loop {
+            while let Some((event, rest)) = self.events.split_once("\n\n").map(|(e, r)| (e.to_owned(), r.to_owned())) {
+                self.events = rest;
+                let field =
+                    |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_owned());
+                if let Some(data) = field("data:") {
+                    return Some(Event { id: field("id:"), data });
+                }
+            }
+            let piece = self.chunk().await.filter(|piece| !piece.is_empty())?;
+            self.events.push_str(&String::from_utf8_lossy(&piece));
+        }
+    }
+
+    async fn just_head(&mut self) -> Option<Resp> {
         let end = self.until(b"\r\n\r\n").await?;
         let head: Vec<u8> = self.buffer.drain(..end + 4).collect();
         let head = String::from_utf8_lossy(&head).into_owned();
@@ -261,7 +297,11 @@ impl Conn {
         let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
         let headers: Vec<(String, String)> =
             lines.filter_map(|l| l.split_once(": ")).map(|(n, v)| (n.to_ascii_lowercase(), v.to_owned())).collect();
-        let mut answer = Resp { status, headers, ..Resp::default() };
+        Some(Resp { status, headers, ..Resp::default() })
+    }
+
+    async fn one(&mut self) -> Option<Resp> {
+        let mut answer = self.just_head().await?;
         if answer.header("transfer-encoding").is_some() {
             answer.body = self.chunks().await;
         } else {
@@ -274,17 +314,21 @@ impl Conn {
 
     async fn chunks(&mut self) -> Vec<u8> {
         let mut body = Vec::new();
-        while let Some(end) = self.until(b"\r\n").await {
-            let line: Vec<u8> = self.buffer.drain(..end + 2).collect();
-            let size = usize::from_str_radix(String::from_utf8_lossy(&line).trim(), 16).unwrap();
-            while self.buffer.len() < size + 2 && self.more().await {}
-            let chunk: Vec<u8> = self.buffer.drain(..(size + 2).min(self.buffer.len())).collect();
-            body.extend(chunk.iter().take(size));
-            if size == 0 {
-                break;
-            }
+        while let Some(chunk) = self.chunk().await.filter(|chunk| !chunk.is_empty()) {
+            body.extend(chunk);
         }
         body
+    }
+
+    /// Empty for the last one.
+    async fn chunk(&mut self) -> Option<Vec<u8>> {
+        let end = self.until(b"\r\n").await?;
+        let line: Vec<u8> = self.buffer.drain(..end + 2).collect();
+        let size = usize::from_str_radix(String::from_utf8_lossy(&line).trim(), 16).unwrap();
+        while self.buffer.len() < size + 2 && self.more().await {}
+        let mut chunk: Vec<u8> = self.buffer.drain(..(size + 2).min(self.buffer.len())).collect();
+        chunk.truncate(size);
+        Some(chunk)
     }
 
     async fn until(&mut self, mark: &[u8]) -> Option<usize> {

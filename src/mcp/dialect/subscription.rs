@@ -21,7 +21,12 @@ pub fn lower_list_changed(subscription: Option<&RawId>, listing: Listing) -> Vec
         Listing::Prompts => "notifications/prompts/list_changed",
         Listing::Resources => "notifications/resources/list_changed",
     };
-    notification(method, subscription, |_| {})
+    if subscription.is_some() {
+        return notification(method, subscription, |_| {});
+    }
+    object_bytes(96, |out| {
+        out.text("jsonrpc", "2.0").text("method", method);
+    })
 }
 
 /// Writes `notifications/resources/updated` with the URI as the client knows it.
@@ -84,7 +89,7 @@ mod tests {
         );
         assert_eq!(
             text(lower_list_changed(None, Listing::Prompts)),
-            r#"{"jsonrpc":"2.0","method":"notifications/prompts/list_changed","params":{}}"#
+            r#"{"jsonrpc":"2.0","method":"notifications/prompts/list_changed"}"#
         );
     }
 }
