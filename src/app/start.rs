@@ -182,6 +182,7 @@ fn gateway(
         questions: Default::default(),
         streams: Default::default(),
         pushes: Default::default(),
+        lines: Default::default(),
         journal: Journal::new(),
         subscriptions: Subscriptions::new(),
         in_flight: Default::default(),

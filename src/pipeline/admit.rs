@@ -6,6 +6,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::ctx::Ctx;
+use super::line;
 use super::refusal::Refusal;
 use super::reply::Answered;
 use super::world::Route;
@@ -62,7 +63,10 @@ pub(super) fn admit(ctx: &Ctx, parts: &Parts) -> Result<Admitted, Refusal> {
 }
 
 fn message(parts: &Parts, route: &Arc<Route>) -> Result<Admitted, Refusal> {
-    without_query(parts)?;
+    let line = route.floor < Revision::OLDEST_STREAMABLE && parts.uri.query().and_then(line::named).is_some();
+    if !line {
+        without_query(parts)?;
+    }
     if !is_json(&parts.headers) {
         return Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json, in UTF-8, without content coding"));
     }

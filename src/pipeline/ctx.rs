@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Gateway;
 use super::cancel::Registered;
+use super::line::Line;
 use super::link::Resumed;
 use super::memory::Memory;
 use super::refusal::Refusal;
@@ -55,7 +56,7 @@ pub(super) struct Ctx {
 }
 
 /// What is known of the message; decides the shape of refusals.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Asked {
     /// The JSON-RPC id to answer to.
     pub id: Option<RawId>,
@@ -65,6 +66,8 @@ pub(super) struct Asked {
     pub revision: Option<Revision>,
     /// The legacy session.
     pub session: Option<Session>,
+    /// The line of HTTP+SSE that the message came by.
+    pub(super) line: Option<Line>,
     /// A tool that the catalog has, for metrics.
     pub tool: Option<Arc<Tool>>,
     /// What the session says that the client can be asked. Nothing where the session does not know.

@@ -12,6 +12,7 @@ mod event_id;
 mod forward;
 mod handshake;
 mod journal;
+mod line;
 mod link;
 mod listen;
 mod lists;
@@ -50,6 +51,7 @@ use tokio_util::task::TaskTracker;
 
 pub use body::ReplyBody;
 pub use journal::Journal;
+pub use line::Lines;
 pub use memory::Memory;
 pub use pages::PeerAddress;
 pub use push::Pushes;
@@ -116,6 +118,8 @@ pub struct Gateway {
     pub streams: Arc<OpenStreams>,
     /// Which session has which of them.
     pub pushes: Pushes,
+    /// Lines of HTTP+SSE.
+    pub lines: Lines,
     /// What sessions were sent as streams.
     pub journal: Journal,
     /// Resources that sessions subscribed to.
@@ -219,7 +223,7 @@ async fn front<'a>(ctx: &mut Ctx, parts: &'a Parts, body: Incoming) -> Result<Fr
         _ => {}
     }
     // Only now is the body read, within bounds, once, strictly.
-    let (asking, headers) = decode::read(ctx, &parts.headers, body).await?;
+    let (asking, headers) = decode::read(ctx, parts, body).await?;
     Ok(Front::Asking(asking, headers, in_flight))
 }
 
@@ -231,6 +235,9 @@ fn asked<'a>(parts: &'a Parts, resource: &'a Resource) -> identity::Asked<'a> {
 
 /// Does what is asked. A legacy client's call goes on when its connection ends; a newer client's ends with it.
 async fn work(ctx: Ctx, asking: Asking, headers: &McpHeaders<'_>, in_flight: InFlight) -> Response<ReplyBody> {
+    if let Some(line) = ctx.asked.line.clone() {
+        return line::take(ctx, asking, in_flight, line).await;
+    }
     match asking {
         Asking::Operation(operation) if ctx.asked.session.is_none() => {
             // Boxed, so that what waits for a body is small.

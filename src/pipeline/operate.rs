@@ -179,7 +179,8 @@ async fn cancellable(mut ctx: Ctx, operation: Box<Operation>, in_flight: InFligh
     // A streamed answer outlives this function, and can be cancelled as long as it lasts.
     ctx.cancel = Some(registered);
     let turning = Turning::default();
-    let whose = ctx.principal().ok().filter(|_| ctx.streams).map(|who| Whose { session, owner: who.key() });
+    let resumable = ctx.streams && ctx.asked.line.is_none();
+    let whose = ctx.principal().ok().filter(|_| resumable).map(|who| Whose { session, owner: who.key() });
     ctx.left = whose.as_ref().map(|_| turning.left.clone());
     let (mut standing, streams) = (Standing::of(&ctx), turning.streams.clone());
     let over = async move {

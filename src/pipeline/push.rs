@@ -18,6 +18,7 @@ use super::ctx::Ctx;
 use super::decode;
 use super::event_id::{EventId, StreamId};
 use super::journal::Journal;
+use super::line::{self, Begun};
 use super::listen::messages;
 use super::merged::{Merged, News};
 use super::ongoing::{Ongoing, Turn};
@@ -78,17 +79,29 @@ impl Drop for Registered {
 /// Answers a GET.
 pub(super) async fn open(mut ctx: Ctx, headers: &HeaderMap) -> Response<ReplyBody> {
     ctx.note(|draft| draft.set_method("GET"));
-    let (session, last) = match asked(&mut ctx, headers) {
+    let asked = match line::wanted(&ctx, headers) {
+        true => line::begun(&mut ctx, headers).map(|(session, line)| (session, Opening::Line(line))),
+        false => asked(&mut ctx, headers),
+    };
+    let (session, opening) = match asked {
         Ok(asked) => asked,
         Err(refusal) => return rescue(&ctx, refusal).respond(&ctx),
     };
     let place = ctx.principal().ok().map(|principal| ctx.gateway.streams.enter(principal.key(), &ctx.gateway.metrics));
     let Some(Ok(place)) = place else { return too_many(&ctx).respond(&ctx) };
     ctx.decided(true, Reason::Allowed);
-    match last {
-        Some(last) if !last.stream.is_push() => resumed(ctx, session, last, place),
-        last => pushed(ctx, session, last.is_some(), place),
+    match opening {
+        Opening::After(Some(last)) if !last.stream.is_push() => resumed(ctx, session, last, place),
+        opening => pushed(ctx, session, opening, place),
     }
+}
+
+/// What a GET opens.
+enum Opening {
+    /// A stream, from the beginning or after an event.
+    After(Option<EventId>),
+    /// A line of HTTP+SSE.
+    Line(Begun),
 }
 
 /// The session, and the event after which the client wants to go on.
@@ -96,7 +109,7 @@ pub(super) async fn open(mut ctx: Ctx, headers: &HeaderMap) -> Response<ReplyBod
 /// # Errors
 /// 400 without a session id or with another revision than the session's, 404 for a session that is not this principal's, 406
 /// where the client takes no stream, 405 for an event id that is not one of ours.
-fn asked(ctx: &mut Ctx, headers: &HeaderMap) -> Result<(Session, Option<EventId>), Refusal> {
+fn asked(ctx: &mut Ctx, headers: &HeaderMap) -> Result<(Session, Opening), Refusal> {
     let headers = McpHeaders::read(headers)?;
     ctx.streams = headers.accepts_sse;
     let missing = || ProtocolError::invalid_request("the Mcp-Session-Id header is missing: open a session with initialize");
@@ -104,15 +117,23 @@ fn asked(ctx: &mut Ctx, headers: &HeaderMap) -> Result<(Session, Option<EventId>
     if headers.version.is_some_and(|version| Revision::parse(version) != Some(session.revision)) {
         return Err(ProtocolError::invalid_request("MCP-Protocol-Version is not the version of this session").into());
     }
+    of_session(ctx, session);
+    taken(ctx)?;
+    let last = headers.last_event_id.map(|last| EventId::parse(last).ok_or_else(nothing_left)).transpose()?;
+    Ok((session, Opening::After(last)))
+}
+
+/// From now on the request is one of `session`.
+pub(super) fn of_session(ctx: &mut Ctx, session: Session) {
     ctx.asked.revision = Some(session.revision);
     ctx.asked.session = Some(session);
     ctx.asked.caps = session.caps;
-    if !ctx.streams {
-        let why = "a GET is answered by an event stream: accept text/event-stream";
-        return Err(Refusal::Http(StatusCode::NOT_ACCEPTABLE, Reason::BadRequest, why));
-    }
-    let last = headers.last_event_id.map(|last| EventId::parse(last).ok_or_else(nothing_left)).transpose()?;
-    Ok((session, last))
+}
+
+/// 406 where the client takes no stream.
+pub(super) fn taken(ctx: &Ctx) -> Result<(), Refusal> {
+    let why = "a GET is answered by an event stream: accept text/event-stream";
+    if ctx.streams { Ok(()) } else { Err(Refusal::Http(StatusCode::NOT_ACCEPTABLE, Reason::BadRequest, why)) }
 }
 
 /// There is no stream to offer after that event: it was never ours, is another's, is over, or is kept no longer. Clients take
@@ -160,7 +181,7 @@ impl Rest {
 }
 
 /// What happens from now on. A client that comes back may have missed anything.
-fn pushed(ctx: Ctx, session: Session, back: bool, place: Place) -> Response<ReplyBody> {
+fn pushed(ctx: Ctx, session: Session, opening: Opening, place: Place) -> Response<ReplyBody> {
     let Some(id) = StreamId::mint(true) else {
         return rescue(&ctx, Fault::internal(FaultKind::Internal, "a stream could not be named").into()).respond(&ctx);
     };
@@ -169,17 +190,24 @@ fn pushed(ctx: Ctx, session: Session, back: bool, place: Place) -> Response<Repl
     let changes = subscribed.changes();
     let mut merged = Merged::of(ListSet::ALL, subscribed.resources());
     merged.refresh(&ctx, Vec::new());
-    if back {
-        merged.announce(&ctx);
-    }
+    let line = match opening {
+        Opening::After(None) => None,
+        Opening::After(Some(_)) => {
+            merged.announce(&ctx);
+            None
+        }
+        Opening::Line(line) => Some(line),
+    };
     reply::stream(ctx, move |ctx| {
         let ongoing = Ongoing::new(ctx, merged, place);
-        let push = Push { ongoing, session, subscribed, changes, registered, stream: id, next: 0, begun: false };
+        let push = Push { ongoing, session, subscribed, changes, registered, stream: id, next: 0, begun: false, line };
         stream::unfold(push, Push::piece).boxed()
     })
 }
 
 struct Push {
+    /// Answers come by it too, where it is one of HTTP+SSE. Ended before the record is sent.
+    line: Option<Begun>,
     ongoing: Ongoing,
     session: Session,
     subscribed: Arc<Subscribed>,
@@ -203,6 +231,9 @@ impl Push {
     }
 
     fn begin(&mut self) -> Bytes {
+        if let Some(line) = &self.line {
+            return line.endpoint();
+        }
         if self.session.revision < Revision::V2025_11_25 {
             return Bytes::from_static(sse::KEEP_ALIVE);
         }
@@ -223,6 +254,7 @@ impl Push {
                     Turn::Silence => return self.looked(),
                     Turn::Over(reason) => return self.end(reason),
                 },
+                answer = line::answer(&mut self.line) => return Some(answer),
                 Ok(()) = self.changes.changed() => self.resubscribe(),
                 () = self.registered.over.cancelled() => return self.end(Reason::Allowed),
             }
@@ -234,7 +266,9 @@ impl Push {
         messages(news, None, |message| {
             let mut event = Vec::with_capacity(message.len() + 32);
             sse::encode(&mut event, &message);
-            out.extend_from_slice(&self.id().put_on(&event));
+            // HTTP+SSE knows no way to resume.
+            let event = if self.line.is_some() { event } else { self.id().put_on(&event) };
+            out.extend_from_slice(&event);
         });
         out.into()
     }

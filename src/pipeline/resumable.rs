@@ -11,6 +11,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt as _};
 use http::Response;
 use http_body::Body as _;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Gateway;
@@ -66,6 +67,20 @@ pub(super) async fn answered(
 fn kept(gateway: Arc<Gateway>, whose: Whose, source: Source) -> ReplyBody {
     let source = stream::unfold(source, Source::piece).fuse().boxed();
     ReplyBody::pieces(Journal::begin(gateway, whose.session, whose.owner, source))
+}
+
+/// Hands on what an answer comes to, as events, until it has ended or nobody takes them.
+pub(super) async fn each_event(body: ReplyBody, to: &mpsc::Sender<Bytes>) {
+    let mut body = Some(body);
+    while let Some(left) = body.take() {
+        let Some((event, rest)) = Source::of_body(left).await else { return };
+        if to.send(event).await.is_err() {
+            return;
+        }
+        if let Source::Body(rest) = rest {
+            body = Some(rest);
+        }
+    }
 }
 
 /// Where the events of a stream come from.

@@ -17,6 +17,7 @@ mod gate;
 mod headers;
 mod host_origin;
 mod keys;
+mod lines;
 mod linked_accounts;
 mod lists_agree;
 mod mutations;
