@@ -15,18 +15,16 @@ use super::forward::{Forwarded, forward, mirrored, outgoing};
 use super::refusal::Refusal;
 use super::reply::{Answered, Content};
 use super::rescue::rescue;
-use super::resumable::{self, Turning, Whose};
 use super::route::resolve;
-use super::standing::Standing;
 use super::stream::Streaming;
-use super::{SESSION_ID, handshake, link, listen, lists, stream, subscribed};
+use super::{SESSION_ID, handshake, link, listen, lists, resumable, stream, subscribed};
 use crate::audit::Status;
 use crate::catalog::Part;
 use crate::mcp::dialect::Operation;
 use crate::mcp::error::ProtocolError;
 use crate::mcp::headers::McpHeaders;
 use crate::mcp::{Message, Method, Outcome, RawId, RawJson, Shape};
-use crate::vocab::{Denial, Fault, FaultKind, Reason, Revision};
+use crate::vocab::{Fault, FaultKind, Reason, Revision};
 
 /// What an operation came to.
 enum Done {
@@ -155,60 +153,13 @@ pub(super) async fn legacy(ctx: Ctx, asking: Asking, in_flight: InFlight) -> Res
 
 async fn legacy_line(mut ctx: Ctx, asking: Asking, in_flight: InFlight) -> Response<ReplyBody> {
     let answered = match asking {
-        Asking::Operation(operation) => return cancellable(ctx, operation, in_flight).await,
+        Asking::Operation(operation) => return resumable::cancellable(ctx, operation, in_flight).await,
         Asking::Handshake(message) => Box::pin(handshake::initialize(&mut ctx, &message)).await,
         Asking::Notification(message) => Ok(notified(&ctx, &message)),
         Asking::Response(id, outcome) => Ok(responded(&ctx, &id, outcome)),
         Asking::Batch(messages) => Box::pin(batch(&ctx, messages)).await,
     };
     answered.unwrap_or_else(|refusal| rescue(&ctx, refusal)).respond(&ctx)
-}
-
-/// A call that `notifications/cancelled` can end. A cancelled request gets no answer, so its stream just ends.
-async fn cancellable(mut ctx: Ctx, operation: Box<Operation>, in_flight: InFlight) -> Response<ReplyBody> {
-    let Some(session) = ctx.asked.session else {
-        return Box::pin(operate(ctx, operation, &McpHeaders::default(), in_flight)).await;
-    };
-    let Some(registered) = ctx.gateway.cancels.register(session, &operation.id) else {
-        let taken = ProtocolError::invalid_request("another request of this session has this id").with_id(Some(&operation.id));
-        return rescue(&ctx, taken.into()).respond(&ctx);
-    };
-    let (audit, gateway, asked) = (ctx.audit.clone(), ctx.gateway.clone(), ctx.asked.clone());
-    let shared = gateway.clone();
-    let cancelled = registered.token.clone();
-    // A streamed answer outlives this function, and can be cancelled as long as it lasts.
-    ctx.cancel = Some(registered);
-    let turning = Turning::default();
-    let resumable = ctx.streams && ctx.asked.line.is_none();
-    let whose = ctx.principal().ok().filter(|_| resumable).map(|who| Whose { session, owner: who.key() });
-    ctx.left = whose.as_ref().map(|_| turning.left.clone());
-    let (mut standing, streams) = (Standing::of(&ctx), turning.streams.clone());
-    let over = async move {
-        streams.cancelled_owned().await;
-        standing.over().await
-    };
-    let answer = async move {
-        let headers = McpHeaders::default();
-        tokio::select! {
-            // Boxed, so that what wraps it stays small enough to be moved about.
-            response = Box::pin(operate(ctx, operation, &headers, in_flight)) => response,
-            () = cancelled.cancelled() => {
-                let ctx = Ctx::after(gateway, audit);
-                ctx.ended(Status::Cancelled, Reason::Cancelled);
-                let (_, nothing) = tokio::sync::mpsc::channel(1);
-                Answered { content: Content::Events(nothing), ..Answered::empty(StatusCode::OK) }.respond(&ctx)
-            }
-            why = over => {
-                let ctx = Ctx { asked, ..Ctx::after(gateway, audit) };
-                tracing::info!(record = %ctx.id, why, "a stream ends with its credential");
-                rescue(&ctx, Denial::new(Reason::Unauthenticated).into()).respond(&ctx)
-            }
-        }
-    };
-    match whose {
-        Some(whose) => resumable::answered(shared, whose, turning, Box::pin(answer)).await,
-        None => answer.await,
-    }
 }
 
 fn notified(ctx: &Ctx, message: &Message) -> Answered {

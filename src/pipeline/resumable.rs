@@ -9,37 +9,93 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt as _};
-use http::Response;
+use http::{Response, StatusCode};
 use http_body::Body as _;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Gateway;
 use super::body::ReplyBody;
+use super::cancel::InFlight;
+use super::ctx::Ctx;
 use super::journal::Journal;
-use super::reply::stream_head;
+use super::operate::operate;
+use super::reply::{Answered, Content, stream_head};
+use super::rescue::rescue;
 use super::session::Session;
+use super::standing::Standing;
+use crate::audit::Status;
+use crate::mcp::dialect::Operation;
+use crate::mcp::error::ProtocolError;
+use crate::mcp::headers::McpHeaders;
 use crate::mcp::sse;
-use crate::vocab::PrincipalKey;
 use crate::vocab::limits::{STREAM_AFTER_MS, STREAM_KEEPALIVE_MS};
+use crate::vocab::{Denial, PrincipalKey, Reason};
+
+/// A call that `notifications/cancelled` can end. A cancelled request gets no answer, so its stream just ends.
+pub(super) async fn cancellable(mut ctx: Ctx, operation: Box<Operation>, in_flight: InFlight) -> Response<ReplyBody> {
+    let Some(session) = ctx.asked.session else {
+        return Box::pin(operate(ctx, operation, &McpHeaders::default(), in_flight)).await;
+    };
+    let Some(registered) = ctx.gateway.cancels.register(session, &operation.id) else {
+        let taken = ProtocolError::invalid_request("another request of this session has this id").with_id(Some(&operation.id));
+        return rescue(&ctx, taken.into()).respond(&ctx);
+    };
+    let (audit, gateway, asked) = (ctx.audit.clone(), ctx.gateway.clone(), ctx.asked.clone());
+    let shared = gateway.clone();
+    let cancelled = registered.token.clone();
+    // A streamed answer outlives this function, and can be cancelled as long as it lasts.
+    ctx.cancel = Some(registered);
+    let turning = Turning::default();
+    let resumable = ctx.streams && ctx.asked.line.is_none();
+    let whose = ctx.principal().ok().filter(|_| resumable).map(|who| Whose { session, owner: who.key() });
+    ctx.left = whose.as_ref().map(|_| turning.left.clone());
+    let (mut standing, streams) = (Standing::of(&ctx), turning.streams.clone());
+    let over = async move {
+        streams.cancelled_owned().await;
+        standing.over().await
+    };
+    let answer = async move {
+        let headers = McpHeaders::default();
+        tokio::select! {
+            // Boxed, so that what wraps it stays small enough to be moved about.
+            response = Box::pin(operate(ctx, operation, &headers, in_flight)) => response,
+            () = cancelled.cancelled() => {
+                let ctx = Ctx::after(gateway, audit);
+                ctx.ended(Status::Cancelled, Reason::Cancelled);
+                let (_, nothing) = mpsc::channel(1);
+                Answered { content: Content::Events(nothing), ..Answered::empty(StatusCode::OK) }.respond(&ctx)
+            }
+            why = over => {
+                let ctx = Ctx { asked, ..Ctx::after(gateway, audit) };
+                tracing::info!(record = %ctx.id, why, "a stream ends with its credential");
+                rescue(&ctx, Denial::new(Reason::Unauthenticated).into()).respond(&ctx)
+            }
+        }
+    };
+    match whose {
+        Some(whose) => answered(shared, whose, turning, Box::pin(answer)).await,
+        None => answer.await,
+    }
+}
 
 /// Whose answer it is.
-pub(super) struct Whose {
-    pub(super) session: Session,
-    pub(super) owner: PrincipalKey,
+struct Whose {
+    session: Session,
+    owner: PrincipalKey,
 }
 
 /// When an answer turns into a stream.
 #[derive(Clone, Default)]
-pub(super) struct Turning {
+struct Turning {
     /// Set when the call has left for its upstream. What is found out before is told by the status of the answer.
-    pub(super) left: CancellationToken,
+    left: CancellationToken,
     /// Set when the answer has become a stream.
-    pub(super) streams: CancellationToken,
+    streams: CancellationToken,
 }
 
 /// Waits for `answer`. It becomes a stream if it is one, or if it is not there soon after the call has left.
-pub(super) async fn answered(
+async fn answered(
     gateway: Arc<Gateway>,
     whose: Whose,
     turning: Turning,
