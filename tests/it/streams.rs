@@ -526,3 +526,38 @@ async fn what_is_promised_is_declared() {
     let refused = gate.reach.send(&gate.legacy("/legacy", &token, "2025-11-25", &session, &body)).await;
     assert_eq!((refused.status, refused.code()), (200, -32601), "{}", refused.whole());
 }
+
+/// Beside its connection, a stream that nothing happens on takes less than this, its watch of an upstream included.
+const IDLE_KIB_MAX: u64 = 40;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_stream_takes_little_memory() {
+    const PEOPLE: usize = 20;
+    const EACH: usize = 16;
+    let gate = Gate::program(|_| {}).await;
+    let feed = Feed::default();
+    gate.up.behave(feed.modern());
+    let mut ready = Vec::new();
+    for person in 0..PEOPLE {
+        let token = gate.token(&format!("person-{person}"), &["eng"]);
+        for n in 0..EACH {
+            let request = match n % 2 {
+                0 => listen(&gate, "/bare", &token, TOOLS),
+                _ => get(&gate, "/bare", &token, &gate.session("/bare", &token, "2025-11-25").await),
+            };
+            let mut conn = gate.reach.open().await;
+            conn.write(&gate.call("/bare", &token, "echo", "{}").bytes()).await;
+            assert_eq!(conn.response().await.status, 200);
+            ready.push((conn, request));
+        }
+    }
+    let before = gate.rss_kib();
+    for (conn, request) in &mut ready {
+        conn.write(&request.bytes()).await;
+        assert_eq!(conn.head().await.status, 200);
+        assert!(conn.event().await.is_some());
+    }
+    soon("every watch", || feed.streams() == PEOPLE * EACH).await;
+    let each = gate.rss_kib().saturating_sub(before) / (PEOPLE * EACH) as u64;
+    assert!(each < IDLE_KIB_MAX, "{each} KiB");
+}
