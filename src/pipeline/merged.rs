@@ -48,6 +48,8 @@ pub(super) struct Merged {
     lists: ListSet,
     resources: Vec<Resource>,
     legs: Vec<Leg>,
+    /// True once the first watches were opened: what is opened later may bring what the client has not seen.
+    begun: bool,
     changed: ListSet,
     updated: BTreeSet<Resource>,
     /// When the news are told.
@@ -66,7 +68,7 @@ struct Leg {
     live: BoxStream<'static, Told>,
     /// The watch that this one replaces, until this one is open.
     before: Option<BoxStream<'static, Told>>,
-    /// It replaces that of another upstream: what was known of that says nothing of this one.
+    /// It is of an upstream that was not watched before: what the client knows may be of another, or of none.
     anew: bool,
 }
 
@@ -87,7 +89,7 @@ impl Merged {
     /// Watches nothing yet.
     pub(super) fn of(lists: ListSet, resources: Vec<Resource>) -> Self {
         let (changed, updated) = Default::default();
-        Self { lists, resources, legs: Vec::new(), changed, updated, due: None, again: None }
+        Self { lists, resources, legs: Vec::new(), begun: false, changed, updated, due: None, again: None }
     }
 
     /// Wants to hear of other resources from now on.
@@ -124,13 +126,14 @@ impl Merged {
                     let taken = taken.collect();
                     let live = opened(ctx, upstream.clone(), permit, self.lists, taken);
                     let upstream = Arc::downgrade(upstream);
-                    let anew = old.as_ref().is_some_and(|old| !old.upstream.ptr_eq(&upstream));
+                    let anew = old.as_ref().map_or(self.begun, |old| !old.upstream.ptr_eq(&upstream));
                     let (since, before) = (Instant::now(), old.map(|old| old.live));
                     Leg { name: name.clone(), upstream, interest, since, live, before, anew }
                 }
             };
             self.legs.push(leg);
         }
+        self.begun = true;
     }
 
     /// Everything that is wanted may have changed.
