@@ -81,9 +81,8 @@ mod tests {
             assert_eq!(EventId::parse(&id.to_string()), Some(id));
             assert_eq!((stream.is_push(), StreamId::mint(push) == Some(stream)), (push, false));
             let name = id.to_string();
-            for wrong in
-                ["", ".", "7", &name[1..], &name[..16], &format!("{name}x"), &name.replace('.', ".+"), &name.replace('.', "")]
-            {
+            let (short, cut) = (name.get(1..).unwrap(), name.get(..16).unwrap());
+            for wrong in ["", ".", "7", short, cut, &format!("{name}x"), &name.replace('.', ".+"), &name.replace('.', "")] {
                 assert_eq!(EventId::parse(wrong), None, "{wrong}");
             }
             assert_eq!(id.put_on(b"data: {}\n\n"), format!("id: {name}\ndata: {{}}\n\n").into_bytes());
