@@ -32,7 +32,7 @@ use crate::mcp::dialect::ServerInfo;
 use crate::net::drain::Drain;
 use crate::net::head::HeadRules;
 use crate::net::{Fetch, Workers, client_config};
-use crate::pipeline::{Gateway, Journal, Memory, PeerAddress, ReplyBody, Sessions, Subscriptions};
+use crate::pipeline::{Gateway, Memory, PeerAddress, ReplyBody, Sessions, Streams};
 use crate::seal::Sealer;
 use crate::server::tls::{TlsFiles, self_signed};
 use crate::server::{self, DoorSettings, TlsHandle};
@@ -180,11 +180,7 @@ fn gateway(
         server: ServerInfo::GATEWAY,
         cancels: Default::default(),
         questions: Default::default(),
-        streams: Default::default(),
-        pushes: Default::default(),
-        lines: Default::default(),
-        journal: Journal::new(),
-        subscriptions: Subscriptions::new(),
+        streams: Streams::new(),
         in_flight: Default::default(),
     };
     Ok((Arc::new(gateway), registry))

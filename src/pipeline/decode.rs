@@ -65,7 +65,7 @@ fn by_line<'a>(ctx: &mut Ctx, headers: &mut McpHeaders<'a>, name: &'a str) -> Re
         return Err(ProtocolError::invalid_request("A line has no Mcp-Session-Id").into());
     }
     let mut session = find(ctx, name)?;
-    ctx.asked.line = Some(ctx.gateway.lines.of(&mut session)?);
+    ctx.asked.line = Some(ctx.gateway.streams.lines.of(&mut session)?);
     headers.session = Some(name);
     ctx.streams = true;
     Ok(())
@@ -133,7 +133,7 @@ fn session(ctx: &mut Ctx, headers: &McpHeaders<'_>, header: Option<Revision>, id
     }
     if ctx.asked.line.is_some() {
         // What the client can be asked was said later than the line was named.
-        ctx.gateway.lines.of(&mut session)?;
+        ctx.gateway.streams.lines.of(&mut session)?;
     }
     ctx.asked.revision = Some(session.revision);
     ctx.asked.session = Some(session);

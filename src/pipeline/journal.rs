@@ -30,7 +30,7 @@ use crate::vocab::limits::{
 use crate::vocab::{PrincipalKey, Revision};
 
 /// See the module.
-pub struct Journal {
+pub(super) struct Journal {
     streams: Cache<StreamId, Arc<Kept>>,
     /// Streams of each session, oldest first.
     sessions: Cache<u128, Arc<Mutex<VecDeque<StreamId>>>>,
@@ -159,8 +159,7 @@ impl Kept {
 
 impl Journal {
     /// An empty journal.
-    #[expect(clippy::new_without_default, reason = "a table is no neutral value")]
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         let idle = Duration::from_secs(JOURNAL_S_MAX);
         let weight =
             |_: &StreamId, kept: &Arc<Kept>| u32::try_from(kept.bytes.load(Ordering::Relaxed) + STREAM_BYTES).unwrap_or(u32::MAX);
@@ -201,7 +200,7 @@ impl Journal {
         }
         let (bytes, state) = (AtomicUsize::new(state.bytes), Mutex::new(state));
         let kept = Arc::new(Kept { id, session: session.id, owner, bytes, state });
-        gateway.journal.add(&kept);
+        gateway.streams.journal.add(&kept);
         Reader { gateway, kept, turn: 0, at: 0, greeting }.boxed()
     }
 
@@ -225,7 +224,7 @@ impl Journal {
         owner: &PrincipalKey,
         last: EventId,
     ) -> Option<BoxStream<'static, Bytes>> {
-        let kept = gateway.journal.streams.get(&last.stream)?;
+        let kept = gateway.streams.journal.streams.get(&last.stream)?;
         if kept.session != session.id || kept.owner != *owner {
             return None;
         }
@@ -271,11 +270,11 @@ impl Reader {
             Piece::Known(bytes) => bytes,
             Piece::Comment(bytes) => {
                 // It lives, however long nothing happens.
-                gateway.journal.streams.get(&kept.id);
+                gateway.streams.journal.streams.get(&kept.id);
                 bytes
             }
             Piece::New(bytes) => {
-                gateway.journal.kept_more(kept);
+                gateway.streams.journal.kept_more(kept);
                 bytes
             }
         }))
@@ -322,8 +321,8 @@ impl Future for Drain {
             match kept.poll(*turn, at, cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(None) => return Poll::Ready(()),
-                Poll::Ready(Some(Piece::New(_))) => gateway.journal.kept_more(kept),
-                Poll::Ready(Some(Piece::Comment(_))) => drop(gateway.journal.streams.get(&kept.id)),
+                Poll::Ready(Some(Piece::New(_))) => gateway.streams.journal.kept_more(kept),
+                Poll::Ready(Some(Piece::Comment(_))) => drop(gateway.streams.journal.streams.get(&kept.id)),
                 Poll::Ready(Some(Piece::Known(_))) => {}
             }
         }

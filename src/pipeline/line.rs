@@ -29,7 +29,7 @@ use crate::vocab::{Fault, FaultKind, PrincipalKey, Revision};
 
 /// Lines that are open, by session. Bounded by the number of streams.
 #[derive(Default)]
-pub struct Lines {
+pub(super) struct Lines {
     open: Arc<DashMap<u128, Line>>,
 }
 
@@ -67,7 +67,7 @@ impl Begun {
 impl Drop for Begun {
     fn drop(&mut self) {
         self.gateway.sessions.end(&self.who, self.session);
-        self.gateway.subscriptions.end(self.session.id);
+        self.gateway.streams.subscriptions.end(self.session.id);
     }
 }
 
@@ -121,7 +121,7 @@ pub(super) fn begun(ctx: &mut Ctx, headers: &HeaderMap) -> Result<(Session, Begu
     let name = gateway.sessions.open(&gateway.sealer, &who, &route, agreed, now_s, most).map_err(unsealed)?;
     let session = gateway.sessions.find(&gateway.sealer, &who, &route, &name, now_s).map_err(unsealed)?;
     of_session(ctx, session);
-    let (opened, endpoint) = (gateway.lines.open(session.id), endpoint(&route, &name));
+    let (opened, endpoint) = (gateway.streams.lines.open(session.id), endpoint(&route, &name));
     Ok((session, Begun { opened, endpoint, gateway, who, session }))
 }
 

@@ -59,7 +59,7 @@ pub(super) async fn serve(ctx: Ctx, operation: &Operation, in_flight: InFlight) 
 
 fn place(ctx: &Ctx) -> Option<Place> {
     let who = ctx.principal().ok()?.key();
-    ctx.gateway.streams.enter(who, &ctx.gateway.metrics).ok()
+    ctx.gateway.streams.open.enter(who, &ctx.gateway.metrics).ok()
 }
 
 /// What is asked for.

@@ -50,14 +50,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use body::ReplyBody;
-pub use journal::Journal;
-pub use line::Lines;
 pub use memory::Memory;
 pub use pages::PeerAddress;
-pub use push::Pushes;
 pub use session::Sessions;
-pub use streams::OpenStreams;
-pub use subscribed::Subscriptions;
+pub use streams::Streams;
 pub use world::{Bounds, Route, Subjects, World};
 
 use crate::audit::{Audit, AuditHandle};
@@ -114,16 +110,8 @@ pub struct Gateway {
     pub cancels: Cancels,
     /// Questions of upstreams that wait for a client.
     pub questions: Questions,
-    /// Streams open that tell clients what happens.
-    pub streams: Arc<OpenStreams>,
-    /// Which session has which of them.
-    pub pushes: Pushes,
-    /// Lines of HTTP+SSE.
-    pub lines: Lines,
-    /// What sessions were sent as streams.
-    pub journal: Journal,
-    /// Resources that sessions subscribed to.
-    pub subscriptions: Subscriptions,
+    /// Streams to clients, and what they need to know of each other.
+    pub streams: Streams,
     /// Requests under way.
     pub in_flight: Arc<AtomicUsize>,
 }

@@ -38,7 +38,7 @@ use crate::vocab::{Fault, FaultKind, Reason, Revision};
 
 /// Streams that are open, by session. Bounded by the number of streams.
 #[derive(Default)]
-pub struct Pushes {
+pub(super) struct Pushes {
     open: Arc<DashMap<u128, (u64, CancellationToken)>>,
     last: AtomicU64,
 }
@@ -87,7 +87,7 @@ pub(super) async fn open(mut ctx: Ctx, headers: &HeaderMap) -> Response<ReplyBod
         Ok(asked) => asked,
         Err(refusal) => return rescue(&ctx, refusal).respond(&ctx),
     };
-    let place = ctx.principal().ok().map(|principal| ctx.gateway.streams.enter(principal.key(), &ctx.gateway.metrics));
+    let place = ctx.principal().ok().map(|principal| ctx.gateway.streams.open.enter(principal.key(), &ctx.gateway.metrics));
     let Some(Ok(place)) = place else { return too_many(&ctx).respond(&ctx) };
     ctx.decided(true, Reason::Allowed);
     match opening {
@@ -185,8 +185,8 @@ fn pushed(ctx: Ctx, session: Session, opening: Opening, place: Place) -> Respons
     let Some(id) = StreamId::mint(true) else {
         return rescue(&ctx, Fault::internal(FaultKind::Internal, "a stream could not be named").into()).respond(&ctx);
     };
-    let registered = ctx.gateway.pushes.register(session.id);
-    let subscribed = ctx.gateway.subscriptions.of(session.id);
+    let registered = ctx.gateway.streams.pushes.register(session.id);
+    let subscribed = ctx.gateway.streams.subscriptions.of(session.id);
     let changes = subscribed.changes();
     let mut merged = Merged::of(ListSet::ALL, subscribed.resources());
     merged.refresh(&ctx, Vec::new());
@@ -284,7 +284,7 @@ impl Push {
         if gateway.sessions.going_on(self.session, gateway.clock.unix_s()).is_err() {
             return self.end(Reason::NotFound);
         }
-        let subscribed = gateway.subscriptions.of(self.session.id);
+        let subscribed = gateway.streams.subscriptions.of(self.session.id);
         if !Arc::ptr_eq(&subscribed, &self.subscribed) {
             (self.changes, self.subscribed) = (subscribed.changes(), subscribed);
             self.resubscribe();

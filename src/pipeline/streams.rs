@@ -8,7 +8,11 @@ use dashmap::DashMap;
 use http::{HeaderValue, header};
 
 use super::ctx::Ctx;
+use super::journal::Journal;
+use super::line::Lines;
+use super::push::Pushes;
 use super::reply::Answered;
+use super::subscribed::Subscriptions;
 use crate::audit::Status;
 use crate::mcp::codes;
 use crate::mcp::error::ProtocolError;
@@ -16,9 +20,32 @@ use crate::telemetry::metrics::{Held, Metrics};
 use crate::vocab::limits::{STREAMS_MAX, STREAMS_PER_PRINCIPAL_MAX};
 use crate::vocab::{PrincipalKey, Reason};
 
+/// Streams to clients, and what they need to know of each other.
+pub struct Streams {
+    /// How many are open that tell what happens.
+    pub(super) open: Arc<OpenStreams>,
+    /// Which session has which of them.
+    pub(super) pushes: Pushes,
+    /// Which of them are lines of HTTP+SSE.
+    pub(super) lines: Lines,
+    /// What sessions were sent as streams.
+    pub(super) journal: Journal,
+    /// Resources that sessions subscribed to.
+    pub(super) subscriptions: Subscriptions,
+}
+
+impl Streams {
+    /// No streams.
+    #[expect(clippy::new_without_default, reason = "a table is no neutral value")]
+    pub fn new() -> Self {
+        let (open, pushes, lines) = Default::default();
+        Self { open, pushes, lines, journal: Journal::new(), subscriptions: Subscriptions::new() }
+    }
+}
+
 /// Streams open, in all and of each principal. Remembers nobody who has none.
 #[derive(Default)]
-pub struct OpenStreams {
+pub(super) struct OpenStreams {
     all: AtomicUsize,
     each: DashMap<PrincipalKey, usize>,
 }

@@ -22,7 +22,7 @@ use crate::policy::permit::Permit;
 use crate::vocab::limits::{LISTEN_URIS_MAX, SESSION_S_MAX, SUBSCRIBED_BYTES_MAX};
 
 /// What sessions have subscribed to; nothing of a session that never did.
-pub struct Subscriptions(Cache<u128, Arc<Subscribed>>);
+pub(super) struct Subscriptions(Cache<u128, Arc<Subscribed>>);
 
 /// What one session has subscribed to.
 pub(super) struct Subscribed {
@@ -32,8 +32,7 @@ pub(super) struct Subscribed {
 
 impl Subscriptions {
     /// Nobody has subscribed to anything.
-    #[expect(clippy::new_without_default, reason = "a table is no neutral value")]
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         let cache = Cache::builder()
             .eviction_policy(EvictionPolicy::lru())
             .max_capacity(SUBSCRIBED_BYTES_MAX)
@@ -113,7 +112,7 @@ pub(super) async fn subscribe(ctx: &Ctx, operation: &Operation, target: &Target,
     let session = ctx.asked.session.filter(|_| facts.capabilities.resources_subscribe);
     let session = session.ok_or_else(|| ProtocolError::method_not_found(operation.revision).with_id(id))?;
     let resource = Resource { upstream: name, uri: target.name.clone() };
-    if !ctx.gateway.subscriptions.add(session.id, resource) {
+    if !ctx.gateway.streams.subscriptions.add(session.id, resource) {
         return Err(ProtocolError::invalid_params("Too many resources are subscribed to in this session").with_id(id).into());
     }
     ctx.completed();
@@ -126,7 +125,7 @@ pub(super) fn unsubscribe(ctx: &Ctx, operation: &Operation) -> Answered {
     let public = operation.params.uri.as_deref().unwrap_or_default();
     ctx.note(|draft| draft.set_name(public));
     if let (Some(session), Some(resource)) = (ctx.asked.session, named(ctx, public)) {
-        ctx.gateway.subscriptions.remove(session.id, &resource);
+        ctx.gateway.streams.subscriptions.remove(session.id, &resource);
     }
     ctx.completed();
     lower(ctx, &nothing())
