@@ -32,13 +32,13 @@ use crate::mcp::dialect::ServerInfo;
 use crate::net::drain::Drain;
 use crate::net::head::HeadRules;
 use crate::net::{Fetch, Workers, client_config};
-use crate::pipeline::{Gateway, Memory, PeerAddress, ReplyBody, Sessions};
+use crate::pipeline::{Gateway, Memory, PeerAddress, ReplyBody, Sessions, Streams};
 use crate::seal::Sealer;
 use crate::server::tls::{TlsFiles, self_signed};
 use crate::server::{self, DoorSettings, TlsHandle};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::Registry;
-use crate::vocab::limits::{AUDIT_QUEUE_RECORDS_MAX, DRAIN_MS_MAX};
+use crate::vocab::limits::{AUDIT_QUEUE_RECORDS_MAX, DRAIN_MS_MAX, STREAMS_MAX};
 use crate::vocab::{Clock, Problem};
 
 /// Why the gateway does not start.
@@ -181,6 +181,7 @@ fn gateway(
         cancels: Default::default(),
         questions: Default::default(),
         parked: Default::default(),
+        streams: Streams::new(),
         in_flight: Default::default(),
     };
     Ok((Arc::new(gateway), registry))
@@ -311,7 +312,8 @@ fn open_audit(config: &Config, clock: &Clock) -> io::Result<Audit> {
         path: config.audit.file.clone(),
         digest_key: config.data_dir.join("keys/audit-digest"),
         durability,
-        queue_max: AUDIT_QUEUE_RECORDS_MAX.saturating_add(config.limits.in_flight),
+        // Every request under way and every open stream holds room for its record.
+        queue_max: AUDIT_QUEUE_RECORDS_MAX.saturating_add(config.limits.in_flight).saturating_add(STREAMS_MAX),
     };
     Audit::open(&settings, clock.clone())
 }

@@ -6,6 +6,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::ctx::Ctx;
+use super::line;
 use super::refusal::Refusal;
 use super::reply::Answered;
 use super::world::Route;
@@ -18,6 +19,8 @@ use crate::vocab::{Reason, Revision};
 pub(super) enum Admitted {
     /// A message on a route.
     Message(Arc<Route>),
+    /// The stream of a legacy session on a route.
+    Stream(Arc<Route>),
     /// The end of a legacy session on a route.
     End(Arc<Route>),
     /// A page of the authorization server, or one where people link accounts.
@@ -48,20 +51,46 @@ pub(super) fn admit(ctx: &Ctx, parts: &Parts) -> Result<Admitted, Refusal> {
     let route = ctx.world.routes.get(path).ok_or_else(not_found)?;
     match parts.method {
         Method::POST => message(parts, route),
-        Method::DELETE if route.floor <= Revision::NEWEST_WITH_SESSIONS => Ok(Admitted::End(route.clone())),
+        Method::GET if has_sessions(route) => {
+            without_query(parts)?;
+            without_content(&parts.headers)?;
+            Ok(Admitted::Stream(route.clone()))
+        }
+        Method::DELETE if has_sessions(route) => Ok(Admitted::End(route.clone())),
         Method::OPTIONS => preflight(&parts.headers),
-        _ => Err(refused(StatusCode::METHOD_NOT_ALLOWED, "send messages by POST; streams by GET are not offered")),
+        _ => Err(refused(StatusCode::METHOD_NOT_ALLOWED, "send messages by POST")),
     }
 }
 
 fn message(parts: &Parts, route: &Arc<Route>) -> Result<Admitted, Refusal> {
-    if parts.uri.query().is_some() {
-        return Err(refused(StatusCode::BAD_REQUEST, "a route takes no query"));
+    let line = route.floor < Revision::OLDEST_STREAMABLE && parts.uri.query().and_then(line::named).is_some();
+    if !line {
+        without_query(parts)?;
     }
     if !is_json(&parts.headers) {
         return Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json, in UTF-8, without content coding"));
     }
     Ok(Admitted::Message(route.clone()))
+}
+
+fn has_sessions(route: &Route) -> bool {
+    route.floor <= Revision::NEWEST_WITH_SESSIONS
+}
+
+fn without_query(parts: &Parts) -> Result<(), Refusal> {
+    match parts.uri.query() {
+        Some(_) => Err(refused(StatusCode::BAD_REQUEST, "a route takes no query")),
+        None => Ok(()),
+    }
+}
+
+/// Nobody reads the content of a GET; two readers could differ about what it is.
+fn without_content(headers: &HeaderMap) -> Result<(), Refusal> {
+    let long = headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
+    if long || headers.contains_key(header::TRANSFER_ENCODING) {
+        return Err(refused(StatusCode::BAD_REQUEST, "a GET has no content"));
+    }
+    Ok(())
 }
 
 /// `application/json`, with no charset but UTF-8, and no content coding.

@@ -72,7 +72,7 @@ pub(super) fn task_permit(
     let asked = Asked { kind, known: true, now_unix_ms, route };
     let decision = decide_task_for(&world.policy, &subject, principal, &asked, step);
     let reason = decision.reason();
-    exchange(decision, Evidence::default(), world.observe).map_err(|_| refused(reason.as_str()))
+    permit_for(decision, Evidence::default(), world.observe).map_err(|_| refused(reason.as_str()))
 }
 
 /// Records a decision, and says whether it passes.
@@ -148,15 +148,63 @@ pub(super) async fn discharge(ctx: &mut Ctx, decision: Decision, target: &Target
         let deadline = ctx.deadline.capped(Duration::from_millis(AUDIT_INTENT_MS_MAX));
         evidence.receipt = Some(Box::pin(ctx.gateway.audit.intent_for(&ctx.audit, deadline)).await?);
     }
-    let missing = |_| Fault::internal(FaultKind::Internal, "an obligation was not met");
-    Ok(exchange(decision, evidence, ctx.world.observe).map_err(missing)?)
+    exchange(ctx, decision, evidence)
 }
 
-fn exchange(decision: Decision, evidence: Evidence, observe: Option<ObserveOnly>) -> Result<Permit, MissingEvidence> {
+/// The decision and what it wants, for a permit.
+fn exchange(ctx: &Ctx, decision: Decision, evidence: Evidence) -> Result<Permit, Refusal> {
+    let missing = |_| Fault::internal(FaultKind::Internal, "an obligation was not met");
+    Ok(permit_for(decision, evidence, ctx.world.observe).map_err(missing)?)
+}
+
+/// As [`Decision::permit`], also where policy is only observed.
+fn permit_for(decision: Decision, evidence: Evidence, observe: Option<ObserveOnly>) -> Result<Permit, MissingEvidence> {
     match observe {
         Some(observe) => decision.permit_observed(evidence, observe),
         None => decision.permit(evidence),
     }
+}
+
+/// The right to be told about the resource `full` of `upstream` from now on: decided as a read of it, by the hour that it is now,
+/// however long ago the request came that wants it.
+///
+/// # Errors
+/// The denial. It is not that of the request: whoever asks for several resources is told about the others.
+pub(super) fn hear(ctx: &Ctx, upstream: &str, full: &str) -> Result<Permit, Refusal> {
+    let decision = ruling(ctx, full)?;
+    let passes = |reason| ctx.world.observe.is_some_and(|observe| observe.passes(reason));
+    let allowed = decision.effect() == Effect::Allow;
+    ctx.gateway.metrics.decided(allowed, decision.reason(), None, Some(Class::Read));
+    let mut refused = (!allowed).then(|| Denial::new(decision.reason()));
+    let mut evidence = Evidence::default();
+    if allowed && !decision.approvals().is_empty() {
+        refused = Some(Denial::new(Reason::ApprovalRequired));
+    } else if allowed && !decision.limits().is_empty() {
+        let (principal, route) = (ctx.principal()?, &ctx.route()?.path);
+        let subject = Subject { principal, tool: full, class: Class::Read, upstream, route };
+        match ctx.gateway.limiter.take(decision.limits(), &subject) {
+            Ok(lease) => evidence.lease = Some(lease),
+            Err(denial) => refused = Some(denial),
+        }
+    }
+    match refused.filter(|denial| !passes(denial.reason)) {
+        Some(denial) => Err(denial.into()),
+        None => exchange(ctx, decision, evidence),
+    }
+}
+
+/// Whether the resource `full` may be spoken of now. Nothing leaves for it, so nothing is taken.
+pub(super) fn hears(ctx: &Ctx, full: &str) -> bool {
+    let passes = |reason| ctx.world.observe.is_some_and(|observe| observe.passes(reason));
+    ruling(ctx, full).is_ok_and(|decision| decision.effect() == Effect::Allow || passes(decision.reason()))
+}
+
+fn ruling(ctx: &Ctx, full: &str) -> Result<Decision, Refusal> {
+    let (world, principal) = (&ctx.world, ctx.principal()?);
+    let subject = world.subjects.of(&world.policy, principal);
+    let Moment { now_unix_ms, route } = ctx.moment_now();
+    let kind = AskedKind::Resource { uri: full };
+    Ok(decide_for(&world.policy, &subject, principal, &Asked { kind, known: true, now_unix_ms, route }))
 }
 
 /// Takes every limit of the decision, or says which one refuses.

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use futures_util::stream::{BoxStream, StreamExt as _};
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc;
 
@@ -20,6 +21,7 @@ pub struct ReplyBody {
 enum Content {
     Whole(Option<Bytes>),
     Events(mpsc::Receiver<Bytes>),
+    Pieces(BoxStream<'static, Bytes>),
 }
 
 impl ReplyBody {
@@ -32,6 +34,21 @@ impl ReplyBody {
     pub(super) fn events(events: mpsc::Receiver<Bytes>) -> Self {
         Self { content: Content::Events(events), _audit: None }
     }
+
+    /// A body that is made as it is taken, and that keeps the record itself.
+    pub(super) fn pieces(pieces: BoxStream<'static, Bytes>) -> Self {
+        Self { content: Content::Pieces(pieces), _audit: None }
+    }
+
+    /// Whether the body comes in pieces, as server-sent events.
+    pub(super) fn is_stream(&self) -> bool {
+        match &self.content {
+            Content::Whole(_) => false,
+            // One that ended before it began has nothing to show.
+            Content::Events(events) => !(events.is_closed() && events.is_empty()),
+            Content::Pieces(_) => true,
+        }
+    }
 }
 
 impl Body for ReplyBody {
@@ -42,6 +59,7 @@ impl Body for ReplyBody {
         match &mut self.content {
             Content::Whole(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
             Content::Events(events) => events.poll_recv(cx).map(|event| event.map(|b| Ok(Frame::data(b)))),
+            Content::Pieces(pieces) => pieces.poll_next_unpin(cx).map(|piece| piece.map(|b| Ok(Frame::data(b)))),
         }
     }
 
@@ -52,7 +70,7 @@ impl Body for ReplyBody {
     fn size_hint(&self) -> SizeHint {
         match &self.content {
             Content::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
-            Content::Events(_) => SizeHint::default(),
+            Content::Events(_) | Content::Pieces(_) => SizeHint::default(),
         }
     }
 }

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::HeaderMap;
+use tokio_util::sync::CancellationToken;
 
 use super::Gateway;
 use super::cancel::Registered;
+use super::line::Line;
 use super::link::Resumed;
 use super::memory::Memory;
 use super::refusal::Refusal;
@@ -18,7 +20,7 @@ use crate::audit::{AuditHandle, DecisionNote, Draft, Kind, OutcomeNote, Status};
 use crate::catalog::Access;
 use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::{Method, RawId};
-use crate::policy::Moment;
+use crate::policy::{Moment, Subject};
 use crate::telemetry::metrics::Tool;
 use crate::telemetry::trace::TraceContext;
 use crate::vocab::{Deadline, Denial, Fault, FaultKind, Principal, Reason, RecordId, Revision};
@@ -51,10 +53,12 @@ pub(super) struct Ctx {
     pub streams: bool,
     /// How a legacy client cancels this call.
     pub cancel: Option<Registered>,
+    /// Set when the call leaves for its upstream, where somebody waits for that.
+    pub left: Option<CancellationToken>,
 }
 
 /// What is known of the message; decides the shape of refusals.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Asked {
     /// The JSON-RPC id to answer to.
     pub id: Option<RawId>,
@@ -64,6 +68,8 @@ pub(super) struct Asked {
     pub revision: Option<Revision>,
     /// The legacy session.
     pub session: Option<Session>,
+    /// The line of HTTP+SSE that the message came by.
+    pub(super) line: Option<Line>,
     /// A tool that the catalog has, for metrics.
     pub tool: Option<Arc<Tool>>,
     /// What the client says that it can be asked: in the request (2026-07-28), or when its session was opened.
@@ -113,6 +119,7 @@ impl Ctx {
             asked: Asked::default(),
             streams: false,
             cancel: None,
+            left: None,
         }
     }
 
@@ -139,6 +146,7 @@ impl Ctx {
             // An entry's answer is one element of an array: nothing can be streamed.
             streams: false,
             cancel: None,
+            left: None,
         }
     }
 
@@ -212,12 +220,29 @@ impl Ctx {
     /// # Errors
     /// As [`Self::principal`].
     pub(super) fn access(&self) -> Result<Access, Refusal> {
-        let route = self.route()?.path.clone();
+        let subject = self.memory.subject(&self.world, self.principal()?);
+        self.access_at(subject, self.moment_of_record())
+    }
+
+    /// As [`Self::access`], for what happens long after the request came: by the hour that it is now.
+    ///
+    /// # Errors
+    /// As [`Self::principal`].
+    pub(super) fn access_now(&self) -> Result<Access, Refusal> {
+        let subject = self.world.subjects.of(&self.world.policy, self.principal()?);
+        self.access_at(subject, self.moment_now())
+    }
+
+    fn access_at(&self, subject: Arc<Subject>, moment: Moment<'_>) -> Result<Access, Refusal> {
+        let (route, principal) = (self.route()?.path.clone(), self.principal()?.clone());
         let (policy, observe) = (self.world.policy.clone(), self.world.observe);
-        let principal = self.principal()?.clone();
-        let subject = self.memory.subject(&self.world, &principal);
-        let now_unix_ms = self.moment_of_record().now_unix_ms;
-        Ok(Access { policy, principal, subject, observe, route, now_unix_ms })
+        Ok(Access { policy, principal, subject, observe, route, now_unix_ms: moment.now_unix_ms })
+    }
+
+    /// Now, on the route by which the request came.
+    pub(super) fn moment_now(&self) -> Moment<'_> {
+        let now_unix_ms = i64::try_from(self.gateway.clock.unix_ms()).unwrap_or(0);
+        Moment { now_unix_ms, ..self.moment_of_record() }
     }
 
     /// When and where the request asks, for conditions of rules. All of a request is judged at the time that is on record: whoever

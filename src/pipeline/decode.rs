@@ -1,8 +1,9 @@
 //! From body bytes to what is asked: bounded read, one strict pass, the era, the session, the dialect.
 
-use http::HeaderMap;
+use http::request::Parts;
 
 use super::ctx::Ctx;
+use super::line;
 use super::question;
 use super::refusal::Refusal;
 use super::session::Session;
@@ -35,7 +36,7 @@ pub(super) enum Asking {
 ///
 /// # Errors
 /// 408, 413; every protocol error of the message, its headers and their agreement.
-pub(super) async fn read<'a>(ctx: &mut Ctx, headers: &'a HeaderMap, body: Incoming) -> Result<(Asking, McpHeaders<'a>), Refusal> {
+pub(super) async fn read<'a>(ctx: &mut Ctx, parts: &'a Parts, body: Incoming) -> Result<(Asking, McpHeaders<'a>), Refusal> {
     let bounds = ctx.world.bounds;
     let bytes = read_body(body, bounds.body_bytes, Deadline::after(bounds.body_timeout)).await.map_err(|error| match error {
         BodyError::TooLarge => {
@@ -47,13 +48,28 @@ pub(super) async fn read<'a>(ctx: &mut Ctx, headers: &'a HeaderMap, body: Incomi
         BodyError::Broken => Refusal::Http(StatusCode::BAD_REQUEST, Reason::BadRequest, "the message broke off"),
     })?;
     ctx.note(|draft| draft.bytes_in = bytes.len() as u64);
-    let headers = McpHeaders::read(headers)?;
+    let mut headers = McpHeaders::read(&parts.headers)?;
     ctx.streams = headers.accepts_sse;
+    if let Some(name) = parts.uri.query().and_then(line::named) {
+        by_line(ctx, &mut headers, name)?;
+    }
     let asking = match decode(&bytes, bounds.depth)? {
         Body::Single(message) => single(ctx, &headers, message),
         Body::Batch(messages) => batch(ctx, &headers, messages),
     };
     Ok((asking?, headers))
+}
+
+/// The message came by a line of HTTP+SSE: that is its session, and its answer an event.
+fn by_line<'a>(ctx: &mut Ctx, headers: &mut McpHeaders<'a>, name: &'a str) -> Result<(), Refusal> {
+    if headers.session.is_some() {
+        return Err(ProtocolError::invalid_request("A line has no Mcp-Session-Id").into());
+    }
+    let mut session = find(ctx, name)?;
+    ctx.asked.line = Some(ctx.gateway.streams.lines.of(&mut session)?);
+    headers.session = Some(name);
+    ctx.streams = true;
+    Ok(())
 }
 
 fn single(ctx: &mut Ctx, headers: &McpHeaders<'_>, message: Box<Message>) -> Result<Asking, Refusal> {
@@ -116,9 +132,13 @@ fn batch(ctx: &mut Ctx, headers: &McpHeaders<'_>, messages: Vec<Message>) -> Res
 fn session(ctx: &mut Ctx, headers: &McpHeaders<'_>, header: Option<Revision>, id: Option<&RawId>) -> Result<Session, Refusal> {
     let missing = || ProtocolError::invalid_request("the Mcp-Session-Id header is missing: open a session with initialize");
     let text = headers.session.ok_or_else(|| missing().with_id(id))?;
-    let session = find(ctx, text).map_err(|error| error.with_id(id))?;
+    let mut session = find(ctx, text).map_err(|error| error.with_id(id))?;
     if header.is_some_and(|header| header != session.revision) {
         return Err(ProtocolError::invalid_request("MCP-Protocol-Version is not the version of this session").with_id(id).into());
+    }
+    if ctx.asked.line.is_some() {
+        // What the client can be asked was said later than the line was named.
+        ctx.gateway.streams.lines.of(&mut session)?;
     }
     ctx.asked.revision = Some(session.revision);
     ctx.asked.session = Some(session);

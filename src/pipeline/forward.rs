@@ -65,6 +65,9 @@ pub(super) async fn forward(
 ) -> Result<Forwarded, Refusal> {
     question::spend(ctx, operation)?;
     let called = Instant::now();
+    if let Some(left) = &ctx.left {
+        left.cancel();
+    }
     let mut call = match leaving {
         Leaving::Answers(id) => Box::pin(parked::wake(ctx, target, operation, id, permit)).await?,
         Leaving::Call(outgoing) => match Watched::call(ctx, target, permit, *outgoing)?.await {

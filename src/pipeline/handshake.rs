@@ -25,13 +25,19 @@ pub(super) async fn initialize(ctx: &mut Ctx, message: &Message) -> Result<Answe
     let wanted =
         wanted.ok_or_else(|| ProtocolError::invalid_params("protocolVersion is missing").with_id(message.id.as_ref()))?;
     let floor = ctx.route()?.floor;
-    let agreed = era::negotiate(wanted, floor);
+    // Over HTTP+SSE there is one revision to agree on, whatever is wanted.
+    let agreed = if ctx.asked.line.is_some() { Revision::V2024_11_05 } else { era::negotiate(wanted, floor) };
     ctx.asked.revision = Some(agreed);
     if let Some(declared) = &message.params.capabilities {
         let wrong = |_| ProtocolError::malformed_params("a client capability is not an object").with_id(message.id.as_ref());
         ctx.asked.caps = ClientCaps::parse(declared).map_err(wrong)?.and(dialect::of(agreed).questions);
     }
     let capabilities = capabilities(ctx).await?;
+    if let Some(line) = &ctx.asked.line {
+        line.begin(ctx.asked.caps);
+        ctx.completed();
+        return Ok(lower(ctx, &Reply::Result(dialect::initialize_result(agreed, &capabilities, &ctx.gateway.server, None))));
+    }
     let gateway = ctx.gateway.clone();
     let (principal, route) = (ctx.principal()?.key(), ctx.route()?.path.clone());
     let most = ctx.world.bounds.sessions_per_principal;

@@ -8,24 +8,34 @@ mod carry;
 mod completion;
 mod ctx;
 mod decode;
+mod event_id;
 mod forward;
 mod handshake;
+mod journal;
+mod line;
 mod link;
+mod listen;
 mod lists;
 mod memory;
+mod merged;
+mod ongoing;
 mod operate;
 mod pages;
 mod parked;
 mod polled;
+mod push;
 mod question;
 mod refusal;
 mod reply;
 mod rescue;
+mod resumable;
 mod rounds;
 mod route;
 mod session;
 mod standing;
 mod stream;
+mod streams;
+mod subscribed;
 mod task;
 mod task_id;
 mod visit;
@@ -50,6 +60,7 @@ pub use memory::Memory;
 pub use pages::PeerAddress;
 pub use parked::ParkedCalls;
 pub use session::Sessions;
+pub use streams::Streams;
 pub use world::{Bounds, Route, Subjects, World};
 
 use crate::audit::{Audit, AuditHandle};
@@ -108,6 +119,8 @@ pub struct Gateway {
     pub questions: Questions,
     /// Calls that wait for a client's answers to such questions.
     pub parked: ParkedCalls,
+    /// Streams to clients, and what they need to know of each other.
+    pub streams: Streams,
     /// Requests under way.
     pub in_flight: Arc<AtomicUsize>,
 }
@@ -162,12 +175,15 @@ async fn line(mut ctx: Ctx, parts: Parts, body: Incoming) -> Response<ReplyBody>
     match front(&mut ctx, &parts, body).await {
         Ok(Front::Answered(answered)) => answered.respond(&ctx),
         Ok(Front::Asking(asking, headers, in_flight)) => work(ctx, asking, &headers, in_flight).await,
+        Ok(Front::Listening) => Box::pin(push::open(ctx, &parts.headers)).await,
         Err(refusal) => rescue(&ctx, refusal).respond(&ctx),
     }
 }
 
 enum Front<'a> {
     Answered(Answered),
+    /// The session and its stream are looked for; that takes no place among the requests under way.
+    Listening,
     Asking(Asking, McpHeaders<'a>, InFlight),
 }
 
@@ -179,7 +195,7 @@ async fn front<'a>(ctx: &mut Ctx, parts: &'a Parts, body: Incoming) -> Result<Fr
         let _in_flight = InFlight::enter(ctx)?;
         return Ok(Front::Answered(Box::pin(pages::answer(ctx, server, parts, body)).await?));
     }
-    let (Admitted::Message(route) | Admitted::End(route)) = &admitted else {
+    let (Admitted::Message(route) | Admitted::Stream(route) | Admitted::End(route)) = &admitted else {
         let Admitted::Answered(answered) = admitted else { return Err(unreachable_state()) };
         ctx.completed();
         return Ok(Front::Answered(answered));
@@ -198,11 +214,13 @@ async fn front<'a>(ctx: &mut Ctx, parts: &'a Parts, body: Incoming) -> Result<Fr
         draft.principal = Some(principal.clone());
     });
     ctx.principal = Some(principal);
-    if let Admitted::End(_) = admitted {
-        return Ok(Front::Answered(operate::end_session(ctx, &parts.headers)?));
+    match admitted {
+        Admitted::End(_) => return Ok(Front::Answered(operate::end_session(ctx, &parts.headers)?)),
+        Admitted::Stream(_) => return Ok(Front::Listening),
+        _ => {}
     }
     // Only now is the body read, within bounds, once, strictly.
-    let (asking, headers) = decode::read(ctx, &parts.headers, body).await?;
+    let (asking, headers) = decode::read(ctx, parts, body).await?;
     Ok(Front::Asking(asking, headers, in_flight))
 }
 
@@ -214,6 +232,9 @@ fn asked<'a>(parts: &'a Parts, resource: &'a Resource) -> identity::Asked<'a> {
 
 /// Does what is asked. A legacy client's call goes on when its connection ends; a newer client's ends with it.
 async fn work(ctx: Ctx, asking: Asking, headers: &McpHeaders<'_>, in_flight: InFlight) -> Response<ReplyBody> {
+    if let Some(line) = ctx.asked.line.clone() {
+        return line::take(ctx, asking, in_flight, line).await;
+    }
     match asking {
         Asking::Operation(operation) if ctx.asked.session.is_none() => {
             // Boxed, so that what waits for a body is small.

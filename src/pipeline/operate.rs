@@ -17,7 +17,7 @@ use super::reply::{Answered, Content};
 use super::rescue::rescue;
 use super::route::{Target, resolve};
 use super::stream::Streaming;
-use super::{SESSION_ID, handshake, link, lists, stream, task};
+use super::{SESSION_ID, handshake, link, listen, lists, resumable, stream, subscribed, task};
 use crate::audit::Status;
 use crate::catalog::Part;
 use crate::mcp::dialect::Operation;
@@ -40,6 +40,9 @@ pub(super) async fn operate(
     headers: &McpHeaders<'_>,
     in_flight: InFlight,
 ) -> Response<ReplyBody> {
+    if operation.method == Method::Listen {
+        return Box::pin(listen::serve(ctx, &operation, in_flight)).await;
+    }
     // What came back of a question of our own is ours: no later stage, and no upstream, sees it.
     let done = match link::resume(&mut ctx, &mut operation) {
         Ok(()) => run(&mut ctx, &operation, headers).await,
@@ -73,11 +76,13 @@ async fn line(ctx: &mut Ctx, operation: &Operation, headers: &McpHeaders<'_>) ->
     if handshake::is_local(operation.method) {
         return Box::pin(handshake::local(ctx, operation)).await.map(Done::Answered);
     }
+    if operation.method == Method::ResourcesUnsubscribe {
+        return Ok(Done::Answered(subscribed::unsubscribe(ctx, operation)));
+    }
     // A task that was made before leads back to the tool that made it.
     if task::is_about(operation.method) {
         return Box::pin(about_task(ctx, operation)).await;
     }
-    // Streams are not offered, so their methods do not exist here.
     if !has_target(operation.method) {
         return Err(ProtocolError::method_not_found(operation.revision).with_id(ctx.asked.id.as_ref()).into());
     }
@@ -86,6 +91,10 @@ async fn line(ctx: &mut Ctx, operation: &Operation, headers: &McpHeaders<'_>) ->
         return Ok(Done::Answered(answered));
     }
     let Cleared { mut target, permit, leaving } = clear(ctx, operation, headers).await?;
+    // What a session wants to be told of is remembered here; the stream that tells it asks for permits of its own.
+    if operation.method == Method::ResourcesSubscribe {
+        return Box::pin(subscribed::subscribe(ctx, operation, &target, permit)).await.map(Done::Answered);
+    }
     // The permit is the only way out.
     let mut forwarded = forward(ctx, permit, &target, operation, leaving).await?;
     // Refused for want of tasks, which the client does not know: made once more, by a decision of its own, and waited for here.
@@ -168,12 +177,7 @@ fn arguments(operation: &Operation, completion: Option<&Completion>) -> Option<R
 fn has_target(method: Method) -> bool {
     matches!(
         method,
-        Method::ToolsCall
-            | Method::PromptsGet
-            | Method::ResourcesRead
-            | Method::ResourcesSubscribe
-            | Method::ResourcesUnsubscribe
-            | Method::Complete
+        Method::ToolsCall | Method::PromptsGet | Method::ResourcesRead | Method::ResourcesSubscribe | Method::Complete
     )
 }
 
@@ -199,39 +203,13 @@ pub(super) async fn legacy(ctx: Ctx, asking: Asking, in_flight: InFlight) -> Res
 
 async fn legacy_line(mut ctx: Ctx, asking: Asking, in_flight: InFlight) -> Response<ReplyBody> {
     let answered = match asking {
-        Asking::Operation(operation) => return cancellable(ctx, operation, in_flight).await,
+        Asking::Operation(operation) => return resumable::cancellable(ctx, operation, in_flight).await,
         Asking::Handshake(message) => Box::pin(handshake::initialize(&mut ctx, &message)).await,
         Asking::Notification(message) => Ok(notified(&ctx, &message)),
         Asking::Response(id, outcome) => Ok(responded(&ctx, &id, outcome)),
         Asking::Batch(messages) => Box::pin(batch(&ctx, messages)).await,
     };
     answered.unwrap_or_else(|refusal| rescue(&ctx, refusal)).respond(&ctx)
-}
-
-/// A call that `notifications/cancelled` can end. A cancelled request gets no answer, so its stream just ends.
-async fn cancellable(mut ctx: Ctx, operation: Box<Operation>, in_flight: InFlight) -> Response<ReplyBody> {
-    let Some(session) = ctx.asked.session else {
-        return Box::pin(operate(ctx, operation, &McpHeaders::default(), in_flight)).await;
-    };
-    let Some(registered) = ctx.gateway.cancels.register(session, &operation.id) else {
-        let taken = ProtocolError::invalid_request("another request of this session has this id").with_id(Some(&operation.id));
-        return rescue(&ctx, taken.into()).respond(&ctx);
-    };
-    let (audit, gateway) = (ctx.audit.clone(), ctx.gateway.clone());
-    let cancelled = registered.token.clone();
-    // A streamed answer outlives this function, and can be cancelled as long as it lasts.
-    ctx.cancel = Some(registered);
-    let headers = McpHeaders::default();
-    tokio::select! {
-        // Boxed, so that what wraps it stays small enough to be moved about.
-        response = Box::pin(operate(ctx, operation, &headers, in_flight)) => response,
-        () = cancelled.cancelled() => {
-            let ctx = Ctx::after(gateway, audit);
-            ctx.ended(Status::Cancelled, Reason::Cancelled);
-            let (_, nothing) = tokio::sync::mpsc::channel(1);
-            Answered { content: Content::Events(nothing), ..Answered::empty(StatusCode::OK) }.respond(&ctx)
-        }
-    }
 }
 
 fn notified(ctx: &Ctx, message: &Message) -> Answered {
@@ -321,6 +299,9 @@ pub(super) fn end_session(ctx: &Ctx, headers: &HeaderMap) -> Result<Answered, Re
     let missing = || ProtocolError::invalid_request("the Mcp-Session-Id header is missing");
     let session = decode::find(ctx, text.ok_or_else(missing)?)?;
     ctx.gateway.sessions.end(&ctx.principal()?.key(), session);
+    ctx.gateway.streams.pushes.end(session.id);
+    ctx.gateway.streams.subscriptions.end(session.id);
+    ctx.gateway.streams.journal.end(session.id);
     ctx.completed();
     Ok(Answered::empty(StatusCode::NO_CONTENT))
 }

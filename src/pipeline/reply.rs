@@ -1,6 +1,7 @@
 //! Answers on their way out: in the caller's dialect, as JSON or as an event stream.
 
 use bytes::Bytes;
+use futures_util::stream::BoxStream;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use tokio::sync::mpsc;
 
@@ -56,7 +57,7 @@ impl Answered {
 
     /// The answer to a preflight (Fetch standard). Mirrored arguments have headers of their own, which are allowed by name.
     pub(super) fn preflight(asked: &HeaderMap) -> Self {
-        let methods = HeaderValue::from_static("POST, DELETE");
+        let methods = HeaderValue::from_static("GET, POST, DELETE");
         let mut headers = String::from(PREFLIGHT_HEADERS);
         let wanted = asked.get(header::ACCESS_CONTROL_REQUEST_HEADERS).and_then(|value| value.to_str().ok());
         for name in wanted.unwrap_or_default().split(',').map(|name| name.trim().to_ascii_lowercase()) {
@@ -96,25 +97,45 @@ impl Answered {
         let (kind, body) = match self.content {
             Content::Empty => (None, ReplyBody::whole(Bytes::new(), audit)),
             Content::Json(bytes) => (Some(HeaderValue::from_static("application/json")), ReplyBody::whole(bytes, audit)),
-            Content::Events(events) => (Some(HeaderValue::from_static("text/event-stream")), ReplyBody::events(events)),
+            Content::Events(events) => (Some(EVENT_STREAM), ReplyBody::events(events)),
         };
         let mut response = Response::new(body);
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        if let Some(kind) = kind {
-            if kind == "text/event-stream" {
-                headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-            }
-            headers.insert(header::CONTENT_TYPE, kind);
-        }
+        dress(headers, kind);
         if self.close {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         headers.extend(self.headers);
         response
     }
+}
+
+/// The head of an event stream, for one whose request has its record elsewhere.
+pub(super) fn stream_head() -> Response<()> {
+    let mut response = Response::new(());
+    dress(response.headers_mut(), Some(EVENT_STREAM));
+    response
+}
+
+fn dress(headers: &mut HeaderMap, kind: Option<HeaderValue>) {
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Some(kind) = kind {
+        if kind == EVENT_STREAM {
+            headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+        }
+        headers.insert(header::CONTENT_TYPE, kind);
+    }
+}
+
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
+
+/// An event stream: what `start` makes of `ctx`, which has the record for as long as the stream lasts.
+pub(super) fn stream(ctx: Ctx, start: impl FnOnce(Ctx) -> BoxStream<'static, Bytes>) -> Response<ReplyBody> {
+    let (_, nothing) = mpsc::channel(1);
+    let head = Answered { content: Content::Events(nothing), ..Answered::empty(StatusCode::OK) }.respond(&ctx);
+    head.map(|_| ReplyBody::pieces(start(ctx)))
 }
 
 /// The JSON document that answers the message of `ctx` with `reply`.

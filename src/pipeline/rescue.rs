@@ -26,7 +26,7 @@ pub(super) fn rescue(ctx: &Ctx, refusal: Refusal) -> Answered {
             ctx.ended(Status::Refused, reason);
             let answer = plain(status, codes::INVALID_REQUEST, why).closing();
             match status {
-                StatusCode::METHOD_NOT_ALLOWED => answer.with(header::ALLOW, HeaderValue::from_static("POST, DELETE")),
+                StatusCode::METHOD_NOT_ALLOWED => answer.with(header::ALLOW, HeaderValue::from_static("GET, POST, DELETE")),
                 StatusCode::SERVICE_UNAVAILABLE => answer.with(header::RETRY_AFTER, HeaderValue::from_static("1")),
                 _ => answer,
             }

@@ -292,3 +292,31 @@ pub const RESUME_MS_MAX: u64 = 60_000;
 pub const CALL_RESUMES_MAX: u32 = 100;
 /// How long an upstream that refuses to be spoken to otherwise may take to say that it has the transport of 2024-11-05.
 pub const SSE_PROBE_MS_MAX: u64 = 5_000;
+/// Streams of what happens at upstreams that one principal has open: subscriptions, and streams that sessions open by GET.
+pub const STREAMS_PER_PRINCIPAL_MAX: usize = 16;
+/// The same of all principals together. Each holds room for its record.
+pub const STREAMS_MAX: usize = 16_384;
+/// Longest life of such a stream; whoever wants to go on listening opens another.
+pub const STREAM_S_MAX: u64 = 3_600;
+/// Resources that one subscription, or one session, may be told about.
+pub const LISTEN_URIS_MAX: usize = 64;
+/// Time to learn whether upstreams can tell about the resources of a subscription before it is acknowledged without them.
+pub const LISTEN_READY_MS_MAX: u64 = 1_000;
+/// Time in which news for one client are gathered before it is told all at once.
+pub const NEWS_GATHER_MS: u64 = 100;
+/// Time before an upstream that cannot be watched is tried again.
+pub const WATCH_AGAIN_MS: u64 = 30_000;
+/// Time that a call of a session may take before its answer becomes a stream, where the client takes one.
+pub const STREAM_AFTER_MS: u64 = 500;
+/// How long a stream that ended, or that nothing came by, can be resumed.
+pub const JOURNAL_S_MAX: u64 = 300;
+/// Events of one stream that are kept.
+pub const JOURNAL_STREAM_EVENTS_MAX: usize = 256;
+/// Bytes of the events of one stream that are kept.
+pub const JOURNAL_STREAM_BYTES_MAX: usize = 1024 * 1024;
+/// Streams of one session that are kept.
+pub const JOURNAL_STREAMS_MAX: usize = 16;
+/// Bytes of all streams that are kept.
+pub const JOURNAL_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Bytes of all subscriptions of sessions.
+pub const SUBSCRIBED_BYTES_MAX: u64 = 32 * 1024 * 1024;

@@ -52,7 +52,8 @@ fn questions_come_back_in_their_revision() {
             let Incoming::Request { id, method: asked, params: read } = lifted else { panic!("{at}: {lifted:?}") };
             assert_eq!((id.as_str(), serde_json::to_string(&asked).unwrap()), ("3", method.clone()), "{at}");
             let question = Question::of("up", &asked, read).unwrap_or_else(|| panic!("{at}: {name}"));
-            let said = lower_question(revision, &RawId::of(&RawJson::of_static(OURS)).unwrap(), &question).unwrap_or_else(|| panic!("{at}: {name}"));
+            let said = lower_question(revision, &RawId::of(&RawJson::of_static(OURS)).unwrap(), &question)
+                .unwrap_or_else(|| panic!("{at}: {name}"));
             let said = String::from_utf8(said).unwrap();
             assert_eq!(member(&said, "method").as_ref(), Some(method), "{at}");
             let whole: Value = serde_json::from_str(&said).unwrap();

@@ -57,6 +57,8 @@ pub(crate) enum Answer {
     Opened(String),
     /// The head of an event stream, then what is sent here, until nobody sends any more.
     Events(UnboundedReceiver<Value>),
+    /// The head of an event stream, then each text as it is sent, until nobody sends any more or the gateway closes.
+    Fed(tokio::sync::mpsc::UnboundedReceiver<String>),
     /// A JSON answer that is this many bytes longer than it should be.
     Huge(usize),
     /// Nothing, ever.
@@ -165,6 +167,21 @@ async fn answer(stream: &mut TcpStream, mut answer: Answer) -> bool {
                         _ = stream.read(&mut gone) => return false,
                     }
                 }
+            }
+            Answer::Fed(mut texts) => {
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n").await;
+                let mut byte = [0; 1];
+                loop {
+                    tokio::select! {
+                        text = texts.recv() => match text {
+                            Some(text) if stream.write_all(text.as_bytes()).await.is_ok() => {}
+                            _ => break,
+                        },
+                        _ = stream.read(&mut byte) => break,
+                    }
+                }
+                let _ = stream.shutdown().await;
+                return false;
             }
             Answer::Huge(bytes) => {
                 let head = format!(

@@ -50,7 +50,7 @@ async fn every_exit_has_one_record() {
         (good.clone().without("Authorization"), "auth refused unauthenticated 401"),
         (gate.call("/scoped", &token, "echo", "{}"), "auth refused unauthenticated 403"),
         (gate.call("/nowhere", &token, "echo", "{}"), "outcome refused not_found 404"),
-        (get("/mcp"), "outcome refused bad_request 405"),
+        (get("/mcp"), "auth refused unauthenticated 401"),
         (get("/.well-known/oauth-protected-resource/mcp"), "outcome completed allowed 200"),
         (preflight.clone().add("Origin", "https://app.example.com"), "outcome completed allowed 204"),
         (preflight, "outcome refused bad_request 405"),

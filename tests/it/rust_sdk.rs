@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
-use futures_util::stream::BoxStream;
+use futures_util::stream::{BoxStream, StreamExt as _};
 use http::{HeaderName, HeaderValue};
 use rmcp::model::{
     CallToolRequestParams, ClientJsonRpcMessage, GetPromptRequestParams, ProtocolVersion, ReadResourceRequestParams,
@@ -19,7 +19,7 @@ use serde_json::json;
 use sse_stream::{Error as SseError, Sse};
 
 use crate::gate::Gate;
-use crate::wire::{Reach, Req};
+use crate::wire::{Conn, Reach, Req};
 
 /// Carries the SDK's messages over the test's own connections.
 #[derive(Clone)]
@@ -87,9 +87,16 @@ impl StreamableHttpClient for Carrier {
         token: Option<String>,
         headers: HashMap<HeaderName, HeaderValue>,
     ) -> Result<BoxStream<'static, Result<Sse, SseError>>, StreamableHttpError<io::Error>> {
-        let answer = self.0.send(&self.request("GET", session, token, headers)).await;
-        assert_eq!(answer.status, 405, "{}", answer.whole());
-        Err(StreamableHttpError::ServerDoesNotSupportSse)
+        let mut conn = self.0.open().await;
+        conn.write(&self.request("GET", session, token, headers).bytes()).await;
+        let head = conn.head().await;
+        assert_eq!((head.status, head.header("content-type")), (200, Some("text/event-stream")), "{}", head.whole());
+        let next = |mut conn: Conn| async move {
+            let event = conn.event().await?;
+            let sse = Sse { data: Some(event.data), id: event.id, ..Sse::default() };
+            Some((Ok(sse), conn))
+        };
+        Ok(futures_util::stream::unfold(conn, next).boxed())
     }
 }
 

@@ -223,8 +223,21 @@ pub(crate) enum Stream {
 pub(crate) struct Conn {
     stream: Stream,
     buffer: Vec<u8>,
-    /// Of an event stream, what no event was made of yet.
+    /// What came of an event stream and is not a whole event yet.
     events: String,
+}
+
+/// A server-sent event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Event {
+    pub(crate) id: Option<String>,
+    pub(crate) data: String,
+}
+
+impl Event {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.data).unwrap_or(Value::Null)
+    }
 }
 
 impl Conn {
@@ -255,7 +268,28 @@ impl Conn {
         answer
     }
 
-    async fn one(&mut self) -> Option<Resp> {
+    /// The head of an answer that comes in pieces.
+    pub(crate) async fn head(&mut self) -> Resp {
+        self.just_head().await.unwrap_or_default()
+    }
+
+    /// The next event of such an answer; comments are passed over. `None` at its end.
+    pub(crate) async fn event(&mut self) -> Option<Event> {
+        loop {
+            while let Some((event, rest)) = self.events.split_once("\n\n").map(|(e, r)| (e.to_owned(), r.to_owned())) {
+                self.events = rest;
+                let field =
+                    |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_owned());
+                if let Some(data) = field("data:") {
+                    return Some(Event { id: field("id:"), data });
+                }
+            }
+            let piece = self.chunk().await.filter(|piece| !piece.is_empty())?;
+            self.events.push_str(&String::from_utf8_lossy(&piece));
+        }
+    }
+
+    async fn just_head(&mut self) -> Option<Resp> {
         let end = self.until(b"\r\n\r\n").await?;
         let head: Vec<u8> = self.buffer.drain(..end + 4).collect();
         let head = String::from_utf8_lossy(&head).into_owned();
@@ -263,7 +297,11 @@ impl Conn {
         let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
         let headers: Vec<(String, String)> =
             lines.filter_map(|l| l.split_once(": ")).map(|(n, v)| (n.to_ascii_lowercase(), v.to_owned())).collect();
-        let mut answer = Resp { status, headers, ..Resp::default() };
+        Some(Resp { status, headers, ..Resp::default() })
+    }
+
+    async fn one(&mut self) -> Option<Resp> {
+        let mut answer = self.just_head().await?;
         if answer.header("transfer-encoding").is_some() {
             answer.body = self.chunks().await;
         } else {
@@ -283,20 +321,13 @@ impl Conn {
         assert!(head.starts_with("http/1.1 200 ") && head.contains("text/event-stream"), "{head}");
     }
 
-    /// The next message of an event stream; `None` at its end.
-    pub(crate) async fn event(&mut self) -> Option<Value> {
+    /// The next message of an event stream; events without one are passed over. `None` at its end.
+    pub(crate) async fn message(&mut self) -> Option<Value> {
         loop {
-            if let Some((event, rest)) = self.events.split_once("\n\n") {
-                let data = event.lines().find_map(|line| line.strip_prefix("data: ")).unwrap_or_default();
-                let message = serde_json::from_str(data).ok();
-                self.events = rest.to_owned();
-                if message.is_some() {
-                    return message;
-                }
-                continue;
+            let event = self.event().await?;
+            if let Ok(message) = serde_json::from_str(&event.data) {
+                return Some(message);
             }
-            let chunk = self.chunk().await.filter(|chunk| !chunk.is_empty())?;
-            self.events.push_str(std::str::from_utf8(&chunk).unwrap());
         }
     }
 

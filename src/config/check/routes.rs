@@ -78,10 +78,6 @@ fn route(at: &str, raw: raw::Route, upstreams: &HashSet<String>, cx: &mut Cx<'_>
     let min_version = match raw.min_version.as_deref() {
         None => Some(Revision::OLDEST_STREAMABLE),
         Some(text) => match Revision::parse(text) {
-            Some(old) if old < Revision::OLDEST_STREAMABLE => {
-                cx.report.not_built(&key("min_version"), text, "serve clients of 2025-03-26 and later");
-                None
-            }
             Some(revision) => Some(revision),
             None => cx.refuse(&key("min_version"), "is not a protocol revision", format!("one of {}", revisions())),
         },

@@ -216,11 +216,6 @@ fn routes() {
         ("path: /mcp, upstreams: [files, web], names: bare", "names", "single upstream"),
         ("path: /mcp, upstreams: [files], names: long", "names", "not a way to name"),
         ("path: /mcp, upstreams: [files], min_version: 2024-10-07", "min_version", "not a protocol revision"),
-        (
-            "path: /mcp, upstreams: [files], min_version: 2024-11-05",
-            "min_version",
-            "not built yet: routes[0].min_version 2024-11-05",
-        ),
         ("path: /mcp, upstreams: [files], scopes: [\"\"]", "scopes[0]", "not a scope"),
     ] {
         refuses(&format!("routes:\n  - {{ {route} }}\n{two}"), &[(&format!("routes[0].{key}"), message, 2)]);
@@ -229,6 +224,7 @@ fn routes() {
     refuses(twice, &[("routes[1].path", "path of another route", 3)]);
     refuses("routes: []", &[("routes", "is required", 1)]);
     accepts("routes: [{ path: /, upstreams: [files] }]");
+    accepts("routes: [{ path: /, upstreams: [files], min_version: 2024-11-05 }]");
 }
 
 #[test]

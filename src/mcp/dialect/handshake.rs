@@ -70,15 +70,21 @@ impl ServerCapabilities {
 
     fn to_json(self, revision: Revision) -> RawJson {
         object(|out| {
-            for (key, has) in
-                [("tools", self.tools), ("prompts", self.prompts), ("completions", self.completions), ("logging", self.logging)]
-            {
+            // What a client sees changes with policy, whatever the upstreams say of themselves.
+            let changes = b"{\"listChanged\":true}".as_slice();
+            for (key, has, value) in [
+                ("tools", self.tools, changes),
+                ("prompts", self.prompts, changes),
+                ("completions", self.completions, b"{}"),
+                ("logging", self.logging, b"{}"),
+            ] {
                 if has {
-                    out.raw(key, b"{}");
+                    out.raw(key, value);
                 }
             }
             if self.resources {
-                out.raw("resources", if self.resources_subscribe { b"{\"subscribe\":true}" } else { b"{}" });
+                let both = b"{\"listChanged\":true,\"subscribe\":true}".as_slice();
+                out.raw("resources", if self.resources_subscribe { both } else { changes });
             }
             self.write_tasks(out, revision);
         })

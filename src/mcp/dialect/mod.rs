@@ -13,6 +13,7 @@ mod lower;
 mod note;
 mod question;
 mod reply;
+mod subscription;
 mod v2024_11_05;
 mod v2025_03_26;
 mod v2025_06_18;
@@ -25,9 +26,10 @@ pub use handshake::{
 };
 pub use lift::{Operation, lift_request};
 pub use lower::{Answer, ClientNotification, Lowered, lower_answer, lower_initialize, lower_notification, lower_request};
-pub use note::{lower_list_changed, lower_log, lower_progress};
+pub use note::{lower_log, lower_progress};
 pub use question::{Question, cancelled_question, input_request, lower_question, lower_question_result};
 pub use reply::{LoweredReply, lower_reply};
+pub use subscription::{lower_acknowledged, lower_list_changed, lower_updated, subscription_result};
 
 use super::client_caps::ClientCaps;
 use super::method::Method;

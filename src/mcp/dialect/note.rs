@@ -2,7 +2,6 @@
 
 use crate::mcp::json::JsonError;
 use crate::mcp::raw::{RawId, RawJson};
-use crate::mcp::reply::Listing;
 use crate::mcp::write::object_bytes;
 use crate::vocab::Revision;
 
@@ -31,17 +30,5 @@ pub fn lower_log(_revision: Revision, params: &RawJson) -> Vec<u8> {
                 Ok(())
             });
         });
-    })
-}
-
-/// Writes `notifications/…/list_changed` for a session.
-pub fn lower_list_changed(listing: Listing) -> Vec<u8> {
-    let method = match listing {
-        Listing::Tools => "notifications/tools/list_changed",
-        Listing::Prompts => "notifications/prompts/list_changed",
-        Listing::Resources => "notifications/resources/list_changed",
-    };
-    object_bytes(96, |out| {
-        out.text("jsonrpc", "2.0").text("method", method);
     })
 }

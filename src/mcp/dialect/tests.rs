@@ -466,7 +466,7 @@ fn handshakes_are_read_as_they_are_written() {
     let capabilities = ServerCapabilities { tools: true, resources: true, resources_subscribe: true, ..Default::default() };
     let result = initialize_result(Revision::V2025_06_18, &capabilities, &SERVER, Some("hi"));
     let (_, said) = lowered(Revision::V2025_06_18, Method::Initialize, &Reply::Result(result));
-    let expect = json!({"protocolVersion": "2025-06-18", "capabilities": {"tools": {}, "resources": {"subscribe": true}},
+    let expect = json!({"protocolVersion": "2025-06-18", "capabilities": {"tools": {"listChanged": true}, "resources": {"listChanged": true, "subscribe": true}},
         "serverInfo": {"name": "gw", "version": "1"}, "instructions": "hi"});
     assert_eq!(said["result"], expect);
     let Reply::Result(read) = reply(Revision::V2025_06_18, &said["result"].to_string()) else { panic!() };

@@ -41,6 +41,7 @@ pub struct Metrics {
     observe_only: Gauge,
     response_tokens: Series<ToolLabels, Gauge>,
     in_flight: Gauge,
+    streams: Gauge,
     connections: Gauge,
 }
 
@@ -131,6 +132,7 @@ impl Metrics {
             observe_only: Gauge::default(),
             response_tokens: Series::default(),
             in_flight: Gauge::default(),
+            streams: Gauge::default(),
             connections: Gauge::default(),
             registry: Registry::default(),
         };
@@ -146,6 +148,7 @@ impl Metrics {
         own.register("account_links", "What became of accounts that people link", metrics.links.clone());
         own.register("auth_pages", "Requests to the authorization server", metrics.pages.clone());
         own.register("in_flight", "Requests being served", metrics.in_flight.clone());
+        own.register("streams", "Streams open that tell clients what happens", metrics.streams.clone());
         own.register("connections", "Connections open", metrics.connections.clone());
         Self { registry, ..metrics }
     }
@@ -244,6 +247,11 @@ impl Metrics {
     /// Counts a request as being served until the guard drops.
     pub fn hold_in_flight(&self) -> Held {
         Held::new(&self.in_flight)
+    }
+
+    /// Counts a stream that tells a client what happens until the value is dropped.
+    pub fn hold_stream(&self) -> Held {
+        Held::new(&self.streams)
     }
 
     /// Counts a connection as open until the guard drops.

@@ -88,10 +88,10 @@ async fn are_asked_at_the_end_of_a_stream() {
     let mut request = world.call(&world.alice, "old__echo", &arguments, &all(), &json!({}));
     for method in ["elicitation/create", "roots/list"] {
         conn.stream(&watching(request)).await;
-        let progress = conn.event().await.unwrap();
+        let progress = conn.message().await.unwrap();
         assert_eq!(progress["params"], json!({"progressToken": "mine", "progress": 1}), "{progress}");
-        let last = conn.event().await.unwrap();
-        assert_eq!((conn.event().await, &last["result"]["resultType"]), (None, &json!("input_required")), "{last}");
+        let last = conn.message().await.unwrap();
+        assert_eq!((conn.message().await, &last["result"]["resultType"]), (None, &json!("input_required")), "{last}");
         let asked = Asked::of_message(&last);
         assert_eq!(asked.requests[0].1["method"], method);
         request = world.retry(&world.alice, "old__echo", &arguments, &asked, &asked.answers());

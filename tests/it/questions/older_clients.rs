@@ -12,7 +12,7 @@ use crate::wire::Conn;
 async fn obliging(session: &Session<'_>, conn: &mut Conn, id: u32) -> (Vec<Value>, Value) {
     let mut asked = Vec::new();
     loop {
-        let message = conn.event().await.expect("an answer");
+        let message = conn.message().await.expect("an answer");
         if message["id"] == id {
             return (asked, message);
         }
@@ -78,7 +78,7 @@ async fn are_asked_on_the_stream_of_their_call_and_the_upstream_is_called_again(
         let before = world.gate.up.calls().len();
         let mut conn = session.call(at, "up__echo", &json!({"ask": [[kind]]})).await;
         let (asked, last) = obliging(&session, &mut conn, at).await;
-        assert_eq!(conn.event().await, None, "nothing comes after the answer");
+        assert_eq!(conn.message().await, None, "nothing comes after the answer");
         let [question] = asked.as_slice() else { panic!("{asked:?}") };
         for (name, value) in params.as_object().into_iter().flatten() {
             assert_eq!(&question["params"][name], value, "{revision} {kind}: {question}");
@@ -141,13 +141,13 @@ async fn may_say_no() {
     ]) {
         let before = world.gate.up.calls().len();
         let mut conn = session.call(at, "up__echo", &json!({"ask": [[kind]]})).await;
-        let question = conn.event().await.unwrap();
+        let question = conn.message().await.unwrap();
         let status = match answer {
             Some(answer) => session.answer(&question, answer).await,
             None => session.fail(&question).await,
         };
         assert_eq!(status, 202);
-        let last = conn.event().await.unwrap();
+        let last = conn.message().await.unwrap();
         let calls = world.gate.up.calls().len() - before;
         match expect {
             Some(heard) => assert_eq!((said(&last), calls), ((heard.to_string(), false), 2), "{kind}"),
@@ -224,7 +224,7 @@ async fn are_decided_about_anew_in_every_round() {
     assert_eq!((of("intent"), of("outcome")), (2, 1), "{records:#?}");
     // What is forbidden meanwhile does not leave.
     let mut conn = session.call(3, "up__echo", &json!({"ask": [["form"]]})).await;
-    let question = conn.event().await.unwrap();
+    let question = conn.message().await.unwrap();
     let before = world.gate.up.calls().len();
     world
         .gate
@@ -240,7 +240,7 @@ async fn are_decided_about_anew_in_every_round() {
         assert!(tokio::time::Instant::now() < until, "the new policy");
     }
     assert_eq!(session.answer(&question, &willing("elicitation/create", &question["params"])).await, 202);
-    let last = conn.event().await.unwrap();
+    let last = conn.message().await.unwrap();
     assert!(!last.to_string().contains("Ada") && last.to_string().len() > 20, "{last}");
     assert_eq!(world.gate.up.calls().len(), before + probes, "the round reached the upstream: {last}");
 }
@@ -254,19 +254,19 @@ async fn have_time_of_their_own_and_can_cancel() {
     let session = world.session(&world.alice, "2025-11-25", &all()).await;
     for (at, tool) in [(1, "up__echo"), (2, "old__echo")] {
         let mut conn = session.call(at, tool, &json!({"ask": [["form"]]})).await;
-        let question = conn.event().await.unwrap();
+        let question = conn.message().await.unwrap();
         assert_eq!(question["params"]["message"], format!("[{}] Who?", &tool[..tool.len() - 6]));
         tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
         assert_eq!(session.answer(&question, &willing("elicitation/create", &question["params"])).await, 202);
-        let last = conn.event().await.unwrap();
+        let last = conn.message().await.unwrap();
         assert!(said(&last).0.contains("Ada") && !said(&last).1, "{tool}: {last}");
 
         let mut conn = session.call(at + 10, tool, &json!({"ask": [["form"]]})).await;
-        let question = conn.event().await.unwrap();
+        let question = conn.message().await.unwrap();
         let before = world.gate.up.calls().len();
         let cancel = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": at + 10}});
         assert_eq!(world.gate.reach.send(&session.message(&cancel)).await.status, 202);
-        assert_eq!(conn.event().await, None, "a cancelled call has no answer");
+        assert_eq!(conn.message().await, None, "a cancelled call has no answer");
         assert_eq!(session.answer(&question, &json!({"action": "accept"})).await, 202);
         assert_eq!(world.gate.up.calls().len(), before);
     }
@@ -283,7 +283,7 @@ async fn get_only_their_own_questions_and_answer_only_those() {
     let mut conns = Vec::new();
     for (session, id) in [(&first, 1), (&first, 2), (&second, 1), (&foreign, 1)] {
         let mut conn = session.call(id, "up__echo", &json!({"ask": [["form"]]})).await;
-        let question = conn.event().await.unwrap();
+        let question = conn.message().await.unwrap();
         conns.push((session, id, conn, question));
     }
     let before = world.gate.up.calls().len();
@@ -299,7 +299,7 @@ async fn get_only_their_own_questions_and_answer_only_those() {
     for (at, (session, id, conn, question)) in conns.iter_mut().enumerate().rev() {
         let name = format!("person {at}");
         assert_eq!(session.answer(question, &json!({"action": "accept", "content": {"name": name}})).await, 202);
-        let last = conn.event().await.unwrap();
+        let last = conn.message().await.unwrap();
         assert!(last["id"] == *id && said(&last).0.contains(&name), "{at}: {last}");
     }
 }

@@ -1,0 +1,320 @@
+//! What happens at the upstreams of a route, merged for one client.
+//!
+//! Each upstream is watched on the principal's own behalf. One that fails ends nothing: the others go on, and it is tried again.
+//! News wait until the client takes them and are the same however often something happened, so that nothing grows while a
+//! client is slow. What was known of a list is out of date before the client hears that it changed, and a resource is spoken of
+//! only if policy lets the principal read it at that moment.
+
+use std::collections::BTreeSet;
+use std::future::poll_fn;
+use std::sync::{Arc, Weak};
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, BoxStream, StreamExt as _};
+use tokio::time::Instant;
+
+use super::authorize::{hear, hears};
+use super::ctx::Ctx;
+use super::question;
+use crate::catalog::Part;
+use crate::mcp::interest::{Interest, ListSet};
+use crate::mcp::names::{check_uri, full_name, public_uri};
+use crate::mcp::reply::Listing;
+use crate::policy::permit::Permit;
+use crate::upstream::{Happening, Upstream, Watch};
+use crate::vocab::Fault;
+use crate::vocab::limits::{LISTEN_READY_MS_MAX, LISTEN_URIS_MAX, NEWS_GATHER_MS, WATCH_AGAIN_MS};
+
+/// A resource at an upstream, by its own URI.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Resource {
+    pub(super) upstream: Arc<str>,
+    pub(super) uri: String,
+}
+
+/// What a client has to be told.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct News {
+    /// Lists that changed.
+    pub(super) lists: ListSet,
+    /// Resources that were updated, as the route calls them.
+    pub(super) uris: Vec<String>,
+}
+
+/// See the module.
+pub(super) struct Merged {
+    lists: ListSet,
+    resources: Vec<Resource>,
+    legs: Vec<Leg>,
+    /// True once the first watches were opened: what is opened later may bring what the client has not seen.
+    begun: bool,
+    changed: ListSet,
+    updated: BTreeSet<Resource>,
+    /// When the news are told.
+    due: Option<Instant>,
+    /// When upstreams that could not be watched are tried again.
+    again: Option<Instant>,
+}
+
+/// The watch of one upstream.
+struct Leg {
+    name: Arc<str>,
+    /// Weak, so that an upstream that was replaced can end.
+    upstream: Weak<Upstream>,
+    interest: Interest,
+    since: Instant,
+    live: BoxStream<'static, Told>,
+    /// The watch that this one replaces, until this one is open.
+    before: Option<BoxStream<'static, Told>>,
+    /// It is of an upstream that was not watched before: what the client knows may be of another, or of none.
+    anew: bool,
+}
+
+enum Told {
+    Opened,
+    Happened(Happening),
+    Over(Fault),
+}
+
+impl Resource {
+    /// `upstream__URI`, as rules and records say it.
+    pub(super) fn full(&self) -> String {
+        full_name(&self.upstream, &self.uri)
+    }
+}
+
+impl Merged {
+    /// Watches nothing yet.
+    pub(super) fn of(lists: ListSet, resources: Vec<Resource>) -> Self {
+        let (changed, updated) = Default::default();
+        Self { lists, resources, legs: Vec::new(), begun: false, changed, updated, due: None, again: None }
+    }
+
+    /// Wants to hear of other resources from now on.
+    pub(super) fn want(&mut self, ctx: &Ctx, resources: Vec<Resource>) {
+        self.resources = resources;
+        self.refresh(ctx, Vec::new());
+    }
+
+    /// Opens, opens anew and closes watches, until they are those of the upstreams, rules and wishes of now. `permits` are taken
+    /// first, before others are asked for.
+    pub(super) fn refresh(&mut self, ctx: &Ctx, mut permits: Vec<(Resource, Permit)>) {
+        let (Ok(route), Ok(access)) = (ctx.route().cloned(), ctx.access_now()) else { return };
+        let mut legs = std::mem::take(&mut self.legs);
+        for name in &route.upstreams {
+            let at = legs.iter().position(|leg| leg.name == *name);
+            let leg = at.map(|at| legs.swap_remove(at));
+            let (Ok(upstream), Ok(permit)) = (ctx.world.upstream(name), access.permit(name)) else { continue };
+            let own = self.resources.iter().filter(|resource| resource.upstream == *name);
+            let wanted: Vec<Resource> = own.filter(|resource| hears(ctx, &resource.full())).cloned().collect();
+            let interest = Interest { lists: self.lists, uris: wanted.iter().map(|resource| resource.uri.clone()).collect() };
+            if interest.is_empty() {
+                continue;
+            }
+            let same = |leg: &Leg| leg.interest == interest && std::ptr::eq(leg.upstream.as_ptr(), Arc::as_ptr(upstream));
+            let leg = match leg {
+                Some(leg) if same(&leg) => leg,
+                old => {
+                    let taken = wanted.into_iter().filter_map(|resource| {
+                        let at = permits.iter().position(|(with, _)| *with == resource);
+                        let permit = at.map(|at| permits.swap_remove(at).1);
+                        let permit = permit.or_else(|| hear(ctx, name, &resource.full()).ok())?;
+                        Some((resource.uri, permit))
+                    });
+                    let taken = taken.collect();
+                    let live = opened(ctx, upstream.clone(), permit, self.lists, taken);
+                    let upstream = Arc::downgrade(upstream);
+                    let anew = old.as_ref().map_or(self.begun, |old| !old.upstream.ptr_eq(&upstream));
+                    let (since, before) = (Instant::now(), old.map(|old| old.live));
+                    Leg { name: name.clone(), upstream, interest, since, live, before, anew }
+                }
+            };
+            self.legs.push(leg);
+        }
+        self.begun = true;
+    }
+
+    /// Everything that is wanted may have changed.
+    pub(super) fn announce(&mut self, ctx: &Ctx) {
+        self.change(self.lists);
+        for leg in std::mem::take(&mut self.legs) {
+            self.missed(ctx, &leg);
+            self.legs.push(leg);
+        }
+    }
+
+    /// Some lists may have changed, at whatever upstream.
+    pub(super) fn change(&mut self, lists: ListSet) {
+        self.changed = self.changed.or(lists.and(self.lists));
+        if !self.changed.is_empty() {
+            self.gather();
+        }
+    }
+
+    /// Waits for news. Safe to drop and call again.
+    pub(super) async fn next(&mut self, ctx: &Ctx) -> News {
+        loop {
+            let (due, again) = (self.due, self.again);
+            tokio::select! {
+                (at, told) = told(&mut self.legs) => self.take(ctx, at, told),
+                () = at(due) => if let Some(news) = self.flush(ctx) { return news },
+                () = at(again) => {
+                    self.again = None;
+                    self.refresh(ctx, Vec::new());
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, ctx: &Ctx, at: usize, told: Told) {
+        if at >= self.legs.len() {
+            return;
+        }
+        let mut leg = self.legs.swap_remove(at);
+        match told {
+            Told::Over(fault) => {
+                tracing::debug!(record = %ctx.id, upstream = %leg.name, detail = %fault.detail, "an upstream is not watched for a while");
+                self.again.get_or_insert_with(|| Instant::now() + Duration::from_millis(WATCH_AGAIN_MS));
+                return;
+            }
+            Told::Opened => {
+                // What the client read before may be older than this.
+                leg.before = None;
+                if leg.anew || leg.since.elapsed() > Duration::from_millis(LISTEN_READY_MS_MAX) {
+                    self.missed(ctx, &leg);
+                }
+            }
+            Told::Happened(Happening::ListChanged(listing)) => {
+                out_of_date(ctx, &leg.name, listing);
+                self.change(only(listing));
+            }
+            Told::Happened(Happening::Updated { uri }) => self.update(&leg, uri),
+            Told::Happened(Happening::Missed) => self.missed(ctx, &leg),
+        }
+        self.legs.push(leg);
+    }
+
+    fn missed(&mut self, ctx: &Ctx, leg: &Leg) {
+        for listing in [Listing::Tools, Listing::Prompts, Listing::Resources] {
+            out_of_date(ctx, &leg.name, listing);
+        }
+        self.change(self.lists);
+        self.whole(leg);
+    }
+
+    /// All that is watched at an upstream was updated.
+    fn whole(&mut self, leg: &Leg) {
+        let all = leg.interest.uris.iter().map(|uri| Resource { upstream: leg.name.clone(), uri: uri.clone() });
+        self.updated.extend(all);
+        if !self.updated.is_empty() {
+            self.gather();
+        }
+    }
+
+    fn update(&mut self, leg: &Leg, uri: String) {
+        if !leg.interest.covers(&uri) || check_uri(&uri).is_err() {
+            return;
+        }
+        // An upstream can name as many parts of a resource as it likes; then all of it was updated.
+        if self.updated.len() >= LISTEN_URIS_MAX {
+            return self.whole(leg);
+        }
+        self.updated.insert(Resource { upstream: leg.name.clone(), uri });
+        self.gather();
+    }
+
+    fn gather(&mut self) {
+        self.due.get_or_insert_with(|| Instant::now() + Duration::from_millis(NEWS_GATHER_MS));
+    }
+
+    /// What there is to tell, if anything is left of it once policy was asked.
+    fn flush(&mut self, ctx: &Ctx) -> Option<News> {
+        self.due = None;
+        let bare = ctx.route().is_ok_and(|route| route.bare);
+        let public = |resource: Resource| if bare { resource.uri } else { public_uri(&resource.upstream, &resource.uri) };
+        let updated = std::mem::take(&mut self.updated);
+        let uris = updated.into_iter().filter(|resource| hears(ctx, &resource.full())).map(public).collect();
+        let news = News { lists: std::mem::take(&mut self.changed), uris };
+        (news != News::default()).then_some(news)
+    }
+}
+
+fn only(listing: Listing) -> ListSet {
+    match listing {
+        Listing::Tools => ListSet { tools: true, ..ListSet::NONE },
+        Listing::Prompts => ListSet { prompts: true, ..ListSet::NONE },
+        Listing::Resources => ListSet { resources: true, ..ListSet::NONE },
+    }
+}
+
+/// Whoever is told that a list changed and asks for it must not be served what was known before.
+fn out_of_date(ctx: &Ctx, upstream: &str, listing: Listing) {
+    let who = ctx.principal().ok().map(|principal| principal.key());
+    for part in Part::changed(listing) {
+        ctx.gateway.catalog.changed(upstream, who.as_ref(), *part);
+    }
+}
+
+enum Watching {
+    Opening(BoxFuture<'static, Result<Watch, Fault>>),
+    Open(Box<Watch>),
+    Over,
+}
+
+/// A watch, from before it is open to its end.
+fn opened(
+    ctx: &Ctx,
+    upstream: Arc<Upstream>,
+    permit: Permit,
+    lists: ListSet,
+    uris: Vec<(String, Permit)>,
+) -> BoxStream<'static, Told> {
+    let caps = question::told(ctx, &upstream.settings().name);
+    let who = ctx.principal().map(|principal| principal.key());
+    let opening = async move {
+        let Ok(who) = who else { return Err(Fault::internal(crate::vocab::FaultKind::Internal, "nobody listens")) };
+        upstream.watch(permit, &who, caps, lists, uris).await
+    };
+    let step = |watching| async move {
+        Some(match watching {
+            Watching::Opening(opening) => match opening.await {
+                Ok(watch) => (Told::Opened, Watching::Open(Box::new(watch))),
+                Err(fault) => (Told::Over(fault), Watching::Over),
+            },
+            Watching::Open(mut watch) => match watch.next().await {
+                Ok(happening) => (Told::Happened(happening), Watching::Open(watch)),
+                Err(fault) => (Told::Over(fault), Watching::Over),
+            },
+            Watching::Over => return None,
+        })
+    };
+    stream::unfold(Watching::Opening(Box::pin(opening)), step).fuse().boxed()
+}
+
+/// The next thing that one of them tells, and which of them.
+async fn told(legs: &mut [Leg]) -> (usize, Told) {
+    poll_fn(|cx| {
+        for (at, leg) in legs.iter_mut().enumerate() {
+            let before = leg.before.as_mut().map_or(Poll::Pending, |before| before.poll_next_unpin(cx));
+            if let Poll::Ready(Some(told @ Told::Happened(_))) = before {
+                return Poll::Ready((at, told));
+            }
+            match leg.live.poll_next_unpin(cx) {
+                Poll::Ready(Some(told)) => return Poll::Ready((at, told)),
+                // A watch says that it is over before it ends.
+                Poll::Ready(None) | Poll::Pending => {}
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+async fn at(when: Option<Instant>) {
+    match when {
+        Some(when) => tokio::time::sleep_until(when).await,
+        None => std::future::pending().await,
+    }
+}

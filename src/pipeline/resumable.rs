@@ -1,0 +1,172 @@
+//! Calls of sessions whose answer takes a while: they become streams, which can be resumed.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, StreamExt as _};
+use http::{Response, StatusCode};
+use http_body::Body as _;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::Gateway;
+use super::body::ReplyBody;
+use super::cancel::InFlight;
+use super::ctx::Ctx;
+use super::journal::Journal;
+use super::operate::operate;
+use super::reply::{Answered, Content, stream_head};
+use super::rescue::rescue;
+use super::session::Session;
+use super::standing::Standing;
+use crate::audit::Status;
+use crate::mcp::dialect::Operation;
+use crate::mcp::error::ProtocolError;
+use crate::mcp::headers::McpHeaders;
+use crate::mcp::sse;
+use crate::vocab::limits::{STREAM_AFTER_MS, STREAM_KEEPALIVE_MS};
+use crate::vocab::{Denial, PrincipalKey, Reason};
+
+/// A call that `notifications/cancelled` can end. A cancelled request gets no answer, so its stream just ends.
+pub(super) async fn cancellable(mut ctx: Ctx, operation: Box<Operation>, in_flight: InFlight) -> Response<ReplyBody> {
+    let Some(session) = ctx.asked.session else {
+        return Box::pin(operate(ctx, operation, &McpHeaders::default(), in_flight)).await;
+    };
+    let Some(registered) = ctx.gateway.cancels.register(session, &operation.id) else {
+        let taken = ProtocolError::invalid_request("another request of this session has this id").with_id(Some(&operation.id));
+        return rescue(&ctx, taken.into()).respond(&ctx);
+    };
+    let (audit, gateway, asked) = (ctx.audit.clone(), ctx.gateway.clone(), ctx.asked.clone());
+    let shared = gateway.clone();
+    let cancelled = registered.token.clone();
+    // A streamed answer outlives this function, and can be cancelled as long as it lasts.
+    ctx.cancel = Some(registered);
+    let turning = Turning::default();
+    let resumable = ctx.streams && ctx.asked.line.is_none();
+    let whose = ctx.principal().ok().filter(|_| resumable).map(|who| Whose { session, owner: who.key() });
+    ctx.left = whose.as_ref().map(|_| turning.left.clone());
+    let (mut standing, streams) = (Standing::of(&ctx), turning.streams.clone());
+    let over = async move {
+        streams.cancelled_owned().await;
+        standing.over().await
+    };
+    let answer = async move {
+        let headers = McpHeaders::default();
+        tokio::select! {
+            // Boxed, so that what wraps it stays small enough to be moved about.
+            response = Box::pin(operate(ctx, operation, &headers, in_flight)) => response,
+            () = cancelled.cancelled() => {
+                let ctx = Ctx::after(gateway, audit);
+                ctx.ended(Status::Cancelled, Reason::Cancelled);
+                let (_, nothing) = mpsc::channel(1);
+                Answered { content: Content::Events(nothing), ..Answered::empty(StatusCode::OK) }.respond(&ctx)
+            }
+            why = over => {
+                let ctx = Ctx { asked, ..Ctx::after(gateway, audit) };
+                tracing::info!(record = %ctx.id, why, "a stream ends with its credential");
+                rescue(&ctx, Denial::new(Reason::Unauthenticated).into()).respond(&ctx)
+            }
+        }
+    };
+    match whose {
+        Some(whose) => answered(shared, whose, turning, Box::pin(answer)).await,
+        None => answer.await,
+    }
+}
+
+/// Whose answer it is.
+struct Whose {
+    session: Session,
+    owner: PrincipalKey,
+}
+
+/// When an answer turns into a stream.
+#[derive(Clone, Default)]
+struct Turning {
+    /// Set when the call has left for its upstream. What is found out before is told by the status of the answer.
+    left: CancellationToken,
+    /// Set when the answer has become a stream.
+    streams: CancellationToken,
+}
+
+/// Waits for `answer`. It becomes a stream if it is one, or if it is not there soon after the call has left.
+async fn answered(
+    gateway: Arc<Gateway>,
+    whose: Whose,
+    turning: Turning,
+    mut answer: BoxFuture<'static, Response<ReplyBody>>,
+) -> Response<ReplyBody> {
+    let late = async {
+        turning.left.cancelled().await;
+        tokio::time::sleep(Duration::from_millis(STREAM_AFTER_MS)).await;
+    };
+    tokio::select! {
+        biased;
+        response = &mut answer => {
+            if !response.body().is_stream() {
+                return response;
+            }
+            response.map(|body| kept(gateway, whose, Source::Body(body)))
+        }
+        () = late => {
+            turning.streams.cancel();
+            stream_head().map(|()| kept(gateway, whose, Source::Awaited(answer)))
+        }
+    }
+}
+
+fn kept(gateway: Arc<Gateway>, whose: Whose, source: Source) -> ReplyBody {
+    let source = stream::unfold(source, Source::piece).fuse().boxed();
+    ReplyBody::pieces(Journal::begin(gateway, whose.session, whose.owner, source))
+}
+
+/// Hands on what an answer comes to, as events, until it has ended or nobody takes them.
+pub(super) async fn each_event(body: ReplyBody, to: &mpsc::Sender<Bytes>) {
+    let mut body = Some(body);
+    while let Some(left) = body.take() {
+        let Some((event, rest)) = Source::of_body(left).await else { return };
+        if to.send(event).await.is_err() {
+            return;
+        }
+        if let Source::Body(rest) = rest {
+            body = Some(rest);
+        }
+    }
+}
+
+/// Where the events of a stream come from.
+enum Source {
+    Awaited(BoxFuture<'static, Response<ReplyBody>>),
+    Body(ReplyBody),
+}
+
+impl Source {
+    async fn piece(self) -> Option<(Bytes, Self)> {
+        match self {
+            Self::Awaited(mut answer) => tokio::select! {
+                response = &mut answer => Self::of_body(response.into_body()).await,
+                () = tokio::time::sleep(Duration::from_millis(STREAM_KEEPALIVE_MS)) => {
+                    Some((Bytes::from_static(sse::KEEP_ALIVE), Self::Awaited(answer)))
+                }
+            },
+            Self::Body(body) => Self::of_body(body).await,
+        }
+    }
+
+    async fn of_body(mut body: ReplyBody) -> Option<(Bytes, Self)> {
+        let whole = !body.is_stream();
+        let frame: Option<Result<_, Infallible>> = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
+        let bytes = frame?.ok()?.into_data().ok()?;
+        if !whole {
+            return Some((bytes, Self::Body(body)));
+        }
+        let mut event = Vec::with_capacity(bytes.len() + 32);
+        sse::encode(&mut event, &bytes);
+        Some((event.into(), Self::Body(body)))
+    }
+}

@@ -1,0 +1,172 @@
+//! Resources that sessions subscribe to (`resources/subscribe`, until 2025-11-25): remembered here, watched by the stream that the
+//! session opens by GET. So it is the same whether their upstream has sessions or not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::ctx::Ctx;
+use super::listen::named;
+use super::merged::Resource;
+use super::question;
+use super::refusal::Refusal;
+use super::reply::{Answered, lower, nothing};
+use super::route::Target;
+use crate::mcp::dialect::Operation;
+use crate::mcp::error::ProtocolError;
+use crate::policy::permit::Permit;
+use crate::vocab::limits::{LISTEN_URIS_MAX, SESSION_S_MAX, SUBSCRIBED_BYTES_MAX};
+
+/// What sessions have subscribed to; nothing of a session that never did.
+pub(super) struct Subscriptions(Cache<u128, Arc<Subscribed>>);
+
+/// What one session has subscribed to.
+pub(super) struct Subscribed {
+    resources: Mutex<Vec<Resource>>,
+    changed: watch::Sender<()>,
+}
+
+impl Subscriptions {
+    /// Nobody has subscribed to anything.
+    pub(super) fn new() -> Self {
+        let cache = Cache::builder()
+            .eviction_policy(EvictionPolicy::lru())
+            .max_capacity(SUBSCRIBED_BYTES_MAX)
+            .weigher(|_, of: &Arc<Subscribed>| of.bytes())
+            .time_to_idle(Duration::from_secs(SESSION_S_MAX));
+        Self(cache.build())
+    }
+
+    /// What `session` has subscribed to and will.
+    pub(super) fn of(&self, session: u128) -> Arc<Subscribed> {
+        self.0.get_with(session, || Arc::new(Subscribed { resources: Mutex::default(), changed: watch::Sender::new(()) }))
+    }
+
+    /// False if the session has subscribed to too much already.
+    fn add(&self, session: u128, resource: Resource) -> bool {
+        let of = self.of(session);
+        let mut resources = of.resources.lock();
+        if resources.contains(&resource) {
+            return true;
+        }
+        if resources.len() >= LISTEN_URIS_MAX {
+            return false;
+        }
+        resources.push(resource);
+        drop(resources);
+        // Weighed anew.
+        self.0.insert(session, of.clone());
+        of.changed.send_replace(());
+        true
+    }
+
+    fn remove(&self, session: u128, resource: &Resource) {
+        let Some(of) = self.0.get(&session) else { return };
+        of.resources.lock().retain(|kept| kept != resource);
+        of.changed.send_replace(());
+    }
+
+    /// Forgets a session that has ended.
+    pub(super) fn end(&self, session: u128) {
+        self.0.invalidate(&session);
+    }
+}
+
+impl Subscribed {
+    /// The resources of now.
+    pub(super) fn resources(&self) -> Vec<Resource> {
+        self.resources.lock().clone()
+    }
+
+    /// Changes with them.
+    pub(super) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    fn bytes(&self) -> u32 {
+        let resources = self.resources.lock();
+        let bytes = resources.iter().map(|resource| resource.uri.len() + RESOURCE_BYTES).sum::<usize>();
+        u32::try_from(bytes + SESSION_BYTES).unwrap_or(u32::MAX)
+    }
+}
+
+/// What a resource counts beside its URI.
+const RESOURCE_BYTES: usize = 64;
+/// What a session counts beside its resources.
+const SESSION_BYTES: usize = 512;
+
+/// `resources/subscribe`, allowed as a read of the resource is.
+///
+/// # Errors
+/// -32601 where the upstream cannot tell of updates; -32602 when the session has subscribed to too much; the upstream's fault.
+pub(super) async fn subscribe(ctx: &Ctx, operation: &Operation, target: &Target, permit: Permit) -> Result<Answered, Refusal> {
+    let id = Some(&operation.id);
+    let upstream = target.view.upstream();
+    let name = upstream.settings().name.clone();
+    let who = ctx.principal()?.key();
+    let facts = upstream.ready(&who, question::told(ctx, &name), &permit, ctx.deadline).await?;
+    let session = ctx.asked.session.filter(|_| facts.capabilities.resources_subscribe);
+    let session = session.ok_or_else(|| ProtocolError::method_not_found(operation.revision).with_id(id))?;
+    let resource = Resource { upstream: name, uri: target.name.clone() };
+    if !ctx.gateway.streams.subscriptions.add(session.id, resource) {
+        return Err(ProtocolError::invalid_params("Too many resources are subscribed to in this session").with_id(id).into());
+    }
+    ctx.completed();
+    Ok(lower(ctx, &nothing()))
+}
+
+/// `resources/unsubscribe`: nothing leaves for it, and whoever wants to hear less may. It is answered the same whether there was
+/// such a subscription or not.
+pub(super) fn unsubscribe(ctx: &Ctx, operation: &Operation) -> Answered {
+    let public = operation.params.uri.as_deref().unwrap_or_default();
+    ctx.note(|draft| draft.set_name(public));
+    if let (Some(session), Some(resource)) = (ctx.asked.session, named(ctx, public)) {
+        ctx.gateway.streams.subscriptions.remove(session.id, &resource);
+    }
+    ctx.completed();
+    lower(ctx, &nothing())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resource(uri: &str) -> Resource {
+        Resource { upstream: "up".into(), uri: uri.to_owned() }
+    }
+
+    #[test]
+    fn a_session_has_its_own_and_a_bound() {
+        let all = Subscriptions::new();
+        let mut changes = all.of(1).changes();
+        assert!(all.add(1, resource("a:0")) && all.add(1, resource("a:0")));
+        assert!(changes.has_changed().unwrap());
+        changes.mark_unchanged();
+        for n in 1..LISTEN_URIS_MAX {
+            assert!(all.add(1, resource(&format!("a:{n}"))));
+        }
+        assert!(!all.add(1, resource("a:x")) && all.add(1, resource("a:1")));
+        assert!(all.add(2, resource("a:x")));
+        assert_eq!((all.of(1).resources().len(), all.of(2).resources()), (LISTEN_URIS_MAX, vec![resource("a:x")]));
+        all.remove(1, &resource("a:3"));
+        assert!(changes.has_changed().unwrap() && all.add(1, resource("a:x")));
+        all.end(1);
+        assert_eq!((all.of(1).resources(), all.of(2).resources().len()), (Vec::new(), 1));
+    }
+
+    #[test]
+    fn what_all_have_subscribed_to_is_bounded() {
+        let all = Subscriptions::new();
+        let long = "x".repeat(8 * 1024);
+        for session in 0..16_000 {
+            assert!(all.add(session, resource(&long)));
+        }
+        all.0.run_pending_tasks();
+        assert!(all.0.weighted_size() <= SUBSCRIBED_BYTES_MAX);
+        assert_eq!(all.of(15_999).resources().len(), 1, "the oldest go first");
+    }
+}
