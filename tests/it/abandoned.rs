@@ -20,8 +20,8 @@ routes:
 upstreams:
   - { name: modern, http: { url: "http://MODERN/mcp" } }
   - { name: legacy, http: { url: "http://LEGACY/mcp" } }
-  - { name: piped, stdio: { command: "PYTHON", args: [pipe.py, modern], danger_unsandboxed: true } }
-  - { name: old-pipe, stdio: { command: "PYTHON", args: [pipe.py, legacy], danger_unsandboxed: true } }
+  - { name: piped, stdio: { command: "PYTHON", args: ["-c", PIPE, modern, "NOTES"], danger_unsandboxed: true } }
+  - { name: old-pipe, stdio: { command: "PYTHON", args: ["-c", PIPE, legacy, "NOTES"], danger_unsandboxed: true } }
 policies: [policy.yaml]
 admin: { listen: "127.0.0.1:0" }
 "#;
@@ -29,7 +29,7 @@ admin: { listen: "127.0.0.1:0" }
 /// Hangs on every call, and writes down what it is told; the answer comes when the file `release` is there.
 const PIPE: &str = r#"
 import sys, json, os, threading, time
-era, here = sys.argv[1], os.path.dirname(os.path.abspath(__file__))
+era, here = sys.argv[1], sys.argv[2]
 path = lambda name: os.path.join(here, era + "-" + name)
 def note(name, text):
     with open(path(name), "a") as f: f.write(text + "\n")
@@ -57,26 +57,29 @@ for line in sys.stdin:
 struct Ups {
     modern: Echo,
     legacy: Echo,
+    /// What the processes write down.
+    notes: tempfile::TempDir,
     gate: Gate,
 }
 
 impl Ups {
     async fn start() -> Self {
-        let (modern, legacy) = (Echo::start(false).await, Echo::start(true).await);
+        let (modern, legacy, notes) = (Echo::start(false).await, Echo::start(true).await, tempfile::tempdir().unwrap());
         let gate = Gate::with(|files| {
             files.config = CONFIG
                 .replace("MODERN", &modern.addr.to_string())
                 .replace("LEGACY", &legacy.addr.to_string())
-                .replace("PYTHON", &python());
+                .replace("PYTHON", &python())
+                .replace("NOTES", notes.path().to_str().unwrap())
+                .replace("PIPE", &json!(PIPE).to_string());
             files.policy = POLICY.into();
-            files.more.push(("pipe.py".into(), PIPE.into()));
         })
         .await;
-        Self { modern, legacy, gate }
+        Self { modern, legacy, notes, gate }
     }
 
     fn noted(&self, file: &str) -> Vec<String> {
-        let text = std::fs::read_to_string(self.gate.dir.path().join(file)).unwrap_or_default();
+        let text = std::fs::read_to_string(self.notes.path().join(file)).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
     }
 
@@ -94,7 +97,7 @@ impl Ups {
         self.modern.release();
         self.legacy.release();
         for era in ["modern", "legacy"] {
-            std::fs::write(self.gate.dir.path().join(format!("{era}-release")), "").unwrap();
+            std::fs::write(self.notes.path().join(format!("{era}-release")), "").unwrap();
         }
     }
 
@@ -117,11 +120,11 @@ async fn a_client_of_the_newest_revision_takes_its_call_back_by_going_away() {
         let call = ups.gate.call("/mcp", &token, &format!("{upstream}__hang"), &json!({"nonce": upstream}).to_string());
         let mut conn = ups.gate.reach.open().await;
         conn.write(&call.bytes()).await;
-        soon("the call begins", || ups.seen(upstream).0 == [upstream]).await;
+        soon(&format!("the call begins at {upstream}"), || ups.seen(upstream).0 == [upstream]).await;
         assert!(ups.seen(upstream).1.is_empty(), "{upstream}");
         drop(conn);
-        soon("the call is taken back", || ups.seen(upstream).1 == [upstream]).await;
-        soon("its record", || ups.outcomes(upstream) == ["cancelled"]).await;
+        soon(&format!("the call is taken back at {upstream}"), || ups.seen(upstream).1 == [upstream]).await;
+        soon(&format!("the record of {upstream}"), || ups.outcomes(upstream) == ["cancelled"]).await;
     }
 }
 
@@ -135,7 +138,7 @@ async fn a_client_with_a_session_does_not() {
         let call = json!({"jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": params}).to_string();
         let mut conn = ups.gate.reach.open().await;
         conn.write(&ups.gate.legacy("/mcp", &token, "2025-11-25", &session, &call).bytes()).await;
-        soon("the call begins", || ups.seen(upstream).0 == [upstream]).await;
+        soon(&format!("the call begins at {upstream}"), || ups.seen(upstream).0 == [upstream]).await;
     }
     // The gateway saw the end of all connections once the gauge is down to whoever asks.
     let mut left = String::new();
@@ -152,7 +155,7 @@ async fn a_client_with_a_session_does_not() {
     }
     ups.release();
     for upstream in UPSTREAMS {
-        soon("its record", || ups.outcomes(upstream) == ["completed"]).await;
+        soon(&format!("the record of {upstream}"), || ups.outcomes(upstream) == ["completed"]).await;
         assert!(ups.seen(upstream).1.is_empty(), "{upstream}");
     }
 }

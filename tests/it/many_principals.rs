@@ -31,7 +31,7 @@ upstreams:
   - { name: modern, http: { url: "http://MODERN/mcp" } }
   - { name: legacy, http: { url: "http://LEGACY/mcp" } }
   - { name: one, http: { url: "http://LEGACY/mcp" }, shared: true }
-  - { name: pipe, stdio: { command: "PYTHON", args: [pipe.py], danger_unsandboxed: true }, shared: true }
+  - { name: pipe, stdio: { command: "PYTHON", args: ["-c", PIPE], danger_unsandboxed: true }, shared: true }
 policies: [policy.yaml]
 admin: { listen: "127.0.0.1:0" }
 "#;
@@ -182,9 +182,9 @@ async fn nothing_reaches_the_wrong_principal() {
         files.config = CONFIG
             .replace("MODERN", &modern.addr.to_string())
             .replace("LEGACY", &legacy.addr.to_string())
-            .replace("PYTHON", &python());
+            .replace("PYTHON", &python())
+            .replace("PIPE", &json!(PIPE).to_string());
         files.policy = POLICY.into();
-        files.more.push(("pipe.py".into(), PIPE.into()));
     })
     .await;
     let gate = Arc::new(gate);

@@ -1,5 +1,5 @@
 // The servers of the matrix: how each is started, and per feature the steps of a client and what must come of them.
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RUST_PEER, peer, startServer } from '../harness.mjs';
@@ -29,7 +29,7 @@ export const clientEnv = {
     'elicitation/url': { action: 'accept' },
     'sampling/createMessage': { role: 'assistant', model: 'm-1', content: { type: 'text', text: 'a sampled answer' } },
   }),
-  TIMEOUT_MS: '15000',
+  TIMEOUT_MS: '10000',
 };
 
 const call = (name, args = {}) => ({ op: 'call', name, args });
@@ -170,6 +170,6 @@ async function fixture(name, script) {
 async function spawned(name, features, command, args) {
   const dir = mkdtempSync(join(tmpdir(), 'portcullis-matrix-'));
   const file = join(dir, 'told');
-  const told = () => readFileSync(file, 'utf8');
+  const told = () => (existsSync(file) ? readFileSync(file, 'utf8') : '');
   return { upstream: stdio(name, file, command, args), features: features(name, told), stop: async () => rmSync(dir, { recursive: true }) };
 }

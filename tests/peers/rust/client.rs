@@ -1,5 +1,6 @@
 //! The client: a plan on standard input, one JSON line per step on standard output, as `tests/peers/clients/driver.mjs`
 //! describes them. ERA: `discover` (2026-07-28) or `legacy` (a session of 2025-11-25).
+#![expect(deprecated, reason = "sampling and subscriptions of sessions are still spoken")]
 
 use std::io::{Read, Write};
 use std::sync::{Arc, Mutex};
@@ -223,7 +224,6 @@ async fn watch(client: &Client, step: &Value, told: &Told, modern: bool) -> Resu
     Ok(json!({"honored": honoured}))
 }
 
-#[expect(deprecated, reason = "sessions have it")]
 async fn subscribe(client: &Client, uri: String) -> Result<(), Value> {
     client.subscribe(rmcp::model::SubscribeRequestParams::new(uri)).await.map_err(|error| failed(&error))
 }
