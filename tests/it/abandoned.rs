@@ -133,9 +133,9 @@ async fn a_client_with_a_session_does_not() {
     let ups = Ups::start().await;
     let token = ups.gate.token("alice", &[]);
     let session = ups.gate.session("/mcp", &token, "2025-11-25").await;
-    for upstream in UPSTREAMS {
+    for (id, upstream) in UPSTREAMS.into_iter().enumerate() {
         let params = json!({"name": format!("{upstream}__hang"), "arguments": {"nonce": upstream}});
-        let call = json!({"jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": params}).to_string();
+        let call = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params}).to_string();
         let mut conn = ups.gate.reach.open().await;
         conn.write(&ups.gate.legacy("/mcp", &token, "2025-11-25", &session, &call).bytes()).await;
         soon(&format!("the call begins at {upstream}"), || ups.seen(upstream).0 == [upstream]).await;

@@ -63,6 +63,7 @@ impl Echo {
         let of = shared.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
+                stream.set_nodelay(true).unwrap();
                 let shared = of.clone();
                 let service = service_fn(move |request| {
                     let shared = shared.clone();
