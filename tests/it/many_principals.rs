@@ -133,11 +133,7 @@ impl Person {
         let mut coming = self.conn.begin().await.unwrap_or_else(|| panic!("{nonce}: no answer"));
         assert_eq!(coming.head.status, 200, "{nonce}: {}", coming.head.whole());
         let mut found = Value::Null;
-        while let Some((_, message)) = self.conn.event(&mut coming).await {
-            // An event that only names where to resume from.
-            if message.is_null() {
-                continue;
-            }
+        while let Some(message) = self.conn.message(&mut coming).await {
             match message["method"].as_str() {
                 None => {
                     assert!(message["id"] == id && found.is_null(), "{nonce}: {message}");
@@ -165,7 +161,8 @@ async fn person(gate: Arc<Gate>, at: usize, progress: Arc<AtomicUsize>) -> Perso
     let token = gate.token(&name, &[]);
     let mut session = None;
     if at % 2 == 1 {
-        let hello = gate.initialize("/mcp", &token, "2025-11-25").edit(r#""capabilities":{}"#, r#""capabilities":{"elicitation":{}}"#);
+        let hello =
+            gate.initialize("/mcp", &token, "2025-11-25").edit(r#""capabilities":{}"#, r#""capabilities":{"elicitation":{}}"#);
         let opened = gate.reach.send(&hello).await;
         assert_eq!(opened.status, 200, "{}", opened.whole());
         session = opened.header("mcp-session-id").map(str::to_owned);
