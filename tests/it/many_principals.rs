@@ -194,7 +194,7 @@ async fn nothing_reaches_the_wrong_principal() {
                 let mut person = person(gate, at, progress).await;
                 for id in 0..each {
                     let route = ROUTES[(id + at) % ROUTES.len()];
-                    let asks = (id / ROUTES.len()) % ASKS_EVERY == 0 && matches!(route, "modern" | "legacy");
+                    let asks = (id / ROUTES.len()).is_multiple_of(ASKS_EVERY) && matches!(route, "modern" | "legacy");
                     let tool = format!("{route}__{}", if asks { "ask" } else { "echo" });
                     let said = person.call(id, &tool).await;
                     let nonce = format!("{} {id} {tool}", person.name);

@@ -51,7 +51,7 @@ async fn open(gate: &Gate, sessions: usize) {
         conn.write(&gate.initialize("/mcp", token, "2025-11-25").bytes()).await;
         let opened = conn.response().await;
         let session = opened.header("mcp-session-id").unwrap_or_else(|| panic!("{}", opened.whole())).to_owned();
-        for upstream in ["modern", "legacy"].into_iter().filter(|_| at % CALLS_EVERY == 0) {
+        for upstream in ["modern", "legacy"].into_iter().filter(|_| at.is_multiple_of(CALLS_EVERY)) {
             let params = json!({"name": format!("{upstream}__echo"), "arguments": {"nonce": "n"}});
             let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).to_string();
             conn.write(&gate.legacy("/mcp", token, "2025-11-25", &session, &call).bytes()).await;

@@ -2,7 +2,7 @@
 //! describes them. ERA: `discover` (2026-07-28) or `legacy` (a session of 2025-11-25).
 #![expect(deprecated, reason = "sampling and subscriptions of sessions are still spoken")]
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -92,8 +92,9 @@ fn env(name: &str, default: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| default.to_owned())
 }
 
+#[expect(clippy::print_stdout, reason = "standard output is what it is for")]
 fn print(line: &Value) {
-    writeln!(std::io::stdout(), "{line}").unwrap();
+    println!("{line}");
 }
 
 /// Connects and runs the plan.

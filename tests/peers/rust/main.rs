@@ -1,6 +1,13 @@
 //! A client and a server on the official Rust SDK, for the tests with real peers: `peer client` runs a plan as
 //! `tests/peers/clients/driver.mjs` does, `peer server` speaks MCP on standard input and output.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test program")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test program"
+)]
 
 mod client;
 mod http;
