@@ -10,6 +10,8 @@ export PORTCULLIS_MODEL_PAIRS="${PORTCULLIS_MODEL_PAIRS:-1000000}"
 export PORTCULLIS_MODEL_SEED="${PORTCULLIS_MODEL_SEED:-1}"
 export PORTCULLIS_ROUND_TRIPS="${PORTCULLIS_ROUND_TRIPS:-100000}"
 export PORTCULLIS_ROUND_TRIP_SEED="${PORTCULLIS_ROUND_TRIP_SEED:-1000}"
+export PORTCULLIS_PRINCIPAL_CALLS="${PORTCULLIS_PRINCIPAL_CALLS:-200000}"
+export PORTCULLIS_SESSIONS="${PORTCULLIS_SESSIONS:-100000}"
 fuzz_seconds="${PORTCULLIS_FUZZ_SECONDS:-3600}"
 ran=()
 
@@ -23,6 +25,10 @@ ran+=("policy_model: $PORTCULLIS_MODEL_PAIRS pairs, seed $PORTCULLIS_MODEL_SEED"
 step "messages through the dialects: $PORTCULLIS_ROUND_TRIPS rounds from seed $PORTCULLIS_ROUND_TRIP_SEED"
 cargo test --locked --release --test dialects -- --nocapture
 ran+=("dialects: $PORTCULLIS_ROUND_TRIPS rounds from seed $PORTCULLIS_ROUND_TRIP_SEED")
+
+step "principals that share upstreams: $PORTCULLIS_PRINCIPAL_CALLS calls; sessions that nobody ends: $PORTCULLIS_SESSIONS"
+cargo test --locked --release --test it -- --nocapture many_principals:: sessions_flat::
+ran+=("many_principals: $PORTCULLIS_PRINCIPAL_CALLS calls" "sessions_flat: $PORTCULLIS_SESSIONS sessions")
 
 if [ -f fuzz/Cargo.toml ]; then
   # cargo-fuzz needs a nightly toolchain; fuzz/README.md says which version of it.

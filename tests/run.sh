@@ -27,8 +27,8 @@ cargo clippy --locked --no-default-features --bin portcullis -- -D warnings
 step 'install the peers'
 bash tests/peers/install.sh
 
-step 'build the gateway'
-cargo build --locked --bin portcullis
+step 'build the gateway and the peer on the Rust SDK'
+cargo build --locked --bin portcullis --example peer
 
 step 'the demo'
 "$PORTCULLIS_BIN" demo --once --listen 127.0.0.1:0
@@ -36,8 +36,14 @@ step 'the demo'
 step 'end-to-end tests'
 bash tests/peers/e2e.sh
 
-step 'conformance, direct against through'
+step 'conformance, direct against through, over both revisions'
 bash tests/peers/conformance.sh
+
+step 'conformance of the gateway as a client'
+bash tests/peers/conformance-client.sh
+
+step 'every client with every server'
+bash tests/peers/matrix.sh
 
 step 'conformance of authorization, as a client and as a server'
 bash tests/peers/conformance-auth.sh

@@ -9,9 +9,11 @@
     reason = "tests"
 )]
 
+mod abandoned;
 mod authserver;
 mod bound;
 mod caching;
+mod echo;
 mod framing;
 mod gate;
 mod headers;
@@ -20,6 +22,7 @@ mod keys;
 mod lines;
 mod linked_accounts;
 mod lists_agree;
+mod many_principals;
 mod mutations;
 mod peer;
 mod public_names;
@@ -30,6 +33,7 @@ mod replayed;
 mod require;
 mod rust_sdk;
 mod sessions;
+mod sessions_flat;
 mod shadow;
 mod smuggling;
 mod stdio_front;

@@ -1,5 +1,7 @@
 //! Clients that send exactly the bytes they are told to, over TLS, in HTTP/1.1 and HTTP/2.
 
+mod coming;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;

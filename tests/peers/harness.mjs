@@ -195,13 +195,22 @@ export const CLIENTS = {
   'ts2-legacy': { script: 'clients/client-ts2.mjs', env: { ERA: 'legacy' } },
 };
 
+/** The peer on the Rust SDK: `cargo build --example peer`. */
+export const RUST_PEER = resolve(process.env.RUST_PEER ?? join(target, 'debug/examples/peer'));
+
+/** The client on the Rust SDK, for those that have it built: the same plans and lines. */
+const RUST_CLIENTS = {
+  rust: { command: RUST_PEER, env: { ERA: 'discover' } },
+  'rust-legacy': { command: RUST_PEER, env: { ERA: 'legacy' } },
+};
+
 /**
  * Runs a plan with a client in a process of its own; resolves with its lines. With `oauth` the SDK
  * authorizes by itself, with `links` the client opens links of tools; both need `open(url, kind)`.
  */
 export async function runClient(gateway, kind, plan, { token, route = '/mcp', env = {}, oauth, links, open } = {}) {
-  const { script, env: own } = CLIENTS[kind];
-  const child = spawn(process.execPath, [peer(script), ...(open ? [JSON.stringify(plan)] : [])], {
+  const { script, command = process.execPath, env: own } = CLIENTS[kind] ?? RUST_CLIENTS[kind];
+  const child = spawn(command, [script ? peer(script) : 'client', ...(open ? [JSON.stringify(plan)] : [])], {
     env: {
       ...process.env,
       GATEWAY_URL: `${gateway.base}${route}`,

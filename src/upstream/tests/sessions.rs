@@ -200,6 +200,22 @@ async fn only_a_refusal_is_evidence_of_the_era() {
     }
 }
 
+/// Some answer whatever they do not know with an empty result.
+#[tokio::test]
+async fn a_result_without_versions_is_no_discovery() {
+    for (told, works) in [("", true), (r#""supportedVersions":["1999-01-01"]"#, false)] {
+        let peer = peer(move |asked| match asked.method() {
+            "server/discover" => json(&result(asked, told)),
+            "initialize" => json(&result(asked, r#""protocolVersion":"2025-11-25","capabilities":{}"#)),
+            "notifications/initialized" => respond("202 Accepted", "", ""),
+            _ => in_session(asked),
+        })
+        .await;
+        let (_registry, upstream, _) = registry(over(&peer));
+        assert_eq!(call(&upstream, "a", "t").await.is_ok(), works, "{told}");
+    }
+}
+
 #[tokio::test]
 async fn a_pinned_dialect_asks_nothing_and_is_kept_to() {
     let peer = legacy(in_session).await;

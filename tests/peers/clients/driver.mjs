@@ -5,17 +5,19 @@
 //   list | listResources | listTemplates | listPrompts | ping | sleep {ms}
 //   call {name, args} | progressCall {name, args} | cancelCall {name, args, after_ms}
 //   spoil {token?} (replaces the access token of OAUTH) | read {uri} | prompt {name, args} | complete {ref, argument} | setLevel {level}
-//   parallel {steps: [...]} (one line per inner step, in order of completion)
+//   watch {lists: [tools | prompts | resources], uris} (wants to hear of changes from now on) | hear {method, uri?, count?} (waits until
+//   it was told so) | parallel {steps: [...]} (one line per inner step, in order of completion)
 // The last line is {"op": "http", "requests": [{method, rpc, id, status}]}: every HTTP
 // request that the client sent, `status` missing when no answer arrived.
 // Environment: GATEWAY_URL (the MCP endpoint), TOKEN, CAPABILITIES (JSON), ANSWERS (JSON: method
-// of a server's question -> result or {error}; the 1.x client only), TIMEOUT_MS.
+// of a server's question, `elicitation/url` for links -> result or {error}), TIMEOUT_MS.
 // OAUTH (JSON): authorize by the SDK itself, see oauth.mjs; the plan is an argument then. LINKS=1: open the links
 // that a tool asks for (url elicitation, -32042, a link to /connect/ in a text) and call again.
 import { readFileSync } from 'node:fs';
 import { LoopbackProvider, open } from './oauth.mjs';
 
 const CANCEL_AFTER_MS = 300;
+const HEAR_MS = 20;
 const NOTIFICATIONS_KEPT_MAX = 200;
 const AUTHORIZATIONS_MAX = 4;
 const LINK_ROUNDS_MAX = 8;
@@ -85,7 +87,18 @@ async function everyPage(list, key) {
   return { [key]: items };
 }
 
-async function perform(client, step, options) {
+/** Waits until a notification of `method` (about `uri`) was pushed, and takes it. */
+async function hear({ method, uri }, pushed, { timeout }) {
+  const until = performance.now() + timeout;
+  for (;;) {
+    const at = pushed.findIndex(one => one.method === method && (uri === undefined || one.params?.uri === uri));
+    if (at >= 0) return pushed.splice(at, 1)[0];
+    if (performance.now() > until) throw new Error(`never heard ${method} ${uri ?? ''}: ${JSON.stringify(pushed)}`);
+    await new Promise(resolve => setTimeout(resolve, HEAR_MS));
+  }
+}
+
+async function perform(client, step, options, pushed) {
   const call = extra => client.callTool({ name: step.name, arguments: step.args ?? {} }, { ...options, ...extra });
   switch (step.op) {
     case 'list':
@@ -118,6 +131,10 @@ async function perform(client, step, options) {
       // As if the access token had been revoked: the refresh token is all that is left.
       client.provider.saveTokens({ ...client.provider.tokens(), access_token: step.token ?? 'spoilt' });
       return { result: {} };
+    case 'watch':
+      return { result: await client.watch({ lists: step.lists ?? [], uris: step.uris ?? [] }, options) };
+    case 'hear':
+      return { result: await hear(step, pushed, options) };
     case 'ping':
       return { result: await client.ping(options) };
     case 'setLevel':
@@ -140,7 +157,7 @@ async function runStep(client, step, options, pushed, round = 0) {
   const head = { op: step.op, ...((step.name ?? step.uri) && { name: step.name ?? step.uri }) };
   let outcome;
   try {
-    outcome = { ok: true, ...(await client.authorized(() => perform(client, step, { ...options, ...(step.timeout_ms && { timeout: step.timeout_ms }) }))) };
+    outcome = { ok: true, ...(await client.authorized(() => perform(client, step, { ...options, ...(step.timeout_ms && { timeout: step.timeout_ms }) }, pushed))) };
   } catch (error) {
     outcome = { ok: false, error: describe(error) };
   }
@@ -150,8 +167,24 @@ async function runStep(client, step, options, pushed, round = 0) {
     await runStep(client, step, options, pushed, round + 1);
     return;
   }
-  const notifications = [...(outcome.notifications ?? []), ...pushed.splice(0)];
+  // What is waited for later stays.
+  const kept = client.watching ? pushed.filter(({ id }) => id === undefined) : [];
+  const notifications = [...(outcome.notifications ?? []), ...pushed.splice(0).filter(one => !kept.includes(one))];
+  pushed.push(...kept);
   print({ ...head, ...outcome, ms: Math.round(performance.now() - started), notifications });
+}
+
+/** Answers questions as ANSWERS says, and notes them. `on(method, answer)` installs a handler of the SDK. */
+export function answering(answers, onNotification, on) {
+  const methods = new Set(Object.keys(answers).map(key => (key === 'elicitation/url' ? 'elicitation/create' : key)));
+  for (const method of methods) {
+    on(method, (params, id) => {
+      onNotification({ method, params, id: id ?? 'none' });
+      const answer = answers[params?.mode === 'url' ? 'elicitation/url' : method] ?? { action: 'decline' };
+      if (answer.error) throw Object.assign(new Error(answer.error.message), { code: answer.error.code });
+      return answer;
+    });
+  }
 }
 
 /** Connects with `connect(settings, onNotification)` and runs the plan. */
