@@ -133,7 +133,7 @@ impl Person {
         let mut coming = self.conn.begin().await.unwrap_or_else(|| panic!("{nonce}: no answer"));
         assert_eq!(coming.head.status, 200, "{nonce}: {}", coming.head.whole());
         let mut found = Value::Null;
-        while let Some(message) = self.conn.message(&mut coming).await {
+        while let Some(message) = self.conn.message_of(&mut coming).await {
             match message["method"].as_str() {
                 None => {
                     assert!(message["id"] == id && found.is_null(), "{nonce}: {message}");

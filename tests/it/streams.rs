@@ -12,7 +12,10 @@ use crate::wire::{Conn, Event, Req};
 
 /// What an upstream announces on the streams that the gateway has open to it.
 #[derive(Clone, Default)]
-struct Feed(Arc<Mutex<Vec<(Value, mpsc::UnboundedSender<String>)>>>);
+struct Feed(Arc<Mutex<Vec<Told>>>);
+
+/// The id of a listener, and the way to it.
+type Told = (Value, mpsc::UnboundedSender<String>);
 
 fn event(message: &Value) -> String {
     format!("data: {message}\n\n")
@@ -230,7 +233,7 @@ async fn a_change_of_policy_is_a_change_of_lists() {
     let changed = conn.event().await.unwrap();
     assert_eq!(method(&changed), "notifications/tools/list_changed");
     soon("another watch", || {
-        let asked = gate.up.seen().into_iter().filter(|seen| seen.rpc() == "subscriptions/listen").last().unwrap();
+        let asked = gate.up.seen().into_iter().rfind(|seen| seen.rpc() == "subscriptions/listen").unwrap();
         asked.json()["params"]["notifications"] == json!({"toolsListChanged": true})
     })
     .await;

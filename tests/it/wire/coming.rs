@@ -12,20 +12,15 @@ pub(crate) struct Coming {
 }
 
 impl Conn {
-    /// The head of an answer, whose body [`Self::message`] reads.
+    /// The head of an answer, whose body [`Self::message_of`] reads.
     pub(crate) async fn begin(&mut self) -> Option<Coming> {
-        let end = self.until(b"\r\n\r\n").await?;
-        let head: Vec<u8> = self.buffer.drain(..end + 4).collect();
-        let head = String::from_utf8_lossy(&head).into_owned();
-        let mut lines = head.trim_end().split("\r\n");
-        let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
-        let headers = lines.filter_map(|l| l.split_once(": ")).map(|(n, v)| (n.to_ascii_lowercase(), v.to_owned())).collect();
-        Some(Coming { head: Resp { status, headers, ..Resp::default() }, body: Vec::new(), over: false })
+        let head = self.just_head().await?;
+        Some(Coming { head, body: Vec::new(), over: false })
     }
 
     /// The next message of a body, as soon as it is there: the JSON document, or the data of an event of a stream. Nothing at the
     /// end of the body.
-    pub(crate) async fn message(&mut self, coming: &mut Coming) -> Option<Value> {
+    pub(crate) async fn message_of(&mut self, coming: &mut Coming) -> Option<Value> {
         loop {
             if let Some(message) = coming.next() {
                 return Some(message);
