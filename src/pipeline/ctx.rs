@@ -80,6 +80,8 @@ pub(super) struct Asked {
     pub(super) visits: u8,
     /// The URI of a resource, for errors that name it.
     pub uri: Option<String>,
+    /// The upstream's tools were read anew because it missed headers.
+    pub(super) relisted: bool,
     /// The upstream that the request leads to, once policy was asked about it.
     pub upstream: Option<Arc<str>>,
     /// What it has to do with tasks.

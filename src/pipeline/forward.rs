@@ -13,11 +13,12 @@ use super::route::{Kind, Target};
 use super::task::{self, Tasks};
 use super::visit;
 use super::watch::{Seen, Watched};
+use crate::catalog::Part;
 use crate::inspect::Inspected;
 use crate::mcp::dialect::Operation;
 use crate::mcp::headers::McpHeaders;
 use crate::mcp::reply::ResultKind;
-use crate::mcp::{LogLevel, Method, Outgoing, Reference, Reply, mirror, rewrite};
+use crate::mcp::{LogLevel, Method, Outgoing, Reference, Reply, codes, mirror, rewrite};
 use crate::policy::permit::Permit;
 use crate::vocab::{Fault, FaultKind, Revision};
 
@@ -27,8 +28,8 @@ pub(super) enum Forwarded {
     Whole(Answered),
     /// Something to show before the answer: the rest is a stream.
     Streaming(Box<Watched>, Seen, Instant),
-    /// Nothing but the word that it must be made as a task.
-    WantsTask,
+    /// Nothing but the word that it must be made in another way: as a task, or with the headers of a newer definition.
+    Again,
 }
 
 /// Headers that mirror arguments must agree with the schema the client was shown (2026-07-28).
@@ -110,10 +111,26 @@ pub(super) async fn forward(
     took(ctx, target, called, reply.as_ref().err());
     // What the answer took is charged before it is shown.
     call.over(ctx);
-    if reply.as_ref().is_ok_and(|reply| task::wants(ctx, target, operation, reply.get())) {
-        return Ok(Forwarded::WantsTask);
+    if reply
+        .as_ref()
+        .is_ok_and(|reply| task::wants(ctx, target, operation, reply.get()) || outdated(ctx, target, operation, reply.get()))
+    {
+        return Ok(Forwarded::Again);
     }
     Ok(Forwarded::Whole(finish(ctx, target, operation, reply?)?))
+}
+
+/// Whether the upstream misses headers that its definition of the tool wants (-32020): then what is known of it is out of date, and
+/// is read again for one more try (2026-07-28, transports, "Client Behavior").
+fn outdated(ctx: &mut Ctx, target: &Target, operation: &Operation, reply: &Reply) -> bool {
+    let refused = matches!(reply, Reply::Error(error) if error.code == codes::HEADER_MISMATCH);
+    // What a retry brought is used up.
+    let fresh = operation.method == Method::ToolsCall && operation.params.request_state.is_none() && !ctx.asked.relisted;
+    let (true, true, Ok(principal)) = (refused, fresh, ctx.principal()) else { return false };
+    let who = principal.key();
+    ctx.gateway.catalog.changed(&target.view.upstream().settings().name, Some(&who), Part::Tools);
+    ctx.asked.relisted = true;
+    true
 }
 
 /// Records and measures the time an upstream took.

@@ -97,8 +97,9 @@ async fn line(ctx: &mut Ctx, operation: &Operation, headers: &McpHeaders<'_>) ->
     }
     // The permit is the only way out.
     let mut forwarded = forward(ctx, permit, &target, operation, leaving).await?;
-    // Refused for want of tasks, which the client does not know: made once more, by a decision of its own, and waited for here.
-    if matches!(forwarded, Forwarded::WantsTask) {
+    // Refused for want of tasks that the client does not know, or of headers that were not known here: made once more, by a decision
+    // of its own.
+    if matches!(forwarded, Forwarded::Again) {
         let again = Box::pin(clear(ctx, operation, headers)).await?;
         target = again.target;
         forwarded = Box::pin(forward(ctx, again.permit, &target, operation, again.leaving)).await?;
@@ -123,8 +124,8 @@ fn done(target: Target, forwarded: Forwarded) -> Result<Done, Refusal> {
     Ok(match forwarded {
         Forwarded::Whole(answered) => Done::Answered(answered),
         Forwarded::Streaming(answer, first, called) => Done::Streaming(Box::new(Streaming { target, answer, first, called })),
-        Forwarded::WantsTask => {
-            return Err(Fault::upstream(FaultKind::Failed, "the upstream wants a task of a call that is one").into());
+        Forwarded::Again => {
+            return Err(Fault::upstream(FaultKind::Failed, "the upstream wants the call to be made in yet another way").into());
         }
     })
 }

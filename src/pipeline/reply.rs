@@ -155,7 +155,10 @@ pub(super) fn screen(ctx: &Ctx, reply: Reply) -> Result<Reply, Fault> {
     let Reply::Error(error) = reply else { return Ok(reply) };
     let (code, message) = match error.code {
         codes::INVALID_PARAMS => (codes::INVALID_PARAMS, "The server does not accept these parameters."),
-        codes::METHOD_NOT_FOUND => (codes::METHOD_NOT_FOUND, "The server does not offer this method."),
+        // Of a call that every server takes it says that the server is broken, not that the client asked wrongly.
+        codes::METHOD_NOT_FOUND if !ctx.asked.method.is_some_and(Method::asks_back) => {
+            (codes::METHOD_NOT_FOUND, "The server does not offer this method.")
+        }
         code => return Err(Fault::upstream(FaultKind::Failed, format!("the upstream answered with error {code}"))),
     };
     let missing = code == codes::INVALID_PARAMS && ctx.asked.method == Some(Method::ResourcesRead);

@@ -1,7 +1,9 @@
 //! Whatever an upstream does, the caller gets a clear error in time, the others go on, and nothing it said in anger is shown.
 
+use serde_json::json;
+
 use crate::gate::Gate;
-use crate::peer::{Answer, Peer, modern};
+use crate::peer::{Answer, Peer, Seen, modern, modern_with};
 
 const SECRET: &str = "sk-upstream-secret-text";
 
@@ -196,4 +198,40 @@ async fn a_dead_upstream_hides_nobody_else() {
         tokio::time::sleep(std::time::Duration::from_millis(250)).await;
     }
     assert!(whole, "it comes back");
+}
+
+#[tokio::test]
+async fn a_tool_that_wants_other_headers_is_read_anew_and_called_once_more() {
+    let gate = Gate::start().await;
+    let token = gate.token("alice", &["eng"]);
+    let session = gate.session("/mcp", &token, "2025-11-25").await;
+    let call = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"up__echo","arguments":{"zone":"eu"}}}"#;
+    let send = |id: u32| {
+        let call = call.replace("\"id\":1", &format!("\"id\":{id}"));
+        gate.legacy("/mcp", &token, "2025-11-25", &session, &call)
+    };
+    let done = gate.reach.send(&send(1)).await;
+    assert_eq!(done.json()["result"]["content"][0]["text"], "did \"echo\"", "{}", done.whole());
+    // The definition changes, and nobody says so.
+    let schema = json!({"type": "object", "properties": {"zone": {"type": "string", "x-mcp-header": "Zone"}}});
+    let tools = json!([{"name": "echo", "inputSchema": schema}]);
+    let mismatch = |seen: &Seen| {
+        let id = seen.json()["id"].clone();
+        Answer::Json(400, "", json!({"jsonrpc": "2.0", "id": id, "error": {"code": -32020, "message": SECRET}}).to_string())
+    };
+    gate.up.behave(move |seen| match (seen.rpc().as_str(), seen.header("mcp-param-zone")) {
+        ("tools/call", None) => mismatch(seen),
+        _ => modern_with(seen, &tools),
+    });
+    let before = gate.up.calls().len();
+    let done = gate.reach.send(&send(2)).await;
+    assert_eq!(done.json()["result"]["content"][0]["text"], "did \"echo\"", "{}", done.whole());
+    let calls = gate.up.calls();
+    assert_eq!(calls[before..].iter().map(|seen| seen.header("mcp-param-zone")).collect::<Vec<_>>(), [None, Some("eu")]);
+    // Once more, not for ever; and what it said stays here.
+    gate.up.behave(move |seen| if seen.rpc() == "tools/call" { mismatch(seen) } else { modern(seen) });
+    let failed = gate.reach.send(&send(3)).await;
+    assert_eq!(failed.json()["result"]["isError"], true, "{}", failed.whole());
+    assert!(!failed.whole().contains(SECRET));
+    assert_eq!(gate.up.calls().len(), calls.len() + 2);
 }

@@ -92,8 +92,11 @@ async fn how_a_task_stands_is_progress_where_it_is_asked_for() {
     soon("two looks", || shop.seen_tasks().len() >= 2).await;
     shop.old.set("own-1", &result("done"));
     let text = answer.await.unwrap().text();
-    let events: Vec<Value> =
-        text.lines().filter_map(|line| line.strip_prefix("data: ")).map(|data| serde_json::from_str(data).unwrap()).collect();
+    let events: Vec<Value> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: ").filter(|data| !data.is_empty()))
+        .map(|data| serde_json::from_str(data).unwrap())
+        .collect();
     let progress: Vec<&Value> = events.iter().filter(|event| event["method"] == "notifications/progress").collect();
     assert!(progress.len() >= 2 && events.last().unwrap()["result"]["content"][0]["text"] == "done", "{text}");
     let numbers: Vec<u64> = progress.iter().map(|event| event["params"]["progress"].as_u64().unwrap()).collect();

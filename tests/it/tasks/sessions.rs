@@ -136,8 +136,11 @@ async fn a_task_asks_while_its_result_is_waited_for() {
 /// The messages of an answer, whole or in pieces.
 fn events(answer: &Resp) -> Vec<Value> {
     let text = answer.text();
-    let pieces: Vec<Value> =
-        text.lines().filter_map(|line| line.strip_prefix("data: ")).map(|data| serde_json::from_str(data).unwrap()).collect();
+    let pieces: Vec<Value> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: ").filter(|data| !data.is_empty()))
+        .map(|data| serde_json::from_str(data).unwrap())
+        .collect();
     if pieces.is_empty() { vec![answer.json()] } else { pieces }
 }
 

@@ -62,7 +62,8 @@ async function openSession(url, token) {
   assert.equal(opened.status, 200, await opened.text());
   const session = { 'mcp-session-id': opened.headers.get('mcp-session-id'), 'mcp-protocol-version': '2025-11-25' };
   const answer = (id, more = {}) => post({ id, result: { action: 'accept', content: { name: 'by hand' } } }, { ...session, ...more });
-  return { session, answer, post: (message, signal) => post(message, session, signal) };
+  const end = () => fetch(url, { method: 'DELETE', headers: { ...headers, ...session } });
+  return { session, answer, end, post: (message, signal) => post(message, session, signal) };
 }
 
 async function until(stream, wanted) {
@@ -74,7 +75,7 @@ async function until(stream, wanted) {
     text += decoder.decode(value, { stream: true });
     for (const event of text.split('\n\n').slice(0, -1)) {
       const data = event.split('\n').find(part => part.startsWith('data: '));
-      const message = data && JSON.parse(data.slice('data: '.length));
+      const message = data?.slice('data: '.length).trim() && JSON.parse(data.slice('data: '.length));
       if (message && wanted(message)) return message;
     }
   }
@@ -259,7 +260,7 @@ describe('questions', { timeout: 120_000 }, () => {
     }
   });
 
-  test('are given up when the client goes away, and the call goes on', async () => {
+  test('outlive a connection that breaks, end with the session, and the call goes on', async () => {
     const token = await gateway.token({ sub: 'gone', groups: ['asked'] });
     for (const upstream of UPSTREAMS) {
       const session = await openSession(`${gateway.base}/mcp`, token);
@@ -268,7 +269,9 @@ describe('questions', { timeout: 120_000 }, () => {
       const response = await session.post({ id: 1, method: 'tools/call', params }, gone.signal);
       await until(response.body.getReader(), ({ method }) => method === 'elicitation/create');
       gone.abort();
-      sent += 2;
+      // Until then the client could come back for its answer, question and all.
+      assert.equal((await session.end()).status, 204);
+      sent += 3;
       const records = requestRecords(await gateway.settledRecords(sent));
       const record = records.find(({ principal, name }) => principal?.sub === 'gone' && name === params.name);
       assert.equal(record?.outcome.status, 'completed', JSON.stringify(record));
