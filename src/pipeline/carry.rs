@@ -33,6 +33,11 @@ impl Questions {
         waiting.is_some_and(|(_, waiting)| waiting.send(outcome).is_ok())
     }
 
+    /// The session is over: nobody can answer its questions any more.
+    pub(super) fn end(&self, session: u128) {
+        self.open.retain(|(of, _), _| *of != session);
+    }
+
     fn register(&self, session: Session, id: &RawId) -> (Registered, oneshot::Receiver<Outcome>) {
         let (sender, receiver) = oneshot::channel();
         let key = (session.id, Box::from(id.as_str()));
@@ -142,6 +147,12 @@ mod tests {
         let (late, _receiver) = questions.register(session(1), &id("pq-3"));
         drop((registered, late));
         assert!(questions.open.is_empty());
+        let ((kept, mut over), (other, mut going)) =
+            (questions.register(session(1), &id("a")), questions.register(session(2), &id("a")));
+        questions.end(1);
+        assert!(matches!(over.try_recv(), Err(oneshot::error::TryRecvError::Closed)));
+        assert!(matches!(going.try_recv(), Err(oneshot::error::TryRecvError::Empty)));
+        drop((kept, other));
         assert!(!questions.answer(session(1), &id("pq-3"), outcome()));
     }
 
