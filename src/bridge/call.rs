@@ -172,7 +172,7 @@ impl Bridge {
                     reading.last_id = Some(id);
                 }
                 if let Some(retry) = event.retry {
-                    reading.retry = Duration::from_millis(retry).min(RETRY_MS_MAX);
+                    reading.retry = Duration::from_millis(retry).clamp(RETRY_MS_MIN, RETRY_MS_MAX);
                 }
                 if event.data.is_empty() {
                     continue;
@@ -304,6 +304,8 @@ pub(super) fn decoder() -> SseDecoder {
 const NOTICE_MS_MAX: Duration = Duration::from_millis(30_000);
 /// Until a broken stream is resumed, where the gateway says nothing else.
 pub(super) const RETRY_MS: Duration = Duration::from_millis(1_000);
+/// The shortest: a stream that ends at once is not asked for without a pause.
+pub(super) const RETRY_MS_MIN: Duration = Duration::from_millis(10);
 /// The longest that the gateway can make the bridge wait with that.
 pub(super) const RETRY_MS_MAX: Duration = Duration::from_millis(60_000);
 /// How often one answer is resumed.

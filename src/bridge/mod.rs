@@ -88,7 +88,8 @@ where
         over: stop.child_token(),
         tell: settings.tell.clone(),
     });
-    let carried = bridge.carry(Lines::new(input)).await;
+    let carried =
+        bridge.over.clone().run_until_cancelled_owned(Box::pin(bridge.carry(Lines::new(input)))).await.unwrap_or(Ok(()));
     bridge.over.cancel();
     bridge.leave().await;
     bridge.tasks.close();
@@ -116,11 +117,7 @@ struct Bridge {
 impl Bridge {
     async fn carry(self: &Arc<Self>, mut lines: Lines<impl AsyncRead + Unpin>) -> Result<(), BridgeError> {
         loop {
-            let line = tokio::select! {
-                line = lines.next() => line.map_err(BridgeError::Input)?,
-                () = self.over.cancelled() => return Ok(()),
-            };
-            let Some(line) = line else { return Ok(()) };
+            let Some(line) = lines.next().await.map_err(BridgeError::Input)? else { return Ok(()) };
             match decode(&line, DEPTH_MAX) {
                 Ok(Body::Single(message)) => self.take(line, *message).await,
                 // Only sessions of 2025-03-26 have arrays; the gateway says so where there is none.

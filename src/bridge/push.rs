@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode};
 
 use super::Bridge;
-use super::call::{RETRY_MS, RETRY_MS_MAX, decoder};
+use super::call::{RETRY_MS, RETRY_MS_MAX, RETRY_MS_MIN, decoder};
 use super::http::Answer;
 use crate::mcp::headers::LAST_EVENT_ID;
 
@@ -58,7 +58,7 @@ impl Bridge {
                 if let Some(id) = event.id.as_deref().and_then(|id| HeaderValue::from_str(id).ok()) {
                     *last_id = Some(id);
                 }
-                retry = event.retry.map(|ms| Duration::from_millis(ms).min(RETRY_MS_MAX)).or(retry);
+                retry = event.retry.map(|ms| Duration::from_millis(ms).clamp(RETRY_MS_MIN, RETRY_MS_MAX)).or(retry);
                 if !event.data.is_empty() {
                     self.say(event.data.to_vec()).await;
                 }

@@ -17,7 +17,8 @@ use url::Url;
 use super::Settings;
 use crate::net::{DialPolicy, Fetch, Origin};
 use crate::oauth::{
-    At, Challenge, Client, ClientAuth, Code, Consent, Flow, OwnClient, PendingFlow, Registration, ServerMetadata, Tokens,
+    At, Challenge, Client, ClientAuth, Code, Consent, Flow, OAuthError, OAuthErrorKind, OwnClient, PendingFlow, Registration,
+    ServerMetadata, Tokens,
 };
 use crate::vocab::Clock;
 
@@ -29,9 +30,8 @@ pub(super) struct SignIn {
     client_id: Option<String>,
     state_file: Option<PathBuf>,
     tell: Arc<dyn Fn(&str) + Send + Sync>,
-    /// What is kept between runs; read on first use.
+    /// What is kept between runs.
     kept: Option<Kept>,
-    was_read: bool,
 }
 
 /// What renews a token without the person.
@@ -59,7 +59,6 @@ impl SignIn {
             state_file: settings.state_file.clone(),
             tell: settings.tell.clone(),
             kept: None,
-            was_read: false,
         }
     }
 
@@ -68,34 +67,55 @@ impl SignIn {
     /// # Errors
     /// What to tell the client.
     pub(super) async fn token(&mut self, challenge: Option<&Challenge>) -> Result<SecretString, String> {
-        if !std::mem::replace(&mut self.was_read, true) {
-            self.kept = self.state_file.as_deref().and_then(read_state);
-        }
         // What was granted before is not enough where the gateway asks for more.
-        let more = challenge.is_some_and(Challenge::wants_scope);
-        if let (false, Some(kept)) = (more, self.kept.take())
-            && let Some(token) = self.renewed(kept).await
-        {
-            return Ok(token);
+        if !challenge.is_some_and(Challenge::wants_scope) {
+            // Refresh tokens rotate, and one that is shown twice ends the sign-in: bridges for one gateway renew one by one.
+            let _alone = self.alone().await;
+            if let Some(kept) = self.state_file.as_deref().and_then(read_state) {
+                self.kept = Some(kept);
+            }
+            match self.renewed().await {
+                Ok(Some(token)) => return Ok(token),
+                Ok(None) => {}
+                Err(error) if matches!(error.kind, OAuthErrorKind::InvalidGrant | OAuthErrorKind::InvalidClient) => {
+                    self.kept = None
+                }
+                Err(error) => return Err(format!("the sign-in could not be renewed: {error}")),
+            }
         }
         self.by_browser(challenge).await
     }
 
-    async fn renewed(&mut self, kept: Kept) -> Option<SecretString> {
-        let server = self.client.discover_server(&kept.issuer, &self.consent).await.ok()?;
+    /// Nobody else renews the sign-in for this gateway until it is dropped; `None` where none is kept.
+    async fn alone(&self) -> Option<fs::File> {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let path = self.state_file.as_ref()?.with_extension("lock");
+        let locked = tokio::task::spawn_blocking(move || {
+            fs::create_dir_all(path.parent()?).ok()?;
+            let file = fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).ok()?;
+            file.lock().ok()?;
+            Some(file)
+        });
+        locked.await.ok()?
+    }
+
+    async fn renewed(&mut self) -> Result<Option<SecretString>, OAuthError> {
+        let Some(kept) = &self.kept else { return Ok(None) };
+        let server = self.client.discover_server(&kept.issuer, &self.consent).await?;
         let auth = kept.client_secret.clone().map_or(ClientAuth::None, |secret| ClientAuth::Secret(secret.into()));
         let registration =
             Registration { issuer: kept.issuer.clone(), client_id: kept.client_id.clone(), auth, secret_ends_s: None };
         let at = At { server: &server, registration: &registration, consent: &self.consent };
         let refresh = SecretString::from(kept.refresh_token.clone());
-        let mut tokens = self.client.refresh(at, &refresh, &kept.scopes, &kept.resource).await.ok()?;
+        let mut tokens = self.client.refresh(at, &refresh, &kept.scopes, &kept.resource).await?;
         // A server that does not rotate sends none.
         tokens.refresh.get_or_insert(refresh);
-        Some(self.keep(tokens, &registration, kept.resource, kept.scopes))
+        let (resource, scopes) = (kept.resource.clone(), kept.scopes.clone());
+        Ok(Some(self.keep(tokens, &registration, resource, scopes)))
     }
 
     async fn by_browser(&mut self, challenge: Option<&Challenge>) -> Result<SecretString, String> {
-        let failed = |error: crate::oauth::OAuthError| format!("signing in failed: {error}");
+        let failed = |error: OAuthError| format!("signing in failed: {error}");
         let resource = self.client.discover_protected(&self.gateway, challenge, &self.consent).await.map_err(failed)?;
         let issuer = resource.authorization_servers.first().ok_or("the gateway names no authorization server")?;
         let server = self.client.discover_server(issuer, &self.consent).await.map_err(failed)?;
@@ -166,7 +186,7 @@ async fn answered(listener: &TcpListener, pending: &PendingFlow) -> Result<Code,
                 return Ok(code);
             }
             // Not the answer to this: anybody on this machine can knock here.
-            Err(error) if error.kind == crate::oauth::OAuthErrorKind::Mismatch => {
+            Err(error) if error.kind == OAuthErrorKind::Mismatch => {
                 say(&mut stream, "400 Bad Request", "This is not the answer that is waited for.").await;
             }
             Err(error) => {

@@ -133,7 +133,7 @@ struct Asked {
 
 impl Asked {
     fn read(params: &RawJson) -> Result<Self, JsonError> {
-        const DECISIVE: &[&str] = &["mode", "url", "tools", "toolChoice", "task"];
+        const DECISIVE: &[&str] = &["mode", "url", "tools", "toolChoice", "task", "includeContext"];
         let mut asked = Self::default();
         params.scanner().object(|scan, key| {
             match key.as_ref() {

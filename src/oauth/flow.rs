@@ -120,7 +120,8 @@ impl PendingFlow {
     /// shown. [`OAuthErrorKind::AccessDenied`] and others for an error it says; [`OAuthErrorKind::Malformed`] for a parameter that
     /// stands twice, or neither code nor error.
     pub fn accept(self, params: &[(String, String)]) -> Result<Code, OAuthError> {
-        let state = single(params, "state")?.unwrap_or_default();
+        // One that stands twice is no answer to this flow either.
+        let state = single(params, "state").ok().flatten().unwrap_or_default();
         if !bool::from(state.as_bytes().ct_eq(self.state.as_bytes())) {
             return Err(OAuthError::mismatch("the response has another state"));
         }

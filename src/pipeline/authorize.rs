@@ -196,7 +196,12 @@ pub(super) fn hear(ctx: &Ctx, upstream: &str, full: &str) -> Result<Permit, Refu
 /// Whether the resource `full` may be spoken of now. Nothing leaves for it, so nothing is taken.
 pub(super) fn hears(ctx: &Ctx, full: &str) -> bool {
     let passes = |reason| ctx.world.observe.is_some_and(|observe| observe.passes(reason));
-    ruling(ctx, full).is_ok_and(|decision| decision.effect() == Effect::Allow || passes(decision.reason()))
+    ruling(ctx, full).is_ok_and(|decision| match decision.effect() {
+        Effect::Allow if decision.approvals().is_empty() => true,
+        // As where it was asked for: nobody approved.
+        Effect::Allow => passes(Reason::ApprovalRequired),
+        Effect::Deny => passes(decision.reason()),
+    })
 }
 
 fn ruling(ctx: &Ctx, full: &str) -> Result<Decision, Refusal> {

@@ -125,7 +125,8 @@ pub(super) async fn forward(
 fn outdated(ctx: &mut Ctx, target: &Target, operation: &Operation, reply: &Reply) -> bool {
     let refused = matches!(reply, Reply::Error(error) if error.code == codes::HEADER_MISMATCH);
     // What a retry brought is used up.
-    let fresh = operation.method == Method::ToolsCall && operation.params.request_state.is_none() && !ctx.asked.relisted;
+    let retried = operation.params.request_state.is_some() || ctx.asked.resumed.is_some();
+    let fresh = operation.method == Method::ToolsCall && !retried && !ctx.asked.relisted;
     let (true, true, Ok(principal)) = (refused, fresh, ctx.principal()) else { return false };
     let who = principal.key();
     ctx.gateway.catalog.changed(&target.view.upstream().settings().name, Some(&who), Part::Tools);

@@ -43,7 +43,8 @@ pub(super) async fn initialize(ctx: &mut Ctx, message: &Message) -> Result<Answe
     let most = ctx.world.bounds.sessions_per_principal;
     let agreed = (agreed, ctx.asked.caps);
     let session = gateway.sessions.open(&gateway.sealer, &principal, &route, agreed, gateway.clock.unix_s(), most);
-    let session = session.map_err(|_| Fault::internal(FaultKind::Internal, "a session could not be sealed"))?;
+    let (session, ended) = session.map_err(|_| Fault::internal(FaultKind::Internal, "a session could not be sealed"))?;
+    ended.into_iter().for_each(|session| gateway.forget(session));
     let session =
         HeaderValue::try_from(session).map_err(|_| Fault::internal(FaultKind::Internal, "a session id is no header"))?;
     let reply = Reply::Result(dialect::initialize_result(agreed.0, &capabilities, &gateway.server, None));

@@ -229,7 +229,8 @@ impl Journal {
             return None;
         }
         let at = last.seq.saturating_add(1);
-        let turn = kept.take_over(|state| state.kept && at <= state.next() && (state.source.is_some() || at < state.next()))?;
+        let left = |state: &State| state.source.is_some() || at.max(state.first) < state.next();
+        let turn = kept.take_over(|state| state.kept && at <= state.next() && left(state))?;
         Some(Reader { gateway: gateway.clone(), kept, turn, at, greeting: Some(Bytes::from_static(KEEP_ALIVE)) }.boxed())
     }
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use dashmap::DashMap;
 use http::{HeaderMap, Response, StatusCode};
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::body::ReplyBody;
 use super::cancel::InFlight;
@@ -20,11 +20,12 @@ use super::push::{of_session, taken};
 use super::refusal::Refusal;
 use super::resumable::each_event;
 use super::session::Session;
+use super::streams::too_many;
 use super::{Gateway, SESSION_ID, operate};
 use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::error::ProtocolError;
 use crate::mcp::headers::McpHeaders;
-use crate::vocab::limits::REPLY_EVENTS_MAX;
+use crate::vocab::limits::{LINE_CALLS_MAX, REPLY_EVENTS_MAX};
 use crate::vocab::{Fault, FaultKind, PrincipalKey, Revision};
 
 /// Lines that are open, by session. Bounded by the number of streams.
@@ -37,6 +38,8 @@ pub(super) struct Lines {
 #[derive(Clone)]
 pub(super) struct Line {
     events: mpsc::Sender<Bytes>,
+    /// One for each message whose answer is not on the stream yet.
+    places: Arc<Semaphore>,
     /// What the client said in `initialize` that it can be asked.
     caps: Arc<Mutex<ClientCaps>>,
 }
@@ -74,7 +77,8 @@ impl Drop for Begun {
 impl Lines {
     fn open(&self, session: u128) -> Opened {
         let (sender, events) = mpsc::channel(REPLY_EVENTS_MAX);
-        self.open.insert(session, Line { events: sender, caps: Arc::default() });
+        self.open
+            .insert(session, Line { events: sender, places: Arc::new(Semaphore::new(LINE_CALLS_MAX)), caps: Arc::default() });
         Opened { open: self.open.clone(), session, events }
     }
 
@@ -118,7 +122,8 @@ pub(super) fn begun(ctx: &mut Ctx, headers: &HeaderMap) -> Result<(Session, Begu
     let (now_s, most) = (gateway.clock.unix_s(), ctx.world.bounds.sessions_per_principal);
     let unsealed = |_| Fault::internal(FaultKind::Internal, "a line could not be named");
     let agreed = (Revision::V2024_11_05, ClientCaps::NONE);
-    let name = gateway.sessions.open(&gateway.sealer, &who, &route, agreed, now_s, most).map_err(unsealed)?;
+    let (name, ended) = gateway.sessions.open(&gateway.sealer, &who, &route, agreed, now_s, most).map_err(unsealed)?;
+    ended.into_iter().for_each(|session| gateway.forget(session));
     let session = gateway.sessions.find(&gateway.sealer, &who, &route, &name, now_s).map_err(unsealed)?;
     of_session(ctx, session);
     let (opened, endpoint) = (gateway.streams.lines.open(session.id), endpoint(&route, &name));
@@ -156,7 +161,10 @@ pub(super) async fn take(ctx: Ctx, asking: Asking, in_flight: InFlight, line: Li
         return operate::legacy(ctx, asking, in_flight).await;
     }
     let gateway = ctx.gateway.clone();
+    // Whoever does not read the answers gets no more of them: the rest would wait here.
+    let Ok(place) = line.places.clone().try_acquire_owned() else { return too_many(&ctx).respond(&ctx) };
     gateway.outlive(async move {
+        let _place = place;
         let response = operate::legacy(ctx, asking, in_flight).await;
         each_event(response.into_body(), &line.events).await;
     });

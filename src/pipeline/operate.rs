@@ -300,10 +300,7 @@ pub(super) fn end_session(ctx: &Ctx, headers: &HeaderMap) -> Result<Answered, Re
     let missing = || ProtocolError::invalid_request("the Mcp-Session-Id header is missing");
     let session = decode::find(ctx, text.ok_or_else(missing)?)?;
     ctx.gateway.sessions.end(&ctx.principal()?.key(), session);
-    ctx.gateway.questions.end(session.id);
-    ctx.gateway.streams.pushes.end(session.id);
-    ctx.gateway.streams.subscriptions.end(session.id);
-    ctx.gateway.streams.journal.end(session.id);
+    ctx.gateway.forget(session.id);
     ctx.completed();
     Ok(Answered::empty(StatusCode::NO_CONTENT))
 }

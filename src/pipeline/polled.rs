@@ -18,8 +18,9 @@ use crate::inspect::Members;
 use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::outgoing::OwnTask;
 use crate::mcp::reply::ResultKind;
-use crate::mcp::task::{Form, Status, Task, declaring, outcome, unrelate};
+use crate::mcp::task::{Form, Status, Task, outcome, required, unrelate};
 use crate::mcp::{Method, Outgoing, RawJson, Reply, RpcError, codes};
+use crate::policy::permit::Permit;
 use crate::policy::{Hints, TaskStep};
 use crate::upstream::{Answer, Event, Upstream};
 use crate::vocab::limits::{TASK_CANCEL_MS_MAX, TASK_LOOKS_LOST_MAX, TASK_POLL_MS, TASK_POLL_MS_MAX, TASK_POLL_MS_MIN};
@@ -31,6 +32,8 @@ pub(super) struct Polled {
     stage: Stage,
     /// The upstream's own id, until the task is over.
     open: Option<String>,
+    /// To cancel it with, made while the call's own decision held: whatever ends the wait, the task does not go on.
+    cancel: Option<Permit>,
     /// What is under way; behind a lock that is never taken, for a future cannot be shared.
     step: Mutex<Option<BoxFuture<'static, Result<Step, Fault>>>>,
     looks: u64,
@@ -77,7 +80,6 @@ struct Errand {
     tool: String,
     hints: Hints,
     form: Form,
-    granted: ClientCaps,
     told: ClientCaps,
     traceparent: String,
     deadline: Deadline,
@@ -100,13 +102,13 @@ impl Polled {
             tool: target.name.clone(),
             hints: target.entry.as_ref().map_or(Hints::default(), |entry| entry.hints),
             form,
-            granted: ctx.asked.granted,
             told,
             traceparent: ctx.trace.text(),
             deadline,
         };
+        let cancel = Some(errand.permit(TaskStep::Cancel)?);
         let (stage, step) = (Stage::Calling, Mutex::new(None));
-        Ok(Self { errand: Arc::new(errand), stage, open: None, step, looks: 0, progresses: false, made: None })
+        Ok(Self { errand: Arc::new(errand), stage, open: None, cancel, step, looks: 0, progresses: false, made: None })
     }
 
     /// Whether there is a task to wait for, rather than an answer to read.
@@ -216,9 +218,9 @@ impl Polled {
 impl Drop for Polled {
     fn drop(&mut self) {
         let inside = tokio::runtime::Handle::try_current().is_ok() && !std::thread::panicking();
-        if let Some(id) = self.open.take().filter(|_| inside) {
+        if let Some((id, permit)) = self.open.take().zip(self.cancel.take()).filter(|_| inside) {
             let errand = self.errand.clone();
-            self.errand.gateway.outlive(async move { errand.cancel(id).await });
+            self.errand.gateway.outlive(async move { errand.cancel(permit, id).await });
         }
     }
 }
@@ -229,7 +231,7 @@ impl Errand {
         let id = task.id.clone();
         if self.form == Form::Session && task.status != Status::Working {
             return async move {
-                self.ask(Method::TasksResult, id, TaskStep::Poll, self.deadline)
+                self.ask(self.permit(TaskStep::Poll)?, Method::TasksResult, id, self.deadline)
                     .await
                     .map(|answer| Step::Listening(Box::new(answer)))
             }
@@ -257,29 +259,34 @@ impl Errand {
     }
 
     async fn look(&self, id: String) -> Result<Task, Fault> {
-        let answer = self.ask(Method::TasksGet, id, TaskStep::Poll, self.deadline).await?;
+        let answer = self.ask(self.permit(TaskStep::Poll)?, Method::TasksGet, id, self.deadline).await?;
         match reply(answer).await? {
             Reply::Result(body) => Task::read(self.form, &body).map_err(|_| malformed("an answer about a task is none")),
             Reply::Error(error) => Err(Fault::upstream(FaultKind::Failed, format!("lost a task: error {}", error.code))),
         }
     }
 
-    async fn ask(&self, method: Method, id: String, step: TaskStep, deadline: Deadline) -> Result<Answer, Fault> {
-        let permit = task_permit(&self.gateway, &self.principal, &self.route, (&self.full, self.hints), step)?;
+    /// A permit for a step, by the rules in force now.
+    fn permit(&self, step: TaskStep) -> Result<Permit, Fault> {
+        task_permit(&self.gateway, &self.principal, &self.route, (&self.full, self.hints), step)
+    }
+
+    async fn ask(&self, permit: Permit, method: Method, id: String, deadline: Deadline) -> Result<Answer, Fault> {
         let mut out = Outgoing::new(method);
         out.task = Some(OwnTask { id, tool: self.tool.clone() });
         out.session_capabilities = self.told;
         out.traceparent = Some(self.traceparent.clone());
         if self.form == Form::Extension {
-            out.client_capabilities = declaring(&self.granted.to_json());
+            // Nobody is there who could be asked.
+            out.client_capabilities = required();
         }
         Box::pin(self.upstream.call(permit, &self.who, out, deadline)).await
     }
 
     /// Whatever comes of it: nobody waits.
-    async fn cancel(&self, id: String) {
+    async fn cancel(&self, permit: Permit, id: String) {
         let deadline = Deadline::after(Duration::from_millis(TASK_CANCEL_MS_MAX));
-        let done = async { reply(self.ask(Method::TasksCancel, id, TaskStep::Cancel, deadline).await?).await };
+        let done = async { reply(self.ask(permit, Method::TasksCancel, id, deadline).await?).await };
         if let Err(fault) = done.await {
             tracing::info!(upstream = %self.upstream.settings().name, detail = %fault.detail, "a task could not be cancelled");
         }

@@ -102,7 +102,7 @@ pub(super) fn resume(
         }
     }
     // Answers to questions that may not be asked are not passed on.
-    if !ctx.asked.granted.is_empty() || outgoing.request_state.is_some() {
+    if !ctx.asked.granted.is_empty() {
         outgoing.input_responses.clone_from(&params.input_responses);
     }
     Ok(None)

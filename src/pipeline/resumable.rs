@@ -130,11 +130,13 @@ pub(super) async fn each_event(body: ReplyBody, to: &mpsc::Sender<Bytes>) {
     let mut body = Some(body);
     while let Some(left) = body.take() {
         let Some((event, rest)) = Source::of_body(left).await else { return };
+        // A whole answer is over now: its record does not wait for a slow reader.
+        body = match rest {
+            Source::Body(rest) if rest.is_stream() => Some(rest),
+            _ => None,
+        };
         if to.send(event).await.is_err() {
             return;
-        }
-        if let Source::Body(rest) = rest {
-            body = Some(rest);
         }
     }
 }

@@ -84,13 +84,13 @@ impl Sessions {
         (revision, caps): (Revision, ClientCaps),
         now_s: u64,
         most: usize,
-    ) -> Result<String, Unsealed> {
+    ) -> Result<(String, Vec<u128>), Unsealed> {
         let id = uuid::Uuid::now_v7().as_u128();
         let mut payload = id.to_be_bytes().to_vec();
         payload.push(caps.bits());
         payload.extend_from_slice(revision.as_str().as_bytes());
-        self.count(principal, id, most);
-        sealer.seal(binding(principal, route), &payload, now_s.saturating_add(SESSION_S_MAX))
+        let ended = self.count(principal, id, most);
+        Ok((sealer.seal(binding(principal, route), &payload, now_s.saturating_add(SESSION_S_MAX))?, ended))
     }
 
     /// The session `text` names, if it is this principal's, of this route, and not over.
@@ -122,16 +122,18 @@ impl Sessions {
         if over { Err(Unsealed) } else { Ok(session) }
     }
 
-    fn count(&self, principal: &PrincipalKey, id: u128, most: usize) {
+    fn count(&self, principal: &PrincipalKey, id: u128, most: usize) -> Vec<u128> {
         let open = self.open.get_with(principal.clone(), Arc::default);
         let mut open = open.lock();
         open.push_back(id);
-        while open.len() > most {
-            if let Some(oldest) = open.pop_front() {
-                self.levels.invalidate(&oldest);
-                self.ended.insert(oldest, ());
-            }
+        let over = open.len().saturating_sub(most);
+        let ended: Vec<u128> = open.drain(..over).collect();
+        drop(open);
+        for oldest in &ended {
+            self.levels.invalidate(oldest);
+            self.ended.insert(*oldest, ());
         }
+        ended
     }
 
     /// Ends a session: its id never opens again here.
@@ -185,7 +187,7 @@ mod tests {
         let key = |sub: &str| PrincipalKey { iss: "i".into(), sub: sub.into() };
         let caps = ClientCaps { roots: true, ..ClientCaps::NONE };
         let (alice, bob) = (key("alice"), key("bob"));
-        let id = sessions.open(&sealer, &alice, "/mcp", (Revision::V2025_06_18, caps), 1_000, 2).unwrap();
+        let id = sessions.open(&sealer, &alice, "/mcp", (Revision::V2025_06_18, caps), 1_000, 2).unwrap().0;
         assert!(id.bytes().all(|b| (0x21..=0x7e).contains(&b)));
         let session = sessions.find(&sealer, &alice, "/mcp", &id, 1_001).unwrap();
         assert_eq!((session.revision, session.caps), (Revision::V2025_06_18, caps));
@@ -207,7 +209,7 @@ mod tests {
         let sealer = Sealer::with_key(&[1; 32]).unwrap();
         let sessions = Sessions::new();
         let alice = PrincipalKey { iss: "i".into(), sub: "alice".into() };
-        let open = || sessions.open(&sealer, &alice, "/mcp", (Revision::V2025_06_18, ClientCaps::NONE), 1_000, 2).unwrap();
+        let open = || sessions.open(&sealer, &alice, "/mcp", (Revision::V2025_06_18, ClientCaps::NONE), 1_000, 2).unwrap().0;
         let lives = |id: &str| sessions.find(&sealer, &alice, "/mcp", id, 1_001).is_ok();
         let ids = [open(), open(), open()];
         assert_eq!(ids.each_ref().map(|id| lives(id)), [false, true, true]);
@@ -215,5 +217,9 @@ mod tests {
         sessions.end(&alice, second);
         let fourth = open();
         assert!(lives(&ids[2]) && lives(&fourth), "an ended session leaves room");
+        let third = sessions.find(&sealer, &alice, "/mcp", &ids[2], 1_001).unwrap();
+        let agreed = (Revision::V2025_06_18, ClientCaps::NONE);
+        let (_, ended) = sessions.open(&sealer, &alice, "/mcp", agreed, 1_000, 2).unwrap();
+        assert_eq!(ended, [third.id], "whoever opens it can drop what was kept for the other");
     }
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use dashmap::DashMap;
 use http::{HeaderValue, header};
 
+use super::Gateway;
 use super::ctx::Ctx;
 use super::journal::Journal;
 use super::line::Lines;
@@ -40,6 +41,16 @@ impl Streams {
     pub fn new() -> Self {
         let (open, pushes, lines) = Default::default();
         Self { open, pushes, lines, journal: Journal::new(), subscriptions: Subscriptions::new() }
+    }
+}
+
+impl Gateway {
+    /// Drops all that is kept for a session that is over.
+    pub(super) fn forget(&self, session: u128) {
+        self.questions.end(session);
+        self.streams.pushes.end(session);
+        self.streams.subscriptions.end(session);
+        self.streams.journal.end(session);
     }
 }
 

@@ -175,8 +175,11 @@ pub(super) async fn plan(ctx: &mut Ctx, target: &Target, operation: &Operation, 
     } else {
         Tasks::None
     };
-    if matches!(tasks, Tasks::Offered | Tasks::Awaited(Form::Extension)) {
-        out.client_capabilities = declaring(&out.client_capabilities);
+    match tasks {
+        Tasks::Offered => out.client_capabilities = declaring(&out.client_capabilities),
+        // Who waits on somebody's behalf cannot be asked.
+        Tasks::Awaited(Form::Extension) => out.client_capabilities = required(),
+        _ => {}
     }
     ctx.asked.tasks = tasks;
     Ok(())

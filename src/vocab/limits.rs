@@ -314,6 +314,8 @@ pub const JOURNAL_S_MAX: u64 = 300;
 pub const JOURNAL_STREAM_EVENTS_MAX: usize = 256;
 /// Bytes of the events of one stream that are kept.
 pub const JOURNAL_STREAM_BYTES_MAX: usize = 1024 * 1024;
+/// Messages of one line of HTTP+SSE, in either direction, whose answers are under way.
+pub const LINE_CALLS_MAX: usize = 32;
 /// Streams of one session that are kept.
 pub const JOURNAL_STREAMS_MAX: usize = 16;
 /// Bytes of all streams that are kept.

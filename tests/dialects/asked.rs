@@ -35,6 +35,8 @@ fn signed(method: &str, mut params: Vec<(String, String)>) -> Vec<(String, Strin
             value.insert_str(1, "[up] ");
         }
     }
+    // What is context of one server to the upstream is that of all to the client.
+    params.retain(|(key, _)| key != "includeContext");
     params
 }
 

@@ -51,6 +51,8 @@ impl Question {
                 (ELICIT, "message") => self.message.clone(),
                 // Nobody would learn of an id of the upstream's that what it names is over.
                 (ELICIT, "elicitationId") => None,
+                // To the client "this server" is the gateway, with everything behind it; left out it means none.
+                (SAMPLE, "includeContext") => None,
                 (ELICIT, "mode") if revision < Revision::V2025_11_25 => None,
                 (ELICIT, "requestedSchema") if revision < Revision::V2025_11_25 => {
                     let plain = form::plain(&value);
@@ -207,6 +209,9 @@ mod tests {
         let id = RawId::of(&raw(r#""pq-1""#)).unwrap();
         let asked = String::from_utf8(lower_question(NEW, &id, &question).unwrap()).unwrap();
         assert!(asked.ends_with(r#""url":"https://a.example/","elicitationId":"pq-1"}}"#), "{asked}");
+        // Context of "this server" would be that of every upstream behind the gateway.
+        let model = r#"{"messages":[],"includeContext":"allServers","maxTokens":1}"#;
+        assert!(said(NEW, SAMPLE, Some(model)).unwrap().ends_with(r#""params":{"messages":[],"maxTokens":1}}"#));
         for params in [None, Some("{}"), Some(r#"{"message":1}"#)] {
             assert!(Question::of("up", ELICIT, params.map(raw)).is_none(), "{params:?}");
         }

@@ -89,7 +89,7 @@ fn an_answer_belongs_to_its_flow_or_is_not_looked_at() {
             (vec![("iss", ISSUER), ("code", "c")], Some(Mismatch)),
             (vec![("state", ""), ("iss", ISSUER), ("code", "c")], Some(Mismatch)),
             (vec![("state", "x"), ("iss", ISSUER), ("code", "c")], Some(Mismatch)),
-            (vec![("state", state), ("state", state), ("iss", ISSUER), ("code", "c")], Some(Malformed)),
+            (vec![("state", state), ("state", state), ("iss", ISSUER), ("code", "c")], Some(Mismatch)),
             (vec![("state", state), ("iss", ISSUER), ("iss", "x"), ("code", "c")], Some(Malformed)),
             (vec![("state", state), ("iss", ISSUER), ("code", "c"), ("code", "d")], Some(Malformed)),
             (vec![("state", state), ("iss", ISSUER), ("code", "")], Some(Malformed)),

@@ -55,9 +55,15 @@ pub(super) struct Talk {
 }
 
 impl Talk {
-    pub(super) fn new(shared: &Arc<Shared>, upstream: &Arc<str>, owner: Option<PrincipalKey>, revision: Revision) -> Self {
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        upstream: &Arc<str>,
+        owner: Option<PrincipalKey>,
+        revision: Revision,
+        answer_bytes_max: usize,
+    ) -> Self {
         Self {
-            calls: Calls::default(),
+            calls: Calls::new(answer_bytes_max),
             feed: Feed::default(),
             shared: Arc::clone(shared),
             owner,

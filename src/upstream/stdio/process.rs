@@ -92,7 +92,7 @@ impl Process {
         };
         let (to_child, queue) = mpsc::channel(PROCESS_QUEUE_MESSAGES_MAX);
         let process = Arc::new(Self {
-            talk: Talk::new(shared, upstream, owner, STATELESS),
+            talk: Talk::new(shared, upstream, owner, STATELESS, bounds.line_bytes_max),
             to_child,
             stop: shared.stop.child_token(),
             gone: CancellationToken::new(),

@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http::{StatusCode, Uri};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::stream::LineStream;
@@ -16,6 +17,7 @@ use crate::upstream::http::shown::Whom;
 use crate::upstream::pipe::{Pipe, Talk, dispatch};
 use crate::upstream::table::Kept;
 use crate::upstream::wire;
+use crate::vocab::limits::LINE_CALLS_MAX;
 use crate::vocab::{Deadline, Fault, FaultKind, PrincipalKey, Revision};
 
 /// A session over HTTP+SSE. It lives as long as its stream.
@@ -33,6 +35,8 @@ pub(in crate::upstream::http) struct Line {
     gone: CancellationToken,
     /// The server said that it does not know the session.
     unknown: AtomicBool,
+    /// One for each message that nobody waits for: a server that takes none of them must not use up those of others.
+    errands: Arc<Semaphore>,
 }
 
 impl Kept for Line {
@@ -55,7 +59,7 @@ impl Line {
         whom: Whom<'_>,
     ) -> Arc<Self> {
         let line = Arc::new_cyclic(|me| Self {
-            talk: Talk::new(&http.shared, &http.settings.name, owner, Revision::NEWEST_WITH_SESSIONS),
+            talk: Talk::new(&http.shared, &http.settings.name, owner, Revision::NEWEST_WITH_SESSIONS, http.response_bytes()),
             http: Arc::downgrade(http),
             me: Weak::clone(me),
             door: http.door.at(endpoint),
@@ -64,6 +68,7 @@ impl Line {
             stop: http.shared.stop.child_token(),
             gone: CancellationToken::new(),
             unknown: AtomicBool::new(false),
+            errands: Arc::new(Semaphore::new(LINE_CALLS_MAX)),
         });
         let reader = Arc::clone(&line);
         let depth_max = http.depth();
@@ -138,11 +143,13 @@ impl Pipe for Line {
     }
 
     fn send_if_room(&self, message: Lowered) {
-        if let Some(me) = self.me.upgrade() {
-            self.talk.shared.errand(async move {
-                let _ = me.post(message).await;
-            });
-        }
+        let (Some(me), Ok(place)) = (self.me.upgrade(), Arc::clone(&self.errands).try_acquire_owned()) else {
+            return self.talk.shared.count_dropped();
+        };
+        self.talk.shared.errand(async move {
+            let _place = place;
+            let _ = me.post(message).await;
+        });
     }
 
     fn has_ended(&self) -> bool {
