@@ -7,6 +7,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -70,7 +71,7 @@ impl SignIn {
         // What was granted before is not enough where the gateway asks for more.
         if !challenge.is_some_and(Challenge::wants_scope) {
             // Refresh tokens rotate, and one that is shown twice ends the sign-in: bridges for one gateway renew one by one.
-            let _alone = self.alone().await;
+            let _alone = timeout(ALONE_MS_MAX, self.alone()).await.map_err(|_| "another bridge is renewing the sign-in")?;
             if let Some(kept) = self.state_file.as_deref().and_then(read_state) {
                 self.kept = Some(kept);
             }
@@ -174,11 +175,22 @@ fn scopes(challenge: Option<&Challenge>, supported: &[String], server: &ServerMe
     scopes
 }
 
-/// Waits for the browser to come back with the answer to `pending`.
+/// Waits for the browser to come back with the answer to `pending`. Whoever else knocks holds nobody up.
 async fn answered(listener: &TcpListener, pending: &PendingFlow) -> Result<Code, String> {
+    let mut knocks = FuturesUnordered::new();
     loop {
-        let (mut stream, _) = listener.accept().await.map_err(|error| format!("signing in failed: {error}"))?;
-        let Ok(Some(query)) = timeout(REQUEST_MS_MAX, query(&mut stream)).await else { continue };
+        let (mut stream, query) = tokio::select! {
+            knock = listener.accept(), if knocks.len() < KNOCKS_MAX => {
+                let (mut stream, _) = knock.map_err(|error| format!("signing in failed: {error}"))?;
+                knocks.push(async move {
+                    let query = timeout(REQUEST_MS_MAX, query(&mut stream)).await.ok().flatten();
+                    (stream, query)
+                });
+                continue;
+            }
+            Some((stream, Some(query))) = knocks.next() => (stream, query),
+            else => continue,
+        };
         let params: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
         match pending.clone().accept(&params) {
             Ok(code) => {
@@ -267,6 +279,10 @@ const OFFLINE: &str = "offline_access";
 const CALLBACK: &str = "/connect/callback";
 /// Time for a person to sign in.
 const SIGN_IN_MS_MAX: Duration = Duration::from_millis(300_000);
+/// Time for other bridges to renew the same sign-in.
+const ALONE_MS_MAX: Duration = Duration::from_millis(30_000);
+/// Browsers, and whoever else knocks, that are listened to at once.
+const KNOCKS_MAX: usize = 16;
 /// Time for the browser's request.
 const REQUEST_MS_MAX: Duration = Duration::from_millis(5_000);
 /// Head of the browser's request.

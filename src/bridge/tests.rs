@@ -75,6 +75,7 @@ struct Client {
     input: DuplexStream,
     output: BufReader<DuplexStream>,
     _stop: tokio_util::sync::DropGuard,
+    carried: tokio::task::JoinHandle<()>,
 }
 
 fn client(port: u16) -> Client {
@@ -92,8 +93,8 @@ fn client(port: u16) -> Client {
     };
     let tasks = tokio_util::task::TaskTracker::new();
     let carried = run(settings, theirs, out, stop.clone());
-    tasks.spawn(async move { carried.await.unwrap() });
-    Client { input, output: BufReader::new(output), _stop: stop.drop_guard() }
+    let carried = tasks.spawn(async move { carried.await.unwrap() });
+    Client { input, output: BufReader::new(output), _stop: stop.drop_guard(), carried }
 }
 
 impl Client {
@@ -250,6 +251,21 @@ async fn a_refused_token_is_told_and_cancelling_closes_the_stream() {
     let answer = client.ask(modern(9, "server/discover", json!({}))).await;
     assert_eq!(answer["id"], 9);
     assert!(seen.lock().iter().all(|got| !got.body.contains("notifications/cancelled")));
+}
+
+#[tokio::test]
+async fn whoever_does_not_read_does_not_keep_it_from_stopping() {
+    let (port, _) = gateway(|_| String::new()).await;
+    let mut client = client(port);
+    // Each is refused with a line, until neither the pipe nor the queue takes another.
+    let refused = b"{}\n".repeat(64 * 1024);
+    let stuck = tokio::time::timeout(std::time::Duration::from_millis(500), client.input.write_all(&refused)).await;
+    assert!(stuck.is_err(), "the bridge waits for its reader");
+    let Client { _stop: stop, carried, output, .. } = client;
+    drop(stop);
+    let stopped = tokio::time::timeout(std::time::Duration::from_secs(10), carried).await;
+    stopped.expect("it stops").unwrap();
+    drop(output);
 }
 
 #[tokio::test]

@@ -148,6 +148,14 @@ impl Kept {
         Some(turn)
     }
 
+    /// The turn of whoever reads on from event `at`. `None` where nothing of it is left, nor to come.
+    fn resumed(&self, at: u64) -> Option<u64> {
+        self.take_over(|state| {
+            let left = state.source.is_some() || at.max(state.first) < state.next();
+            state.kept && at <= state.next() && left
+        })
+    }
+
     /// Nobody will read any more: what made the events ends too.
     fn abandon(&self, turn: u64) {
         let mut state = self.state.lock();
@@ -229,8 +237,7 @@ impl Journal {
             return None;
         }
         let at = last.seq.saturating_add(1);
-        let left = |state: &State| state.source.is_some() || at.max(state.first) < state.next();
-        let turn = kept.take_over(|state| state.kept && at <= state.next() && left(state))?;
+        let turn = kept.resumed(at)?;
         Some(Reader { gateway: gateway.clone(), kept, turn, at, greeting: Some(Bytes::from_static(KEEP_ALIVE)) }.boxed())
     }
 

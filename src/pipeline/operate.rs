@@ -90,7 +90,7 @@ async fn line(ctx: &mut Ctx, operation: &Operation, headers: &McpHeaders<'_>) ->
     if let Some(answered) = Box::pin(link::own_tool(ctx, operation)).await? {
         return Ok(Done::Answered(answered));
     }
-    let Cleared { mut target, permit, leaving } = clear(ctx, operation, headers).await?;
+    let Cleared { mut target, permit, leaving } = clear(ctx, operation, headers, None).await?;
     // What a session wants to be told of is remembered here; the stream that tells it asks for permits of its own.
     if operation.method == Method::ResourcesSubscribe {
         return Box::pin(subscribed::subscribe(ctx, operation, &target, permit)).await.map(Done::Answered);
@@ -100,7 +100,7 @@ async fn line(ctx: &mut Ctx, operation: &Operation, headers: &McpHeaders<'_>) ->
     // Refused for want of tasks that the client does not know, or of headers that were not known here: made once more, by a decision
     // of its own.
     if matches!(forwarded, Forwarded::Again) {
-        let again = Box::pin(clear(ctx, operation, headers)).await?;
+        let again = Box::pin(clear(ctx, operation, headers, None)).await?;
         target = again.target;
         forwarded = Box::pin(forward(ctx, again.permit, &target, operation, again.leaving)).await?;
     }
@@ -137,15 +137,24 @@ pub(super) struct Cleared {
     pub(super) leaving: Leaving,
 }
 
-/// The line up to the permit, for a request of a client and for every round that the gateway makes on its behalf.
+/// The line up to the permit, for a request of a client and for every round that the gateway makes on its behalf. A round leads to
+/// the target of the one `before` it, or nowhere: it carries what a person answered to that one.
 ///
 /// # Errors
-/// Whatever a stage refuses.
-pub(super) async fn clear(ctx: &mut Ctx, operation: &Operation, headers: &McpHeaders<'_>) -> Result<Cleared, Refusal> {
+/// Whatever a stage refuses; a fault where the upstream of the round before was replaced.
+pub(super) async fn clear(
+    ctx: &mut Ctx,
+    operation: &Operation,
+    headers: &McpHeaders<'_>,
+    before: Option<&Target>,
+) -> Result<Cleared, Refusal> {
     // Read before anything is known of the name, so that a broken completion is answered the same for every name.
     let completion = Completion::of(operation)?;
     // The public name becomes an upstream's own name, a class and a definition.
     let target = resolve(ctx, operation).await?;
+    if before.is_some_and(|before| !before.is_still(&target)) {
+        return Err(Fault::internal(FaultKind::Failed, "the upstream that asked is not there any more").into());
+    }
     // The decision is made on the parsed message and recorded whatever it is.
     let decision = authorize(ctx, &target, arguments(operation, completion.as_ref()).as_ref())?;
     // Headers that repeat arguments must repeat them truly.

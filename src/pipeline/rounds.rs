@@ -117,15 +117,10 @@ impl Relay {
 
     async fn call_again(&mut self, round: Round) -> Result<BoxFuture<'static, Result<Box<Watched>, Fault>>, Refusal> {
         self.ctx.renew()?;
-        let cleared = Box::pin(clear(&mut self.ctx, &self.operation, &McpHeaders::default())).await?;
+        let cleared = Box::pin(clear(&mut self.ctx, &self.operation, &McpHeaders::default(), Some(&self.target))).await?;
         let Cleared { target, permit, leaving: Leaving::Call(mut outgoing) } = cleared else {
             return Err(Fault::internal(FaultKind::Internal, "a round that is no call").into());
         };
-        // What was answered to one upstream is not told to another that took its place.
-        let same = target.full == self.target.full && std::sync::Arc::ptr_eq(target.view.upstream(), self.target.view.upstream());
-        if !same {
-            return Err(Fault::internal(FaultKind::Failed, "the upstream that asked is not there any more").into());
-        }
         // An upstream that asked nothing wants some time before it is called again.
         let pause = Duration::from_millis(if round.questions.is_empty() { ROUND_PAUSE_MS } else { 0 });
         let answers: Vec<_> = round.questions.into_iter().filter_map(|pending| Some((pending.key, pending.answer?))).collect();

@@ -177,6 +177,11 @@ async fn ask(
 }
 
 impl Target {
+    /// Whether `other` is the same thing at the very same upstream, rather than at one that took its place.
+    pub(super) fn is_still(&self, other: &Self) -> bool {
+        self.full == other.full && Arc::ptr_eq(self.view.upstream(), other.view.upstream())
+    }
+
     /// The target as policy asks about it.
     pub(super) fn asked(&self) -> AskedKind<'_> {
         match self.kind {

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::gate::{Gate, soon};
+use crate::peer::{Answer, modern};
 use crate::wire::{Conn, Req};
 
 async fn gate() -> Gate {
@@ -105,4 +106,22 @@ async fn a_line_is_its_owners_alone_and_ends_with_its_stream() {
         let answer = gate.reach.send(&request).await;
         assert_eq!(answer.status, 404, "{}", answer.whole());
     }
+}
+
+/// Whoever does not wait for answers gets no more of them made, and takes nothing from others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_has_a_bound_of_its_own() {
+    let gate = gate().await;
+    let (alice, bob) = (gate.token("alice", &["eng"]), gate.token("bob", &["eng"]));
+    let (_conn, to) = line(&gate, &alice).await;
+    gate.up.behave(|seen| if seen.rpc() == "tools/call" { Answer::Hang } else { modern(seen) });
+    let mut statuses = Vec::new();
+    for id in 0..40 {
+        statuses.push(gate.reach.send(&post(&gate, &to, &alice, &call(id, "up__echo"))).await.status);
+    }
+    let taken = statuses.iter().filter(|status| **status == 202).count();
+    assert_eq!((taken, &statuses[taken..]), (portcullis::vocab::limits::LINE_CALLS_MAX, vec![429; 40 - taken].as_slice()));
+    let (mut other, to) = line(&gate, &bob).await;
+    assert_eq!(gate.reach.send(&post(&gate, &to, &bob, INITIALIZE)).await.status, 202);
+    assert_eq!(other.event().await.unwrap().json()["id"], 0);
 }

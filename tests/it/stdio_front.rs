@@ -94,7 +94,8 @@ async fn a_person_signs_in_once_with_a_browser() {
     client.cancel().await.unwrap();
     front.child.wait().await.unwrap();
 
-    let kept = std::fs::read_dir(realm.gate.dir.path().join("state/portcullis/connect")).unwrap().next().unwrap().unwrap();
+    let mut state = std::fs::read_dir(realm.gate.dir.path().join("state/portcullis/connect")).unwrap().map(Result::unwrap);
+    let kept = state.find(|entry| entry.path().extension().is_some_and(|kind| kind == "json")).unwrap();
     use std::os::unix::fs::PermissionsExt as _;
     assert_eq!(kept.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     let before = std::fs::read_to_string(kept.path()).unwrap();
@@ -106,6 +107,16 @@ async fn a_person_signs_in_once_with_a_browser() {
     front.child.wait().await.unwrap();
     assert_eq!(front.said().await, None, "no second sign-in");
     assert_ne!(std::fs::read_to_string(kept.path()).unwrap(), before, "the rotated refresh token is kept");
+    // Several at once renew one by one: a refresh token that is shown twice would end the sign-in.
+    let fronts: Vec<_> = (0..4).map(|_| Front::start(command(&realm.gate))).collect();
+    let uses = fronts.into_iter().map(|(mut front, pipe)| async move {
+        let client = ().serve(pipe).await.unwrap();
+        used(&client).await;
+        client.cancel().await.unwrap();
+        front.child.wait().await.unwrap();
+        assert_eq!(front.said().await, None, "no other sign-in");
+    });
+    futures_util::future::join_all(uses).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

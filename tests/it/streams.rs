@@ -248,6 +248,29 @@ async fn a_change_of_policy_is_a_change_of_lists() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_needs_an_approval_is_not_told() {
+    let (gate, up, _) = fed(|_| {}).await;
+    let token = gate.token("alice", &["eng"]);
+    let filter = format!(r#"{TOOLS},"resourceSubscriptions":["{PUBLIC}"]"#);
+    let mut conn = streamed(&gate, &listen(&gate, "/bare", &token, &filter)).await;
+    acknowledged(&mut conn).await;
+    soon("the watch", || up.streams() == 1).await;
+    up.updated(PUBLIC);
+    assert_eq!(method(&conn.event().await.unwrap()), "notifications/resources/updated");
+    let approved = "    prompts: [\"*__greet\"]\n    require: { approval: { from: [\"group:ops\"] } }\n";
+    let policy = POLICY.replace("    prompts: [\"*__greet\"]\n", approved);
+    assert_ne!(policy, POLICY);
+    gate.reload("policy.yaml", &policy);
+    assert_eq!(method(&conn.event().await.unwrap()), "notifications/tools/list_changed");
+    for _ in 0..3 {
+        up.updated(PUBLIC);
+        up.list_changed("tools");
+        let event = conn.event().await.unwrap();
+        assert_eq!(method(&event), "notifications/tools/list_changed", "{event:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_subscription_ends_with_its_credential_and_with_the_gateway() {
     let (gate, ..) = fed(|files| {
         let line = crate::gate::ISSUER_LINE;

@@ -63,6 +63,8 @@ fn what_is_kept_is_bounded_and_the_oldest_goes_first() {
     let big = kept(vec!["data: x", big], true);
     assert_eq!(read(&big, 0, &mut 0).0.len(), 2);
     assert_eq!((counted(&big), big.state.lock().bytes), ((0, 2), 0));
+    assert_eq!([1, 2].map(|at| big.resumed(at)), [None, None], "nothing is left, so nobody is told to read on");
+    assert!(long.resumed(11).is_some());
 }
 
 #[test]

@@ -172,3 +172,19 @@ async fn a_state_of_an_upstream_goes_back_with_its_own_call_only() {
     assert!(said(&answer.json()).0.contains("Ada"), "{}", answer.whole());
     refused(&world, &world.gate.up, vec![("replayed", good)]).await;
 }
+
+/// An upstream that may ask nothing gets no answers either, although it may give a state.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_reach_no_upstream_that_may_not_ask() {
+    let world = World::with(|files| files.policy = files.policy.replace(super::MAY_ASK, "")).await;
+    let arguments = json!({"ask": [[]]});
+    let asked = world.asked(&world.alice, "up__echo", &arguments).await;
+    assert_eq!(asked.requests.len(), 0);
+    let smuggled = json!({"k-form": {"action": "accept", "content": {"name": "smuggled"}}});
+    let answer = world.gate.reach.send(&world.retry(&world.alice, "up__echo", &arguments, &asked, &smuggled)).await;
+    assert_eq!(answer.json()["result"]["resultType"], "complete", "{}", answer.whole());
+    let calls = world.gate.up.calls();
+    assert_eq!(calls.len(), 2);
+    assert!(calls[1].json()["params"]["requestState"].is_string());
+    assert!(calls[1].json()["params"].get("inputResponses").is_none() && !calls[1].whole().contains("smuggled"));
+}

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::asker::state_of;
 use super::{Session, World, all, said, willing};
 use crate::gate::{POLICY, soon};
-use crate::peer::Seen;
+use crate::peer::{Peer, Seen, modern};
 use crate::wire::Conn;
 
 /// Answers every question of a stream as a willing client does; the questions, and the last message.
@@ -302,4 +302,48 @@ async fn get_only_their_own_questions_and_answer_only_those() {
         let last = conn.message().await.unwrap();
         assert!(last["id"] == *id && said(&last).0.contains(&name), "{at}: {last}");
     }
+}
+
+/// What a person told one upstream is not told to another that took its place meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answer_the_upstream_that_asked_and_no_other() {
+    let world = World::start().await;
+    let session = world.session(&world.alice, "2025-11-25", &all()).await;
+    let mut conn = session.call(1, "up__write", &json!({"ask": [["form"]]})).await;
+    let question = conn.message().await.unwrap();
+    let intents = || world.gate.records().iter().filter(|record| record["kind"] == "intent" && record["rpc_id"] == "1").count();
+    assert_eq!(intents(), 1);
+    let other = Peer::start(modern).await;
+    let file = world.gate.dir.path().join("portcullis.yaml");
+    let config = std::fs::read_to_string(file).unwrap();
+    world.gate.reload("portcullis.yaml", &config.replace(&world.gate.up.addr.to_string(), &other.addr.to_string()));
+    let until = tokio::time::Instant::now() + crate::wire::SOON;
+    while other.calls().is_empty() {
+        assert!(tokio::time::Instant::now() < until, "the other upstream serves");
+        world.gate.reach.send(&session.calling(9, "up__echo", &json!({"path": "/x"}))).await;
+    }
+    let served = other.calls().len();
+    assert_eq!(session.answer(&question, &willing("elicitation/create", &question["params"])).await, 202);
+    let last = conn.message().await.unwrap();
+    assert!(said(&last).1 && !last.to_string().contains("Ada"), "{last}");
+    assert_eq!(other.calls().len(), served, "the answer went to another upstream");
+    assert!(other.seen().iter().all(|seen| !seen.whole().contains("Ada")));
+    assert_eq!(intents(), 1, "what does not leave is not announced");
+}
+
+/// A session that a newer one ended can be answered by nobody: its questions do not wait.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn are_not_waited_for_once_their_session_was_ended() {
+    let world = World::with(|files| {
+        files.config = files.config.replace("call_timeout: 10s", "call_timeout: 10s, sessions_per_principal: 2");
+    })
+    .await;
+    let session = world.session(&world.alice, "2025-11-25", &all()).await;
+    let mut conn = session.call(1, "old__echo", &json!({"ask": [["form"]]})).await;
+    conn.message().await.unwrap();
+    for _ in 0..2 {
+        world.session(&world.alice, "2025-11-25", &all()).await;
+    }
+    let answered = |seen: &Seen| seen.verb == "POST" && seen.rpc().is_empty() && seen.json()["error"].is_object();
+    soon("the upstream learns it", || world.gate.old.seen().iter().any(answered)).await;
 }

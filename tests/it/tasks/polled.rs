@@ -149,3 +149,30 @@ async fn a_wait_ends_with_the_time_of_the_call_the_rule_and_the_task() {
     let answer = answer.await.unwrap();
     assert!(answer.json()["result"]["isError"] == true && !answer.text().contains("question-canary"), "{}", answer.whole());
 }
+
+/// Neither the rule nor the credential that ends the wait keeps the task going.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_is_cancelled_by_whoever_may_not_wait_for_it_any_more() {
+    for revoked in [false, true] {
+        let shop = Workshop::with(|files| {
+            let line = crate::gate::ISSUER_LINE;
+            files.config = files.config.replace(line, &format!("  revocations: revoked.yaml\n{line}"));
+            files.more = vec![("revoked.yaml".into(), "[]".into())];
+        })
+        .await;
+        let token = shop.gate.token("alice", &["eng"]);
+        let (reach, request) = (shop.gate.reach.clone(), session_call(&shop, &token, "up__demanding", &json!({})).await);
+        let answer = tokio::spawn(async move { reach.send(&request).await });
+        soon("a look", || shop.gate.up.seen().iter().any(|seen| seen.rpc() == "tasks/get")).await;
+        match revoked {
+            true => shop.gate.reload("revoked.yaml", "- { iss: \"https://idp.example.com\", sub: alice }\n"),
+            false => {
+                let deny = "  - { id: no-more, effect: deny, tools: [up__demanding] }\n";
+                shop.gate.reload("policy.yaml", &format!("{}{deny}", super::POLICY));
+            }
+        }
+        soon("the task is cancelled", || shop.gate.up.seen().iter().any(|seen| seen.rpc() == "tasks/cancel")).await;
+        let answer = answer.await.unwrap();
+        assert!(!answer.text().contains("\"done\""), "{}", answer.whole());
+    }
+}
