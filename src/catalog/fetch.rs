@@ -101,7 +101,7 @@ async fn page(
     let mut outgoing = Outgoing::new(part.method());
     outgoing.cursor = cursor;
     outgoing.session_capabilities = caps;
-    let mut answer = upstream.call(permit, &access.principal.key(), outgoing, deadline).await?;
+    let mut answer = upstream.call(permit, &access.principal.key(), &outgoing, deadline).await?;
     while let Some(event) = answer.next().await {
         match event? {
             Event::Reply(Reply::Result(body)) => return Ok(Some((body, answer.bytes_in()))),

@@ -71,7 +71,7 @@ pub(super) async fn forward(
     }
     let mut call = match leaving {
         Leaving::Answers(id) => Box::pin(parked::wake(ctx, target, operation, id, permit)).await?,
-        Leaving::Call(outgoing) => match Watched::call(ctx, target, permit, *outgoing)?.await {
+        Leaving::Call(outgoing) => match Watched::call(ctx, target, permit, outgoing)?.made().await {
             Ok(call) => call,
             Err(fault) => {
                 took(ctx, target, called, Some(&fault));

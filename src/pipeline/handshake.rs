@@ -102,7 +102,7 @@ async fn set_level(ctx: &Ctx, operation: &Operation) -> Result<(), Refusal> {
         let mut outgoing = Outgoing::new(Method::SetLevel);
         outgoing.level = Some(level);
         outgoing.session_capabilities = caps;
-        if let Ok(mut answer) = upstream.call(permit, &who, outgoing, ctx.deadline).await {
+        if let Ok(mut answer) = upstream.call(permit, &who, &outgoing, ctx.deadline).await {
             while let Some(Ok(event)) = answer.next().await {
                 if matches!(event, crate::upstream::Event::Reply(_)) {
                     break;

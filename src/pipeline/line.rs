@@ -156,7 +156,7 @@ pub(super) fn named(query: &str) -> Option<&str> {
 }
 
 /// Serves one message of a line.
-pub(super) async fn take(ctx: Ctx, asking: Asking, in_flight: InFlight, line: Line) -> Response<ReplyBody> {
+pub(super) async fn take(ctx: Box<Ctx>, asking: Asking, in_flight: InFlight, line: Line) -> Response<ReplyBody> {
     if !matches!(asking, Asking::Operation(_) | Asking::Handshake(_)) {
         return operate::legacy(ctx, asking, in_flight).await;
     }

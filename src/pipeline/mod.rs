@@ -133,7 +133,8 @@ impl Gateway {
     pub fn handle(self: Arc<Self>, memory: &Arc<Memory>, request: Request<Incoming>) -> BoxFuture<'static, Response<ReplyBody>> {
         let armed = self.audit.reserve().map(|slot| {
             let audit = slot.into_handle();
-            let ctx = Ctx::start(self.clone(), memory.clone(), audit.clone(), request.headers());
+            // Boxed: it goes by value from stage to stage, and each would hold it twice.
+            let ctx = Box::new(Ctx::start(self.clone(), memory.clone(), audit.clone(), request.headers()));
             (audit, ctx)
         });
         // Boxed here: hyper keeps room for an answer's future for as long as a connection lasts, and moves it several times.
@@ -171,11 +172,11 @@ impl Gateway {
 }
 
 /// The line. Whatever a stage refuses, `rescue` answers.
-async fn line(mut ctx: Ctx, parts: Parts, body: Incoming) -> Response<ReplyBody> {
+async fn line(mut ctx: Box<Ctx>, parts: Parts, body: Incoming) -> Response<ReplyBody> {
     match front(&mut ctx, &parts, body).await {
         Ok(Front::Answered(answered)) => answered.respond(&ctx),
         Ok(Front::Asking(asking, headers, in_flight)) => work(ctx, asking, &headers, in_flight).await,
-        Ok(Front::Listening) => Box::pin(push::open(ctx, &parts.headers)).await,
+        Ok(Front::Listening) => Box::pin(push::open(*ctx, &parts.headers)).await,
         Err(refusal) => rescue(&ctx, refusal).respond(&ctx),
     }
 }
@@ -231,9 +232,9 @@ fn asked<'a>(parts: &'a Parts, resource: &'a Resource) -> identity::Asked<'a> {
 }
 
 /// Does what is asked. A legacy client's call goes on when its connection ends; a newer client's ends with it.
-async fn work(ctx: Ctx, asking: Asking, headers: &McpHeaders<'_>, in_flight: InFlight) -> Response<ReplyBody> {
+async fn work(ctx: Box<Ctx>, asking: Asking, headers: &McpHeaders<'_>, in_flight: InFlight) -> Response<ReplyBody> {
     if let Some(line) = ctx.asked.line.clone() {
-        return line::take(ctx, asking, in_flight, line).await;
+        return Box::pin(line::take(ctx, asking, in_flight, line)).await;
     }
     match asking {
         Asking::Operation(operation) if ctx.asked.session.is_none() => {

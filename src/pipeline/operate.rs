@@ -35,13 +35,13 @@ enum Done {
 
 /// Serves one operation.
 pub(super) async fn operate(
-    mut ctx: Ctx,
+    mut ctx: Box<Ctx>,
     mut operation: Box<Operation>,
     headers: &McpHeaders<'_>,
     in_flight: InFlight,
 ) -> Response<ReplyBody> {
     if operation.method == Method::Listen {
-        return Box::pin(listen::serve(ctx, &operation, in_flight)).await;
+        return Box::pin(listen::serve(*ctx, &operation, in_flight)).await;
     }
     // What came back of a question of our own is ours: no later stage, and no upstream, sees it.
     let done = match link::resume(&mut ctx, &mut operation) {
@@ -53,7 +53,7 @@ pub(super) async fn operate(
     }
     match done {
         Ok(Done::Answered(answered)) => answered.respond(&ctx),
-        Ok(Done::Streaming(streaming)) => stream::relay(ctx, operation, *streaming, in_flight),
+        Ok(Done::Streaming(streaming)) => stream::relay(*ctx, operation, *streaming, in_flight),
         Err(refusal) => rescue(&ctx, refusal).respond(&ctx),
     }
 }
@@ -205,13 +205,13 @@ pub(super) fn measure(ctx: &Ctx, refusal: Option<&Refusal>) {
 }
 
 /// Serves a message of a legacy session, or the opening of one. Runs to its end whatever becomes of the connection.
-pub(super) async fn legacy(ctx: Ctx, asking: Asking, in_flight: InFlight) -> Response<ReplyBody> {
+pub(super) async fn legacy(ctx: Box<Ctx>, asking: Asking, in_flight: InFlight) -> Response<ReplyBody> {
     let (gateway, audit) = (ctx.gateway.clone(), ctx.audit.clone());
     let served = AssertUnwindSafe(legacy_line(ctx, asking, in_flight)).catch_unwind().await;
     served.unwrap_or_else(|_| gateway.panicked(&audit))
 }
 
-async fn legacy_line(mut ctx: Ctx, asking: Asking, in_flight: InFlight) -> Response<ReplyBody> {
+async fn legacy_line(mut ctx: Box<Ctx>, asking: Asking, in_flight: InFlight) -> Response<ReplyBody> {
     let answered = match asking {
         Asking::Operation(operation) => return resumable::cancellable(ctx, operation, in_flight).await,
         Asking::Handshake(message) => Box::pin(handshake::initialize(&mut ctx, &message)).await,

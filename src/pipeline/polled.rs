@@ -280,7 +280,7 @@ impl Errand {
             // Nobody is there who could be asked.
             out.client_capabilities = required();
         }
-        Box::pin(self.upstream.call(permit, &self.who, out, deadline)).await
+        Box::pin(self.upstream.call(permit, &self.who, &out, deadline)).await
     }
 
     /// Whatever comes of it: nobody waits.

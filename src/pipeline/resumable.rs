@@ -33,7 +33,7 @@ use crate::vocab::limits::{STREAM_AFTER_MS, STREAM_KEEPALIVE_MS};
 use crate::vocab::{Denial, PrincipalKey, Reason};
 
 /// A call that `notifications/cancelled` can end. A cancelled request gets no answer, so its stream just ends.
-pub(super) async fn cancellable(mut ctx: Ctx, operation: Box<Operation>, in_flight: InFlight) -> Response<ReplyBody> {
+pub(super) async fn cancellable(mut ctx: Box<Ctx>, operation: Box<Operation>, in_flight: InFlight) -> Response<ReplyBody> {
     let Some(session) = ctx.asked.session else {
         return Box::pin(operate(ctx, operation, &McpHeaders::default(), in_flight)).await;
     };

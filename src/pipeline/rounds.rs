@@ -126,14 +126,14 @@ impl Relay {
         let answers: Vec<_> = round.questions.into_iter().filter_map(|pending| Some((pending.key, pending.answer?))).collect();
         outgoing.input_responses = (!answers.is_empty()).then(|| RawJson::object(&answers));
         outgoing.request_state = round.state;
-        let call = Watched::call(&self.ctx, &target, permit, *outgoing)?;
+        let call = Watched::call(&self.ctx, &target, permit, outgoing)?;
         self.target = target;
         self.called = Instant::now();
         Ok(async move {
             if !pause.is_zero() {
                 tokio::time::sleep(pause).await;
             }
-            call.await.map(Box::new)
+            call.made().await.map(Box::new)
         }
         .boxed())
     }

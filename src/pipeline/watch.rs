@@ -1,6 +1,7 @@
 //! A call under way as the rest of the pipeline sees it: only through the inspector that its permit obliges to.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -14,9 +15,9 @@ use super::task::Tasks;
 use crate::inspect::{Inspected, Inspector, Members};
 use crate::mcp::{LogLevel, Outgoing, RawId, RawJson, Reply};
 use crate::policy::permit::Permit;
-use crate::upstream::{Answer, Event, QuestionReply};
+use crate::upstream::{Answer, Event, QuestionReply, Upstream};
 use crate::vocab::limits::CALL_QUESTIONS_MAX;
-use crate::vocab::{Fault, RecordId};
+use crate::vocab::{Deadline, Fault, PrincipalKey, RecordId};
 
 /// An upstream's answer. Its events come inspected; dropped, it cancels the call and charges what came of it.
 pub(super) struct Watched {
@@ -43,17 +44,37 @@ pub(super) struct Asked {
     pub(super) params: Option<Inspected<RawJson>>,
 }
 
-impl Watched {
+/// A call that may be made, and has not been yet.
+pub(super) struct Calling {
+    upstream: Arc<Upstream>,
+    permit: Permit,
+    who: PrincipalKey,
+    outgoing: Box<Outgoing>,
+    deadline: Deadline,
+    polled: Option<Box<Polled>>,
+    record: RecordId,
+}
+
+impl Calling {
     /// Makes the call.
     ///
     /// # Errors
-    /// As [`Ctx::principal`]; the future's: the upstream's fault.
-    pub(super) fn call(
-        ctx: &Ctx,
-        target: &Target,
-        permit: Permit,
-        outgoing: Outgoing,
-    ) -> Result<impl Future<Output = Result<Self, Fault>> + Send + 'static + use<>, Refusal> {
+    /// The upstream's fault.
+    pub(super) async fn made(self) -> Result<Watched, Fault> {
+        let Self { upstream, mut permit, who, outgoing, deadline, polled, record } = self;
+        let inspector = inspector(&mut permit);
+        let answer = upstream.call(permit, &who, &outgoing, deadline).await?;
+        let source = Source { answer, polled };
+        Ok(Watched { line: Line { source, early: VecDeque::new(), sending: None, record }, inspector })
+    }
+}
+
+impl Watched {
+    /// A call that is about to be made.
+    ///
+    /// # Errors
+    /// As [`Ctx::principal`].
+    pub(super) fn call(ctx: &Ctx, target: &Target, permit: Permit, outgoing: Box<Outgoing>) -> Result<Calling, Refusal> {
         let (who, upstream) = (ctx.principal()?.key(), target.view.upstream().clone());
         // The shortest of what the rules grant, what the gateway grants and, below, what the upstream is given.
         let deadline = permit.deadline().map_or(ctx.deadline, |most| ctx.deadline.capped(most));
@@ -62,13 +83,7 @@ impl Watched {
             Tasks::Awaited(form) => Some(Box::new(Polled::new(ctx, target, form, outgoing.session_capabilities, deadline)?)),
             _ => None,
         };
-        Ok(async move {
-            let (mut permit, who) = (permit, &who);
-            let inspector = inspector(&mut permit);
-            let answer = upstream.call(permit, who, outgoing, deadline).await?;
-            let source = Source { answer, polled };
-            Ok(Self { line: Line { source, early: VecDeque::new(), sending: None, record }, inspector })
-        })
+        Ok(Calling { upstream, permit, who, outgoing, deadline, polled, record })
     }
 
     /// As [`Answer::next`], while answers to questions are on their way. Safe to drop and call again.

@@ -86,9 +86,9 @@ impl Upstream {
     ///
     /// # Errors
     /// [`Fault`], also when `permit` is for another upstream or operation. What the upstream itself says went wrong is a reply, not a fault.
-    pub async fn call(&self, permit: Permit, who: &PrincipalKey, out: Outgoing, deadline: Deadline) -> Result<Answer, Fault> {
+    pub async fn call(&self, permit: Permit, who: &PrincipalKey, out: &Outgoing, deadline: Deadline) -> Result<Answer, Fault> {
         self.check(&permit)?;
-        if !covers(&permit, &out) {
+        if !covers(&permit, out) {
             return Err(Fault::internal(FaultKind::Internal, "a permit for another operation"));
         }
         let deadline = deadline.capped(self.settings.timeout);

@@ -71,10 +71,10 @@ impl Http {
         self: &Arc<Self>,
         permit: Permit,
         who: &PrincipalKey,
-        out: Outgoing,
+        out: &Outgoing,
         deadline: Deadline,
     ) -> Result<Answer, Fault> {
-        let (revision, source, bytes) = self.guarded(Box::pin(self.converse(who, &out, deadline)), deadline).await?;
+        let (revision, source, bytes) = self.guarded(Box::pin(self.converse(who, out, deadline)), deadline).await?;
         Ok(Answer::new(permit, revision, source, deadline, bytes))
     }
 

@@ -80,11 +80,11 @@ impl Stdio {
         &self,
         permit: Permit,
         who: &PrincipalKey,
-        out: Outgoing,
+        out: &Outgoing,
         deadline: Deadline,
     ) -> Result<Answer, Fault> {
         let mut ticket = Some(self.breaker.enter()?);
-        let begun = self.bounded(self.begin(who, &out, deadline, &mut ticket), deadline).await;
+        let begun = self.bounded(self.begin(who, out, deadline, &mut ticket), deadline).await;
         if let (Err(fault), Some(ticket)) = (&begun, ticket) {
             ticket.settle(fault);
         }

@@ -63,7 +63,7 @@ async fn events_come_in_order_and_only_our_own() {
     })
     .await;
     let (registry, upstream, lists) = registry(over(&peer));
-    let mut answer = upstream.call(permit("t"), &who("a"), tool("t"), soon()).await.unwrap();
+    let mut answer = upstream.call(permit("t"), &who("a"), &tool("t"), soon()).await.unwrap();
     let mut got = Vec::new();
     while let Some(event) = answer.next().await {
         got.push(match event.unwrap() {
@@ -163,7 +163,7 @@ async fn a_call_that_may_have_started_is_never_sent_twice() {
     let peer = modern(|_| None).await;
     let (_registry, upstream, _) = registry(over(&peer));
     upstream.ready(&who("a"), ClientCaps::NONE, &list_permit(), soon()).await.unwrap();
-    let listed = upstream.call(list_permit(), &who("a"), Outgoing::new(Method::ToolsList), soon()).await;
+    let listed = upstream.call(list_permit(), &who("a"), &Outgoing::new(Method::ToolsList), soon()).await;
     assert!(listed.is_err());
     assert_eq!(peer.seen.lock().iter().filter(|a| a.method() == "tools/list").map(|a| a.connection).collect::<Vec<_>>(), [0, 1]);
 }
@@ -176,7 +176,7 @@ async fn dropping_an_answer_closes_the_stream() {
     })
     .await;
     let (_registry, upstream, _) = registry(over(&peer));
-    let mut answer = upstream.call(permit("t"), &who("a"), tool("t"), soon()).await.unwrap();
+    let mut answer = upstream.call(permit("t"), &who("a"), &tool("t"), soon()).await.unwrap();
     assert!(matches!(answer.next().await, Some(Ok(Event::Log { .. }))));
     assert!(peer.closed.lock().is_empty());
     drop(answer);
@@ -195,14 +195,14 @@ async fn a_permit_buys_one_operation_of_one_upstream() {
     let mut settings = over(&peer);
     let (registry, upstream, _) = registry(settings.clone());
     let refused = [
-        upstream.call(permit("other"), &who("a"), tool("t"), soon()).await,
-        upstream.call(list_permit(), &who("a"), tool("t"), soon()).await,
-        upstream.call(permit("t"), &who("a"), Outgoing::new(Method::ToolsList), soon()).await,
+        upstream.call(permit("other"), &who("a"), &tool("t"), soon()).await,
+        upstream.call(list_permit(), &who("a"), &tool("t"), soon()).await,
+        upstream.call(permit("t"), &who("a"), &Outgoing::new(Method::ToolsList), soon()).await,
     ];
     settings.name = Arc::from("v");
     registry.apply(&[settings]).unwrap();
     let other = registry.get("v").unwrap();
-    for outcome in refused.into_iter().chain([other.call(permit("t"), &who("a"), tool("t"), soon()).await]) {
+    for outcome in refused.into_iter().chain([other.call(permit("t"), &who("a"), &tool("t"), soon()).await]) {
         assert_eq!(outcome.unwrap_err().kind, crate::vocab::FaultKind::Internal);
     }
     assert!(peer.seen.lock().is_empty());

@@ -113,7 +113,7 @@ async fn finish(answer: &mut Answer) -> Result<String, Fault> {
 }
 
 async fn call(upstream: &Upstream, sub: &str, name: &str) -> Result<String, Fault> {
-    let mut answer = upstream.call(permit(name), &who(sub), tool(name), soon()).await?;
+    let mut answer = upstream.call(permit(name), &who(sub), &tool(name), soon()).await?;
     finish(&mut answer).await
 }
 

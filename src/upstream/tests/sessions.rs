@@ -39,7 +39,7 @@ async fn sessions_are_opened_properly_and_kept_apart() {
     }
     let mut out = tool("t");
     out.session_capabilities = ClientCaps { roots: true, ..ClientCaps::NONE };
-    let mut answer = upstream.call(permit("t"), &who("a"), out, soon()).await.unwrap();
+    let mut answer = upstream.call(permit("t"), &who("a"), &out, soon()).await.unwrap();
     assert_eq!(answer.revision, Revision::V2025_06_18);
     assert_eq!(finish(&mut answer).await.unwrap(), r#""session":"secret-2""#);
     let seen = peer.seen.lock().clone();
@@ -65,7 +65,7 @@ async fn a_shared_upstream_has_one_session_without_capabilities() {
     for sub in ["a", "b"] {
         let mut out = tool("t");
         out.session_capabilities = ClientCaps { roots: true, ..ClientCaps::NONE };
-        let mut answer = upstream.call(permit("t"), &who(sub), out, soon()).await.unwrap();
+        let mut answer = upstream.call(permit("t"), &who(sub), &out, soon()).await.unwrap();
         assert_eq!(finish(&mut answer).await.unwrap(), r#""session":"secret-0""#);
     }
     assert!(peer.seen.lock().iter().all(|a| a.method() != "initialize" || a.body.contains(r#""capabilities":{}"#)));
@@ -126,7 +126,7 @@ async fn dropping_a_call_cancels_it_in_its_session() {
     })
     .await;
     let (_registry, upstream, _) = registry(over(&peer));
-    let mut answer = upstream.call(permit("t"), &who("a"), tool("t"), soon()).await.unwrap();
+    let mut answer = upstream.call(permit("t"), &who("a"), &tool("t"), soon()).await.unwrap();
     assert!(matches!(answer.next().await, Some(Ok(Event::Log { .. }))));
     drop(answer);
     let waiting = tokio::time::timeout(Duration::from_millis(100), call(&upstream, "a", "silent")).await;
@@ -245,7 +245,7 @@ async fn a_question_that_may_be_asked_waits_for_its_answer() {
     .await;
     let (_registry, upstream, _) = registry(over(&peer));
     let form = ClientCaps { elicitation_form: true, ..ClientCaps::NONE };
-    let mut answer = upstream.call(permit("t"), &who("a"), may_ask("t", form), soon()).await.unwrap();
+    let mut answer = upstream.call(permit("t"), &who("a"), &may_ask("t", form), soon()).await.unwrap();
     let mut asked = Vec::new();
     for _ in 0..2 {
         let Some(Ok(Event::Question { id, method, params })) = answer.next().await else { panic!() };
@@ -296,9 +296,9 @@ async fn nobody_is_asked_outside_of_calls_or_in_a_shared_session() {
         settings.shared = shared;
         let (_registry, upstream, _) = registry(settings);
         let list = Outgoing { session_capabilities: ClientCaps::ALL, ..Outgoing::new(Method::ToolsList) };
-        let mut answers = vec![upstream.call(list_permit(), &who("a"), list, soon()).await.unwrap()];
+        let mut answers = vec![upstream.call(list_permit(), &who("a"), &list, soon()).await.unwrap()];
         if shared {
-            answers.push(upstream.call(permit("t"), &who("a"), may_ask("t", ClientCaps::ALL), soon()).await.unwrap());
+            answers.push(upstream.call(permit("t"), &who("a"), &may_ask("t", ClientCaps::ALL), soon()).await.unwrap());
         }
         for answer in &mut answers {
             assert!(matches!(answer.next().await, Some(Ok(Event::Reply(_)))));

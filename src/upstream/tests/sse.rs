@@ -50,7 +50,7 @@ async fn is_spoken_to_over_its_stream() {
     })
     .await;
     let (_registry, upstream, _) = registry(at(&server, SSE));
-    let mut answer = upstream.call(permit("t"), &who("a"), tool("t"), soon()).await.unwrap();
+    let mut answer = upstream.call(permit("t"), &who("a"), &tool("t"), soon()).await.unwrap();
     assert_eq!(answer.revision, Revision::V2024_11_05);
     assert!(matches!(answer.next().await, Some(Ok(Event::Progress { .. }))));
     assert_eq!(finish(&mut answer).await.unwrap(), r#""ok":1"#);
@@ -121,12 +121,12 @@ async fn a_stream_that_is_none_is_a_fault() {
 async fn the_end_of_the_stream_is_the_end_of_the_session() {
     let server = old("/m", |asked| if asked.body.contains("hang") { Vec::new() } else { vec![result(asked, r#""ok":1"#)] }).await;
     let (_registry, upstream, _) = registry(at(&server, SSE));
-    let mut hanging = upstream.call(permit("hang"), &who("a"), tool("hang"), soon()).await.unwrap();
+    let mut hanging = upstream.call(permit("hang"), &who("a"), &tool("hang"), soon()).await.unwrap();
     server.end("line");
     assert_eq!(finish(&mut hanging).await.unwrap_err().kind, FaultKind::Unreachable);
     assert_eq!(call(&upstream, "a", "t").await.unwrap(), r#""ok":1"#);
     assert_eq!(server.asked("initialize").len(), 2);
-    let dropped = upstream.call(permit("hang"), &who("a"), tool("hang"), soon()).await.unwrap();
+    let dropped = upstream.call(permit("hang"), &who("a"), &tool("hang"), soon()).await.unwrap();
     drop(dropped);
     assert!(within_2s(|| server.asked("notifications/cancelled").len() == 1).await);
 }
@@ -150,7 +150,7 @@ async fn it_asks_during_a_call_and_is_watched_on_its_stream() {
     let (_registry, upstream, hooked) = registry(at(&server, SSE));
     let roots = ClientCaps { roots: true, ..ClientCaps::NONE };
     let out = Outgoing { session_capabilities: roots, ..tool("t") };
-    let mut answer = upstream.call(permit("t"), &who("a"), out, soon()).await.unwrap();
+    let mut answer = upstream.call(permit("t"), &who("a"), &out, soon()).await.unwrap();
     let Some(Ok(Event::Question { id, .. })) = answer.next().await else { panic!() };
     answer.answer(&id, QuestionReply::Result(RawJson::of_static(r#"{"roots":[]}"#))).await.unwrap();
     assert!(server.asked("").iter().any(|a| a.body == r#"{"jsonrpc":"2.0","id":"q","result":{"roots":[]}}"#));

@@ -118,7 +118,7 @@ async fn misbehaviour_is_a_fault_and_the_next_call_has_a_new_process() {
     assert_eq!(call(&upstream, "a", "list").await.unwrap(), r#""ok":1"#);
     assert_eq!(*lists.lock(), [r#"u Some("a") Tools"#]);
     let before = call(&upstream, "a", "pid").await.unwrap();
-    let hanging = upstream.call(permit("hang"), &who("a"), tool("hang"), soon()).await.unwrap();
+    let hanging = upstream.call(permit("hang"), &who("a"), &tool("hang"), soon()).await.unwrap();
     for (name, kind) in [("die", FaultKind::Unreachable), ("long", FaultKind::TooLarge)] {
         assert_eq!(call(&upstream, "a", name).await.unwrap_err().kind, kind, "{name}");
     }
@@ -127,7 +127,7 @@ async fn misbehaviour_is_a_fault_and_the_next_call_has_a_new_process() {
     let after = call(&upstream, "a", "pid").await.unwrap();
     assert_ne!(before, after);
     // Nobody reads while 2000 events come: that call is lost, the process and the other calls are not.
-    let mut slow = upstream.call(permit("flood"), &who("a"), tool("flood"), soon()).await.unwrap();
+    let mut slow = upstream.call(permit("flood"), &who("a"), &tool("flood"), soon()).await.unwrap();
     assert_eq!(call(&upstream, "a", "pid").await.unwrap(), after);
     assert_eq!(finish(&mut slow).await.unwrap_err().kind, FaultKind::Exhausted);
     registry.shutdown(soon()).await;
@@ -145,7 +145,7 @@ async fn dropping_an_answer_cancels_by_notification() {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("log");
     let (registry, upstream, _) = registry(script("modern", Some(&log)));
-    let answer = upstream.call(permit("hang"), &who("a"), tool("hang"), soon()).await.unwrap();
+    let answer = upstream.call(permit("hang"), &who("a"), &tool("hang"), soon()).await.unwrap();
     drop(answer);
     let text = || std::fs::read_to_string(&log).unwrap_or_default();
     assert!(within_2s(|| text().contains("notifications/cancelled")).await, "{}", text());
@@ -164,7 +164,7 @@ async fn arguments_cannot_smuggle_a_second_message() {
         let text = format!("{{\"x\":[{end}{inner}{end}]}}");
         let mut out = tool("count");
         out.arguments = Some(RawJson::parse(text.into(), 32).unwrap());
-        let mut answer = upstream.call(permit("count"), &who("a"), out, soon()).await.unwrap();
+        let mut answer = upstream.call(permit("count"), &who("a"), &out, soon()).await.unwrap();
         assert!(finish(&mut answer).await.unwrap().contains("\"die\""));
     }
     let text = std::fs::read_to_string(&log).unwrap();
@@ -181,7 +181,7 @@ async fn processes_are_bounded_and_idle_ones_make_room() {
     let a = call(&upstream, "a", "pid").await.unwrap();
     let b = call(&upstream, "b", "pid").await.unwrap();
     assert_ne!(a, b);
-    let busy = upstream.call(permit("hang"), &who("b"), tool("hang"), soon()).await.unwrap();
+    let busy = upstream.call(permit("hang"), &who("b"), &tool("hang"), soon()).await.unwrap();
     assert_eq!(call(&upstream, "c", "pid").await.unwrap_err().kind, FaultKind::Exhausted);
     drop(busy);
     assert_ne!(call(&upstream, "c", "pid").await.unwrap(), b);
@@ -229,7 +229,7 @@ async fn a_process_asks_during_the_only_call_that_it_may_ask_in() {
     let begin = |name: &'static str| {
         let out = Outgoing { session_capabilities: roots, ..tool(name) };
         let upstream = &upstream;
-        async move { upstream.call(permit(name), &who("a"), out, soon()).await.unwrap() }
+        async move { upstream.call(permit(name), &who("a"), &out, soon()).await.unwrap() }
     };
     let mut answer = begin("consult").await;
     let Some(Ok(Event::Question { id, method, params })) = answer.next().await else { panic!() };
@@ -294,7 +294,7 @@ async fn a_process_is_watched_and_watched_again_when_it_is_replaced() {
         let mut one = watch(&upstream, "a", &["a:b"]).await.unwrap();
         let mut two = watch(&upstream, "a", &["a:b", "x:y"]).await.unwrap();
         assert_eq!((one.honoured().uris.len(), two.honoured().uris.len()), (1, 2), "{modern}");
-        let mut answer = upstream.call(permit("say"), &who("a"), tool("say"), soon()).await.unwrap();
+        let mut answer = upstream.call(permit("say"), &who("a"), &tool("say"), soon()).await.unwrap();
         assert!(
             matches!(answer.next().await, Some(Ok(Event::Log { .. }))),
             "a watch is no call that could have logged: {modern}"
