@@ -76,5 +76,6 @@ async fn sessions_that_nobody_ends_cost_nothing() {
     open(&gate, sessions).await;
     let grown = rss_kib(process.pid).saturating_sub(before);
     let most = SLACK_KIB + sessions as u64 * TABLES_B / 1024;
+    println!("{sessions} sessions made {before} KiB grow by {grown} KiB");
     assert!(grown <= most, "{sessions} sessions made {before} KiB grow by {grown} KiB, {most} KiB may be");
 }

@@ -14,6 +14,9 @@ use crate::authserver::{Realm, query};
 use crate::gate::Gate;
 use crate::wire::SOON;
 
+/// How long a bridge is watched that must not go on.
+const HELD: Duration = Duration::from_millis(1_500);
+
 /// The program, what it says to the person, and the SDK's client that speaks through it.
 struct Front {
     child: Child,
@@ -107,7 +110,16 @@ async fn a_person_signs_in_once_with_a_browser() {
     front.child.wait().await.unwrap();
     assert_eq!(front.said().await, None, "no second sign-in");
     assert_ne!(std::fs::read_to_string(kept.path()).unwrap(), before, "the rotated refresh token is kept");
-    // Several at once renew one by one: a refresh token that is shown twice would end the sign-in.
+    // While one of them renews, another waits: a refresh token that is shown twice would end the sign-in.
+    let lock = std::fs::File::open(kept.path().with_extension("lock")).unwrap();
+    lock.lock().unwrap();
+    let (mut front, pipe) = Front::start(command(&realm.gate));
+    let mut client = tokio::spawn(().serve(pipe));
+    assert!(tokio::time::timeout(HELD, &mut client).await.is_err(), "renewed while another bridge did");
+    lock.unlock().unwrap();
+    used(&client.await.unwrap().unwrap()).await;
+    front.child.kill().await.unwrap();
+    // Several at once, one by one.
     let fronts: Vec<_> = (0..4).map(|_| Front::start(command(&realm.gate))).collect();
     let uses = fronts.into_iter().map(|(mut front, pipe)| async move {
         let client = ().serve(pipe).await.unwrap();
