@@ -155,7 +155,7 @@ pub(super) fn find(ctx: &Ctx, text: &str) -> Result<Session, ProtocolError> {
     let (Ok(route), Ok(principal)) = (ctx.route(), ctx.principal()) else { return Err(ProtocolError::unknown_session()) };
     let (gateway, now_s) = (&ctx.gateway, ctx.gateway.clock.unix_s());
     let session = match ctx.memory.session(principal, &route.path, text) {
-        Some(session) => gateway.sessions.going_on(session, now_s).map_err(unknown)?,
+        Some(session) => gateway.sessions.going_on(&principal.key(), session, now_s).map_err(unknown)?,
         None => {
             let session = gateway.sessions.find(&gateway.sealer, &principal.key(), &route.path, text, now_s).map_err(unknown)?;
             ctx.memory.keep_session(principal, &route.path, text, session);

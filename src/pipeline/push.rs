@@ -281,7 +281,9 @@ impl Push {
     /// Nothing happened for a while. Whether the session goes on is looked at meanwhile, and its subscriptions are kept in use.
     fn looked(&mut self) -> Option<Bytes> {
         let gateway = self.ongoing.ctx.gateway.clone();
-        if gateway.sessions.going_on(self.session, gateway.clock.unix_s()).is_err() {
+        let now_s = gateway.clock.unix_s();
+        let principal = self.ongoing.ctx.principal().map(|principal| principal.key());
+        if principal.is_ok_and(|principal| gateway.sessions.going_on(&principal, self.session, now_s).is_err()) {
             return self.end(Reason::NotFound);
         }
         let subscribed = gateway.streams.subscriptions.of(self.session.id);

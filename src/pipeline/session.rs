@@ -1,10 +1,11 @@
 //! Legacy sessions (2025-03-26 to 2025-11-25): sealed into their own id, so that any replica can open them and none is stored.
 //!
-//! Only what cannot be sealed lives in a bounded local table: a changed log level, and the ids that were ended.
+//! Only what cannot be sealed lives in bounded local tables: a changed log level, the ids that were ended, and of each principal the
+//! latest sessions. Those that make room for newer ones need no entry: ids are in the order of their making (RFC 9562, version 7).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use moka::policy::EvictionPolicy;
@@ -37,8 +38,20 @@ pub struct Sessions {
     leveled: AtomicBool,
     ended: Cache<u128, ()>,
     spent: Cache<[u8; 32], ()>,
-    /// Ids opened here, per principal, oldest first.
-    open: Cache<PrincipalKey, Arc<Mutex<VecDeque<u128>>>>,
+    /// Sessions opened here, per principal.
+    open: Cache<PrincipalKey, Arc<Mutex<Latest>>>,
+    /// When the newest session was made that had to make room for another, in milliseconds since the Unix epoch: only what is not newer
+    /// has to be looked for among [`Self::open`].
+    outlived_unix_ms: AtomicU64,
+}
+
+/// The latest sessions of a principal.
+#[derive(Default)]
+struct Latest {
+    /// Oldest first.
+    ids: VecDeque<u128>,
+    /// The newest that had to make room.
+    outlived: u128,
 }
 
 impl Sessions {
@@ -47,6 +60,7 @@ impl Sessions {
     pub fn new() -> Self {
         let life = Duration::from_secs(SESSION_S_MAX);
         Self {
+            outlived_unix_ms: AtomicU64::new(0),
             leveled: AtomicBool::new(false),
             levels: Cache::builder()
                 .eviction_policy(EvictionPolicy::lru())
@@ -110,28 +124,39 @@ impl Sessions {
         let (caps, revision) = rest.split_first().ok_or(Unsealed)?;
         let id = u128::from_be_bytes(*id);
         let revision = std::str::from_utf8(revision).ok().and_then(Revision::parse).ok_or(Unsealed)?;
-        self.going_on(Session { id, revision, caps: ClientCaps::from_bits(*caps), expires_s }, now_s)
+        self.going_on(principal, Session { id, revision, caps: ClientCaps::from_bits(*caps), expires_s }, now_s)
     }
 
-    /// A session that was found before, if it is not over by now.
+    /// A session of `principal` that was found before, if it is not over by now.
     ///
     /// # Errors
     /// [`Unsealed`], as if it had never been found.
-    pub fn going_on(&self, session: Session, now_s: u64) -> Result<Session, Unsealed> {
-        let over = now_s >= session.expires_s || self.ended.contains_key(&session.id);
+    pub fn going_on(&self, principal: &PrincipalKey, session: Session, now_s: u64) -> Result<Session, Unsealed> {
+        let over = now_s >= session.expires_s || self.ended.contains_key(&session.id) || self.made_room(principal, session.id);
         if over { Err(Unsealed) } else { Ok(session) }
     }
 
+    /// Whether a newer session of the principal took the place of this one.
+    fn made_room(&self, principal: &PrincipalKey, id: u128) -> bool {
+        if made_unix_ms(id) > self.outlived_unix_ms.load(Ordering::Acquire) {
+            return false;
+        }
+        self.open.get(principal).is_some_and(|latest| {
+            let latest = latest.lock();
+            id <= latest.outlived && !latest.ids.contains(&id)
+        })
+    }
+
     fn count(&self, principal: &PrincipalKey, id: u128, most: usize) -> Vec<u128> {
-        let open = self.open.get_with(principal.clone(), Arc::default);
-        let mut open = open.lock();
-        open.push_back(id);
-        let over = open.len().saturating_sub(most);
-        let ended: Vec<u128> = open.drain(..over).collect();
-        drop(open);
+        let latest = self.open.get_with(principal.clone(), Arc::default);
+        let mut latest = latest.lock();
+        latest.ids.push_back(id);
+        let over = latest.ids.len().saturating_sub(most);
+        let ended: Vec<u128> = latest.ids.drain(..over).collect();
         for oldest in &ended {
+            self.outlived_unix_ms.fetch_max(made_unix_ms(*oldest), Ordering::AcqRel);
+            latest.outlived = latest.outlived.max(*oldest);
             self.levels.invalidate(oldest);
-            self.ended.insert(*oldest, ());
         }
         ended
     }
@@ -139,7 +164,7 @@ impl Sessions {
     /// Ends a session: its id never opens again here.
     pub fn end(&self, principal: &PrincipalKey, session: Session) {
         if let Some(open) = self.open.get(principal) {
-            open.lock().retain(|id| *id != session.id);
+            open.lock().ids.retain(|id| *id != session.id);
         }
         self.levels.invalidate(&session.id);
         self.ended.insert(session.id, ());
@@ -167,6 +192,11 @@ impl Sessions {
     }
 }
 
+/// When the id was made, in milliseconds since the Unix epoch (RFC 9562, section 5.7).
+fn made_unix_ms(id: u128) -> u64 {
+    u64::try_from(id >> 80).unwrap_or(u64::MAX)
+}
+
 fn digest(text: &str) -> [u8; 32] {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
     <[u8; 32]>::try_from(digest.as_ref()).unwrap_or_default()
@@ -191,8 +221,8 @@ mod tests {
         assert!(id.bytes().all(|b| (0x21..=0x7e).contains(&b)));
         let session = sessions.find(&sealer, &alice, "/mcp", &id, 1_001).unwrap();
         assert_eq!((session.revision, session.caps), (Revision::V2025_06_18, caps));
-        assert_eq!(sessions.going_on(session, 1_000 + SESSION_S_MAX - 1), Ok(session));
-        assert_eq!(sessions.going_on(session, 1_000 + SESSION_S_MAX), Err(Unsealed));
+        assert_eq!(sessions.going_on(&alice, session, 1_000 + SESSION_S_MAX - 1), Ok(session));
+        assert_eq!(sessions.going_on(&alice, session, 1_000 + SESSION_S_MAX), Err(Unsealed));
         assert_eq!(sessions.find(&sealer, &bob, "/mcp", &id, 1_001), Err(Unsealed));
         assert_eq!(sessions.find(&sealer, &alice, "/other", &id, 1_001), Err(Unsealed));
         assert_eq!(sessions.find(&sealer, &alice, "/mcp", &id, 1_001 + SESSION_S_MAX), Err(Unsealed));
@@ -200,7 +230,7 @@ mod tests {
         assert_eq!(sessions.level(session), Some(LogLevel::Error));
         sessions.end(&alice, session);
         assert_eq!(sessions.find(&sealer, &alice, "/mcp", &id, 1_001), Err(Unsealed));
-        assert_eq!(sessions.going_on(session, 1_001), Err(Unsealed));
+        assert_eq!(sessions.going_on(&alice, session, 1_001), Err(Unsealed));
         assert_eq!(sessions.level(session), None);
     }
 
@@ -213,6 +243,10 @@ mod tests {
         let lives = |id: &str| sessions.find(&sealer, &alice, "/mcp", id, 1_001).is_ok();
         let ids = [open(), open(), open()];
         assert_eq!(ids.each_ref().map(|id| lives(id)), [false, true, true]);
+        sessions.ended.run_pending_tasks();
+        assert_eq!(sessions.ended.entry_count(), 0, "what makes room leaves nothing behind");
+        let elsewhere = Sessions::new().open(&sealer, &alice, "/mcp", (Revision::V2025_06_18, ClientCaps::NONE), 1_000, 2);
+        assert!(lives(&elsewhere.unwrap().0), "newer than those, and opened by another replica");
         let second = sessions.find(&sealer, &alice, "/mcp", &ids[1], 1_001).unwrap();
         sessions.end(&alice, second);
         let fourth = open();
