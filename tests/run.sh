@@ -36,7 +36,7 @@ step 'the demo'
 step 'end-to-end tests'
 bash tests/peers/e2e.sh
 
-step 'conformance, direct against through, over both revisions'
+step 'conformance, direct against through, over both revisions, and of tasks'
 bash tests/peers/conformance.sh
 
 step 'conformance of the gateway as a client'
