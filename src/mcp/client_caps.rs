@@ -224,12 +224,25 @@ mod tests {
             (sampling, "sampling/createMessage", r#"{"tools":[]}"#),
             (sampling, "sampling/createMessage", r#"{"toolChoice":{}}"#),
             (ClientCaps::ALL, "sampling/createMessage", r#"{"task":{}}"#),
+            // What a lenient client reads as a wish for context; the plain name is taken out where the question is written.
+            (ClientCaps::ALL, "sampling/createMessage", r#"{"IncludeContext":"allServers"}"#),
+            (ClientCaps::ALL, "sampling/createMessage", r#"{"includecontext":"allServers"}"#),
+            (ClientCaps::ALL, "sampling/createMessage", r#"{"\u0049ncludeContext":"allServers"}"#),
+            (ClientCaps::ALL, "sampling/createMessage", r#"{"include\u0063ontext":"allServers"}"#),
+            (ClientCaps::ALL, "sampling/createMessage", r#"{"includeContext\u0000x":"allServers"}"#),
+            (ClientCaps::ALL, "sampling/createMessage", r#"{"\u0131ncludeContext":"allServers"}"#),
+            (ClientCaps::ALL, "sampling/createMessage", r#"{"include\u200bContext":"allServers"}"#),
+            (ClientCaps::ALL, "elicitation/create", r#"{"\u004dode":"url"}"#),
             (form, "roots/list", "{}"),
             (ClientCaps::ALL, "ping", "{}"),
             (ClientCaps::ALL, "tools/call", "{}"),
         ] {
             covers(caps, method, params, false);
         }
+        // An escaped letter is the letter.
+        covers(sampling, "sampling/createMessage", r#"{"\u0069ncludeContext":"allServers"}"#, true);
+        covers(sampling, "sampling/createMessage", r#"{"too\u006cs":[]}"#, false);
+        covers(form, "elicitation/create", r#"{"\u006dode":"url","url":"https://a.example/"}"#, false);
         assert!(!ClientCaps::ALL.cover("sampling/createMessage", None));
         assert!(!ClientCaps::ALL.cover("elicitation/create", None));
     }

@@ -12,10 +12,11 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::{mpsc, oneshot};
 
 use super::session::Session;
-use crate::mcp::dialect::{Question, lower_question};
+use crate::mcp::dialect::{Question, QuestionKind, lower_question};
 use crate::mcp::{Outcome, RawId, RawJson, codes};
 use crate::upstream::QuestionReply;
-use crate::vocab::limits::{CALL_QUESTIONS_MAX, QUESTION_ERROR_BYTES_MAX};
+use crate::vocab::PrincipalKey;
+use crate::vocab::limits::{CALL_QUESTIONS_MAX, QUESTION_ERROR_BYTES_MAX, ROUNDS_PER_PRINCIPAL_MAX};
 
 type Open = DashMap<(u128, Box<str>), oneshot::Sender<Outcome>>;
 
@@ -23,6 +24,23 @@ type Open = DashMap<(u128, Box<str>), oneshot::Sender<Outcome>>;
 #[derive(Default)]
 pub struct Questions {
     open: Arc<Open>,
+    /// Calls whose questions the gateway puts itself, by whose they are. Remembers nobody who has none.
+    asking: Arc<DashMap<PrincipalKey, usize>>,
+}
+
+/// The place of a call whose questions the gateway puts itself.
+pub(super) struct Asking {
+    all: Arc<DashMap<PrincipalKey, usize>>,
+    who: PrincipalKey,
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        if let Some(mut own) = self.all.get_mut(&self.who) {
+            *own = own.saturating_sub(1);
+        }
+        self.all.remove_if(&self.who, |_, own| *own == 0);
+    }
 }
 
 impl Questions {
@@ -31,6 +49,17 @@ impl Questions {
     pub(super) fn answer(&self, session: Session, id: &RawId, outcome: Outcome) -> bool {
         let waiting = self.open.remove(&(session.id, Box::from(id.as_str())));
         waiting.is_some_and(|(_, waiting)| waiting.send(outcome).is_ok())
+    }
+
+    /// A place for one more call of `who` whose questions the gateway puts itself. `None` when all of theirs are taken.
+    pub(super) fn asking(&self, who: PrincipalKey) -> Option<Asking> {
+        let mut own = self.asking.entry(who.clone()).or_default();
+        *own += 1;
+        let fits = *own <= ROUNDS_PER_PRINCIPAL_MAX;
+        drop(own);
+        // Gives back what was taken, if it was too much.
+        let place = Asking { all: self.asking.clone(), who };
+        fits.then_some(place)
     }
 
     /// The session is over: nobody can answer its questions any more.
@@ -82,12 +111,13 @@ impl Carrier {
         let ours = format!("pq-{}", uuid::Uuid::now_v7().simple());
         let ours = RawId::of(&RawJson::of_text(&ours))?;
         let message = lower_question(way.session.revision, &ours, question)?;
+        let kind = question.kind()?;
         let (registered, outcome) = way.questions.register(way.session, &ours);
         let (client, longest) = (way.events.clone(), way.longest);
         let wait = async move {
             let _registered = registered;
             let answer = tokio::select! {
-                outcome = outcome => outcome.map_or_else(|_| failed("the client is gone"), reply),
+                outcome = outcome => outcome.map_or_else(|_| failed("the client is gone"), |outcome| reply(kind, outcome)),
                 // Its call goes on without the client; its question cannot.
                 () = client.closed() => failed("the client is gone"),
                 () = tokio::time::sleep(longest) => failed("nobody answered in time"),
@@ -107,9 +137,11 @@ impl Carrier {
     }
 }
 
-fn reply(outcome: Outcome) -> QuestionReply {
+/// What the client said to a question of this kind.
+fn reply(kind: QuestionKind, outcome: Outcome) -> QuestionReply {
     match outcome {
-        Outcome::Result(result) => QuestionReply::Result(result),
+        Outcome::Result(result) if kind.is_answered_by(&result) => QuestionReply::Result(result),
+        Outcome::Result(_) => failed("the client answered something else"),
         Outcome::Error { code, message } => QuestionReply::Error { code, message: plain(&message) },
     }
 }
@@ -154,6 +186,27 @@ mod tests {
         assert!(matches!(going.try_recv(), Err(oneshot::error::TryRecvError::Empty)));
         drop((kept, other));
         assert!(!questions.answer(session(1), &id("pq-3"), outcome()));
+    }
+
+    #[test]
+    fn each_has_so_many_calls_that_ask_and_whoever_has_none_is_forgotten() {
+        let questions = Questions::default();
+        let ask = |sub: &str| questions.asking(PrincipalKey { iss: "i".into(), sub: sub.into() });
+        let mut places: Vec<Asking> = (0..ROUNDS_PER_PRINCIPAL_MAX).map(|_| ask("alice").unwrap()).collect();
+        assert!(ask("alice").is_none());
+        let bobs = ask("bob").unwrap();
+        places.pop();
+        places.push(ask("alice").unwrap());
+        assert!(ask("alice").is_none());
+        drop((places, bobs));
+        assert!(questions.asking.is_empty());
+    }
+
+    #[test]
+    fn an_answer_to_something_else_is_none() {
+        let of = |json: &'static str| reply(QuestionKind::Person, Outcome::Result(RawJson::of_static(json)));
+        assert!(matches!(of(r#"{"action":"decline"}"#), QuestionReply::Result(_)));
+        assert!(matches!(of(r#"{"roots":[]}"#), QuestionReply::Error { code: codes::INTERNAL_ERROR, .. }));
     }
 
     #[test]

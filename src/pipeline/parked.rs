@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::ctx::Ctx;
+use super::expected::Expected;
 use super::question::{self, invalid, responses, sealed, told};
 use super::refusal::Refusal;
 use super::reply::{Answered, lower};
@@ -47,6 +48,7 @@ struct Table {
 
 struct Slot {
     who: PrincipalKey,
+    expected: Expected,
     claim: oneshot::Sender<oneshot::Sender<Waiting>>,
 }
 
@@ -72,13 +74,13 @@ struct Place {
 }
 
 impl ParkedCalls {
-    /// Whether the call `id` of `who` waits here.
-    pub(super) fn has(&self, id: u128, who: &PrincipalKey) -> bool {
-        self.table.lock().calls.get(&id).is_some_and(|slot| slot.who == *who)
+    /// Which answers the call `id` of `who` waits for; `None` if it does not wait here.
+    pub(super) fn expects(&self, id: u128, who: &PrincipalKey) -> Option<Expected> {
+        self.table.lock().calls.get(&id).filter(|slot| slot.who == *who).map(|slot| slot.expected.clone())
     }
 
     /// A place for one more call of `who`, whoever may claim it. `None` when all are taken.
-    fn place(&self, who: &PrincipalKey) -> Option<(Place, oneshot::Receiver<oneshot::Sender<Waiting>>)> {
+    fn place(&self, who: &PrincipalKey, expected: Expected) -> Option<(Place, oneshot::Receiver<oneshot::Sender<Waiting>>)> {
         let mut table = self.table.lock();
         let count = table.of.get(who).copied().unwrap_or(0);
         if count >= PARKED_PER_PRINCIPAL_MAX || table.of.values().sum::<usize>() >= PARKED_MAX {
@@ -86,7 +88,7 @@ impl ParkedCalls {
         }
         let id = uuid::Uuid::new_v4().as_u128();
         let (claim, claimed) = oneshot::channel();
-        table.calls.insert(id, Slot { who: who.clone(), claim });
+        table.calls.insert(id, Slot { who: who.clone(), expected, claim });
         table.of.insert(who.clone(), count.saturating_add(1));
         Some((Place { table: self.table.clone(), who: who.clone(), id }, claimed))
     }
@@ -140,7 +142,7 @@ pub(super) fn park(
 ) -> Result<Parking, Refusal> {
     let upstream = target.view.upstream().settings().name.clone();
     let askable = told(ctx, &upstream);
-    let (mut open, mut requests) = (Vec::new(), Vec::new());
+    let (mut open, mut questions) = (Vec::new(), Vec::new());
     let mut next = Some(first);
     while let Some(Asked { id, method, params }) = next.take() {
         let params = params.map(Inspected::into_inner);
@@ -148,7 +150,7 @@ pub(super) fn park(
         match Some(params).filter(|_| may).and_then(|params| Some((Question::of(&upstream, &method, params.clone())?, params))) {
             Some((question, params)) => {
                 let key = format!("pq-{}", uuid::Uuid::now_v7().simple());
-                requests.push((key.clone(), input_request(&question)));
+                questions.push((key.clone(), question));
                 open.push(Open { key, id, method, params });
             }
             None => call.answer(&id, QuestionReply::Refused),
@@ -166,8 +168,9 @@ pub(super) fn park(
         };
     }
     let who = ctx.principal()?.key();
-    let place =
-        Some(()).filter(|()| !open.is_empty() && !ctx.gateway.drain.begun()).and_then(|()| ctx.gateway.parked.place(&who));
+    let expected = Expected::of(questions.iter().map(|(key, question)| (key.as_str(), question)));
+    let expected = expected.filter(|_| !open.is_empty() && !ctx.gateway.drain.begun());
+    let place = expected.and_then(|expected| ctx.gateway.parked.place(&who, expected));
     let Some((place, claimed)) = place else {
         open.iter().for_each(|open| call.answer(&open.id, QuestionReply::Refused));
         return Ok(Parking::On(Box::new(call), None));
@@ -177,6 +180,7 @@ pub(super) fn park(
     let waiting = Waiting { call: call.rest(ctx), open };
     let keeper = Keeper { standing: Standing::of(ctx), drain: ctx.gateway.drain.clone(), record: ctx.id, _place: place };
     ctx.gateway.outlive(keeper.keep(waiting, claimed));
+    let requests: Vec<_> = questions.iter().map(|(key, question)| (key.clone(), input_request(question))).collect();
     let members = vec![
         (RawJson::of_static("\"inputRequests\""), RawJson::object(&requests)),
         (RawJson::of_static("\"requestState\""), state),
@@ -256,17 +260,17 @@ mod tests {
         let calls = ParkedCalls::default();
         let mut kept = Vec::new();
         for _ in 0..PARKED_PER_PRINCIPAL_MAX {
-            kept.push(calls.place(&who("a")).unwrap());
+            kept.push(calls.place(&who("a"), Expected::default()).unwrap());
         }
-        assert!(calls.place(&who("a")).is_none());
+        assert!(calls.place(&who("a"), Expected::default()).is_none());
         let mut others = Vec::new();
-        while let Some(place) = calls.place(&who(&others.len().to_string())) {
+        while let Some(place) = calls.place(&who(&others.len().to_string()), Expected::default()) {
             others.push(place);
         }
         assert_eq!(kept.len() + others.len(), PARKED_MAX);
         kept.pop();
         drop(others);
-        assert!(calls.place(&who("a")).is_some());
+        assert!(calls.place(&who("a"), Expected::default()).is_some());
         drop(kept);
         let table = calls.table.lock();
         assert!(table.calls.is_empty() && table.of.is_empty());
@@ -275,14 +279,15 @@ mod tests {
     #[tokio::test]
     async fn a_call_is_claimed_by_its_owner_and_once() {
         let calls = ParkedCalls::default();
-        let (place, claimed) = calls.place(&who("a")).unwrap();
-        assert!(calls.has(place.id, &who("a")) && !calls.has(place.id, &who("b")));
+        let (place, claimed) = calls.place(&who("a"), Expected::default()).unwrap();
+        let has = |sub: &str| calls.expects(place.id, &who(sub)).is_some();
+        assert!(has("a") && !has("b"));
         assert!(calls.claim(place.id, &who("b")).await.is_none());
         assert!(calls.claim(place.id ^ 1, &who("a")).await.is_none());
-        assert!(calls.has(place.id, &who("a")), "nobody else's try takes it away");
+        assert!(has("a"), "nobody else's try takes it away");
         // The first claims it, and waits for whoever keeps it.
         assert!(calls.claim(place.id, &who("a")).now_or_never().is_none());
-        assert!(!calls.has(place.id, &who("a")));
+        assert!(!has("a"));
         assert!(calls.claim(place.id, &who("a")).now_or_never().unwrap().is_none());
         assert!(claimed.await.is_ok());
     }

@@ -3,28 +3,25 @@
 //! by [`super::watch`], which alone is handed it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 
-use super::Gateway;
-use super::authorize::task_permit;
 use super::ctx::Ctx;
+use super::errand::{Errand, Step, malformed};
+use super::interview::Interview;
 use super::refusal::Refusal;
 use super::route::Target;
 use crate::inspect::Members;
 use crate::mcp::client_caps::ClientCaps;
-use crate::mcp::outgoing::OwnTask;
 use crate::mcp::reply::ResultKind;
-use crate::mcp::task::{Form, Status, Task, outcome, required, unrelate};
-use crate::mcp::{Method, Outgoing, RawJson, Reply, RpcError, codes};
+use crate::mcp::task::{Form, Status, Task, outcome, unrelate};
+use crate::mcp::{RawJson, Reply, RpcError, codes};
+use crate::policy::TaskStep;
 use crate::policy::permit::Permit;
-use crate::policy::{Hints, TaskStep};
-use crate::upstream::{Answer, Event, Upstream};
-use crate::vocab::limits::{TASK_CANCEL_MS_MAX, TASK_LOOKS_LOST_MAX, TASK_POLL_MS, TASK_POLL_MS_MAX, TASK_POLL_MS_MIN};
-use crate::vocab::{Deadline, Fault, FaultKind, Principal, PrincipalKey};
+use crate::upstream::{Answer, Event};
+use crate::vocab::{Deadline, Fault, FaultKind};
 
 /// A call whose task is waited for. Dropped before the end, it cancels the task.
 pub(super) struct Polled {
@@ -37,6 +34,10 @@ pub(super) struct Polled {
     /// What is under way; behind a lock that is never taken, for a future cannot be shared.
     step: Mutex<Option<BoxFuture<'static, Result<Step, Fault>>>>,
     looks: u64,
+    /// What the task asks, where that stands in how it is (the extension).
+    interview: Interview,
+    /// Answers on their way to the task; behind a lock as above.
+    answering: Option<Mutex<BoxFuture<'static, Result<(), Fault>>>>,
     /// The upstream tells its progress itself.
     progresses: bool,
     /// The call that made the task, kept for what its permit holds, while its result comes as an answer of its own.
@@ -52,37 +53,18 @@ enum Stage {
     Listening,
 }
 
-enum Step {
-    Looked(Box<Task>),
-    Listening(Box<Answer>),
-}
-
 /// What came of waiting.
 pub(super) enum Turn {
     /// Nothing yet.
     Still,
     /// Nothing yet, which can be told as progress.
     Progress(Members),
+    /// The task asks something.
+    Asks(Event),
     /// The answer to the call.
     Over(Reply),
     /// Where the answer to the call comes from now on.
     Listen(Box<Answer>),
-}
-
-/// Everything it takes to ask about the task, whatever becomes of the request meanwhile.
-struct Errand {
-    gateway: Arc<Gateway>,
-    principal: Arc<Principal>,
-    who: PrincipalKey,
-    route: Arc<str>,
-    upstream: Arc<Upstream>,
-    full: Arc<str>,
-    tool: String,
-    hints: Hints,
-    form: Form,
-    told: ClientCaps,
-    traceparent: String,
-    deadline: Deadline,
 }
 
 impl Polled {
@@ -91,24 +73,12 @@ impl Polled {
     /// # Errors
     /// As [`Ctx::principal`].
     pub(super) fn new(ctx: &Ctx, target: &Target, form: Form, told: ClientCaps, deadline: Deadline) -> Result<Self, Refusal> {
-        let principal = ctx.principal()?.clone();
-        let errand = Errand {
-            gateway: ctx.gateway.clone(),
-            who: principal.key(),
-            principal,
-            route: ctx.route()?.path.clone(),
-            upstream: target.view.upstream().clone(),
-            full: target.full.clone(),
-            tool: target.name.clone(),
-            hints: target.entry.as_ref().map_or(Hints::default(), |entry| entry.hints),
-            form,
-            told,
-            traceparent: ctx.trace.text(),
-            deadline,
-        };
+        let errand = Errand::new(ctx, target, form, told)?;
         let cancel = Some(errand.permit(TaskStep::Cancel)?);
-        let (stage, step) = (Stage::Calling, Mutex::new(None));
-        Ok(Self { errand: Arc::new(errand), stage, open: None, cancel, step, looks: 0, progresses: false, made: None })
+        let (stage, step, interview) = (Stage::Calling, Mutex::new(None), Interview::new(deadline));
+        let (open, answering, made) = (None, None, None);
+        let errand = Arc::new(errand);
+        Ok(Self { errand, stage, open, cancel, step, looks: 0, interview, answering, progresses: false, made })
     }
 
     /// Whether there is a task to wait for, rather than an answer to read.
@@ -158,10 +128,20 @@ impl Polled {
     /// One step further. Safe to drop and call again.
     ///
     /// # Errors
-    /// The upstream's fault; one for a task that was cancelled, asks, or that policy does not let be looked at any more.
+    /// The upstream's fault; one for a task that was cancelled, asks what it may not, or that policy does not let be looked at any
+    /// more.
     pub(super) async fn turn(&mut self) -> Result<Turn, Fault> {
         let Stage::Waiting(task) = &self.stage else { return Ok(Turn::Still) };
-        let step = self.step.get_mut().get_or_insert_with(|| Arc::clone(&self.errand).step(task));
+        if let Some(answering) = &mut self.answering {
+            let answered = answering.get_mut().await;
+            self.answering = None;
+            answered?;
+        }
+        if let Some(question) = self.interview.next() {
+            return Ok(Turn::Asks(question));
+        }
+        let (looks, deadline) = (self.looks, self.interview.deadline());
+        let step = self.step.get_mut().get_or_insert_with(|| Arc::clone(&self.errand).step(task, looks, deadline));
         let done = step.await;
         *self.step.get_mut() = None;
         match done? {
@@ -181,8 +161,10 @@ impl Polled {
         if self.errand.form == Form::Extension {
             match task.status {
                 Status::Working => {}
-                // Nobody was said to be there who could be asked.
-                Status::InputRequired => return Err(malformed("a task asks what it may not ask")),
+                Status::InputRequired => {
+                    let requests = task.input_requests.as_ref().ok_or_else(|| malformed("a task asks, and does not say what"))?;
+                    self.interview.read(requests, self.errand.granted())?;
+                }
                 Status::Completed => {
                     let result = task.result.as_ref().ok_or_else(|| malformed("a task is completed without a result"))?;
                     let result = outcome(result).map_err(|_| malformed("a task's result is none"))?;
@@ -213,6 +195,21 @@ impl Polled {
         self.open = None;
         reply
     }
+
+    /// What the task asks, while it is waited for and tells so in how it is.
+    pub(super) fn interview(&mut self) -> Option<&mut Interview> {
+        Some(&mut self.interview).filter(|_| matches!(self.stage, Stage::Waiting(_)))
+    }
+
+    /// Answers what the task asked.
+    pub(super) fn go_on(&mut self, permit: Permit) {
+        let Some(id) = self.open.clone() else { return };
+        let (responses, deadline) = (self.interview.responses(), self.interview.deadline());
+        let errand = self.errand.clone();
+        self.answering = Some(Mutex::new(async move { errand.answer(permit, id, responses, deadline).await }.boxed()));
+        // How it stood before is of no interest.
+        *self.step.get_mut() = None;
+    }
 }
 
 impl Drop for Polled {
@@ -223,85 +220,4 @@ impl Drop for Polled {
             self.errand.gateway.outlive(async move { errand.cancel(permit, id).await });
         }
     }
-}
-
-impl Errand {
-    /// Looks how it stands; or, where the result comes by itself, waits for it.
-    fn step(self: Arc<Self>, task: &Task) -> BoxFuture<'static, Result<Step, Fault>> {
-        let id = task.id.clone();
-        if self.form == Form::Session && task.status != Status::Working {
-            return async move {
-                self.ask(self.permit(TaskStep::Poll)?, Method::TasksResult, id, self.deadline)
-                    .await
-                    .map(|answer| Step::Listening(Box::new(answer)))
-            }
-            .boxed();
-        }
-        let pause = task.poll_ms.unwrap_or(TASK_POLL_MS).clamp(TASK_POLL_MS_MIN, TASK_POLL_MS_MAX);
-        // What is over already needs no waiting for.
-        let pause = if task.status == Status::Working { pause } else { 0 };
-        async move {
-            let mut lost = 0;
-            loop {
-                let wake = Deadline::after(Duration::from_millis(pause)).instant().min(self.deadline.instant());
-                tokio::time::sleep_until(wake.into()).await;
-                if self.deadline.remaining().is_zero() {
-                    return Err(Fault::upstream(FaultKind::Timeout, "the task was not over in time"));
-                }
-                match self.look(id.clone()).await {
-                    // The task goes on though a look at it failed.
-                    Err(fault) if fault.kind == FaultKind::Unreachable && lost < TASK_LOOKS_LOST_MAX => lost += 1,
-                    looked => return looked.map(|task| Step::Looked(Box::new(task))),
-                }
-            }
-        }
-        .boxed()
-    }
-
-    async fn look(&self, id: String) -> Result<Task, Fault> {
-        let answer = self.ask(self.permit(TaskStep::Poll)?, Method::TasksGet, id, self.deadline).await?;
-        match reply(answer).await? {
-            Reply::Result(body) => Task::read(self.form, &body).map_err(|_| malformed("an answer about a task is none")),
-            Reply::Error(error) => Err(Fault::upstream(FaultKind::Failed, format!("lost a task: error {}", error.code))),
-        }
-    }
-
-    /// A permit for a step, by the rules in force now.
-    fn permit(&self, step: TaskStep) -> Result<Permit, Fault> {
-        task_permit(&self.gateway, &self.principal, &self.route, (&self.full, self.hints), step)
-    }
-
-    async fn ask(&self, permit: Permit, method: Method, id: String, deadline: Deadline) -> Result<Answer, Fault> {
-        let mut out = Outgoing::new(method);
-        out.task = Some(OwnTask { id, tool: self.tool.clone() });
-        out.session_capabilities = self.told;
-        out.traceparent = Some(self.traceparent.clone());
-        if self.form == Form::Extension {
-            // Nobody is there who could be asked.
-            out.client_capabilities = required();
-        }
-        Box::pin(self.upstream.call(permit, &self.who, &out, deadline)).await
-    }
-
-    /// Whatever comes of it: nobody waits.
-    async fn cancel(&self, permit: Permit, id: String) {
-        let deadline = Deadline::after(Duration::from_millis(TASK_CANCEL_MS_MAX));
-        let done = async { reply(self.ask(permit, Method::TasksCancel, id, deadline).await?).await };
-        if let Err(fault) = done.await {
-            tracing::info!(upstream = %self.upstream.settings().name, detail = %fault.detail, "a task could not be cancelled");
-        }
-    }
-}
-
-async fn reply(mut answer: Answer) -> Result<Reply, Fault> {
-    while let Some(event) = answer.next().await {
-        if let Event::Reply(reply) = event? {
-            return Ok(reply);
-        }
-    }
-    Err(malformed("the answer never came"))
-}
-
-fn malformed(detail: &'static str) -> Fault {
-    Fault::upstream(FaultKind::Malformed, detail)
 }

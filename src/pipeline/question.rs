@@ -9,17 +9,20 @@
 use aws_lc_rs::digest::{Context, SHA256};
 
 use super::ctx::Ctx;
+use super::expected::{Expected, conceivable};
 use super::link;
 use super::refusal::Refusal;
 use super::route::Target;
+use super::world::World;
 use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::dialect::{Operation, Question, input_request};
 use crate::mcp::error::ProtocolError;
 use crate::mcp::json::{JsonError, Kind, Scanner};
 use crate::mcp::{Outgoing, RawJson, ResultBody, RpcError, codes, pointer};
+use crate::policy::Moment;
 use crate::seal::{Binding, Purpose};
 use crate::vocab::limits::REQUEST_STATE_S_MAX;
-use crate::vocab::{Fault, FaultKind, PrincipalKey, Revision};
+use crate::vocab::{Fault, FaultKind, Principal, PrincipalKey, Revision};
 
 /// What the upstream called `upstream` may ask this client: what the client declared and a rule allows. Nothing where there is no
 /// way to ask, which for a client that takes requests is an answer that is no stream.
@@ -29,7 +32,8 @@ pub(super) fn granted(ctx: &Ctx, upstream: &str) -> ClientCaps {
     if declared.is_empty() || !(in_results || ctx.streams) {
         return ClientCaps::NONE;
     }
-    declared.and(allowed(ctx, upstream))
+    let Some(principal) = &ctx.principal else { return ClientCaps::NONE };
+    declared.and(allowed(&ctx.world, principal, upstream, ctx.moment_of_record()))
 }
 
 /// What an upstream with sessions is told, when one is opened, that its client can be asked. Nothing for a session that all
@@ -42,9 +46,9 @@ pub(super) fn told(ctx: &Ctx, upstream: &str) -> ClientCaps {
     if own { granted(ctx, upstream) } else { ClientCaps::NONE }
 }
 
-fn allowed(ctx: &Ctx, upstream: &str) -> ClientCaps {
-    let Some(principal) = &ctx.principal else { return ClientCaps::NONE };
-    let rules = ctx.world.policy.capabilities(principal, upstream, ctx.moment_of_record());
+/// What the rules of `world` let `upstream` ask of `principal`.
+pub(super) fn allowed(world: &World, principal: &Principal, upstream: &str, moment: Moment<'_>) -> ClientCaps {
+    let rules = world.policy.capabilities(principal, upstream, moment);
     ClientCaps {
         elicitation_form: rules.elicitation_form,
         elicitation_url: rules.elicitation_url,
@@ -68,7 +72,7 @@ pub(super) fn declared(operation: &Operation) -> Result<ClientCaps, ProtocolErro
 ///
 /// # Errors
 /// One and the same -32602 for a state that is forged, foreign, expired, of another call, was used before, or names a call that
-/// does not wait here; in plain words when the person said no to a page.
+/// does not wait here; -32602 for an answer of another kind than its question; in plain words when the person said no to a page.
 pub(super) fn resume(
     ctx: &mut Ctx,
     target: &Target,
@@ -86,11 +90,18 @@ pub(super) fn resume(
         let route = ctx.route()?.path.clone();
         let open = |purpose| gateway.sealer.open_text(binding(purpose, &key, &route, &call), text, now_s).ok();
         if let Some(state) = open(Purpose::RequestState) {
-            outgoing.request_state = Some(String::from_utf8(state).map_err(|_| invalid(operation))?);
+            let (expected, own) = Expected::read(&state).ok_or_else(|| invalid(operation))?;
+            let answers = expected.among(responses(operation)?).map_err(|_| misfit(operation))?;
+            outgoing.request_state = Some(String::from_utf8(own.to_vec()).map_err(|_| invalid(operation))?);
+            if !ctx.asked.granted.is_empty() && params.input_responses.is_some() {
+                outgoing.input_responses = Some(RawJson::object(&answers));
+            }
+            return Ok(None);
         } else if let Some(parked) = open(Purpose::Parked) {
             let id = u128::from_be_bytes(parked.try_into().map_err(|_| invalid(operation))?);
-            responses(operation)?;
-            return if gateway.parked.has(id, &key) { Ok(Some(id)) } else { Err(invalid(operation)) };
+            let answers = responses(operation)?;
+            let expected = gateway.parked.expects(id, &key).ok_or_else(|| invalid(operation))?;
+            return expected.among(answers).map(|_| Some(id)).map_err(|_| misfit(operation));
         } else {
             let visits = open(Purpose::Visit).ok_or_else(|| invalid(operation))?;
             ctx.asked.visits = visits.first().copied().ok_or_else(|| invalid(operation))?;
@@ -101,11 +112,24 @@ pub(super) fn resume(
             return Ok(None);
         }
     }
-    // Answers to questions that may not be asked are not passed on.
-    if !ctx.asked.granted.is_empty() {
-        outgoing.input_responses.clone_from(&params.input_responses);
-    }
+    outgoing.input_responses = unasked(ctx, operation)?;
     Ok(None)
+}
+
+/// Answers to an upstream that keeps its questions to itself: only it knows what it asked. To questions that it may not ask none
+/// are passed on.
+///
+/// # Errors
+/// As [`responses`].
+pub(super) fn unasked(ctx: &Ctx, operation: &Operation) -> Result<Option<RawJson>, ProtocolError> {
+    if ctx.asked.granted.is_empty() || operation.params.input_responses.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(RawJson::object(&conceivable(ctx.asked.granted, responses(operation)?))))
+}
+
+fn misfit(operation: &Operation) -> Refusal {
+    ProtocolError::invalid_params("An answer is of another kind than its question").with_id(Some(&operation.id)).into()
 }
 
 /// The one answer to every state that is not good.
@@ -154,10 +178,9 @@ pub(super) fn relay(ctx: &Ctx, target: &Target, operation: &Operation, body: &mu
         body.replace("inputRequests", RawJson::object(&questions));
     }
     if let Some(state) = state(body).map_err(|_| forbidden())? {
-        body.replace(
-            "requestState",
-            sealed(ctx, target, operation, Purpose::RequestState, (state.as_bytes(), REQUEST_STATE_S_MAX))?,
-        );
+        let asked = questions.iter().map(|(key, question)| (key.as_str(), question));
+        let payload = Expected::of(asked).ok_or_else(forbidden)?.before(state.as_bytes());
+        body.replace("requestState", sealed(ctx, target, operation, Purpose::RequestState, (&payload, REQUEST_STATE_S_MAX))?);
     }
     Ok(())
 }
@@ -197,19 +220,30 @@ pub(super) fn requests(ctx: &Ctx, target: &Target, body: &ResultBody) -> Option<
 
 /// As [`requests`], of `inputRequests` wherever they stand.
 pub(super) fn questions_in(ctx: &Ctx, target: &Target, requests: &RawJson) -> Option<Vec<(String, Question)>> {
-    let mut questions = Vec::new();
     let upstream = &target.view.upstream().settings().name;
-    let read = requests.scanner().object(|scan, key| {
+    let questions = entries(requests).ok()?.into_iter().map(|(key, method, params)| {
+        let granted = ctx.asked.granted.cover(&method, params.as_ref());
+        let question = Some(params).filter(|_| granted).and_then(|params| Question::of(upstream, &method, params));
+        Some((key, question?))
+    });
+    questions.collect()
+}
+
+/// `inputRequests` by key: method and params.
+///
+/// # Errors
+/// [`JsonError`] for what are no requests, and for a key that the gateway uses itself.
+pub(super) fn entries(requests: &RawJson) -> Result<Vec<(String, String, Option<RawJson>)>, JsonError> {
+    let mut entries = Vec::new();
+    requests.scanner().object(|scan, key| {
         if key == link::QUESTION {
             return Err(JsonError::Shape("a key of the gateway's own"));
         }
         let (method, params) = request(scan, requests)?;
-        let question = Some(params).filter(|params| ctx.asked.granted.cover(&method, params.as_ref()));
-        let question = question.and_then(|params| Question::of(upstream, &method, params));
-        questions.push((key.as_ref().to_owned(), question.ok_or(JsonError::Shape("not granted"))?));
+        entries.push((key.as_ref().to_owned(), method, params));
         Ok(())
-    });
-    read.ok().map(|_| questions)
+    })?;
+    Ok(entries)
 }
 
 /// One entry of `inputRequests`.
@@ -262,5 +296,8 @@ fn fingerprint(target: &Target, operation: &Operation) -> Vec<u8> {
 
 /// To whom an upstream's question cannot be put.
 pub(super) const UNABLE: &str = "This operation needs an answer that this client cannot give, or may not be asked for: use another client, or ask the operator.";
+/// Whose other calls wait for answers already.
+pub(super) const BUSY: &str =
+    "Too many operations of yours wait for an answer already: answer or cancel one of them, then try again.";
 /// Who said no.
 pub(super) const DECLINED: &str = "The server's question was declined, and it cannot go on without an answer.";

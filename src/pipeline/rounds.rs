@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
-use super::carry::Way;
+use super::carry::{Asking, Way};
 use super::ctx::Ctx;
 use super::forward::Leaving;
 use super::operate::{Cleared, clear};
-use super::question::{DECLINED, UNABLE, requests, state};
+use super::question::{BUSY, DECLINED, UNABLE, requests, state};
 use super::refusal::Refusal;
 use super::stream::{Course, End, Relay};
 use super::watch::Watched;
@@ -30,6 +30,8 @@ use crate::vocab::{Fault, FaultKind, Revision};
 pub(super) struct Rounds {
     count: u32,
     patience: Patience,
+    /// From the first question on.
+    place: Option<Asking>,
 }
 
 /// One round: what the upstream asked, and what came back.
@@ -53,14 +55,28 @@ pub(super) fn asks(ctx: &Ctx, operation: &Operation, reply: &Reply) -> bool {
 
 impl Rounds {
     pub(super) fn of(ctx: &Ctx) -> Self {
-        Self { count: 0, patience: Patience::new(ctx.deadline) }
+        Self { count: 0, patience: Patience::new(ctx.deadline), place: None }
     }
 }
 
 impl Relay {
+    /// Takes a place among the calls of this principal whose questions the gateway puts itself, unless the call has one.
+    ///
+    /// # Errors
+    /// A sentence for the client when all are taken.
+    pub(super) fn take_place(&mut self) -> Result<(), Refusal> {
+        if self.rounds.place.is_none() {
+            let who = self.ctx.principal()?.key();
+            let place = self.ctx.gateway.questions.asking(who);
+            self.rounds.place = Some(place.ok_or(Refusal::Unanswered(BUSY))?);
+        }
+        Ok(())
+    }
+
     /// Asks the client all that the upstream's result asks.
     pub(super) async fn begin_round(&mut self, reply: Inspected<Reply>) -> Result<Course, End> {
         let round = self.read_round(reply.into_inner())?;
+        self.take_place().map_err(refused)?;
         let Some(session) = self.ctx.asked.session else { return Err(refused(Refusal::Unanswered(UNABLE))) };
         let gateway = self.ctx.gateway.clone();
         for (at, pending) in (0_u64..).zip(&round.questions) {

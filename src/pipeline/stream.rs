@@ -150,6 +150,9 @@ impl Relay {
                 took(&self.ctx, &self.target, self.called, Some(&fault));
                 Err(End::Reply(Err(fault.into())))
             }
+            (Next::Answer(id, reply), Course::Answering(call)) if call.is_task() => {
+                Box::pin(self.answered_task(call, &id, reply)).await
+            }
             (Next::Answer(id, reply), Course::Answering(mut call)) => {
                 call.answer(&id, reply);
                 Ok(Course::Answering(call))
@@ -187,7 +190,7 @@ impl Relay {
         let fault = match event {
             Some(Ok(Seen::Reply(reply))) => return self.replied(call, reply).await,
             Some(Ok(Seen::Question(asked))) if self.ctx.asked.session.is_none() => return self.park(call, asked).await,
-            Some(Ok(Seen::Question(asked))) => return Ok(Course::Answering(self.ask(call, asked).await)),
+            Some(Ok(Seen::Question(asked))) => return self.ask(call, asked).await,
             Some(Ok(event)) => {
                 self.show(&event).await;
                 return Ok(Course::Answering(call));
@@ -213,7 +216,12 @@ impl Relay {
     }
 
     /// Puts a question of the upstream to the client; its answer comes by another request.
-    async fn ask(&mut self, mut call: Box<Watched>, Asked { id, method, params }: Asked) -> Box<Watched> {
+    async fn ask(&mut self, mut call: Box<Watched>, Asked { id, method, params }: Asked) -> Result<Course, End> {
+        if call.is_task()
+            && let Err(refusal) = self.take_place()
+        {
+            return Err(self.refuse(call, refusal));
+        }
         let (gateway, upstream) = (self.ctx.gateway.clone(), self.target.view.upstream().settings().name.clone());
         let question = Question::of(&upstream, &method, params.map(Inspected::into_inner));
         let message = self.ctx.asked.session.zip(question).and_then(|(session, question)| {
@@ -226,9 +234,17 @@ impl Relay {
                 let message = task::tied(&self.ctx, message);
                 self.send_message(&message).await;
             }
+            None if call.is_task() => return Box::pin(self.answered_task(call, &id, QuestionReply::Refused)).await,
             None => call.answer(&id, QuestionReply::Refused),
         }
-        call
+        Ok(Course::Answering(call))
+    }
+
+    /// Gives the call up.
+    pub(super) fn refuse(&self, call: Box<Watched>, refusal: Refusal) -> End {
+        took(&self.ctx, &self.target, self.called, refusal.fault());
+        call.over(&self.ctx);
+        End::Reply(Err(refusal))
     }
 
     /// Ends the stream with a question of the upstream, and leaves the call waiting for the retry that brings its answer.

@@ -105,10 +105,10 @@ pub(super) fn outgoing(ctx: &mut Ctx, target: &Target, operation: &Operation) ->
     if form == Form::Extension {
         ctx.asked.granted = question::granted(ctx, &target.view.upstream().settings().name);
         out.client_capabilities = declaring(&ctx.asked.granted.to_json());
-        out.input_responses.clone_from(&operation.params.input_responses);
-        if ctx.asked.granted.is_empty() && out.input_responses.as_ref().is_some_and(|them| !is_empty(them)) {
+        if ctx.asked.granted.is_empty() && operation.params.input_responses.as_ref().is_some_and(|them| !is_empty(them)) {
             return Err(unasked(ctx));
         }
+        out.input_responses = question::unasked(ctx, operation)?;
     }
     out.log_level = match ctx.asked.session {
         Some(session) => ctx.gateway.sessions.level(session),
@@ -176,9 +176,7 @@ pub(super) async fn plan(ctx: &mut Ctx, target: &Target, operation: &Operation, 
         Tasks::None
     };
     match tasks {
-        Tasks::Offered => out.client_capabilities = declaring(&out.client_capabilities),
-        // Who waits on somebody's behalf cannot be asked.
-        Tasks::Awaited(Form::Extension) => out.client_capabilities = required(),
+        Tasks::Offered | Tasks::Awaited(Form::Extension) => out.client_capabilities = declaring(&out.client_capabilities),
         _ => {}
     }
     ctx.asked.tasks = tasks;

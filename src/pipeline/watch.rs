@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
 use super::ctx::Ctx;
+use super::interview::Interview;
 use super::polled::{Polled, Turn};
 use super::refusal::Refusal;
 use super::route::Target;
@@ -111,8 +112,31 @@ impl Watched {
     }
 
     /// As [`Answer::longest_question`].
-    pub(super) fn longest_question(&self) -> Duration {
-        self.line.source.answer.longest_question()
+    pub(super) fn longest_question(&mut self) -> Duration {
+        match self.line.source.interview() {
+            Some(interview) => interview.longest_question(),
+            None => self.line.source.answer.longest_question(),
+        }
+    }
+
+    /// Whether it is the task that is waited for which asks, rather than the call.
+    pub(super) fn is_task(&self) -> bool {
+        self.line.source.polled.as_ref().is_some_and(|polled| polled.is_waiting())
+    }
+
+    /// As [`Interview::answered`].
+    ///
+    /// # Errors
+    /// The same.
+    pub(super) fn task_answered(&mut self, id: &RawId, reply: QuestionReply) -> Result<bool, Refusal> {
+        self.line.source.interview().map_or(Ok(false), |interview| interview.answered(id, reply))
+    }
+
+    /// Tells the task what was answered, under `permit`.
+    pub(super) fn task_goes_on(&mut self, permit: Permit) {
+        if let Some(polled) = &mut self.line.source.polled {
+            polled.go_on(permit);
+        }
     }
 
     /// Ends the call: records what was replaced, measures what a tool delivered.
@@ -227,6 +251,7 @@ impl Source {
                 match polled.turn().await {
                     Ok(Turn::Still) => continue,
                     Ok(Turn::Progress(members)) => Ok(Event::Progress { members }),
+                    Ok(Turn::Asks(question)) => Ok(question),
                     Ok(Turn::Over(reply)) => Ok(Event::Reply(reply)),
                     Ok(Turn::Listen(answer)) => {
                         polled.keep(std::mem::replace(&mut self.answer, *answer));
@@ -252,6 +277,10 @@ impl Source {
             };
             return Some(heard);
         }
+    }
+
+    fn interview(&mut self) -> Option<&mut Interview> {
+        self.polled.as_mut().and_then(|polled| polled.interview())
     }
 
     /// Who holds the permit of the call.

@@ -8,6 +8,7 @@ mod downgrade;
 mod form;
 mod handshake;
 pub mod incoming;
+mod kind;
 mod lift;
 mod lower;
 mod note;
@@ -24,6 +25,7 @@ pub use handshake::{
     ServerCapabilities, ServerInfo, discover_result, initialize_result, parse_capabilities, parse_discover_result,
     parse_initialize_result,
 };
+pub use kind::QuestionKind;
 pub use lift::{Operation, lift_request};
 pub use lower::{Answer, ClientNotification, Lowered, lower_answer, lower_initialize, lower_notification, lower_request};
 pub use note::{lower_log, lower_progress};

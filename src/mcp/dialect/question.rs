@@ -2,6 +2,7 @@
 //! `inputRequests` (2026-07-28). Whether a client can be asked is [`crate::mcp::client_caps`].
 
 use super::form;
+use super::kind::QuestionKind;
 use crate::mcp::json::{JsonError, Kind};
 use crate::mcp::keys;
 use crate::mcp::pointer;
@@ -35,9 +36,14 @@ impl Question {
         Some(Self { method: method.to_owned(), params, message })
     }
 
+    /// What kind of question it is; `None` for one that is not known here.
+    pub fn kind(&self) -> Option<QuestionKind> {
+        QuestionKind::of(&self.method)
+    }
+
     /// Whether a person is asked, who can say no.
     pub fn is_to_person(&self) -> bool {
-        self.method == ELICIT
+        self.kind() == Some(QuestionKind::Person)
     }
 
     /// The params in the words of `revision`; what has no words there makes it `None`.
@@ -210,8 +216,12 @@ mod tests {
         let asked = String::from_utf8(lower_question(NEW, &id, &question).unwrap()).unwrap();
         assert!(asked.ends_with(r#""url":"https://a.example/","elicitationId":"pq-1"}}"#), "{asked}");
         // Context of "this server" would be that of every upstream behind the gateway.
-        let model = r#"{"messages":[],"includeContext":"allServers","maxTokens":1}"#;
-        assert!(said(NEW, SAMPLE, Some(model)).unwrap().ends_with(r#""params":{"messages":[],"maxTokens":1}}"#));
+        for model in [
+            r#"{"messages":[],"includeContext":"allServers","maxTokens":1}"#,
+            r#"{"messages":[],"\u0069nclude\u0043ontext":"allServers","maxTokens":1}"#,
+        ] {
+            assert!(said(NEW, SAMPLE, Some(model)).unwrap().ends_with(r#""params":{"messages":[],"maxTokens":1}}"#), "{model}");
+        }
         for params in [None, Some("{}"), Some(r#"{"message":1}"#)] {
             assert!(Question::of("up", ELICIT, params.map(raw)).is_none(), "{params:?}");
         }

@@ -2,14 +2,15 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use tokio::sync::mpsc;
-use tokio::time::timeout_at;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::time::{timeout, timeout_at};
 
 use super::calls::{Delivery, Role};
-use super::{Pipe, Talk};
+use super::{Pipe, Talk, refuse};
 use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::{Lowered, RawId, Reply};
 use crate::upstream::answer::{Event, QuestionReply};
@@ -28,6 +29,7 @@ pub(in crate::upstream) struct PipeCall {
     /// The other side is to be told if nobody waits for the answer any more.
     cancel: bool,
     bytes_read: usize,
+    _turn: Option<OwnedSemaphorePermit>,
 }
 
 impl PipeCall {
@@ -56,8 +58,9 @@ impl PipeCall {
         cancel: bool,
     ) -> Result<Self, Fault> {
         let role = if askable.is_empty() { Role::Call } else { Role::Askable };
+        let turn = if role == Role::Askable { pipe.talk().turn().await } else { None };
         let messages = pipe.talk().calls.enter(id, role);
-        let call = Self { pipe, id, messages, inbox: Inbox::new(id, askable), ticket, cancel, bytes_read: 0 };
+        let call = Self { pipe, id, messages, inbox: Inbox::new(id, askable), ticket, cancel, bytes_read: 0, _turn: turn };
         // Looked at after the insertion: either this sees the end, or the end sees the insertion.
         if call.pipe.has_ended() {
             return Err(call.pipe.lost());
@@ -105,9 +108,11 @@ impl PipeCall {
 
     async fn receive(&mut self) -> Result<Event, Fault> {
         loop {
-            let Some(Delivery { message, bytes }) = self.messages.recv().await else {
-                return Err(self.lost());
+            let Ok(delivery) = timeout(HELD_LOOK_EVERY, self.messages.recv()).await else {
+                refuse(&*self.pipe);
+                continue;
             };
+            let Some(Delivery { message, bytes }) = delivery else { return Err(self.lost()) };
             self.bytes_read = self.bytes_read.saturating_add(bytes);
             let Talk { upstream, owner, shared, .. } = self.pipe.talk();
             match self.inbox.sort(message, upstream, owner.as_ref(), shared)? {
@@ -136,6 +141,7 @@ impl Drop for PipeCall {
     fn drop(&mut self) {
         let talk = self.pipe.talk();
         talk.calls.leave(self.id);
+        refuse(&*self.pipe);
         if self.cancel && !self.pipe.has_ended() {
             let revision = talk.facts().map_or(STATELESS, |facts| facts.revision);
             self.pipe.send_if_room(wire::cancelled(revision, self.id));
@@ -148,3 +154,6 @@ impl fmt::Debug for PipeCall {
         f.debug_struct("PipeCall").field("upstream", &self.pipe.talk().upstream).field("id", &self.id).finish_non_exhaustive()
     }
 }
+
+/// How often a silent call looks whether a question was held too long.
+const HELD_LOOK_EVERY: Duration = Duration::from_secs(1);

@@ -7,10 +7,12 @@ mod calls;
 mod listen;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub(super) use self::announce::OverPipe;
 pub(super) use self::call::PipeCall;
@@ -20,6 +22,7 @@ use super::feed::{Feed, News};
 use super::shared::Shared;
 use super::wire::{self, Facts, STATELESS};
 use crate::mcp::{Incoming, Lowered, Notification};
+use crate::vocab::limits::ASK_TURN_MS_MAX;
 use crate::vocab::{Fault, FaultKind, PrincipalKey, Revision};
 
 /// The way to the other side.
@@ -49,6 +52,10 @@ pub(super) struct Talk {
     pub(super) owner: Option<PrincipalKey>,
     pub(super) upstream: Arc<str>,
     ids: AtomicU64,
+    /// The other side asked something once.
+    asks: AtomicBool,
+    /// Whose turn it is among calls that may be asked.
+    turn: Arc<Semaphore>,
     /// What its messages are read as: what it was last asked in.
     revision: Mutex<Revision>,
     facts: Mutex<Option<Facts>>,
@@ -69,6 +76,8 @@ impl Talk {
             owner,
             upstream: Arc::clone(upstream),
             ids: AtomicU64::new(1),
+            asks: AtomicBool::new(false),
+            turn: Arc::new(Semaphore::new(1)),
             revision: Mutex::new(revision),
             facts: Mutex::new(None),
         }
@@ -76,6 +85,17 @@ impl Talk {
 
     pub(super) fn next_id(&self) -> u64 {
         self.ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The turn of a call that may be asked something. Where the other side is known to ask, such calls go one after the other, so
+    /// that it is clear which of them asks; one that waited too long goes beside the other, without a turn.
+    async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        let turn = Arc::clone(&self.turn);
+        if !self.asks.load(Ordering::Relaxed) {
+            return turn.try_acquire_owned().ok();
+        }
+        let patience = Duration::from_millis(ASK_TURN_MS_MAX);
+        tokio::time::timeout(patience, turn.acquire_owned()).await.ok().and_then(Result::ok)
     }
 
     pub(super) fn read_as(&self, revision: Revision) {
@@ -123,16 +143,24 @@ pub(super) fn dispatch(pipe: &dyn Pipe, message: Incoming, bytes: usize) {
             return;
         }
         Incoming::Request { id, method, .. } => {
-            let (id, method) = (id.clone(), method.clone());
-            let call = calls.only_askable().filter(|_| method != "ping");
-            if !calls.deliver(call, message, bytes) {
-                pipe.send_if_room(wire::answer(pipe.talk().revision(), &id, &method));
+            if method == "ping" {
+                return pipe.send_if_room(wire::answer(pipe.talk().revision(), id, method));
             }
-            return;
+            pipe.talk().asks.store(true, Ordering::Relaxed);
+            calls.ask(message, bytes);
+            return refuse(pipe);
         }
         Incoming::Orphan(_) | Incoming::Notification(_) => None,
     };
     if !calls.deliver(call, message, bytes) {
         shared.count_dropped();
+    }
+    refuse(pipe);
+}
+
+/// Tells the other side which of its questions nobody is asked.
+fn refuse(pipe: &dyn Pipe) {
+    for (id, method) in pipe.talk().calls.take_refused(Instant::now()) {
+        pipe.send_if_room(wire::answer(pipe.talk().revision(), &id, &method));
     }
 }

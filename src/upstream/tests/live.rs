@@ -9,6 +9,8 @@ pub(super) enum Said {
     Once(Option<Vec<u8>>),
     /// The head of a stream and its first events; it stays open under this name.
     Open(&'static str, Vec<String>),
+    /// Nothing, for as long as the connection lasts.
+    Nothing,
 }
 
 /// A server with streams.
@@ -82,6 +84,10 @@ async fn serve(mut stream: TcpStream, server: &Live, does: &(dyn Fn(&Asked, &Liv
                 if stream.write_all(&bytes).await.is_err() {
                     return;
                 }
+            }
+            Said::Nothing => {
+                let _ = stream.read(&mut [0; 1]).await;
+                return;
             }
             Said::Open(name, first) => return keep_open(stream, server, name, first).await,
         }

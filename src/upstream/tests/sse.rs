@@ -5,6 +5,7 @@ use super::*;
 use crate::mcp::ListSet;
 use crate::mcp::reply::Listing;
 use crate::vocab::FaultKind;
+use crate::vocab::limits::LINE_CALLS_MAX;
 
 /// A server with HTTP+SSE and nothing else. Answers go to the stream, whoever asked; `call` says what comes for a call.
 async fn old(endpoint: &'static str, call: impl Fn(&Asked) -> Vec<String> + Send + Sync + 'static) -> Arc<Live> {
@@ -162,4 +163,38 @@ async fn it_asks_during_a_call_and_is_watched_on_its_stream() {
     server.end("line");
     assert_eq!(watch.next().await.unwrap(), Happening::Missed);
     assert_eq!(server.asked("initialize").len(), 2);
+}
+
+/// A server that takes no message cannot make the gateway hold more than so many for it, and none of another session's.
+#[tokio::test]
+async fn what_nobody_waits_for_is_bounded_for_each_line() {
+    const MORE: usize = 7;
+    let server = live(|asked, server| {
+        if verb(asked) == "GET" {
+            let name = if server.open("one") == 0 { "one" } else { "two" };
+            return Said::Open(name, vec![format!("event: endpoint\ndata: /{name}\n\n")]);
+        }
+        let (method, one) = (asked.method(), asked.head.starts_with("POST /one "));
+        if method == "initialize" {
+            let facts = result(asked, r#""protocolVersion":"2024-11-05","capabilities":{}"#);
+            server.write(if one { "one" } else { "two" }, &message(&facts));
+        }
+        // Answers of the gateway have no method.
+        if method.is_empty() && one { Said::Nothing } else { Said::Once(respond("202 Accepted", "", "")) }
+    })
+    .await;
+    let (registry, upstream, _) = registry(at(&server, SSE));
+    for sub in ["a", "b"] {
+        upstream.ready(&who(sub), ClientCaps::NONE, &list_permit(), soon()).await.unwrap();
+    }
+    let ask = |id: usize| message(&format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"roots/list"}}"#));
+    let answered = |name: &str| server.asked("").iter().filter(|a| a.head.starts_with(&format!("POST /{name} "))).count();
+    for id in 0..LINE_CALLS_MAX + MORE {
+        server.write("one", &ask(id));
+    }
+    assert!(within_2s(|| answered("one") == LINE_CALLS_MAX).await, "{}", answered("one"));
+    assert!(within_2s(|| registry.dropped_messages() == MORE as u64).await, "{}", registry.dropped_messages());
+    server.write("two", &ask(1));
+    assert!(within_2s(|| answered("two") == 1).await);
+    assert_eq!(answered("one"), LINE_CALLS_MAX);
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::vocab::FaultKind;
 
 /// What every script starts with. `handle` is given each request that is not the handshake.
-const SERVER: &str = r#"
+pub(super) const SERVER: &str = r#"
 import sys, json, os, time
 def send(m):
     sys.stdout.write((m if isinstance(m, str) else json.dumps(m)) + "\n"); sys.stdout.flush()
@@ -59,7 +59,7 @@ fn script(era: &str, log: Option<&std::path::Path>) -> UpstreamSettings {
 }
 
 /// The interpreter itself: what is in `PATH` may be a wrapper with an environment of its own.
-fn python() -> String {
+pub(super) fn python() -> String {
     static PATH: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
         let out = std::process::Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output().unwrap();
         String::from_utf8(out.stdout).unwrap().trim().to_owned()
@@ -231,16 +231,16 @@ async fn a_process_asks_during_the_only_call_that_it_may_ask_in() {
         let upstream = &upstream;
         async move { upstream.call(permit(name), &who("a"), &out, soon()).await.unwrap() }
     };
+    // With two calls in flight nobody knows which one asks, and the other one is not over in time.
+    let hanging = begin("hang").await;
+    let refused = finish(&mut begin("consult").await).await.unwrap();
+    assert!(refused.contains(r#""error": {"code": -32601"#), "{refused}");
+    drop(hanging);
     let mut answer = begin("consult").await;
     let Some(Ok(Event::Question { id, method, params })) = answer.next().await else { panic!() };
     assert_eq!((id.as_str(), method.as_str(), params.is_none()), ("\"q\"", "roots/list", true));
     answer.answer(&id, QuestionReply::Result(RawJson::of_static(r#"{"roots":[]}"#))).await.unwrap();
     assert_eq!(finish(&mut answer).await.unwrap(), r#""said":{"jsonrpc": "2.0", "id": "q", "result": {"roots": []}}"#);
-    // With two calls in flight nobody knows which one asks.
-    let hanging = begin("hang").await;
-    let refused = finish(&mut begin("consult").await).await.unwrap();
-    assert!(refused.contains(r#""error": {"code": -32601"#), "{refused}");
-    drop(hanging);
     // Sampling was not granted.
     let refused = finish(&mut begin("sample").await).await.unwrap();
     assert!(refused.contains(r#""error": {"code": -32601"#), "{refused}");

@@ -2,6 +2,7 @@
 
 mod asker;
 mod attacks;
+mod misfits;
 mod newer_clients;
 mod older_clients;
 mod pages;
