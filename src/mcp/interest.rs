@@ -1,6 +1,6 @@
 //! What somebody wants to hear of a server outside of calls: the filter of `subscriptions/listen` (2026-07-28, subscriptions).
 
-use super::json::{JsonError, Kind};
+use super::json::{JsonError, Kind, Scanner};
 use super::raw::RawJson;
 use super::reply::Listing;
 use super::write::{array_of_texts, object};
@@ -55,22 +55,24 @@ impl ListSet {
     }
 }
 
-/// Lists and resources of which changes are of interest.
+/// Lists, resources and tasks of which changes are of interest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Interest {
     /// Lists.
     pub lists: ListSet,
     /// URIs of resources.
     pub uris: Vec<String>,
+    /// Ids of tasks (the tasks extension).
+    pub tasks: Vec<String>,
 }
 
 impl Interest {
     /// Reads the `notifications` object of a request or an acknowledgement. Members no revision defines are left alone, a flag
-    /// that is not `true` is false, and of the URIs at most `uris_max` are kept.
+    /// that is not `true` is false, and of the URIs and of the tasks at most `each_max` are kept.
     ///
     /// # Errors
     /// [`JsonError`] if it is not such an object.
-    pub fn parse(raw: &RawJson, uris_max: usize) -> Result<Self, JsonError> {
+    pub fn parse(raw: &RawJson, each_max: usize) -> Result<Self, JsonError> {
         let mut read = Self::default();
         if raw.kind() != Some(Kind::Object) {
             return Err(JsonError::Shape("a filter is an object"));
@@ -80,21 +82,8 @@ impl Interest {
                 "toolsListChanged" => read.lists.tools = scan.value()? == "true",
                 "promptsListChanged" => read.lists.prompts = scan.value()? == "true",
                 "resourcesListChanged" => read.lists.resources = scan.value()? == "true",
-                "resourceSubscriptions" => {
-                    if scan.peek()? != Kind::Array {
-                        return Err(JsonError::Shape("resourceSubscriptions is not an array"));
-                    }
-                    scan.array(|scan| {
-                        if scan.peek()? != Kind::String {
-                            return Err(JsonError::Shape("a URI is not a string"));
-                        }
-                        let uri = scan.string()?;
-                        if read.uris.len() < uris_max {
-                            read.uris.push(uri.into_owned());
-                        }
-                        Ok(())
-                    })?;
-                }
+                "resourceSubscriptions" => texts(scan, &mut read.uris, each_max)?,
+                "taskIds" => texts(scan, &mut read.tasks, each_max)?,
                 _ => {
                     scan.value()?;
                 }
@@ -119,6 +108,9 @@ impl Interest {
             if !self.uris.is_empty() {
                 out.raw("resourceSubscriptions", &array_of_texts(&self.uris));
             }
+            if !self.tasks.is_empty() {
+                out.raw("taskIds", &array_of_texts(&self.tasks));
+            }
         })
     }
 
@@ -133,8 +125,26 @@ impl Interest {
 
     /// True when nothing is of interest.
     pub fn is_empty(&self) -> bool {
-        self.lists.is_empty() && self.uris.is_empty()
+        self.lists.is_empty() && self.uris.is_empty() && self.tasks.is_empty()
     }
+}
+
+/// Reads an array of strings, of which it keeps so many.
+fn texts(scan: &mut Scanner<'_>, kept: &mut Vec<String>, most: usize) -> Result<(), JsonError> {
+    if scan.peek()? != Kind::Array {
+        return Err(JsonError::Shape("what is to be named one by one is not an array"));
+    }
+    scan.array(|scan| {
+        if scan.peek()? != Kind::String {
+            return Err(JsonError::Shape("a name is not a string"));
+        }
+        let text = scan.string()?;
+        if kept.len() < most {
+            kept.push(text.into_owned());
+        }
+        Ok(())
+    })?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -155,13 +165,14 @@ mod tests {
                 r#"{"resourcesListChanged":true,"resourceSubscriptions":["a:\"b","c:d","e:f"],"promptsListChanged":1}"#,
                 r#"{"resourcesListChanged":true,"resourceSubscriptions":["a:\"b","c:d"]}"#,
             ),
+            (r#"{"taskIds":["1","2","3"],"TaskIds":["4"]}"#, r#"{"taskIds":["1","2"]}"#),
         ] {
             let interest = read(text, 2).unwrap();
             assert_eq!(interest.to_json().as_str(), kept);
             assert_eq!(read(kept, 2).unwrap(), interest);
             assert_eq!(interest.is_empty(), kept == "{}");
         }
-        for text in ["[]", "1", r#"{"resourceSubscriptions":"a:b"}"#, r#"{"resourceSubscriptions":[1]}"#] {
+        for text in ["[]", "1", r#"{"resourceSubscriptions":"a:b"}"#, r#"{"resourceSubscriptions":[1]}"#, r#"{"taskIds":{}}"#] {
             assert!(read(text, 2).is_err(), "{text}");
         }
     }

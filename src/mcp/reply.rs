@@ -114,6 +114,11 @@ pub enum Notification {
         /// The upstream's own URI.
         uri: String,
     },
+    /// `notifications/tasks/status` (2025-11-25).
+    Task {
+        /// The upstream's own id.
+        id: String,
+    },
     /// What a `subscriptions/listen` of ours brought (2026-07-28).
     Subscribed {
         /// The id of the request.
@@ -138,6 +143,11 @@ pub enum Announced {
     Updated {
         /// The upstream's own URI.
         uri: String,
+    },
+    /// `notifications/tasks` (the tasks extension). How the task stands is asked for when somebody is told.
+    Task {
+        /// The upstream's own id.
+        id: String,
     },
 }
 

@@ -171,7 +171,25 @@ fn permit_for(decision: Decision, evidence: Evidence, observe: Option<ObserveOnl
 /// # Errors
 /// The denial. It is not that of the request: whoever asks for several resources is told about the others.
 pub(super) fn hear(ctx: &Ctx, upstream: &str, full: &str) -> Result<Permit, Refusal> {
-    let decision = ruling(ctx, full)?;
+    unrecorded(ctx, ruling(ctx, full)?, upstream, full)
+}
+
+/// The right to read a task of the tool `target`, so that whoever listens can be told of it: decided as if the client read it now. As
+/// with [`hear`] it is no decision of the request's.
+///
+/// # Errors
+/// The denial.
+pub(super) fn hear_task(ctx: &Ctx, target: &Target) -> Result<Permit, Refusal> {
+    let (world, principal) = (&ctx.world, ctx.principal()?);
+    let subject = world.subjects.of(&world.policy, principal);
+    let Moment { now_unix_ms, route } = ctx.moment_now();
+    let asked = Asked { kind: target.asked(), known: target.entry.is_some(), now_unix_ms, route };
+    let decision = decide_task_for(&world.policy, &subject, principal, &asked, TaskStep::Read);
+    unrecorded(ctx, decision, &target.view.upstream().settings().name, &target.full)
+}
+
+/// Meets what `decision` wants, for something that is read.
+fn unrecorded(ctx: &Ctx, decision: Decision, upstream: &str, full: &str) -> Result<Permit, Refusal> {
     let passes = |reason| ctx.world.observe.is_some_and(|observe| observe.passes(reason));
     let allowed = decision.effect() == Effect::Allow;
     ctx.gateway.metrics.decided(allowed, decision.reason(), None, Some(Class::Read));

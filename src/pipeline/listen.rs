@@ -14,6 +14,7 @@ use super::authorize::hear;
 use super::body::ReplyBody;
 use super::cancel::InFlight;
 use super::ctx::Ctx;
+use super::followed::{Followed, State, states};
 use super::merged::{Merged, News, Resource};
 use super::ongoing::{Ongoing, Turn};
 use super::operate::measure;
@@ -22,14 +23,17 @@ use super::refusal::Refusal;
 use super::reply::{self, Content, lower};
 use super::rescue::rescue;
 use super::streams::{Place, too_many};
+use super::task;
 use crate::audit::Status;
 use crate::mcp::dialect::{self, Operation};
 use crate::mcp::error::ProtocolError;
 use crate::mcp::interest::{Interest, ListSet};
 use crate::mcp::names::{check_uri, split_uri};
 use crate::mcp::reply::Listing;
+use crate::mcp::task::{Form, required};
 use crate::mcp::{RawId, Reply, sse};
 use crate::policy::permit::Permit;
+use crate::upstream::Facts;
 use crate::vocab::limits::{LISTEN_READY_MS_MAX, LISTEN_URIS_MAX};
 use crate::vocab::{Deadline, Reason};
 
@@ -45,10 +49,15 @@ pub(super) async fn serve(ctx: Ctx, operation: &Operation, in_flight: InFlight) 
     measure(&ctx, None);
     drop(in_flight);
     let subscription = operation.id.clone();
-    let honoured = Interest { lists: wanted.lists, uris: agreed.iter().map(|agreed| agreed.public.clone()).collect() };
+    let tasks = Box::pin(follow(&ctx, &wanted)).await;
+    let honoured = Interest {
+        lists: wanted.lists,
+        uris: agreed.iter().map(|agreed| agreed.public.clone()).collect(),
+        tasks: tasks.iter().map(|task| task.text.to_string()).collect(),
+    };
     let first = event(&dialect::lower_acknowledged(&subscription, &honoured));
     let resources = agreed.iter().map(|agreed| agreed.resource.clone()).collect();
-    let mut merged = Merged::of(wanted.lists, resources);
+    let mut merged = Merged::of(wanted.lists, resources).following(tasks);
     merged.refresh(&ctx, agreed.into_iter().map(|agreed| (agreed.resource, agreed.permit)).collect());
     reply::stream(ctx, move |ctx| {
         let ongoing = Ongoing::new(ctx, merged, place);
@@ -65,7 +74,8 @@ fn place(ctx: &Ctx) -> Option<Place> {
 /// What is asked for.
 ///
 /// # Errors
-/// 406 where the client takes no stream; -32602 for a filter that is none, or that names too many resources.
+/// 406 where the client takes no stream; -32602 for a filter that is none, or that names too many resources or tasks; -32021 where a
+/// client that did not declare the extension wants to hear of tasks.
 fn wanted(ctx: &Ctx, operation: &Operation) -> Result<Interest, Refusal> {
     let id = Some(&operation.id);
     if !ctx.streams {
@@ -76,8 +86,11 @@ fn wanted(ctx: &Ctx, operation: &Operation) -> Result<Interest, Refusal> {
     let read = operation.params.notifications.as_ref().map(|filter| Interest::parse(filter, LISTEN_URIS_MAX + 1));
     let malformed = || ProtocolError::malformed_params("notifications is not a filter of notifications").with_id(id);
     let read = read.and_then(Result::ok).ok_or_else(malformed)?;
-    if read.uris.len() > LISTEN_URIS_MAX {
-        return Err(ProtocolError::invalid_params("Too many resources for one subscription").with_id(id).into());
+    if read.uris.len().max(read.tasks.len()) > LISTEN_URIS_MAX {
+        return Err(ProtocolError::invalid_params("Too many resources or tasks for one subscription").with_id(id).into());
+    }
+    if !read.tasks.is_empty() && !task::declares(operation) {
+        return Err(ProtocolError::missing_capability(&required()).with_id(id).into());
     }
     Ok(read)
 }
@@ -116,6 +129,24 @@ async fn agree(ctx: &Ctx, wanted: &Interest) -> Vec<Agreed> {
     agreed
 }
 
+/// What of the tasks asked for can be promised: they are this client's, policy lets it see them, and their upstream has the extension.
+async fn follow(ctx: &Ctx, wanted: &Interest) -> Vec<Followed> {
+    let deadline = Deadline::after(Duration::from_millis(LISTEN_READY_MS_MAX));
+    let found = wanted.tasks.iter().map(|text| async move {
+        let task = Followed::open(ctx, Form::Extension, text).await?;
+        let facts = facts(ctx, &task.upstream, deadline).await?;
+        Some(task).filter(|task| facts.capabilities.tasks && task.permit(ctx).is_some())
+    });
+    let found = found.map(|found| tokio::time::timeout_at(deadline.instant().into(), found));
+    let mut tasks: Vec<Followed> = Vec::new();
+    for task in join_all(found).await.into_iter().filter_map(|found| found.ok().flatten()) {
+        if tasks.iter().all(|other| other.text != task.text) {
+            tasks.push(task);
+        }
+    }
+    tasks
+}
+
 /// The resource that the route calls `public`.
 pub(super) fn named(ctx: &Ctx, public: &str) -> Option<Resource> {
     let route = ctx.route().ok()?;
@@ -131,14 +162,16 @@ pub(super) fn named(ctx: &Ctx, public: &str) -> Option<Resource> {
 
 /// Whether an upstream is known by `deadline` to tell when resources are updated.
 pub(super) async fn tells(ctx: &Ctx, name: &str, deadline: Deadline) -> bool {
-    let (Ok(upstream), Ok(access), Ok(principal)) = (ctx.world.upstream(name), ctx.access_now(), ctx.principal()) else {
-        return false;
-    };
-    let Ok(permit) = access.permit(name) else { return false };
+    facts(ctx, name, deadline).await.is_some_and(|facts| facts.capabilities.resources_subscribe)
+}
+
+async fn facts(ctx: &Ctx, name: &str, deadline: Deadline) -> Option<Facts> {
+    let (upstream, access, principal) = (ctx.world.upstream(name).ok()?, ctx.access_now().ok()?, ctx.principal().ok()?);
+    let permit = access.permit(name).ok()?;
     let who = principal.key();
     let facts = upstream.ready(&who, question::told(ctx, name), &permit, deadline);
     let facts = tokio::time::timeout_at(deadline.instant().into(), facts).await;
-    matches!(facts, Ok(Ok(facts)) if facts.capabilities.resources_subscribe)
+    facts.ok()?.ok()
 }
 
 struct Listening {
@@ -154,14 +187,21 @@ impl Listening {
         if self.over {
             return None;
         }
-        let piece = match self.first.take() {
-            Some(first) => first,
-            None => match self.ongoing.turn().await {
-                Turn::News(news) => told(&news, Some(&self.subscription)),
+        let mut piece = self.first.take().unwrap_or_default();
+        // What the news were may not be for this client any more.
+        while piece.is_empty() {
+            piece = match self.ongoing.turn().await {
+                Turn::News(news) => {
+                    let states = states(&mut self.ongoing.ctx, &news.tasks).await;
+                    told(&news, &states, Some(&self.subscription))
+                }
                 Turn::Silence => Bytes::from_static(sse::KEEP_ALIVE),
-                Turn::Over(reason) => self.end(reason),
-            },
-        };
+                Turn::Over(reason) => {
+                    piece = self.end(reason);
+                    break;
+                }
+            };
+        }
         self.ongoing.sent(piece.len());
         Some((piece, self))
     }
@@ -180,19 +220,22 @@ impl Listening {
 }
 
 /// The messages that say so, as events.
-pub(super) fn told(news: &News, subscription: Option<&RawId>) -> Bytes {
+pub(super) fn told(news: &News, states: &[State], subscription: Option<&RawId>) -> Bytes {
     let mut out = Vec::new();
-    messages(news, subscription, |message| sse::encode(&mut out, &message));
+    messages(news, states, subscription, |message| sse::encode(&mut out, &message));
     out.into()
 }
 
 /// The messages that say so, one after the other.
-pub(super) fn messages(news: &News, subscription: Option<&RawId>, mut each: impl FnMut(Vec<u8>)) {
+pub(super) fn messages(news: &News, states: &[State], subscription: Option<&RawId>, mut each: impl FnMut(Vec<u8>)) {
     for listing in listings(news.lists) {
         each(dialect::lower_list_changed(subscription, listing));
     }
     for uri in &news.uris {
         each(dialect::lower_updated(subscription, uri));
+    }
+    for state in states {
+        each(dialect::lower_task(subscription, state));
     }
 }
 

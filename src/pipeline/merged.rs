@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use super::authorize::{hear, hears};
 use super::ctx::Ctx;
+use super::followed::Followed;
 use super::question;
 use crate::catalog::Part;
 use crate::mcp::interest::{Interest, ListSet};
@@ -35,23 +36,34 @@ pub(super) struct Resource {
 }
 
 /// What a client has to be told.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(super) struct News {
     /// Lists that changed.
     pub(super) lists: ListSet,
     /// Resources that were updated, as the route calls them.
     pub(super) uris: Vec<String>,
+    /// Tasks that moved. What is told of them is decided when it is found out.
+    pub(super) tasks: Vec<Followed>,
+}
+
+impl News {
+    fn is_empty(&self) -> bool {
+        self.lists.is_empty() && self.uris.is_empty() && self.tasks.is_empty()
+    }
 }
 
 /// See the module.
 pub(super) struct Merged {
     lists: ListSet,
     resources: Vec<Resource>,
+    tasks: Vec<Followed>,
     legs: Vec<Leg>,
     /// True once the first watches were opened: what is opened later may bring what the client has not seen.
     begun: bool,
     changed: ListSet,
     updated: BTreeSet<Resource>,
+    /// Tasks that moved: what the client calls them.
+    moved: BTreeSet<Arc<str>>,
     /// When the news are told.
     due: Option<Instant>,
     /// When upstreams that could not be watched are tried again.
@@ -88,13 +100,18 @@ impl Resource {
 impl Merged {
     /// Watches nothing yet.
     pub(super) fn of(lists: ListSet, resources: Vec<Resource>) -> Self {
-        let (changed, updated) = Default::default();
-        Self { lists, resources, legs: Vec::new(), begun: false, changed, updated, due: None, again: None }
+        let (changed, updated, moved, tasks) = Default::default();
+        Self { lists, resources, tasks, legs: Vec::new(), begun: false, changed, updated, moved, due: None, again: None }
     }
 
-    /// Wants to hear of other resources from now on.
-    pub(super) fn want(&mut self, ctx: &Ctx, resources: Vec<Resource>) {
-        self.resources = resources;
+    /// Follows these tasks too.
+    pub(super) fn following(self, tasks: Vec<Followed>) -> Self {
+        Self { tasks, ..self }
+    }
+
+    /// Wants to hear of other resources and tasks from now on.
+    pub(super) fn want(&mut self, ctx: &Ctx, resources: Vec<Resource>, tasks: Vec<Followed>) {
+        (self.resources, self.tasks) = (resources, tasks);
         self.refresh(ctx, Vec::new());
     }
 
@@ -109,7 +126,10 @@ impl Merged {
             let (Ok(upstream), Ok(permit)) = (ctx.world.upstream(name), access.permit(name)) else { continue };
             let own = self.resources.iter().filter(|resource| resource.upstream == *name);
             let wanted: Vec<Resource> = own.filter(|resource| hears(ctx, &resource.full())).cloned().collect();
-            let interest = Interest { lists: self.lists, uris: wanted.iter().map(|resource| resource.uri.clone()).collect() };
+            let uris = wanted.iter().map(|resource| resource.uri.clone()).collect();
+            let followed = self.tasks.iter().filter(|task| task.upstream == *name).filter_map(|task| task.permit(ctx));
+            let followed: Vec<(String, Permit)> = followed.collect();
+            let interest = Interest { lists: self.lists, uris, tasks: followed.iter().map(|(id, _)| id.clone()).collect() };
             if interest.is_empty() {
                 continue;
             }
@@ -124,7 +144,7 @@ impl Merged {
                         Some((resource.uri, permit))
                     });
                     let taken = taken.collect();
-                    let live = opened(ctx, upstream.clone(), permit, self.lists, taken);
+                    let live = opened(ctx, upstream.clone(), permit, (self.lists, taken, followed));
                     let upstream = Arc::downgrade(upstream);
                     let anew = old.as_ref().map_or(self.begun, |old| !old.upstream.ptr_eq(&upstream));
                     let (since, before) = (Instant::now(), old.map(|old| old.live));
@@ -191,6 +211,7 @@ impl Merged {
                 self.change(only(listing));
             }
             Told::Happened(Happening::Updated { uri }) => self.update(&leg, uri),
+            Told::Happened(Happening::Task { id }) => self.move_those(|task| task.upstream == leg.name && task.own() == id),
             Told::Happened(Happening::Missed) => self.missed(ctx, &leg),
         }
         self.legs.push(leg);
@@ -204,8 +225,16 @@ impl Merged {
         self.whole(leg);
     }
 
+    fn move_those(&mut self, which: impl Fn(&Followed) -> bool) {
+        self.moved.extend(self.tasks.iter().filter(|task| which(task)).map(|task| task.text.clone()));
+        if !self.moved.is_empty() {
+            self.gather();
+        }
+    }
+
     /// All that is watched at an upstream was updated.
     fn whole(&mut self, leg: &Leg) {
+        self.move_those(|task| task.upstream == leg.name);
         let all = leg.interest.uris.iter().map(|uri| Resource { upstream: leg.name.clone(), uri: uri.clone() });
         self.updated.extend(all);
         if !self.updated.is_empty() {
@@ -236,8 +265,10 @@ impl Merged {
         let public = |resource: Resource| if bare { resource.uri } else { public_uri(&resource.upstream, &resource.uri) };
         let updated = std::mem::take(&mut self.updated);
         let uris = updated.into_iter().filter(|resource| hears(ctx, &resource.full())).map(public).collect();
-        let news = News { lists: std::mem::take(&mut self.changed), uris };
-        (news != News::default()).then_some(news)
+        let moved = std::mem::take(&mut self.moved);
+        let tasks = self.tasks.iter().filter(|task| moved.contains(&task.text)).cloned().collect();
+        let news = News { lists: std::mem::take(&mut self.changed), uris, tasks };
+        (!news.is_empty()).then_some(news)
     }
 }
 
@@ -268,14 +299,13 @@ fn opened(
     ctx: &Ctx,
     upstream: Arc<Upstream>,
     permit: Permit,
-    lists: ListSet,
-    uris: Vec<(String, Permit)>,
+    (lists, uris, tasks): (ListSet, Vec<(String, Permit)>, Vec<(String, Permit)>),
 ) -> BoxStream<'static, Told> {
     let caps = question::told(ctx, &upstream.settings().name);
     let who = ctx.principal().map(|principal| principal.key());
     let opening = async move {
         let Ok(who) = who else { return Err(Fault::internal(crate::vocab::FaultKind::Internal, "nobody listens")) };
-        upstream.watch(permit, &who, caps, lists, uris).await
+        upstream.watch(permit, &who, caps, lists, uris, tasks).await
     };
     let step = |watching| async move {
         Some(match watching {

@@ -11,6 +11,7 @@ mod decode;
 mod errand;
 mod event_id;
 mod expected;
+mod followed;
 mod forward;
 mod handshake;
 mod interview;

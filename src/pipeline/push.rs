@@ -17,6 +17,7 @@ use super::body::ReplyBody;
 use super::ctx::Ctx;
 use super::decode;
 use super::event_id::{EventId, StreamId};
+use super::followed::{State, states};
 use super::journal::Journal;
 use super::line::{self, Begun};
 use super::listen::messages;
@@ -188,7 +189,7 @@ fn pushed(ctx: Ctx, session: Session, opening: Opening, place: Place) -> Respons
     let registered = ctx.gateway.streams.pushes.register(session.id);
     let subscribed = ctx.gateway.streams.subscriptions.of(session.id);
     let changes = subscribed.changes();
-    let mut merged = Merged::of(ListSet::ALL, subscribed.resources());
+    let mut merged = Merged::of(ListSet::ALL, subscribed.resources()).following(subscribed.tasks());
     merged.refresh(&ctx, Vec::new());
     let line = match opening {
         Opening::After(None) => None,
@@ -250,7 +251,13 @@ impl Push {
         loop {
             tokio::select! {
                 turn = self.ongoing.turn() => match turn {
-                    Turn::News(news) => return Some(self.told(&news)),
+                    Turn::News(news) => {
+                        let states = states(&mut self.ongoing.ctx, &news.tasks).await;
+                        let told = self.told(&news, &states);
+                        if !told.is_empty() {
+                            return Some(told);
+                        }
+                    }
                     Turn::Silence => return self.looked(),
                     Turn::Over(reason) => return self.end(reason),
                 },
@@ -261,9 +268,9 @@ impl Push {
         }
     }
 
-    fn told(&mut self, news: &News) -> Bytes {
+    fn told(&mut self, news: &News, states: &[State]) -> Bytes {
         let mut out = Vec::new();
-        messages(news, None, |message| {
+        messages(news, states, None, |message| {
             let mut event = Vec::with_capacity(message.len() + 32);
             sse::encode(&mut event, &message);
             // HTTP+SSE knows no way to resume.
@@ -274,8 +281,8 @@ impl Push {
     }
 
     fn resubscribe(&mut self) {
-        let resources = self.subscribed.resources();
-        self.ongoing.merged.want(&self.ongoing.ctx, resources);
+        let (resources, tasks) = (self.subscribed.resources(), self.subscribed.tasks());
+        self.ongoing.merged.want(&self.ongoing.ctx, resources, tasks);
     }
 
     /// Nothing happened for a while. Whether the session goes on is looked at meanwhile, and its subscriptions are kept in use.

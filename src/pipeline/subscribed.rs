@@ -1,4 +1,4 @@
-//! Resources that sessions subscribe to (`resources/subscribe`, until 2025-11-25): remembered here, watched by the stream that the
+//! Resources that sessions subscribe to (`resources/subscribe`, until 2025-11-25), and tasks that they made: remembered here, watched by the stream that the
 //! session opens by GET. So it is the same whether their upstream has sessions or not.
 
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::ctx::Ctx;
+use super::followed::Followed;
 use super::listen::named;
 use super::merged::Resource;
 use super::question;
@@ -27,6 +28,8 @@ pub(super) struct Subscriptions(Cache<u128, Arc<Subscribed>>);
 /// What one session has subscribed to.
 pub(super) struct Subscribed {
     resources: Mutex<Vec<Resource>>,
+    /// Tasks that it made, the newest last.
+    tasks: Mutex<Vec<Followed>>,
     changed: watch::Sender<()>,
 }
 
@@ -43,7 +46,9 @@ impl Subscriptions {
 
     /// What `session` has subscribed to and will.
     pub(super) fn of(&self, session: u128) -> Arc<Subscribed> {
-        self.0.get_with(session, || Arc::new(Subscribed { resources: Mutex::default(), changed: watch::Sender::new(()) }))
+        self.0.get_with(session, || {
+            Arc::new(Subscribed { resources: Mutex::default(), tasks: Mutex::default(), changed: watch::Sender::new(()) })
+        })
     }
 
     /// False if the session has subscribed to too much already.
@@ -64,6 +69,20 @@ impl Subscriptions {
         true
     }
 
+    /// `session` made this task. Of very many only the last are remembered: whoever made them can ask.
+    pub(super) fn follow(&self, session: u128, task: Followed) {
+        let of = self.of(session);
+        let mut tasks = of.tasks.lock();
+        if tasks.len() >= LISTEN_URIS_MAX {
+            tasks.remove(0);
+        }
+        tasks.push(task);
+        drop(tasks);
+        // Weighed anew.
+        self.0.insert(session, of.clone());
+        of.changed.send_replace(());
+    }
+
     fn remove(&self, session: u128, resource: &Resource) {
         let Some(of) = self.0.get(&session) else { return };
         of.resources.lock().retain(|kept| kept != resource);
@@ -82,19 +101,25 @@ impl Subscribed {
         self.resources.lock().clone()
     }
 
-    /// Changes with them.
+    /// The tasks of now.
+    pub(super) fn tasks(&self) -> Vec<Followed> {
+        self.tasks.lock().clone()
+    }
+
+    /// Changes with either.
     pub(super) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
 
     fn bytes(&self) -> u32 {
         let resources = self.resources.lock();
-        let bytes = resources.iter().map(|resource| resource.uri.len() + RESOURCE_BYTES).sum::<usize>();
+        let tasks = self.tasks.lock().iter().map(|task| task.bytes() + RESOURCE_BYTES).sum::<usize>();
+        let bytes = resources.iter().map(|resource| resource.uri.len() + RESOURCE_BYTES).sum::<usize>() + tasks;
         u32::try_from(bytes + SESSION_BYTES).unwrap_or(u32::MAX)
     }
 }
 
-/// What a resource counts beside its URI.
+/// What a resource or a task counts beside its names.
 const RESOURCE_BYTES: usize = 64;
 /// What a session counts beside its resources.
 const SESSION_BYTES: usize = 512;

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use super::authorize::authorize_task;
 use super::ctx::Ctx;
+use super::followed::Followed;
 use super::question;
 use super::refusal::Refusal;
 use super::reply::{Answered, lower, screen};
@@ -50,7 +51,7 @@ fn is_modern(operation: &Operation) -> bool {
     operation.revision > Revision::NEWEST_WITH_SESSIONS
 }
 
-fn declares(operation: &Operation) -> bool {
+pub(super) fn declares(operation: &Operation) -> bool {
     is_modern(operation) && operation.client_capabilities.as_ref().is_some_and(is_declared)
 }
 
@@ -87,7 +88,7 @@ fn out_of_order() -> Refusal {
     Fault::internal(FaultKind::Internal, "stage out of order: no task").into()
 }
 
-fn malformed(detail: &'static str) -> Fault {
+pub(super) fn malformed(detail: &'static str) -> Fault {
     Fault::upstream(FaultKind::Malformed, detail)
 }
 
@@ -227,6 +228,10 @@ pub(super) fn created(ctx: &Ctx, target: &Target, body: &mut ResultBody) -> Resu
     let text = text.map_err(|_| Fault::internal(FaultKind::Internal, "a task's id could not be sealed"))?;
     let meta = std::mem::take(&mut body.meta);
     *body = ResultBody { meta, ..task.created(form, &text) };
+    // A session is told of its tasks unasked.
+    if let Some(session) = ctx.asked.session.filter(|_| form == Form::Session) {
+        ctx.gateway.streams.subscriptions.follow(session.id, Followed::made(target, sealed, &text));
+    }
     unrelate(body);
     Ok(())
 }
@@ -276,7 +281,7 @@ pub(super) fn tied(ctx: &Ctx, message: Vec<u8>) -> Vec<u8> {
 }
 
 /// A task as the client may see it: its questions checked as those of a call, its result as the answer of one.
-fn shown(ctx: &Ctx, target: &Target, task: &Task, text: &str) -> Result<Vec<(RawJson, RawJson)>, Refusal> {
+pub(super) fn shown(ctx: &Ctx, target: &Target, task: &Task, text: &str) -> Result<Vec<(RawJson, RawJson)>, Refusal> {
     let mut members = task.members(text);
     if let Some(requests) = &task.input_requests {
         let questions = question::questions_in(ctx, target, requests);

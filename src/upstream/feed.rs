@@ -23,6 +23,7 @@ use crate::vocab::{Fault, FaultKind};
 pub(super) enum News {
     ListChanged(Listing),
     Updated(Arc<str>),
+    Task(Arc<str>),
     /// Something may have been announced that nobody heard.
     Missed,
 }
@@ -127,7 +128,9 @@ impl Tap {
         if capabilities.resources_subscribe {
             holds.take(&interest.uris).await?;
         }
-        let honoured = Interest { lists: interest.lists.and(offered), uris: holds.uris.clone() };
+        // Of its tasks it tells or does not, unasked.
+        let tasks = if capabilities.session_tasks { interest.tasks.clone() } else { Vec::new() };
+        let honoured = Interest { lists: interest.lists.and(offered), uris: holds.uris.clone(), tasks };
         Ok((Self { news, over, _holds: holds, _tended: tended }, honoured))
     }
 
@@ -141,6 +144,7 @@ impl Tap {
         match news {
             Ok(News::ListChanged(listing)) => Ok(Happening::ListChanged(listing)),
             Ok(News::Updated(uri)) => Ok(Happening::Updated { uri: uri.to_string() }),
+            Ok(News::Task(id)) => Ok(Happening::Task { id: id.to_string() }),
             Ok(News::Missed) | Err(RecvError::Lagged(_)) => Ok(Happening::Missed),
             Err(RecvError::Closed) => Err(Fault::upstream(FaultKind::Unreachable, "the session with it is gone")),
         }

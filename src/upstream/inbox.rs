@@ -77,6 +77,9 @@ impl Inbox {
             Incoming::Notification(Notification::Updated { uri }) => {
                 return Ok(Meaning::News(News::Updated(Arc::from(uri.as_str()))));
             }
+            Incoming::Notification(Notification::Task { id }) => {
+                return Ok(Meaning::News(News::Task(Arc::from(id.as_str()))));
+            }
             Incoming::Request { id, method, params } => {
                 self.questions += 1;
                 if self.questions > UPSTREAM_QUESTIONS_MAX {

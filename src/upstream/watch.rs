@@ -36,6 +36,11 @@ pub enum Happening {
         /// The upstream's own URI.
         uri: String,
     },
+    /// A task that is watched stands otherwise than before.
+    Task {
+        /// The upstream's own id.
+        id: String,
+    },
     /// The stream broke and was opened anew, or more happened than was read: anything may have changed.
     Missed,
 }
@@ -164,6 +169,7 @@ impl Watch {
         match happening {
             Happening::ListChanged(listing) => self.honoured.lists.has(*listing),
             Happening::Updated { uri } => self.honoured.covers(uri),
+            Happening::Task { id } => self.honoured.tasks.contains(id),
             Happening::Missed => {
                 self.opener.lists_may_have_changed();
                 true
@@ -176,6 +182,7 @@ impl Watch {
         // What was not asked for cannot be agreed to.
         agreed.lists = agreed.lists.and(asked.lists);
         agreed.uris.retain(|uri| asked.uris.contains(uri));
+        agreed.tasks.retain(|id| asked.tasks.contains(id));
         self.honoured = agreed;
         self.state = State::Open(line);
         self.opened = Instant::now();
@@ -206,12 +213,13 @@ impl Opener {
 
 impl Upstream {
     /// Watches on behalf of `who`, in the session of `caps` where the upstream has sessions: `lists`, under a permit to read lists,
-    /// and `uris` (the upstream's own), each under a permit to read that very resource.
+    /// `uris` (the upstream's own), each under a permit to read that very resource, and `tasks` (likewise), each under a permit for
+    /// a task of the tool that made it.
     ///
     /// Returns once the upstream agreed, or could not be reached: then nothing is honoured, and the watch goes on trying.
     ///
     /// # Errors
-    /// A permit for something else; faults that are final, as for [`Watch::next`]; too many watches, or URIs.
+    /// A permit for something else; faults that are final, as for [`Watch::next`]; too many watches, URIs or tasks.
     pub async fn watch(
         &self,
         permit: Permit,
@@ -219,15 +227,26 @@ impl Upstream {
         caps: ClientCaps,
         lists: ListSet,
         uris: Vec<(String, Permit)>,
+        tasks: Vec<(String, Permit)>,
     ) -> Result<Watch, Fault> {
         self.check(&permit)?;
         if !permit.is_for_lists() {
             return Err(another());
         }
-        if uris.len() > WATCH_URIS_MAX {
-            return Err(Fault::internal(FaultKind::Exhausted, "one watch names too many resources"));
+        if uris.len().max(tasks.len()) > WATCH_URIS_MAX {
+            return Err(Fault::internal(FaultKind::Exhausted, "one watch names too many resources or tasks"));
         }
-        let (mut permits, mut interest) = (vec![permit], Interest { lists, uris: Vec::new() });
+        let (mut permits, mut interest) = (vec![permit], Interest { lists, ..Interest::default() });
+        for (id, permit) in tasks {
+            self.check(&permit)?;
+            if !permit.is_for_task() {
+                return Err(another());
+            }
+            if !interest.tasks.contains(&id) {
+                interest.tasks.push(id);
+            }
+            permits.push(permit);
+        }
         for (uri, permit) in uris {
             self.check(&permit)?;
             if !permit.is_for_resource() || own_name(&permit) != Some(uri.as_str()) {

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::answer::QuestionReply;
 use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::dialect::{self, Answer, ClientNotification, incoming};
+use crate::mcp::task;
 use crate::mcp::{
     Incoming, Interest, Lowered, Method, Outgoing, RawId, RawJson, Reply, ResultBody, RpcError, ServerCapabilities, codes,
 };
@@ -42,9 +43,13 @@ pub(super) fn cancelled(revision: Revision, id: u64) -> Lowered {
     dialect::lower_notification(revision, ClientNotification::Cancelled { request_id: id })
 }
 
-/// Asks an upstream without sessions to announce what `interest` holds. It says nothing of a client.
+/// Asks an upstream without sessions to announce what `interest` holds. It says nothing of a client but that it knows tasks, where it
+/// does.
 pub(super) fn listen(id: u64, interest: &Interest) -> Lowered {
-    let out = Outgoing { interest: Some(interest.clone()), ..Outgoing::new(Method::Listen) };
+    let mut out = Outgoing { interest: Some(interest.clone()), ..Outgoing::new(Method::Listen) };
+    if !interest.tasks.is_empty() {
+        out.client_capabilities = task::required();
+    }
     dialect::lower_request(STATELESS, &out, id)
 }
 

@@ -306,6 +306,8 @@ pub const STREAMS_MAX: usize = 16_384;
 pub const STREAM_S_MAX: u64 = 3_600;
 /// Resources that one subscription, or one session, may be told about.
 pub const LISTEN_URIS_MAX: usize = 64;
+/// How long it may take to find out how the tasks of one client stand that moved at the same time.
+pub const FOLLOWED_MS_MAX: u64 = 5_000;
 /// Time to learn whether upstreams can tell about the resources of a subscription before it is acknowledged without them.
 pub const LISTEN_READY_MS_MAX: u64 = 1_000;
 /// Time in which news for one client are gathered before it is told all at once.

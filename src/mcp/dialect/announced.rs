@@ -6,7 +6,7 @@ use crate::mcp::json::{JsonError, Kind};
 use crate::mcp::keys;
 use crate::mcp::raw::{RawId, RawJson};
 use crate::mcp::reply::{Announced, Listing, Notification};
-use crate::vocab::limits::{URI_BYTES_MAX, WATCH_URIS_MAX};
+use crate::vocab::limits::{TASK_OWN_ID_BYTES_MAX, URI_BYTES_MAX, WATCH_URIS_MAX};
 
 /// Reads the notification `method`, if it is an announcement.
 pub(super) fn read(method: &str, params: Option<&RawJson>, dialect: &Dialect) -> Result<Option<Notification>, JsonError> {
@@ -17,6 +17,11 @@ pub(super) fn read(method: &str, params: Option<&RawJson>, dialect: &Dialect) ->
         "notifications/resources/updated" => match params.map(uri_of).transpose()?.flatten() {
             Some(uri) => Announced::Updated { uri },
             None => return Ok(None),
+        },
+        "notifications/tasks" | "notifications/tasks/status" => match params.map(task_of).transpose()?.flatten() {
+            // Each form has a name of its own.
+            Some(id) if (dialect.context == Context::Request) == (method == "notifications/tasks") => Announced::Task { id },
+            _ => return Ok(None),
         },
         "notifications/subscriptions/acknowledged" => match params.map(filter_of).transpose()?.flatten() {
             Some(interest) => Announced::Acknowledged(interest),
@@ -30,22 +35,31 @@ pub(super) fn read(method: &str, params: Option<&RawJson>, dialect: &Dialect) ->
         None => match said {
             Announced::ListChanged(listing) => Some(Notification::ListChanged(listing)),
             Announced::Updated { uri } => Some(Notification::Updated { uri }),
-            Announced::Acknowledged(_) => None,
+            Announced::Task { id } if !tied => Some(Notification::Task { id }),
+            Announced::Task { .. } | Announced::Acknowledged(_) => None,
         },
     })
 }
 
 fn uri_of(params: &RawJson) -> Result<Option<String>, JsonError> {
-    let mut uri = None;
+    text_of(params, "uri", URI_BYTES_MAX)
+}
+
+fn task_of(params: &RawJson) -> Result<Option<String>, JsonError> {
+    text_of(params, "taskId", TASK_OWN_ID_BYTES_MAX)
+}
+
+fn text_of(params: &RawJson, name: &str, bytes_max: usize) -> Result<Option<String>, JsonError> {
+    let mut text = None;
     params.scanner().object(|scan, key| {
-        if key == "uri" && scan.peek()? == Kind::String {
-            uri = Some(scan.string()?.into_owned()).filter(|uri| uri.len() <= URI_BYTES_MAX);
+        if key == name && scan.peek()? == Kind::String {
+            text = Some(scan.string()?.into_owned()).filter(|text| text.len() <= bytes_max);
         } else {
             scan.value()?;
         }
         Ok(())
     })?;
-    Ok(uri)
+    Ok(text)
 }
 
 fn filter_of(params: &RawJson) -> Result<Option<Interest>, JsonError> {
@@ -96,8 +110,7 @@ mod tests {
         }
     }
 
-    const TIED: &str =
-        r#"{"uri":"a:b","notifications":{"toolsListChanged":true},"_meta":{"io.modelcontextprotocol/subscriptionId":7}}"#;
+    const TIED: &str = r#"{"uri":"a:b","taskId":"t","notifications":{"toolsListChanged":true},"_meta":{"io.modelcontextprotocol/subscriptionId":7}}"#;
 
     #[test]
     fn an_announcement_names_what_asked_for_it() {
@@ -107,9 +120,10 @@ mod tests {
             ("prompts/list_changed", Announced::ListChanged(Listing::Prompts)),
             ("resources/list_changed", Announced::ListChanged(Listing::Resources)),
             ("resources/updated", Announced::Updated { uri: "a:b".to_owned() }),
+            ("tasks", Announced::Task { id: "t".to_owned() }),
             (
                 "subscriptions/acknowledged",
-                Announced::Acknowledged(Interest { lists: ListSet { tools: true, ..ListSet::NONE }, uris: Vec::new() }),
+                Announced::Acknowledged(Interest { lists: ListSet { tools: true, ..ListSet::NONE }, ..Interest::default() }),
             ),
         ] {
             let Notification::Subscribed { subscription, said } = notified(new, method, TIED) else { panic!("{method}") };
@@ -125,7 +139,13 @@ mod tests {
             let changed = notified(revision, "tools/list_changed", params);
             assert!(matches!(changed, Notification::ListChanged(Listing::Tools)), "{revision}");
         }
+        let status = notified(Revision::V2025_11_25, "tasks/status", TIED);
+        assert!(matches!(status, Notification::Task { id } if id == "t"));
+        assert!(matches!(notified(Revision::V2025_11_25, "tasks", TIED), Notification::Other(_)));
         for (method, params) in [
+            ("tasks", r#"{"taskId":"t"}"#.to_owned()),
+            ("tasks/status", TIED.to_owned()),
+            ("tasks", TIED.replace("\"t\"", "1")),
             ("resources/updated", "{}".to_owned()),
             ("resources/updated", r#"{"uri":1}"#.to_owned()),
             ("resources/updated", format!(r#"{{"uri":"{}"}}"#, "x".repeat(URI_BYTES_MAX + 1))),

@@ -31,7 +31,7 @@ pub use lower::{Answer, ClientNotification, Lowered, lower_answer, lower_initial
 pub use note::{lower_log, lower_progress};
 pub use question::{Question, cancelled_question, input_request, lower_question, lower_question_result};
 pub use reply::{LoweredReply, lower_reply};
-pub use subscription::{lower_acknowledged, lower_list_changed, lower_updated, subscription_result};
+pub use subscription::{lower_acknowledged, lower_list_changed, lower_task, lower_updated, subscription_result};
 
 use super::client_caps::ClientCaps;
 use super::method::Method;

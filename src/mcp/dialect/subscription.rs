@@ -36,6 +36,15 @@ pub fn lower_updated(subscription: Option<&RawId>, uri: &str) -> Vec<u8> {
     })
 }
 
+/// Writes how a task stands: `notifications/tasks` of a subscription, `notifications/tasks/status` for a session. `members` are those
+/// of the task as the client knows it.
+pub fn lower_task(subscription: Option<&RawId>, members: &[(RawJson, RawJson)]) -> Vec<u8> {
+    let method = if subscription.is_some() { "notifications/tasks" } else { "notifications/tasks/status" };
+    notification(method, subscription, |params| {
+        params.members(members);
+    })
+}
+
 /// The result that ends a subscription in good order.
 pub fn subscription_result(subscription: &RawId) -> ResultBody {
     let id = RawJson::of_ours(subscription.as_str().as_bytes().to_vec());
@@ -66,11 +75,13 @@ mod tests {
         let id = |text: &'static str| RawId::of(&RawJson::of_static(text)).unwrap();
         for (name, token) in [(id("7"), "7"), (id("\"7\""), "\"7\"")] {
             let meta = format!("\"_meta\":{{\"io.modelcontextprotocol/subscriptionId\":{token}}}");
-            let honoured = Interest { lists: ListSet { tools: true, ..ListSet::NONE }, uris: vec!["up+a:b".to_owned()] };
+            let lists = ListSet { tools: true, ..ListSet::NONE };
+            let honoured = Interest { lists, uris: vec!["up+a:b".to_owned()], ..Interest::default() };
             for message in [
                 lower_acknowledged(&name, &honoured),
                 lower_list_changed(Some(&name), Listing::Tools),
                 lower_updated(Some(&name), "up+a:b"),
+                lower_task(Some(&name), &[(RawJson::of_static("\"taskId\""), RawJson::of_static("\"t\""))]),
             ] {
                 let text = String::from_utf8(message).unwrap();
                 assert!(text.contains(&meta), "{text}");
@@ -90,6 +101,10 @@ mod tests {
         assert_eq!(
             text(lower_list_changed(None, Listing::Prompts)),
             r#"{"jsonrpc":"2.0","method":"notifications/prompts/list_changed"}"#
+        );
+        assert_eq!(
+            text(lower_task(None, &[(RawJson::of_static("\"taskId\""), RawJson::of_static("\"t\""))])),
+            r#"{"jsonrpc":"2.0","method":"notifications/tasks/status","params":{"taskId":"t"}}"#
         );
     }
 }

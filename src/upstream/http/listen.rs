@@ -97,6 +97,7 @@ impl Listen {
                         return Ok(Happening::ListChanged(listing));
                     }
                     Announced::Updated { uri } => return Ok(Happening::Updated { uri }),
+                    Announced::Task { id } => return Ok(Happening::Task { id }),
                     Announced::Acknowledged(_) => self.http.shared.count_dropped(),
                 },
                 _ => return Err(over()),

@@ -183,6 +183,7 @@ impl InSession {
                 feed.publish(News::ListChanged(listing));
             }
             Incoming::Notification(Notification::Updated { uri }) => feed.publish(News::Updated(Arc::from(uri))),
+            Incoming::Notification(Notification::Task { id }) => feed.publish(News::Task(Arc::from(id))),
             // Nobody can be asked outside of a call: there is no call of a client that the question could belong to.
             Incoming::Request { id, method, .. } => http.reply_to(&self.session, &id, &method),
             _ => http.shared.count_dropped(),

@@ -74,6 +74,7 @@ impl PipeListen {
                         return Ok(Happening::ListChanged(listing));
                     }
                     Announced::Updated { uri } => return Ok(Happening::Updated { uri }),
+                    Announced::Task { id } => return Ok(Happening::Task { id }),
                     Announced::Acknowledged(_) => self.pipe.talk().shared.count_dropped(),
                 },
                 Incoming::Response { .. } | Incoming::Notification(Notification::Cancelled(_)) => {

@@ -142,6 +142,10 @@ pub(super) fn dispatch(pipe: &dyn Pipe, message: Incoming, bytes: usize) {
             feed.publish(News::Updated(Arc::from(uri.as_str())));
             return;
         }
+        Incoming::Notification(Notification::Task { id }) => {
+            feed.publish(News::Task(Arc::from(id.as_str())));
+            return;
+        }
         Incoming::Request { id, method, .. } => {
             if method == "ping" {
                 return pipe.send_if_room(wire::answer(pipe.talk().revision(), id, method));

@@ -156,7 +156,7 @@ async fn it_asks_during_a_call_and_is_watched_on_its_stream() {
     answer.answer(&id, QuestionReply::Result(RawJson::of_static(r#"{"roots":[]}"#))).await.unwrap();
     assert!(server.asked("").iter().any(|a| a.body == r#"{"jsonrpc":"2.0","id":"q","result":{"roots":[]}}"#));
     drop(answer);
-    let mut watch = upstream.watch(list_permit(), &who("a"), roots, ListSet::ALL, Vec::new()).await.unwrap();
+    let mut watch = upstream.watch(list_permit(), &who("a"), roots, ListSet::ALL, Vec::new(), Vec::new()).await.unwrap();
     server.write("line", &message(r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#));
     assert_eq!(watch.next().await.unwrap(), Happening::ListChanged(Listing::Tools));
     assert_eq!(*hooked.lock(), [r#"u Some("a") Tools"#]);

@@ -14,7 +14,7 @@ fn resource_permit(uri: &str) -> Permit {
 
 pub(super) async fn watch(upstream: &Upstream, sub: &str, uris: &[&str]) -> Result<Watch, Fault> {
     let uris = uris.iter().map(|uri| ((*uri).to_owned(), resource_permit(uri))).collect();
-    upstream.watch(list_permit(), &who(sub), ClientCaps::NONE, ListSet::ALL, uris).await
+    upstream.watch(list_permit(), &who(sub), ClientCaps::NONE, ListSet::ALL, uris, Vec::new()).await
 }
 
 /// What happens next, within 5 s.
@@ -323,11 +323,11 @@ async fn a_watch_needs_a_permit_for_each_thing_it_names() {
         (list_permit(), vec![(uri(), resource_permit("a:bc"))]),
         (list_permit(), vec![(uri(), permit("a:b"))]),
     ] {
-        let refused = upstream.watch(first, &who("a"), ClientCaps::NONE, ListSet::ALL, uris).await;
+        let refused = upstream.watch(first, &who("a"), ClientCaps::NONE, ListSet::ALL, uris, Vec::new()).await;
         assert_eq!(refused.unwrap_err().kind, FaultKind::Internal);
     }
     let many = (0..=crate::vocab::limits::WATCH_URIS_MAX).map(|_| (uri(), resource_permit("a:b"))).collect();
-    let refused = upstream.watch(list_permit(), &who("a"), ClientCaps::NONE, ListSet::ALL, many).await;
+    let refused = upstream.watch(list_permit(), &who("a"), ClientCaps::NONE, ListSet::ALL, many, Vec::new()).await;
     assert_eq!(refused.unwrap_err().kind, FaultKind::Exhausted);
     assert!(server.asked("subscriptions/listen").is_empty());
 }

@@ -1,6 +1,7 @@
 //! Tasks of upstreams: relayed to clients that know them, waited for on behalf of those that do not, and nobody else's.
 
 mod asked;
+mod followed;
 mod polled;
 mod sessions;
 mod shelf;

@@ -1,0 +1,126 @@
+//! Tasks that a client follows: told how they stand when their upstream says that they moved (the tasks extension, "Task Status
+//! Notifications"; 2025-11-25, tasks). What an upstream says is only that; how a task stands is then asked for, decided and shown as
+//! if the client had asked itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::authorize::{hear_task, task_permit};
+use super::ctx::Ctx;
+use super::question::{self, allowed};
+use super::refusal::Refusal;
+use super::route::{self, Target};
+use super::task::{malformed, shown};
+use super::task_id::TaskId;
+use super::watch::{Seen, Watched};
+use crate::mcp::outgoing::OwnTask;
+use crate::mcp::task::{Form, Task, declaring};
+use crate::mcp::{Method, Outgoing, RawJson, Reply};
+use crate::policy::permit::Permit;
+use crate::policy::{Hints, TaskStep};
+use crate::vocab::limits::FOLLOWED_MS_MAX;
+use crate::vocab::{Deadline, Fault, FaultKind};
+
+/// A task, and what its client calls it.
+#[derive(Clone, Debug)]
+pub(super) struct Followed {
+    pub(super) upstream: Arc<str>,
+    pub(super) text: Arc<str>,
+    task: Arc<TaskId>,
+    /// The tool that made it, as rules call it, and what it says of itself.
+    full: Arc<str>,
+    hints: Hints,
+}
+
+/// The members of a task as its client may see it.
+pub(super) type State = Vec<(RawJson, RawJson)>;
+
+impl Followed {
+    /// The task that `text` names to this client, on the route of the request. `None` for a text that opens nothing here, and where
+    /// the tool that made it cannot be found out about.
+    pub(super) async fn open(ctx: &Ctx, form: Form, text: &str) -> Option<Self> {
+        let (who, route) = (ctx.principal().ok()?.key(), ctx.route().ok()?);
+        let now_s = ctx.gateway.clock.unix_s();
+        let task = TaskId::open(&ctx.gateway.sealer, (&who, &route.path), form, text, now_s).ok()?;
+        let upstream = route.upstreams.iter().find(|name| ***name == *task.upstream)?.clone();
+        let target = route::tool(ctx, &task.upstream, &task.tool).await.ok()?;
+        let hints = target.entry.as_ref()?.hints;
+        Some(Self { upstream, text: text.into(), task: Arc::new(task), full: target.full, hints })
+    }
+
+    /// The task that a call of `target` made, which its client calls `text`.
+    pub(super) fn made(target: &Target, task: TaskId, text: &str) -> Self {
+        let upstream = target.view.upstream().settings().name.clone();
+        let hints = target.entry.as_ref().map_or(Hints::default(), |entry| entry.hints);
+        Self { upstream, text: text.into(), task: Arc::new(task), full: target.full.clone(), hints }
+    }
+
+    /// About how much it takes to remember it.
+    pub(super) fn bytes(&self) -> usize {
+        self.text.len() + self.task.id.len() + self.task.tool.len() + self.full.len()
+    }
+
+    /// The upstream's own id.
+    pub(super) fn own(&self) -> &str {
+        &self.task.id
+    }
+
+    /// The right to hear of it, by the rules in force now; with the upstream's own id.
+    pub(super) fn permit(&self, ctx: &Ctx) -> Option<(String, Permit)> {
+        let (principal, route) = (ctx.principal().ok()?, &ctx.route().ok()?.path);
+        let permit = task_permit(&ctx.gateway, principal, route, (&self.full, self.hints), TaskStep::Poll);
+        Some((self.task.id.clone(), permit.ok()?))
+    }
+
+    /// How it stands, as the client may see it.
+    async fn state(&self, ctx: &mut Ctx) -> Result<State, Refusal> {
+        let target = route::tool(ctx, &self.upstream, &self.task.tool).await?;
+        let granted = ctx.asked.caps.and(allowed(&ctx.world, ctx.principal()?, &self.upstream, ctx.moment_now()));
+        let mut out = Outgoing::new(Method::TasksGet);
+        out.task = Some(OwnTask { id: self.task.id.clone(), tool: target.name.clone() });
+        out.session_capabilities = self.task.caps.and(question::told(ctx, &self.upstream));
+        if self.task.form == Form::Extension {
+            ctx.asked.granted = granted;
+            out.client_capabilities = declaring(&granted.to_json());
+        }
+        out.traceparent = Some(ctx.trace.text());
+        let permit = hear_task(ctx, &target)?;
+        let mut call = Watched::call(ctx, &target, permit, out)?.await?;
+        let reply = loop {
+            match call.next().await {
+                Some(Ok(Seen::Reply(reply))) => break reply.into_inner(),
+                Some(Ok(_)) => {}
+                Some(Err(fault)) => return Err(fault.into()),
+                None => return Err(malformed("the answer never came").into()),
+            }
+        };
+        call.over(ctx);
+        let Reply::Result(body) = reply else { return Err(Fault::upstream(FaultKind::Failed, "lost a task").into()) };
+        let task = Task::read(self.task.form, &body).map_err(|_| malformed("an answer about a task is none"))?;
+        if task.id != self.task.id {
+            return Err(malformed("an answer about another task").into());
+        }
+        shown(ctx, &target, &task, &self.text)
+    }
+}
+
+/// How those of `moved` stand that the client may be told of now. What cannot be found out in time is not told: whoever follows a task
+/// can ask.
+pub(super) async fn states(ctx: &mut Ctx, moved: &[Followed]) -> Vec<State> {
+    let mut states = Vec::new();
+    if moved.is_empty() {
+        return states;
+    }
+    ctx.deadline = Deadline::after(Duration::from_millis(FOLLOWED_MS_MAX));
+    for followed in moved {
+        let until = ctx.deadline.instant();
+        match tokio::time::timeout_at(until.into(), Box::pin(followed.state(ctx))).await {
+            Ok(Ok(state)) => states.push(state),
+            Ok(Err(refusal)) => {
+                tracing::debug!(record = %ctx.id, upstream = %followed.upstream, ?refusal, "a task is not told of")
+            }
+            Err(_) => break,
+        }
+    }
+    states
+}
