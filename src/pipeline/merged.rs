@@ -46,12 +46,6 @@ pub(super) struct News {
     pub(super) tasks: Vec<Followed>,
 }
 
-impl News {
-    fn is_empty(&self) -> bool {
-        self.lists.is_empty() && self.uris.is_empty() && self.tasks.is_empty()
-    }
-}
-
 /// See the module.
 pub(super) struct Merged {
     lists: ListSet,
@@ -144,7 +138,7 @@ impl Merged {
                         Some((resource.uri, permit))
                     });
                     let taken = taken.collect();
-                    let live = opened(ctx, upstream.clone(), permit, (self.lists, taken, followed));
+                    let live = opened(ctx, upstream.clone(), permit, self.lists, taken, followed);
                     let upstream = Arc::downgrade(upstream);
                     let anew = old.as_ref().map_or(self.begun, |old| !old.upstream.ptr_eq(&upstream));
                     let (since, before) = (Instant::now(), old.map(|old| old.live));
@@ -268,7 +262,8 @@ impl Merged {
         let moved = std::mem::take(&mut self.moved);
         let tasks = self.tasks.iter().filter(|task| moved.contains(&task.text)).cloned().collect();
         let news = News { lists: std::mem::take(&mut self.changed), uris, tasks };
-        (!news.is_empty()).then_some(news)
+        let nothing = news.lists.is_empty() && news.uris.is_empty() && news.tasks.is_empty();
+        (!nothing).then_some(news)
     }
 }
 
@@ -299,7 +294,9 @@ fn opened(
     ctx: &Ctx,
     upstream: Arc<Upstream>,
     permit: Permit,
-    (lists, uris, tasks): (ListSet, Vec<(String, Permit)>, Vec<(String, Permit)>),
+    lists: ListSet,
+    uris: Vec<(String, Permit)>,
+    tasks: Vec<(String, Permit)>,
 ) -> BoxStream<'static, Told> {
     let caps = question::told(ctx, &upstream.settings().name);
     let who = ctx.principal().map(|principal| principal.key());
