@@ -135,7 +135,7 @@ impl Errand {
     }
 
     async fn ask(&self, permit: Permit, out: Outgoing, deadline: Deadline) -> Result<Answer, Fault> {
-        Box::pin(self.upstream.call(permit, &self.who, out, deadline)).await
+        Box::pin(self.upstream.call(permit, &self.who, &out, deadline)).await
     }
 
     pub(super) async fn answer(&self, permit: Permit, id: String, responses: RawJson, deadline: Deadline) -> Result<(), Fault> {

@@ -85,7 +85,7 @@ impl Followed {
         }
         out.traceparent = Some(ctx.trace.text());
         let permit = hear_task(ctx, &target)?;
-        let mut call = Watched::call(ctx, &target, permit, out)?.await?;
+        let mut call = Watched::call(ctx, &target, permit, Box::new(out))?.made().await?;
         let reply = loop {
             match call.next().await {
                 Some(Ok(Seen::Reply(reply))) => break reply.into_inner(),

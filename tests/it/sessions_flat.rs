@@ -59,6 +59,7 @@ async fn open(gate: &Gate, sessions: usize) {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "the figure is what long runs are made for")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_that_nobody_ends_cost_nothing() {
     let sessions: usize = std::env::var("PORTCULLIS_SESSIONS").map_or(SESSIONS, |sessions| sessions.parse().unwrap());

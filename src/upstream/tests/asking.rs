@@ -39,7 +39,7 @@ fn asking() -> UpstreamSettings {
 async fn begin(upstream: &Upstream, name: &str) -> Answer {
     let roots = ClientCaps { roots: true, ..ClientCaps::NONE };
     let out = Outgoing { session_capabilities: roots, ..tool(name) };
-    upstream.call(permit(name), &who("a"), out, soon()).await.unwrap()
+    upstream.call(permit(name), &who("a"), &out, soon()).await.unwrap()
 }
 
 /// Waits for the question of a call, answers it with a root of this name, and waits for what the call says then.

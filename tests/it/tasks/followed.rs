@@ -12,7 +12,9 @@ use crate::wire::{Conn, Req};
 
 /// Streams that an upstream has open, with the id that their announcements name.
 #[derive(Clone, Default)]
-struct Bell(Arc<Mutex<Vec<(Value, mpsc::UnboundedSender<String>)>>>);
+struct Bell(Arc<Mutex<Vec<Stream>>>);
+
+type Stream = (Value, mpsc::UnboundedSender<String>);
 
 impl Bell {
     fn open(&self, id: Value, first: Option<Value>) -> Answer {
