@@ -41,7 +41,7 @@ const PROOFS: &[(&str, &str)] = &[
     (".permit_lists_observed(", "src/catalog/mod.rs"),
     // An answer that nobody inspected exists in one place only, which does not hand it on.
     ("Inspector::of(", "src/pipeline/watch.rs"),
-    ("upstream.call(permit, who, outgoing", "src/pipeline/watch.rs"),
+    ("upstream.call(permit, &who, &outgoing, deadline", "src/pipeline/watch.rs"),
 ];
 
 /// Names that say nothing.

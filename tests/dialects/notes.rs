@@ -27,6 +27,10 @@ fn announced(method: &str, params: &str, said: &Announced, at: &str) {
             assert_eq!(method, "\"notifications/resources/updated\"", "{at}");
             assert_eq!(member(params, "uri").map(meaning), Some(uri.as_str().into()), "{at}");
         }
+        Announced::Task { id } => {
+            assert!(method.starts_with("\"notifications/tasks"), "{at}: {method}");
+            assert_eq!(member(params, "taskId").map(meaning), Some(id.as_str().into()), "{at}");
+        }
         Announced::Acknowledged(interest) => {
             assert_eq!(method, "\"notifications/subscriptions/acknowledged\"", "{at}");
             let sent = meaning(member(params, "notifications").unwrap());
@@ -84,6 +88,10 @@ fn notifications_come_back_in_their_revision() {
                 Notification::Updated { uri } => {
                     seen[4] += 1;
                     announced(method, &params, &Announced::Updated { uri: uri.clone() }, at);
+                    continue;
+                }
+                Notification::Task { id } => {
+                    announced(method, &params, &Announced::Task { id: id.clone() }, at);
                     continue;
                 }
                 Notification::Cancelled(id) => {
