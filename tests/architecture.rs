@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["mcp", "private_file"],
     &["config", "policy", "net", "seal", "signer", "store", "telemetry", "web"],
     &["audit", "oauth", "vault"],
-    &["identity", "limit", "inspect", "upstream", "bridge"],
+    &["approval", "identity", "limit", "inspect", "upstream", "bridge"],
     &["catalog", "signin"],
     &["authserver", "connect"],
     &["pipeline"],
@@ -35,6 +35,7 @@ const FUNCTION_LINES_MAX: usize = 70;
 /// Proofs are made in one place.
 const PROOFS: &[(&str, &str)] = &[
     ("Lease::assertion(", "src/limit/"),
+    ("Grant::assertion(", "src/approval/"),
     ("Receipt::assertion(", "src/audit/"),
     ("ObserveOnly::assertion", "src/app/load.rs"),
     (".permit_observed(", "src/pipeline/authorize.rs"),

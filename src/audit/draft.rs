@@ -9,7 +9,7 @@ use super::digest::Digester;
 use crate::vocab::limits::{
     AUDIT_ARGUMENTS_BYTES_MAX, AUDIT_FIELD_BYTES_MAX, AUDIT_FIELDS_MAX, AUDIT_ID_BYTES_MAX, AUDIT_URI_BYTES_MAX,
 };
-use crate::vocab::{Class, FaultKind, Principal, Reason, RecordId};
+use crate::vocab::{Class, Digest, FaultKind, Principal, Reason, RecordId};
 
 /// What a record is about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub enum Kind {
     Auth,
     /// An operator acted.
     Admin,
+    /// A request for approval was made, decided on, withdrawn or used, or it expired.
+    Approval,
 }
 
 impl Kind {
@@ -35,6 +37,7 @@ impl Kind {
             Self::List => "list",
             Self::Auth => "auth",
             Self::Admin => "admin",
+            Self::Approval => "approval",
         }
     }
 }
@@ -100,6 +103,21 @@ pub struct ShadowNote {
     pub reason: Reason,
     /// Ids of the rules that would have decided.
     pub rules: Vec<Arc<str>>,
+}
+
+/// Which approval an operation waits for, has or is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApprovalNote {
+    /// Id of the request for approval.
+    pub id: Arc<str>,
+    /// Where it stands then, in one word.
+    pub state: &'static str,
+    /// Who said yes, as `ISSUER#SUBJECT`.
+    pub by: Vec<String>,
+    /// When the last of them did, in milliseconds since the Unix epoch.
+    pub at_unix_ms: Option<u64>,
+    /// SHA-256 of the canonical text of the arguments, as the approvers were shown it.
+    pub arguments: Digest,
 }
 
 /// How it ended.
@@ -179,6 +197,8 @@ pub struct Draft {
     pub definition: Option<Arc<str>>,
     /// What policy decided.
     pub decision: Option<DecisionNote>,
+    /// Which approval it waits for, has, or is about.
+    pub approval: Option<Box<ApprovalNote>>,
     /// How it ended. A draft without one ends as cancelled, or as panicked while a panic unwinds.
     pub outcome: Option<OutcomeNote>,
     /// HTTP status sent.
@@ -226,6 +246,7 @@ impl Draft {
             class: None,
             definition: None,
             decision: None,
+            approval: None,
             outcome: None,
             http: None,
             upstream_us: None,

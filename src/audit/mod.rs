@@ -23,12 +23,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use digest::Digester;
-pub use draft::{DecisionNote, Draft, IntentSeq, Kind, OutcomeNote, ShadowNote, Status};
+pub use draft::{ApprovalNote, DecisionNote, Draft, IntentSeq, Kind, OutcomeNote, ShadowNote, Status};
 use queue::{Item, Queue};
 pub use recorded::{Recorded, RecordedDecision, RecordedPrincipal, is_cut};
 pub use schema::schema;
 use sink::Sink;
-pub use slot::{AuditHandle, Slot};
+pub use slot::{AuditHandle, Room, Slot};
 use tokio::sync::oneshot;
 use writer::Writer;
 
@@ -99,6 +99,14 @@ impl Audit {
     /// [`Full`]: shed the request.
     pub fn reserve(&self) -> Result<Slot, Full> {
         if self.queue.reserve() { Ok(Slot::new(self.queue.clone())) } else { Err(Full) }
+    }
+
+    /// As [`Self::reserve`], for what is recorded only if it comes to happen.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn room(&self) -> Result<Room, Full> {
+        if self.queue.reserve() { Ok(Room::new(self.queue.clone())) } else { Err(Full) }
     }
 
     /// Writes an intent with what is known so far, and waits until it is as durable as configured, at most until

@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 use serde_json::value::RawValue;
 
-use super::draft::{CUT_MARK, DecisionNote, Draft, Kind, cut};
+use super::draft::{ApprovalNote, CUT_MARK, DecisionNote, Draft, Kind, cut};
 use crate::telemetry::escape::{is_unsafe, push_json_string, push_safe};
 use crate::vocab::Principal;
 use crate::vocab::digits::{push_decimal, push_hex};
@@ -40,6 +40,9 @@ pub(super) fn write(out: &mut Vec<u8>, seq: u64, draft: &Draft) {
     }
     if let Some(decision) = &draft.decision {
         write_decision(record.value("decision"), decision);
+    }
+    if let Some(approval) = &draft.approval {
+        write_approval(record.value("approval"), approval);
     }
     if draft.kind != Kind::Intent {
         write_outcome(record.value("outcome"), draft);
@@ -99,6 +102,18 @@ fn write_decision(out: &mut Vec<u8>, decision: &DecisionNote) {
         tried.list("rules", shadow.rules.iter().map(|rule| &**rule));
         tried.close();
     }
+    object.close();
+}
+
+fn write_approval(out: &mut Vec<u8>, approval: &ApprovalNote) {
+    let mut object = Object::open(out);
+    object.text("id", Some(&approval.id));
+    object.text("state", Some(approval.state));
+    object.list("by", approval.by.iter().map(String::as_str));
+    if let Some(at) = approval.at_unix_ms {
+        object.quoted("at", |out| push_time(out, at));
+    }
+    object.text("arguments", Some(&approval.arguments.to_string()));
     object.close();
 }
 

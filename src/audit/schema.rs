@@ -48,7 +48,7 @@ pub fn schema() -> Value {
             ("time", json!({ "type": "string", "format": "date-time" })),
             ("id", text()),
             ("rpc_id", text()),
-            ("kind", json!({ "enum": ["intent", "outcome", "list", "auth", "admin"] })),
+            ("kind", json!({ "enum": ["intent", "outcome", "list", "auth", "admin", "approval"] })),
             ("trace_id", json!({ "type": "string", "pattern": "^[0-9a-f]{32}$" })),
             ("principal", principal()),
             ("route", text()),
@@ -59,6 +59,7 @@ pub fn schema() -> Value {
             ("definition", text()),
             ("args", args),
             ("decision", decision),
+            ("approval", approval()),
             ("outcome", outcome),
             ("intent", count()),
         ],
@@ -69,6 +70,22 @@ pub fn schema() -> Value {
         members.insert("title".to_owned(), json!("Portcullis audit record"));
     }
     root
+}
+
+/// Which approval it waits for, has or is about.
+fn approval() -> Value {
+    let text = || json!({ "type": "string" });
+    let states = ["pending", "approved", "denied", "expired", "withdrawn", "used"];
+    object(
+        &[
+            ("id", text()),
+            ("state", json!({ "enum": states })),
+            ("by", json!({ "type": "array", "items": text() })),
+            ("at", json!({ "type": "string", "format": "date-time" })),
+            ("arguments", text()),
+        ],
+        &["id", "state", "by", "arguments"],
+    )
 }
 
 /// Who asked.

@@ -42,6 +42,33 @@ impl Drop for Slot {
     }
 }
 
+/// Room for the record of something that may not come to happen. Dropping it gives the room back, and sends nothing.
+pub struct Room {
+    queue: Arc<Queue>,
+    held: bool,
+}
+
+impl Room {
+    /// Room must have been reserved in `queue`.
+    pub(super) fn new(queue: Arc<Queue>) -> Self {
+        Self { queue, held: true }
+    }
+
+    /// It happened: from now on exactly one record is sent.
+    pub fn into_slot(mut self) -> Slot {
+        self.held = false;
+        Slot::new(self.queue.clone())
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        if self.held {
+            self.queue.release(1);
+        }
+    }
+}
+
 /// A share of a slot: the record is sent when the last share drops.
 #[derive(Clone)]
 pub struct AuditHandle(Arc<Mutex<Slot>>);

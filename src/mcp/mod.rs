@@ -2,6 +2,7 @@
 //!
 //! Layer 1. Pure: no tokio, hyper, clock or log.
 
+pub mod canonical;
 pub mod client_caps;
 pub mod codes;
 pub mod decode;

@@ -135,10 +135,6 @@ fn look_up(report: &mut Report<'_>, entries: Vec<RawWho>, groups: &Groups) -> Ve
 /// What a rule says twice over: arguments close it to the resources it names beside other things.
 fn warn(report: &mut Report<'_>, rule: &RawRule) {
     let targets = &rule.targets;
-    if rule.require.approval.is_some() {
-        let hint = "nobody can approve on this gateway, so every call that this rule matches is refused";
-        report.warn(rule.place, &format!("{}.require.approval", rule.path), "", "nobody can approve yet", hint);
-    }
     let others = !targets.tools.is_empty() || !targets.prompts.is_empty();
     if !rule.arguments.iter().all(Criterion::is_absent) && !targets.resources.is_empty() && others {
         let hint = "give the resources a rule of their own";

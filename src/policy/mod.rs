@@ -69,7 +69,7 @@ pub use obligation::{Approval, By, Limit, Quota};
 pub use outlook::Ruling;
 pub use path::hostile_uri;
 pub use people::{Person, distinct, people};
-pub use permit::{Evidence, Lease, MissingEvidence, ObserveOnly, Permit, Receipt, Used};
+pub use permit::{Evidence, Grant, Lease, MissingEvidence, ObserveOnly, Permit, Receipt, Used};
 pub use possible::Missing;
 pub use replay::{Again, Named, Past, replay};
 pub use schema::schema;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::rule::Rule;
 use super::who::Who;
-use crate::vocab::Principal;
+use crate::vocab::{Principal, PrincipalKey};
 
 /// Every word for an obligation, in the order in which records and cases list them.
 pub const WORDS: [&str; 5] = ["approval", "limit", "redact", "deadline", "audit"];
@@ -112,12 +112,26 @@ pub(super) enum Approver {
 
 impl Approval {
     /// Whether `person` counts as an approver of what `requester` asked. Persons are told apart by (issuer, subject).
-    pub fn counts(&self, person: &Principal, requester: &Principal) -> bool {
+    pub fn counts(&self, person: &Principal, requester: &PrincipalKey) -> bool {
         let same = (&person.iss, &person.sub) == (&requester.iss, &requester.sub);
         self.from.iter().any(|entry| match entry {
             Approver::Caller => same,
             Approver::Who(who) => (self.requester || !same) && who.is(person),
         })
+    }
+
+    /// Whether nobody but who asks can give it: `from: [caller]`.
+    pub fn is_of_caller(&self) -> bool {
+        self.from.iter().all(|entry| *entry == Approver::Caller)
+    }
+
+    /// The entries of `from`, as a policy file says them.
+    pub fn words(&self) -> Vec<String> {
+        let word = |entry: &Approver| match entry {
+            Approver::Caller => "caller".to_owned(),
+            Approver::Who(who) => who.word(),
+        };
+        self.from.iter().map(word).collect()
     }
 }
 

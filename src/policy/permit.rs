@@ -1,6 +1,7 @@
 //! Evidence, and the permit it buys. A permit is the only thing an upstream call accepts, and this file the only one that makes it.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::asked::{Family, Subject as Operation};
@@ -93,6 +94,31 @@ impl fmt::Debug for Meter {
     }
 }
 
+/// People approved one operation under one policy, and that approval was used up for it.
+#[must_use]
+pub struct Grant {
+    name: Box<str>,
+    policy: Arc<str>,
+}
+
+impl Grant {
+    /// Asserts that every approval that the policy of this digest demands of the operation of this full name was given, for the very
+    /// call that is about to leave, and was used for nothing else and never will be.
+    pub(crate) fn assertion(name: &str, policy: Arc<str>) -> Self {
+        Self { name: name.into(), policy }
+    }
+
+    fn is_for(&self, decision: &Decision) -> bool {
+        *self.name == *decision.operation.name.as_str() && self.policy == decision.policy
+    }
+}
+
+impl fmt::Debug for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Grant").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
 /// The operator's word that policy is only observed: `danger_observe_only` of the config.
 #[derive(Clone, Copy, Debug)]
 pub struct ObserveOnly(());
@@ -137,8 +163,10 @@ impl Receipt {
 pub struct Evidence {
     /// For decisions with limits.
     pub lease: Option<Lease>,
-    /// For operations of class write or destructive.
+    /// For operations of class write or destructive, and for those that were approved.
     pub receipt: Option<Receipt>,
+    /// For decisions with approvals: one for all of them together.
+    pub grant: Option<Grant>,
 }
 
 /// A decision cannot become a permit.
@@ -147,7 +175,7 @@ pub enum MissingEvidence {
     /// The decision is a refusal.
     #[error("refused: {}", .0.as_str())]
     Refused(Reason),
-    /// People did not approve. No evidence of it can be had: nobody can approve on this gateway.
+    /// People did not approve, or not this operation under this policy.
     #[error("not approved")]
     Grant,
     /// Limits were not taken.
@@ -188,7 +216,7 @@ impl Decision {
         if self.effect() != Effect::Allow {
             return Err(MissingEvidence::Refused(self.reason()));
         }
-        if !self.approvals().is_empty() {
+        if !self.approvals().is_empty() && !evidence.grant.as_ref().is_some_and(|grant| grant.is_for(&self)) {
             return Err(MissingEvidence::Grant);
         }
         if !self.limits().is_empty() && evidence.lease.is_none() {
@@ -220,7 +248,7 @@ impl Decision {
     }
 
     fn into_permit(self, evidence: Evidence) -> Result<Permit, MissingEvidence> {
-        let gated = matches!(self.class(), Class::Write | Class::Destructive);
+        let gated = matches!(self.class(), Class::Write | Class::Destructive) || evidence.grant.is_some();
         if gated && evidence.receipt.is_none() {
             return Err(MissingEvidence::Receipt);
         }

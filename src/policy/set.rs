@@ -8,6 +8,7 @@ use super::decision::Effect;
 use super::glob::Glob;
 use super::index::{About, Index};
 use super::names::Names;
+use super::obligation::Approval;
 use super::posting::{Bits, Mask};
 use super::rule::{Capability, Rule};
 use super::tri::Tri;
@@ -150,6 +151,12 @@ impl PolicySet {
             });
         });
         highest
+    }
+
+    /// The approval that the rule of this id demands, if it is in force and demands one.
+    pub fn approval(&self, rule: &str) -> Option<&Arc<Approval>> {
+        let at = self.rules.binary_search_by(|known| (*known.id).cmp(rule)).ok()?;
+        self.rules.get(at)?.demands.approval.as_ref()
     }
 
     /// What `upstream` may ask of the client of `who`.

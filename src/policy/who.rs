@@ -71,6 +71,20 @@ impl Who {
     }
 }
 
+impl Who {
+    /// As a policy file says it.
+    pub(super) fn word(&self) -> String {
+        match self {
+            Self::Any => "any".to_owned(),
+            Self::Group(group) => format!("group:{}", group.name),
+            Self::Sub { issuer: Some(issuer), glob } => format!("sub:{issuer}#{}", glob.canonical()),
+            Self::Sub { issuer: None, glob } => format!("sub:{}", glob.canonical()),
+            Self::Client(glob) => format!("client:{}", glob.canonical()),
+            Self::Scope(scope) => format!("scope:{scope}"),
+        }
+    }
+}
+
 fn client(globs: &[Glob], who: &Principal) -> bool {
     who.client_id.as_deref().is_some_and(|client| globs.iter().any(|glob| glob.matches(client)))
 }

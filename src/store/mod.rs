@@ -44,6 +44,10 @@ pub enum Space {
     Linking = 12,
     /// Our own registrations at authorization servers of upstreams.
     Registration = 13,
+    /// Requests for approval, by their id.
+    Approval = 14,
+    /// The arguments of those, as people are shown them, by the same id.
+    ApprovalShown = 15,
 }
 
 /// Why the store did not do it. Callers fail closed.

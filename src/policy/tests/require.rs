@@ -103,7 +103,7 @@ fn approvers_are_told_apart_by_issuer_and_subject() {
         ("from: [caller, 'group:sre']", person(idp, "alice", &[]), true),
     ] {
         let decision = decision(&[&format!("approval: {{ {approval} }}")]);
-        assert_eq!(decision.approvals()[0].counts(&person, &alice(&[])), counts, "{approval} {person:?}");
+        assert_eq!(decision.approvals()[0].counts(&person, &alice(&[]).key()), counts, "{approval} {person:?}");
     }
 }
 

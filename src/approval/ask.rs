@@ -1,0 +1,171 @@
+//! Asking: the request for a call is found, or made.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::bound::Bound;
+use super::request::{Request, RequestId, State, as_of};
+use super::shown::Shown;
+use super::{Desk, TURNS, row};
+use crate::store::{Space, StoreError};
+use crate::vocab::limits::APPROVAL_NAME_CHARS_MAX;
+use crate::vocab::{Digest, Principal};
+
+/// A call that needs approvals.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// What is bound.
+    pub bound: Bound,
+    /// Who asks, as the record of the request names them.
+    pub principal: Arc<Principal>,
+    /// The arguments as people are shown them.
+    pub shown: Shown,
+    /// How long it can be waited for and used, from now on.
+    pub expires: Duration,
+    /// Id of the record of the call.
+    pub record: String,
+    /// How many requests of one person may be open.
+    pub open_max: usize,
+}
+
+/// Where the request for a call stands.
+#[derive(Clone, Debug)]
+pub enum Standing {
+    /// People have to decide.
+    Pending(Arc<Request>),
+    /// They said yes. Nothing is used up.
+    Approved(Arc<Request>),
+    /// Somebody said no. Said once: the next time the call is asked for anew.
+    Denied(Arc<Request>),
+    /// It was not decided, or not used, in time. Said once, as above.
+    Expired(Arc<Request>),
+}
+
+impl Standing {
+    /// The request.
+    pub fn request(&self) -> &Arc<Request> {
+        match self {
+            Self::Pending(request) | Self::Approved(request) | Self::Denied(request) | Self::Expired(request) => request,
+        }
+    }
+}
+
+/// Why there is no request.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AskError {
+    /// Who asks has as many open requests as are allowed.
+    #[error("too many requests of this person are open")]
+    TooMany,
+    /// There are as many requests as are kept, and all of them are open.
+    #[error("too many requests are open")]
+    Full,
+    /// The record of it could not be made.
+    #[error("the audit takes no records")]
+    Audit,
+    /// It could not be kept.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The operating system gave no randomness.
+    #[error("no randomness")]
+    Randomness,
+}
+
+impl Desk {
+    /// Finds the request for the call of `case`, or makes it. Nothing is used up.
+    ///
+    /// # Errors
+    /// [`AskError`]; the call must not leave.
+    pub async fn ask(&self, case: Case) -> Result<Standing, AskError> {
+        let call = case.bound.digest();
+        let turn = call.0.first().map_or(0, |byte| usize::from(*byte) % TURNS);
+        let _turn = match self.0.turns.get(turn) {
+            Some(turn) => Some(turn.lock().await),
+            None => None,
+        };
+        match self.found(&call) {
+            Some(standing @ (Standing::Pending(_) | Standing::Approved(_))) => Ok(standing),
+            Some(standing) => {
+                self.told(standing.request()).await;
+                Ok(standing)
+            }
+            None => self.make(case, call).await.map(Standing::Pending),
+        }
+    }
+
+    /// The request for the call of this digest, as it stands, if it still says something.
+    fn found(&self, call: &Digest) -> Option<Standing> {
+        let request = as_of(&self.0.index.lock().of_call(call)?, self.0.clock.unix_s());
+        match request.state {
+            State::Pending => Some(Standing::Pending(request)),
+            State::Approved => Some(Standing::Approved(request)),
+            State::Denied if !request.told => Some(Standing::Denied(request)),
+            State::Expired if !request.told => Some(Standing::Expired(request)),
+            State::Denied | State::Expired | State::Withdrawn | State::Used => None,
+        }
+    }
+
+    async fn make(&self, case: Case, call: Digest) -> Result<Arc<Request>, AskError> {
+        let Case { bound, principal, shown, expires, record, open_max } = case;
+        let room = self.0.audit.room().map_err(|_| AskError::Audit)?;
+        let (id, asked_unix_ms) = (RequestId::mint().ok_or(AskError::Randomness)?, self.0.clock.unix_ms());
+        let request = Arc::new(Request {
+            id: id.clone(),
+            digest: call,
+            requester_name: name_of(&principal),
+            excerpt: shown.excerpt(),
+            record: record.into(),
+            asked_unix_ms,
+            expires_unix_s: asked_unix_ms.saturating_add(u64::try_from(expires.as_millis()).unwrap_or(u64::MAX)) / 1_000,
+            votes: Vec::new(),
+            state: State::Pending,
+            ended_unix_ms: None,
+            told: false,
+            bound,
+        });
+        let evicted = {
+            // In its place before it is kept, so that no two make the last one.
+            let mut index = self.0.index.lock();
+            if index.open_of(&request.requester()) >= open_max {
+                return Err(AskError::TooMany);
+            }
+            let evicted = index.makes_room().ok_or(AskError::Full)?;
+            index.put(request.clone());
+            evicted
+        };
+        // If whoever asks goes away meanwhile, it is taken out again.
+        let mut placed = Placed { desk: self, id: Some(id.clone()) };
+        let (key, until_s) = (id.as_str().as_bytes(), row::kept_until_s(&request));
+        if let Some(evicted) = evicted {
+            self.forget(&evicted).await?;
+        }
+        self.0.store.put(Space::ApprovalShown, key, &shown.write(), Some(until_s)).await?;
+        if !self.0.store.swap(Space::Approval, key, None, Some(&row::write(&request)), Some(until_s)).await? {
+            return Err(AskError::Randomness);
+        }
+        placed.id = None;
+        self.record(room, "approval/ask", &request, Some(principal), None);
+        self.tell(&request);
+        tracing::info!(approval = %id, name = %request.bound.name, "a call waits for approval");
+        Ok(request)
+    }
+}
+
+/// A request that is in the index and not yet in the store.
+struct Placed<'a> {
+    desk: &'a Desk,
+    id: Option<RequestId>,
+}
+
+impl Drop for Placed<'_> {
+    fn drop(&mut self) {
+        if let Some(id) = self.id.take() {
+            self.desk.0.index.lock().remove(&id);
+        }
+    }
+}
+
+/// What people call whoever asks, where a verified claim says so.
+fn name_of(principal: &Principal) -> Option<Box<str>> {
+    let name = ["name", "preferred_username", "email"].into_iter().find_map(|claim| principal.claim_strings(claim).next())?;
+    Some(name.chars().take(APPROVAL_NAME_CHARS_MAX).collect::<String>().into())
+}

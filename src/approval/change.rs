@@ -1,0 +1,190 @@
+//! Changing a request: read, changed, and put back if it still is what was read.
+
+use std::sync::Arc;
+
+use super::request::{Request, RequestId, State};
+use super::{Desk, row};
+use crate::audit::{Draft, Kind, OutcomeNote, Room, Status};
+use crate::store::{Space, StoreError};
+use crate::vocab::limits::APPROVAL_RACES_MAX;
+use crate::vocab::{Principal, PrincipalKey, Reason};
+
+/// What happened to a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Its id.
+    pub id: RequestId,
+    /// Where it stands now. A vote that decided nothing is a change too.
+    pub state: State,
+}
+
+/// Why a request was not changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChangeError {
+    /// There is none of this id, or it is not theirs.
+    #[error("no such request")]
+    NotFound,
+    /// It is not pending any more.
+    #[error("the request is {}", .0.as_str())]
+    Over(State),
+    /// The record of it could not be made: nothing was changed.
+    #[error("the audit takes no records")]
+    Audit,
+    /// It could not be kept: nothing was changed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// How many requests are dealt with at one look.
+const LATE_MAX: usize = 256;
+
+impl Desk {
+    /// Takes back a pending or approved request of `by`.
+    ///
+    /// # Errors
+    /// [`ChangeError`].
+    pub async fn withdraw(&self, id: &RequestId, by: &Arc<Principal>) -> Result<Arc<Request>, ChangeError> {
+        let (who, now_ms) = (by.key(), self.0.clock.unix_ms());
+        let room = self.0.audit.room().map_err(|_| ChangeError::Audit)?;
+        let withdrawn = self.change(id, |request| {
+            if request.requester() != who {
+                return Err(ChangeError::NotFound);
+            }
+            if !request.state.is_open() {
+                return Err(ChangeError::Over(request.state));
+            }
+            (request.state, request.ended_unix_ms) = (State::Withdrawn, Some(now_ms));
+            Ok(())
+        });
+        let request = withdrawn.await?;
+        self.record(room, "approval/withdraw", &request, Some(by.clone()), None);
+        Ok(request)
+    }
+
+    /// Notes what has expired, and forgets what is over for long.
+    pub(super) async fn expire(&self) {
+        let now_s = self.0.clock.unix_s();
+        let (late, gone) = self.0.index.lock().late(now_s, LATE_MAX);
+        {
+            let mut index = self.0.index.lock();
+            gone.iter().for_each(|id| drop(index.remove(id)));
+        }
+        for request in late {
+            // Without room for its record it is noted later; it cannot be used meanwhile.
+            let Ok(room) = self.0.audit.room() else { return };
+            let expired = self.change(&request.id, |request| {
+                // As it is read it is expired already.
+                if request.state == State::Expired { Ok(()) } else { Err(ChangeError::Over(request.state)) }
+            });
+            match expired.await {
+                Ok(request) => self.record(room, "approval/expire", &request, None, None),
+                Err(ChangeError::NotFound) => drop(self.0.index.lock().remove(&request.id)),
+                Err(ChangeError::Over(_)) => {}
+                Err(error) => tracing::warn!(%error, approval = %request.id, "an expired request could not be noted"),
+            }
+        }
+    }
+
+    /// Remembers that who asked knows how it ended. Should that fail, they are told once more.
+    pub(super) async fn told(&self, request: &Request) {
+        let told = self.change(&request.id, |request| {
+            request.told = true;
+            Ok::<(), ChangeError>(())
+        });
+        if let Err(error) = told.await {
+            tracing::warn!(%error, approval = %request.id, "it could not be noted that who asked was told");
+        }
+    }
+
+    /// Reads the request, as it stands now, has `change` change it, and puts it back if nobody was faster; else all of it anew.
+    pub(super) async fn change<E: From<ChangeError>>(
+        &self,
+        id: &RequestId,
+        change: impl Fn(&mut Request) -> Result<(), E>,
+    ) -> Result<Arc<Request>, E> {
+        let (key, failed) = (id.as_str().as_bytes(), |error: StoreError| E::from(ChangeError::Store(error)));
+        for _ in 0..APPROVAL_RACES_MAX {
+            let before = self.0.store.get(Space::Approval, key).await.map_err(failed)?;
+            let before = before.ok_or_else(|| E::from(ChangeError::NotFound))?;
+            let mut request = row::read(&before).ok_or_else(|| E::from(ChangeError::NotFound))?;
+            if request.state != request.state_at(self.0.clock.unix_s()) {
+                request.state = State::Expired;
+                request.ended_unix_ms = Some(request.expires_unix_s.saturating_mul(1_000));
+            }
+            change(&mut request)?;
+            let (after, until_s) = (row::write(&request), row::kept_until_s(&request));
+            if self.0.store.swap(Space::Approval, key, Some(&before), Some(&after), Some(until_s)).await.map_err(failed)? {
+                let request = Arc::new(request);
+                self.learn(&request);
+                return Ok(request);
+            }
+        }
+        Err(ChangeError::Store(StoreError::Busy).into())
+    }
+
+    /// Takes a request that is over out of the store.
+    pub(super) async fn forget(&self, id: &RequestId) -> Result<(), StoreError> {
+        self.0.store.remove(Space::Approval, id.as_str().as_bytes()).await?;
+        self.0.store.remove(Space::ApprovalShown, id.as_str().as_bytes()).await
+    }
+
+    /// Puts into the index what the store has. Of two changes the one that came later in the store may come first here: what is over
+    /// stays over, and no vote is lost.
+    fn learn(&self, request: &Arc<Request>) {
+        {
+            let mut index = self.0.index.lock();
+            let known = index.get(&request.id);
+            let newer = known.is_none_or(|known| {
+                known.state.is_open() && known.votes.len() <= request.votes.len()
+                    || !request.state.is_open() && request.told >= known.told
+            });
+            if newer {
+                index.put(request.clone());
+            }
+        }
+        self.tell(request);
+    }
+
+    pub(super) fn tell(&self, request: &Request) {
+        // Nobody may be listening.
+        let _ = self.0.changes.send(Change { id: request.id.clone(), state: request.state });
+    }
+
+    /// The record of what was done with `request`: `who` did it, or time.
+    pub(super) fn record(
+        &self,
+        room: Room,
+        what: &'static str,
+        request: &Request,
+        who: Option<Arc<Principal>>,
+        reason: Option<&str>,
+    ) {
+        let mut slot = room.into_slot();
+        let draft = slot.draft();
+        about(draft, request);
+        draft.set_method(what);
+        draft.principal = who;
+        if let Some(reason) = reason.filter(|reason| !reason.is_empty()) {
+            let mut text = Vec::new();
+            crate::telemetry::escape::push_json_string(&mut text, reason);
+            draft.add_field("/reason", &String::from_utf8_lossy(&text));
+        }
+    }
+}
+
+fn about(draft: &mut Draft, request: &Request) {
+    let bound = &request.bound;
+    draft.kind = Kind::Approval;
+    draft.route = Some(Arc::from(&*bound.route));
+    draft.upstream = Some(Arc::from(&*bound.upstream));
+    draft.set_name(Arc::from(&*bound.name));
+    draft.class = Some(bound.class);
+    draft.definition = (!bound.definition.is_empty()).then(|| Arc::from(&*bound.definition));
+    draft.approval = Some(Box::new(request.note()));
+    draft.outcome = Some(OutcomeNote::new(Status::Completed, Reason::Allowed));
+}
+
+/// Whether `person` is who asked.
+pub(super) fn asked_by(request: &Request, person: &PrincipalKey) -> bool {
+    request.requester() == *person
+}

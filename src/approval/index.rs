@@ -1,0 +1,131 @@
+//! What is in the store, in memory: found by id, by call, by who asked, and newest first. Bounded.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::Filter;
+use super::request::{Request, RequestId, State, as_of};
+use crate::vocab::limits::{APPROVAL_KEPT_S, APPROVALS_KEPT_MAX};
+use crate::vocab::{Digest, PrincipalKey};
+
+/// When it was asked for, then its id: unique, and in the order of time.
+type Place = (u64, RequestId);
+
+#[derive(Default)]
+pub(super) struct Index {
+    requests: HashMap<RequestId, Arc<Request>>,
+    /// The request that a call finds when it is made again.
+    by_call: HashMap<Digest, RequestId>,
+    all: BTreeSet<Place>,
+    pending: BTreeSet<Place>,
+    /// Requests of one person of which something may still come.
+    open: HashMap<PrincipalKey, usize>,
+}
+
+fn place(request: &Request) -> Place {
+    (request.asked_unix_ms, request.id.clone())
+}
+
+impl Index {
+    pub(super) fn get(&self, id: &RequestId) -> Option<Arc<Request>> {
+        self.requests.get(id).cloned()
+    }
+
+    /// The request that the call of this digest finds.
+    pub(super) fn of_call(&self, call: &Digest) -> Option<Arc<Request>> {
+        self.get(self.by_call.get(call)?)
+    }
+
+    pub(super) fn open_of(&self, who: &PrincipalKey) -> usize {
+        self.open.get(who).copied().unwrap_or(0)
+    }
+
+    /// Puts `request` in, in place of itself as it was. Gives what it was.
+    pub(super) fn put(&mut self, request: Arc<Request>) -> Option<Arc<Request>> {
+        let before = self.remove(&request.id);
+        let place = place(&request);
+        if request.state == State::Pending {
+            self.pending.insert(place.clone());
+        }
+        if request.state.is_open() {
+            *self.open.entry(request.requester()).or_default() += 1;
+        }
+        // A later request for the same call is the one to be found.
+        let known = self.of_call(&request.digest);
+        if known.is_none_or(|known| known.asked_unix_ms <= request.asked_unix_ms) {
+            self.by_call.insert(request.digest, request.id.clone());
+        }
+        self.all.insert(place);
+        self.requests.insert(request.id.clone(), request);
+        before
+    }
+
+    pub(super) fn remove(&mut self, id: &RequestId) -> Option<Arc<Request>> {
+        let request = self.requests.remove(id)?;
+        let place = place(&request);
+        self.all.remove(&place);
+        self.pending.remove(&place);
+        if self.by_call.get(&request.digest) == Some(id) {
+            self.by_call.remove(&request.digest);
+        }
+        let who = request.requester();
+        if request.state.is_open()
+            && let Some(open) = self.open.get_mut(&who)
+        {
+            *open = open.saturating_sub(1);
+            if *open == 0 {
+                self.open.remove(&who);
+            }
+        }
+        Some(request)
+    }
+
+    /// Makes room for one more, at the cost of the oldest that is over, which it gives; `None` if there is none.
+    pub(super) fn makes_room(&mut self) -> Option<Option<RequestId>> {
+        if self.requests.len() < APPROVALS_KEPT_MAX {
+            return Some(None);
+        }
+        let over = |place: &&Place| self.requests.get(&place.1).is_some_and(|request| !request.state.is_open());
+        let oldest = self.all.iter().find(over).map(|(_, id)| id.clone())?;
+        self.remove(&oldest);
+        Some(Some(oldest))
+    }
+
+    pub(super) fn list(&self, filter: &Filter, after: Option<&RequestId>, limit: usize, now_s: u64) -> Vec<Arc<Request>> {
+        let places = if filter.state == Some(State::Pending) { &self.pending } else { &self.all };
+        let fits = |request: &Arc<Request>| {
+            filter.state.is_none_or(|state| request.state == state)
+                && filter.requester.as_ref().is_none_or(|who| request.requester() == *who)
+                && filter.name.as_deref().is_none_or(|name| *request.bound.name == *name)
+        };
+        let newest_first = |from: &mut dyn Iterator<Item = &Place>| {
+            let requests = from.filter_map(|(_, id)| self.requests.get(id)).map(|request| as_of(request, now_s));
+            requests.filter(fits).take(limit).collect()
+        };
+        match after.map(|id| self.requests.get(id)) {
+            None => newest_first(&mut places.iter().rev()),
+            Some(Some(after)) => newest_first(&mut places.range(..place(after)).rev()),
+            Some(None) => Vec::new(),
+        }
+    }
+
+    pub(super) fn counts(&self, now_s: u64) -> [(State, usize); State::ALL.len()] {
+        let mut counts = State::ALL.map(|state| (state, 0));
+        for request in self.requests.values() {
+            let state = request.state_at(now_s);
+            counts.iter_mut().filter(|(of, _)| *of == state).for_each(|(_, count)| *count += 1);
+        }
+        counts
+    }
+
+    /// Those that are open and past their time, and those that are over and past theirs; a few at a time.
+    pub(super) fn late(&self, now_s: u64, most: usize) -> (Vec<Arc<Request>>, Vec<RequestId>) {
+        let expired = |request: &&Arc<Request>| request.state.is_open() && request.expires_unix_s <= now_s;
+        let kept = |request: &Request| request.ended_unix_ms.is_none_or(|ms| ms / 1_000 + APPROVAL_KEPT_S > now_s);
+        let gone = self.requests.values().filter(|request| !request.state.is_open() && !kept(request));
+        (
+            self.requests.values().filter(expired).take(most).cloned().collect(),
+            gone.take(most).map(|request| request.id.clone()).collect(),
+        )
+    }
+}
