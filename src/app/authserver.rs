@@ -37,13 +37,12 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// Registrations of an hour where there are none.
 const NO_REGISTRATIONS: u32 = 1;
 
-/// Opens what lasts, if there is an authorization server.
+/// What lasts, kept in `store`, if there is an authorization server.
 ///
 /// # Errors
 /// A sentence for the operator.
-pub(super) async fn open(config: &Config, clock: &Clock) -> Result<Option<Lasting>, String> {
+pub(super) async fn open(config: &Config, store: &Store, clock: &Clock) -> Result<Option<Lasting>, String> {
     let Some(section) = &config.authserver else { return Ok(None) };
-    let store = Store::open(&config.data_dir.join("state.db"), clock.clone()).map_err(|error| error.to_string())?;
     let settings = SignerSettings {
         dir: config.data_dir.join(KEYS),
         algorithm: algorithm(section),
@@ -54,7 +53,7 @@ pub(super) async fn open(config: &Config, clock: &Clock) -> Result<Option<Lastin
     let ended = EndedTokens::load(store.clone(), clock.clone()).await.map_err(|error| error.to_string())?;
     let per_hour = section.dcr.as_ref().map_or(NO_REGISTRATIONS, |dcr| dcr.per_hour);
     let (pace, sign_ins) = (Arc::new(Pace::new(per_hour)), Arc::new(SignIn::pace()));
-    Ok(Some(Lasting { store, signer, ended: Arc::new(ended), pace, sign_ins }))
+    Ok(Some(Lasting { store: store.clone(), signer, ended: Arc::new(ended), pace, sign_ins }))
 }
 
 /// Keeps the keys young until `stop`.

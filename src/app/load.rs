@@ -17,7 +17,7 @@ use crate::connect::CLIENT_PATH;
 use crate::identity::{Authenticator, METADATA_PREFIX, metadata_path, resource_metadata};
 use crate::net::DialPolicy;
 use crate::net::head::HeadRules;
-use crate::pipeline::{Bounds, Route, Subjects, World};
+use crate::pipeline::{Approvals, Bounds, Route, Subjects, World};
 use crate::policy::permit::ObserveOnly;
 use crate::policy::{self, Facts, PolicySet};
 use crate::upstream::{self, UpstreamLimits, UpstreamSettings, Upstreams};
@@ -160,6 +160,12 @@ pub(super) fn world(
             call_timeout: config.limits.call_timeout,
             in_flight: config.limits.in_flight,
             sessions_per_principal: config.limits.sessions_per_principal,
+        },
+        approvals: Approvals {
+            open_max: config.approvals.pending_per_principal,
+            wait: config.approvals.wait,
+            console: None,
+            confirm: None,
         },
         subjects: Subjects::new(),
         links,

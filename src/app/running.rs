@@ -57,6 +57,16 @@ impl Running {
         self.gateway.world.load().observe.is_some()
     }
 
+    /// Where calls are approved.
+    pub fn approvals(&self) -> crate::approval::Desk {
+        self.gateway.approvals.clone()
+    }
+
+    /// The policy in force.
+    pub fn policy(&self) -> Arc<crate::policy::PolicySet> {
+        self.gateway.world.load().policy.clone()
+    }
+
     /// Reloads config and policy at once.
     pub fn reload_now(&self) {
         self.reloader.ask();

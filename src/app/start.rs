@@ -23,6 +23,7 @@ use super::offboard;
 use super::reload::Reloader;
 use super::running::Running;
 use crate::admin::{self, AdminState};
+use crate::approval;
 use crate::audit::{self, Audit};
 use crate::authserver::PATH_PREFIX;
 use crate::catalog::{Catalog, Part};
@@ -36,6 +37,7 @@ use crate::pipeline::{Gateway, Memory, PeerAddress, ReplyBody, Sessions, Streams
 use crate::seal::Sealer;
 use crate::server::tls::{TlsFiles, self_signed};
 use crate::server::{self, DoorSettings, TlsHandle};
+use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::Registry;
 use crate::vocab::limits::{AUDIT_QUEUE_RECORDS_MAX, DRAIN_MS_MAX, STREAMS_MAX};
@@ -116,6 +118,7 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
     if let Some(lasting) = &outside.lasting {
         drop(background.spawn(authserver::rotate(lasting.signer.clone(), stopping.clone())));
     }
+    drop(background.spawn(gateway.approvals.clone().run(stopping.clone())));
     drop(background.spawn(offboard::run(gateway.clone(), stopping.clone())));
     let reloader =
         Arc::new(Reloader::new(loaded, gateway.clone(), registry.clone(), tls, bound_origin, outside, stopping.clone()));
@@ -149,7 +152,7 @@ fn gateway(
     state: State,
 ) -> Result<(Arc<Gateway>, Arc<Registry>), StartError> {
     let config = &loaded.config;
-    let State { audit, metrics, sealer, outside } = state;
+    let State { audit, metrics, sealer, outside, approvals } = state;
     clear_work_dir(config);
     let tasks = TaskTracker::new();
     let hook = Arc::new(Hook::default());
@@ -172,6 +175,7 @@ fn gateway(
         sessions: Sessions::new(),
         sealer,
         desk: outside.desk.clone(),
+        approvals,
         metrics,
         clock: clock.clone(),
         tasks,
@@ -193,19 +197,23 @@ struct State {
     metrics: Arc<Metrics>,
     sealer: Arc<Sealer>,
     outside: Arc<Outside>,
+    approvals: approval::Desk,
 }
 
 /// The audit file is locked by whoever writes it, so that from then on nobody else uses this data directory.
 async fn state(config: &Config, clock: &Clock, fetch: Fetch) -> Result<State, StartError> {
     let audit = Arc::new(open_audit(config, clock)?);
-    let lasting = authserver::open(config, clock).await.map_err(StartError::Other)?;
+    let failed = |error: StoreError| StartError::Other(error.to_string());
+    let store = Store::open(&config.data_dir.join("state.db"), clock.clone()).map_err(failed)?;
+    let approvals = approval::Desk::open(store.clone(), clock.clone(), audit.clone()).await.map_err(failed)?;
+    let lasting = authserver::open(config, &store, clock).await.map_err(StartError::Other)?;
     let metrics = Arc::new(Metrics::new());
     let sealer = Arc::new(Sealer::open(&config.data_dir.join("keys/seal"))?);
     // People link accounts where they can sign in.
     let desk = lasting.as_ref().map(|lasting| linking::desk(config, &lasting.store, &sealer, &metrics, clock, &fetch));
     let desk = desk.transpose().map_err(StartError::Other)?;
     let outside = Arc::new(Outside::new(fetch, &config.data_dir, clock, lasting, desk));
-    Ok(State { audit, metrics, sealer, outside })
+    Ok(State { audit, metrics, sealer, outside, approvals })
 }
 
 /// Directories of processes that a killed gateway left behind.
@@ -262,6 +270,9 @@ fn admin_state(gateway: &Arc<Gateway>, registry: &Arc<Registry>, rules: HeadRule
         ready: Arc::new(move || !ready.drain.begun() && ready.audit.healthy()),
         metrics: Arc::new(move || {
             metered.metrics.set_audit_queue_depth(metered.audit.queue_depth());
+            for (state, count) in metered.approvals.counts() {
+                metered.metrics.set_approvals(state.as_str(), count);
+            }
             for (name, up) in registry.health() {
                 metered.metrics.set_upstream_up(&name, up);
             }

@@ -20,6 +20,9 @@ const PREFIX: &str = "apr_";
 const RANDOM_BYTES: usize = 16;
 
 impl RequestId {
+    /// Bytes of the text.
+    pub const BYTES: usize = PREFIX.len() + RANDOM_BYTES.div_ceil(3) * 4 - 2;
+
     /// A new id; `None` when the operating system gives no randomness.
     pub(super) fn mint() -> Option<Self> {
         let mut bytes = [0; RANDOM_BYTES];

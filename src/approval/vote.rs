@@ -52,12 +52,32 @@ impl Desk {
         yes: bool,
         reason: &str,
     ) -> Result<Arc<Request>, VoteError> {
+        self.decide(id, voter, policy, (yes, false), reason).await
+    }
+
+    /// As [`Self::vote`], of who asked and where rules say `from: [caller]` only: for an answer that comes by the very client that
+    /// calls. It never counts for a group, whoever is in it.
+    ///
+    /// # Errors
+    /// [`VoteError`]; nothing was changed.
+    pub async fn confirm(&self, id: &RequestId, voter: &Voter, policy: &PolicySet, yes: bool) -> Result<Arc<Request>, VoteError> {
+        self.decide(id, voter, policy, (yes, true), "").await
+    }
+
+    async fn decide(
+        &self,
+        id: &RequestId,
+        voter: &Voter,
+        policy: &PolicySet,
+        (yes, as_caller): (bool, bool),
+        reason: &str,
+    ) -> Result<Arc<Request>, VoteError> {
         let room = self.0.audit.room().map_err(|_| ChangeError::Audit)?;
         let reason: String = reason.chars().take(APPROVAL_REASON_CHARS_MAX).collect();
         let name: String = voter.name.chars().take(APPROVAL_NAME_CHARS_MAX).collect();
         let person = &*voter.principal;
         let voted = self.change(id, |request: &mut Request| {
-            let gates = counts_in(request, person, policy)?;
+            let gates = counts_in(request, person, policy, as_caller)?;
             let at_unix_ms = self.0.clock.unix_ms();
             request.votes.push(Vote {
                 iss: (&*person.iss).into(),
@@ -88,12 +108,12 @@ impl Desk {
     /// Why not.
     pub fn may_decide(&self, request: &Request, person: &Principal, policy: &PolicySet) -> Result<(), VoteError> {
         let state = request.state_at(self.0.clock.unix_s());
-        counts_in(&Request { state, ..request.clone() }, person, policy).map(|_| ())
+        counts_in(&Request { state, ..request.clone() }, person, policy, false).map(|_| ())
     }
 }
 
-/// The gates in which `person` counts, which is at least one.
-fn counts_in(request: &Request, person: &Principal, policy: &PolicySet) -> Result<Vec<usize>, VoteError> {
+/// The gates in which `person` counts, which is at least one; with `as_caller` only as who asked.
+fn counts_in(request: &Request, person: &Principal, policy: &PolicySet, as_caller: bool) -> Result<Vec<usize>, VoteError> {
     if request.state != State::Pending {
         return Err(ChangeError::Over(request.state).into());
     }
@@ -106,8 +126,8 @@ fn counts_in(request: &Request, person: &Principal, policy: &PolicySet) -> Resul
         // What the rules say together may be stricter than what this one says.
         approval.is_some_and(|approval| {
             let mut joined = Approval::clone(approval);
-            joined.requester = gate.requester;
-            joined.counts(person, &requester)
+            joined.requester = gate.requester && !as_caller;
+            joined.counts(person, &requester) && (!as_caller || asked_by(request, &person.key()))
         })
     };
     let gates: Vec<usize> = request.bound.gates.iter().enumerate().filter(counts).map(|(at, _)| at).collect();

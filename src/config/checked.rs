@@ -36,6 +36,8 @@ pub struct Config {
     pub allowed_hosts: Vec<String>,
     /// Bounds.
     pub limits: Limits,
+    /// How calls wait for approval.
+    pub approvals: Approvals,
     /// Who may call.
     pub identity: Identity,
     /// Paths served; unique, at least one.
@@ -116,6 +118,15 @@ pub enum Tls {
     SelfSigned,
     /// Plain HTTP.
     None,
+}
+
+/// How calls wait for approval.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approvals {
+    /// Requests of one principal that may be open.
+    pub pending_per_principal: usize,
+    /// How long a call is held whose client is told of progress.
+    pub wait: Duration,
 }
 
 /// Bounds on what clients and upstreams may use.

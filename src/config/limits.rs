@@ -35,6 +35,8 @@ pub(super) const CLOCK_SKEW: RangeInclusive<Duration> = Duration::ZERO..=Duratio
 pub(super) const TOKEN_AGE: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(366 * 24 * 3600);
 pub(super) const INTROSPECTION_CACHE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
 pub(super) const STREAM_IDLE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
+pub(super) const PENDING_APPROVALS: RangeInclusive<u64> = 1..=10_000;
+pub(super) const APPROVAL_WAIT: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(24 * 3600);
 pub(super) const ACCESS_TOKEN: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(24 * 3600);
 pub(super) const REFRESH_TOKEN: RangeInclusive<Duration> = Duration::from_secs(3600)..=Duration::from_secs(366 * 24 * 3600);
 pub(super) const KEY_ROTATION: RangeInclusive<Duration> =

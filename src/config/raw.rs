@@ -60,10 +60,21 @@ pub(super) struct Raw {
     pub(super) keys: Option<Keys>,
     /// The authorization server in front of the identity provider. Off without this section.
     pub(super) authserver: Option<authserver::AuthServer>,
-    #[schemars(skip)]
-    pub(super) approvals: Unbuilt,
+    /// How calls that need a person's approval wait for it.
+    pub(super) approvals: Option<Approvals>,
     #[schemars(skip)]
     pub(super) lock: Unbuilt,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Approvals {
+    /// Requests of one principal that may wait, or be approved and not yet used. Default 20.
+    pub(super) pending_per_principal: Option<u64>,
+    /// How long a call is held for its approval where its client is told of progress. Default 45s; 0s for not at all.
+    pub(super) wait: Option<String>,
+    #[schemars(skip)]
+    pub(super) channels: Unbuilt,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]

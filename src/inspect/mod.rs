@@ -15,6 +15,11 @@ use crate::mcp::reply::ResultKind;
 use crate::mcp::{RawJson, Reply};
 use crate::policy::permit::{Meter, Permit, Used};
 
+/// `raw`, which people are to be shown, with every credential in it replaced, and how many there were.
+pub fn masked(raw: &RawJson) -> (RawJson, u64) {
+    secrets::redact(raw, None).unwrap_or_else(|| (raw.clone(), 0))
+}
+
 /// Looks at everything that one call yields.
 #[derive(Debug)]
 pub struct Inspector {

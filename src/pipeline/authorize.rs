@@ -6,10 +6,11 @@ use std::time::Duration;
 use super::ctx::Ctx;
 use super::refusal::Refusal;
 use super::route::{Kind, Target};
-use super::{Gateway, standing};
+use super::{Gateway, approve, standing};
 use crate::audit::{DecisionNote, ShadowNote};
 use crate::limit::Subject;
 use crate::mcp::RawJson;
+use crate::mcp::dialect::Operation;
 use crate::policy::permit::{Evidence, Lease, MissingEvidence, ObserveOnly, Permit};
 use crate::policy::{Asked, Decision, Effect, Hints, Kind as AskedKind, Moment, TaskStep, decide_for, decide_task_for};
 use crate::vocab::limits::AUDIT_INTENT_MS_MAX;
@@ -128,23 +129,29 @@ fn record_fields(ctx: &Ctx, decision: &Decision, arguments: Option<&RawJson>) {
     }
 }
 
-/// Meets every obligation: approval, limits, then the intent, so that a refused call takes nothing and leaves no intent.
+/// Meets every obligation: an approval is there, limits are taken, the approval is used up, then the intent: a refused call takes
+/// nothing and leaves no intent, and one that is cut off behind any of them is not made. `call` is what people can approve.
 ///
 /// # Errors
-/// A denial for want of an approval or by a limit; a fault when the intent could not be recorded.
-pub(super) async fn discharge(ctx: &mut Ctx, decision: Decision, target: &Target) -> Result<Permit, Refusal> {
+/// What is told for want of an approval; a denial by a limit; a fault when the approval or the intent could not be put on disk.
+pub(super) async fn discharge(
+    ctx: &mut Ctx,
+    decision: Decision,
+    target: &Target,
+    call: Option<&Operation>,
+) -> Result<Permit, Refusal> {
     let mut evidence = Evidence::default();
-    // Nobody can approve on this gateway, so a call that needs it ends here.
-    if let Some(approval) = decision.approvals().first() {
-        overruled(ctx, Denial { rule: Some(approval.rule.clone()), ..Denial::new(Reason::ApprovalRequired) })?;
-    }
+    let approved = Box::pin(approve::look_up(ctx, &decision, target, call)).await?;
     if !decision.limits().is_empty() {
         match take(ctx, &decision, target)? {
             Ok(lease) => evidence.lease = Some(lease),
             Err(denial) => overruled(ctx, denial)?,
         }
     }
-    if decision.class() > Class::Read {
+    if let Some(approved) = approved {
+        evidence.grant = Some(Box::pin(approve::spend(ctx, approved)).await?);
+    }
+    if decision.class() > Class::Read || evidence.grant.is_some() {
         let deadline = ctx.deadline.capped(Duration::from_millis(AUDIT_INTENT_MS_MAX));
         evidence.receipt = Some(Box::pin(ctx.gateway.audit.intent_for(&ctx.audit, deadline)).await?);
     }
@@ -243,7 +250,7 @@ fn take(ctx: &Ctx, decision: &Decision, target: &Target) -> Result<Result<Lease,
 ///
 /// # Errors
 /// The denial, unless policy is only observed.
-fn overruled(ctx: &Ctx, denial: Denial) -> Result<(), Denial> {
+pub(super) fn overruled(ctx: &Ctx, denial: Denial) -> Result<(), Denial> {
     let observed = ctx.world.observe.is_some_and(|observe| observe.passes(denial.reason));
     ctx.note(|draft| {
         if let Some(decision) = draft.decision.as_mut().filter(|decision| decision.allowed) {

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Gateway;
 use super::cancel::Registered;
+use super::consult;
 use super::line::Line;
 use super::link::Resumed;
 use super::memory::Memory;
@@ -88,6 +89,10 @@ pub(super) struct Asked {
     pub(super) tasks: Tasks,
     /// What our own question came back with, in a retry.
     pub(super) resumed: Option<Resumed>,
+    /// The same of our question about an approval.
+    pub(super) consulted: Option<consult::Resumed>,
+    /// It was held until people decided, which it is once.
+    pub(super) held: bool,
 }
 
 impl Ctx {

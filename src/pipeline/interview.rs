@@ -153,7 +153,7 @@ async fn permit(ctx: &mut Ctx, before: &Target) -> Result<Permit, Refusal> {
     }
     let decision = authorize_task(ctx, &target, TaskStep::Answer)?;
     link::required(ctx, target.view.upstream()).await?;
-    discharge(ctx, decision, &target).await
+    discharge(ctx, decision, &target, None).await
 }
 
 #[cfg(test)]

@@ -74,7 +74,8 @@ pub(super) fn helps(ctx: &Ctx, fault: &Fault) -> bool {
 /// # Errors
 /// -32602 for a state of ours that was used before. What is not ours is left for [`super::question::resume`] to judge.
 pub(super) fn resume(ctx: &mut Ctx, operation: &mut Operation) -> Result<(), Refusal> {
-    let declined = take_answer(operation)?;
+    let action = take(operation, QUESTION)?.and_then(|answer| pointer::at(&answer, "/action"));
+    let declined = action.is_some_and(|action| matches!(action.as_str(), "\"decline\"" | "\"cancel\""));
     let Some(text) = operation.params.request_state.take() else { return Ok(()) };
     let key = ctx.principal()?.key();
     let call = fingerprint(operation);
@@ -256,31 +257,33 @@ fn read_state(payload: Vec<u8>) -> Option<(u64, Option<String>)> {
     Some((u64::from_be_bytes(*until_s), (!original.is_empty()).then(|| original.to_owned())))
 }
 
-/// Takes the answer to our question out of the retry; true if the person said no.
-fn take_answer(operation: &mut Operation) -> Result<bool, Refusal> {
-    let Some(responses) = operation.params.input_responses.take() else { return Ok(false) };
+/// Takes the answer to our question `key` out of the retry.
+///
+/// # Errors
+/// -32602 for answers that cannot be read.
+pub(super) fn take(operation: &mut Operation, key: &str) -> Result<Option<RawJson>, Refusal> {
+    let Some(responses) = operation.params.input_responses.take() else { return Ok(None) };
     let (mut kept, mut ours) = (Vec::new(), None);
     if responses.kind() != Some(Kind::Object) {
         operation.params.input_responses = Some(responses);
-        return Ok(false);
+        return Ok(None);
     }
-    let read = responses.scanner().object(|scan, key| {
+    let read = responses.scanner().object(|scan, name| {
         let value = responses.part(scan.value()?);
-        match key.as_ref() {
-            QUESTION => ours = Some(value),
+        match name.as_ref() {
+            name if name == key => ours = Some(value),
             other => kept.push((other.to_owned(), value)),
         }
         Ok(())
     });
     let id = operation.id.clone();
     read.map_err(|_| ProtocolError::malformed_params("inputResponses cannot be read").with_id(Some(&id)))?;
-    let Some(ours) = ours else {
+    if ours.is_none() {
         operation.params.input_responses = Some(responses);
-        return Ok(false);
-    };
+        return Ok(None);
+    }
     operation.params.input_responses = (!kept.is_empty()).then(|| RawJson::object(&kept));
-    let action = pointer::at(&ours, "/action");
-    Ok(action.is_some_and(|action| matches!(action.as_str(), "\"decline\"" | "\"cancel\"")))
+    Ok(ours)
 }
 
 fn used(operation: &Operation) -> Refusal {
@@ -292,7 +295,7 @@ fn binding<'a>(ctx: &'a Ctx, principal: &'a PrincipalKey, call: &'a [u8]) -> Res
 }
 
 /// The call that a state belongs to: method, name as the client says it, and arguments, byte for byte.
-fn fingerprint(operation: &Operation) -> Vec<u8> {
+pub(super) fn fingerprint(operation: &Operation) -> Vec<u8> {
     let params = &operation.params;
     let mut context = Context::new(&SHA256);
     let texts = [Some(operation.method.as_str()), params.name.as_deref(), params.uri.as_deref()];

@@ -1,11 +1,13 @@
 //! A request's life, in order. This file is the order; each stage has a file of its own.
 
 mod admit;
+mod approve;
 mod authorize;
 mod body;
 mod cancel;
 mod carry;
 mod completion;
+mod consult;
 mod ctx;
 mod decode;
 mod errand;
@@ -14,6 +16,7 @@ mod expected;
 mod followed;
 mod forward;
 mod handshake;
+mod hold;
 mod interview;
 mod journal;
 mod line;
@@ -65,8 +68,9 @@ pub use pages::PeerAddress;
 pub use parked::ParkedCalls;
 pub use session::Sessions;
 pub use streams::Streams;
-pub use world::{Bounds, Route, Subjects, World};
+pub use world::{Approvals, Bounds, Route, Subjects, World};
 
+use crate::approval;
 use crate::audit::{Audit, AuditHandle};
 use crate::catalog::Catalog;
 use crate::connect::Desk;
@@ -105,6 +109,8 @@ pub struct Gateway {
     pub sealer: Arc<Sealer>,
     /// Accounts that people link at upstreams; there where an upstream wants one.
     pub desk: Option<Arc<Desk>>,
+    /// Where calls are approved.
+    pub approvals: approval::Desk,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Wall-clock time.

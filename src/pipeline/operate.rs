@@ -5,19 +5,23 @@ use futures_util::future::join_all;
 use http::{HeaderMap, Response, StatusCode};
 use std::panic::AssertUnwindSafe;
 
+use super::approve::Unapproved;
 use super::authorize::{authorize, discharge};
 use super::body::ReplyBody;
 use super::cancel::InFlight;
 use super::completion::Completion;
+use super::consult::{self, Way};
 use super::ctx::Ctx;
 use super::decode::{self, Asking};
 use super::forward::{Forwarded, Leaving, forward, leaving, mirrored};
+use super::hold::{self, Held};
 use super::refusal::Refusal;
 use super::reply::{Answered, Content};
 use super::rescue::rescue;
 use super::route::{Target, resolve};
 use super::stream::Streaming;
 use super::{SESSION_ID, handshake, link, listen, lists, resumable, stream, subscribed, task};
+use crate::approval::State;
 use crate::audit::Status;
 use crate::catalog::Part;
 use crate::mcp::dialect::Operation;
@@ -28,9 +32,11 @@ use crate::policy::permit::Permit;
 use crate::vocab::{Fault, FaultKind, Reason, Revision};
 
 /// What an operation came to.
-enum Done {
+pub(super) enum Done {
     Answered(Answered),
     Streaming(Box<Streaming>),
+    /// People have to decide first.
+    Held(Box<Held>),
 }
 
 /// Serves one operation.
@@ -44,30 +50,68 @@ pub(super) async fn operate(
         return Box::pin(listen::serve(*ctx, &operation, in_flight)).await;
     }
     // What came back of a question of our own is ours: no later stage, and no upstream, sees it.
-    let done = match link::resume(&mut ctx, &mut operation) {
+    let done = match own_part(&mut ctx, &mut operation).await {
         Ok(()) => run(&mut ctx, &operation, headers).await,
         Err(refusal) => Err(refusal),
     };
-    if !matches!(done, Ok(Done::Streaming(_))) {
+    if !matches!(done, Ok(Done::Streaming(_) | Done::Held(_))) {
         measure(&ctx, done.as_ref().err());
     }
     match done {
         Ok(Done::Answered(answered)) => answered.respond(&ctx),
         Ok(Done::Streaming(streaming)) => stream::relay(*ctx, operation, *streaming, in_flight),
+        Ok(Done::Held(held)) => hold::stream(*ctx, operation, *held, in_flight),
         Err(refusal) => rescue(&ctx, refusal).respond(&ctx),
     }
 }
 
-/// Whoever must link an account first is told how.
+/// Takes what is the gateway's own out of a retry.
+async fn own_part(ctx: &mut Ctx, operation: &mut Operation) -> Result<(), Refusal> {
+    link::resume(ctx, operation)?;
+    consult::resume(ctx, operation).await
+}
+
+/// Whoever must link an account first is told how, and whoever needs an approval that people have to give.
 async fn run(ctx: &mut Ctx, operation: &Operation, headers: &McpHeaders<'_>) -> Result<Done, Refusal> {
     match line(ctx, operation, headers).await {
         Err(Refusal::Failed(fault)) if link::helps(ctx, &fault) => link::ask(ctx, operation, &fault).map(Done::Answered),
+        Err(Refusal::Unapproved(unapproved)) => Box::pin(unapproved_line(ctx, operation, headers, unapproved)).await,
         done => done,
     }
 }
 
+/// Tells that people have to approve, and how; or waits for them and tries again, once.
+async fn unapproved_line(
+    ctx: &mut Ctx,
+    operation: &Operation,
+    headers: &McpHeaders<'_>,
+    unapproved: Box<Unapproved>,
+) -> Result<Done, Refusal> {
+    let way = consult::way(ctx, operation, &unapproved).await?;
+    let Some(request) = unapproved.request.clone() else { return Err(Refusal::Unapproved(unapproved)) };
+    match way {
+        Way::Result(consultation) => consult::in_result(ctx, operation, &request, &consultation).map(|told| asked(ctx, told)),
+        Way::Error(url) => Ok(asked(ctx, consult::in_error(ctx, &request, &url))),
+        Way::Stream(consultation) => Ok(Done::Held(Box::new(Held { unapproved, consultation }))),
+        Way::Hold => {
+            if hold::until_decided(ctx, &unapproved).await == State::Pending {
+                return Err(Refusal::Unapproved(unapproved));
+            }
+            ctx.renew()?;
+            line(ctx, operation, headers).await
+        }
+        Way::Words => Err(Refusal::Unapproved(unapproved)),
+    }
+}
+
+/// A question of our own is how this request ends: denied for now.
+fn asked(ctx: &Ctx, told: Answered) -> Done {
+    ctx.ended(Status::Denied, Reason::ApprovalRequired);
+    Done::Answered(told)
+}
+
 /// The line below the message: target, decision, obligations, call. Only `?`.
-async fn line(ctx: &mut Ctx, operation: &Operation, headers: &McpHeaders<'_>) -> Result<Done, Refusal> {
+pub(super) async fn line(ctx: &mut Ctx, operation: &Operation, headers: &McpHeaders<'_>) -> Result<Done, Refusal> {
     // Lists ask every upstream; the same decision filters what they show.
     if let Some(part) = Part::of(operation.method) {
         return Box::pin(lists::answer(ctx, operation, part)).await.map(Done::Answered);
@@ -115,7 +159,7 @@ async fn about_task(ctx: &mut Ctx, operation: &Operation) -> Result<Done, Refusa
     if let Some(fault) = target.unread.clone() {
         return Err(fault.into());
     }
-    let permit = discharge(ctx, decision, &target).await?;
+    let permit = discharge(ctx, decision, &target, None).await?;
     let forwarded = forward(ctx, permit, &target, operation, Leaving::Call(Box::new(outgoing))).await?;
     done(target, forwarded)
 }
@@ -171,8 +215,8 @@ pub(super) async fn clear(
     if let Leaving::Call(outgoing) = &mut leaving {
         task::plan(ctx, &target, operation, outgoing).await?;
     }
-    // Limits are taken, the intent is on record: only this makes a permit.
-    let permit = discharge(ctx, decision, &target).await?;
+    // Approvals are used, limits are taken, the intent is on record: only this makes a permit.
+    let permit = discharge(ctx, decision, &target, Some(operation)).await?;
     Ok(Cleared { target, permit, leaving })
 }
 
@@ -197,6 +241,7 @@ pub(super) fn measure(ctx: &Ctx, refusal: Option<&Refusal>) {
     let error = match refusal {
         None => "",
         Some(Refusal::Denied(denial)) => denial.reason.as_str(),
+        Some(Refusal::Unapproved(unapproved)) => unapproved.denial.reason.as_str(),
         Some(Refusal::Failed(fault)) => fault.kind.as_str(),
         Some(Refusal::Unanswered(_)) => FaultKind::Failed.as_str(),
         Some(_) => "protocol",
@@ -292,7 +337,7 @@ async fn entry_line(ctx: &mut Ctx, message: Message) -> Result<Answered, Refusal
         Asking::Operation(_) if initialize => Err(ProtocolError::invalid_request("initialize cannot be part of a batch").into()),
         Asking::Operation(operation) => match run(ctx, &operation, &McpHeaders::default()).await? {
             Done::Answered(answered) => Ok(answered),
-            Done::Streaming(_) => Err(Fault::internal(FaultKind::Internal, "a batch entry streamed").into()),
+            Done::Streaming(_) | Done::Held(_) => Err(Fault::internal(FaultKind::Internal, "a batch entry streamed").into()),
         },
         Asking::Notification(message) => Ok(notified(ctx, &message)),
         Asking::Response(id, outcome) => Ok(responded(ctx, &id, outcome)),

@@ -8,6 +8,7 @@
 
 use aws_lc_rs::digest::{Context, SHA256};
 
+use super::consult;
 use super::ctx::Ctx;
 use super::expected::{Expected, conceivable};
 use super::link;
@@ -236,7 +237,7 @@ pub(super) fn questions_in(ctx: &Ctx, target: &Target, requests: &RawJson) -> Op
 pub(super) fn entries(requests: &RawJson) -> Result<Vec<(String, String, Option<RawJson>)>, JsonError> {
     let mut entries = Vec::new();
     requests.scanner().object(|scan, key| {
-        if key == link::QUESTION {
+        if key == link::QUESTION || key == consult::QUESTION {
             return Err(JsonError::Shape("a key of the gateway's own"));
         }
         let (method, params) = request(scan, requests)?;

@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 
+use super::approve::Unapproved;
 use crate::identity;
 use crate::mcp::error::ProtocolError;
 use crate::net::head::HeadRefusal;
@@ -20,6 +21,8 @@ pub(super) enum Refusal {
     Protocol(Box<ProtocolError>),
     /// Policy or a limit said no.
     Denied(Denial),
+    /// People have to approve first, or did not.
+    Unapproved(Box<Unapproved>),
     /// The upstream wants to know something that nobody here can tell it, or would; one sentence for the client.
     Unanswered(&'static str),
     /// Something failed.

@@ -2,6 +2,7 @@
 
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
+use super::approve::in_words;
 use super::ctx::Ctx;
 use super::refusal::Refusal;
 use super::reply::{Answered, lower, uri_data};
@@ -37,6 +38,7 @@ pub(super) fn rescue(ctx: &Ctx, refusal: Refusal) -> Answered {
             Answered::json(error.status, error.to_json())
         }
         Refusal::Denied(denial) => denied(ctx, &denial),
+        Refusal::Unapproved(unapproved) => in_words(ctx, &unapproved),
         Refusal::Unanswered(why) => {
             ctx.note(|draft| draft.outcome = Some(OutcomeNote::fault(FaultKind::Failed)));
             tracing::info!(record = %ctx.id, why, "an upstream's question was not answered");
@@ -163,7 +165,7 @@ pub(super) fn refuse_saying(ctx: &Ctx, denial: &Denial, code: i64, sentence: &st
     })
 }
 
-/// `{reason, rule?, retry_after_ms?, record}`.
+/// `{reason, rule?, retry_after_ms?, approval_id?, record}`.
 fn detail(ctx: &Ctx, denial: &Denial) -> RawJson {
     let mut out = b"{\"reason\":".to_vec();
     push_string(&mut out, denial.reason.as_str());
@@ -173,6 +175,10 @@ fn detail(ctx: &Ctx, denial: &Denial) -> RawJson {
     }
     if let Some(after) = denial.retry_after {
         out.extend_from_slice(format!(",\"retry_after_ms\":{}", after.as_millis()).as_bytes());
+    }
+    if let Some(id) = &denial.approval_id {
+        out.extend_from_slice(b",\"approval_id\":");
+        push_string(&mut out, id);
     }
     out.extend_from_slice(b",\"record\":");
     push_string(&mut out, &ctx.id.to_string());
@@ -187,10 +193,7 @@ fn sentence(reason: Reason) -> &'static str {
         Reason::RuleDenied => "A rule of the gateway's policy forbids this call with these arguments.",
         Reason::Indeterminate => "The gateway could not evaluate its policy for these arguments, so it refused the call.",
         Reason::NoRule => "No rule of the gateway's policy allows this call with these arguments: ask the operator for access.",
-        Reason::ApprovalRequired => {
-            "This call needs a person's approval, and nobody can give one on this gateway yet: ask the operator for another way."
-        }
-        Reason::ApprovalDenied | Reason::ApprovalExpired => "This call needs a person's approval.",
+        Reason::ApprovalRequired | Reason::ApprovalDenied | Reason::ApprovalExpired => "This call needs a person's approval.",
         Reason::Unauthenticated => "The credential this call was made with expired or was revoked: sign in again.",
         Reason::RateLimited => "The limit for this call is used up: wait and try again.",
         Reason::ConcurrencyLimited => "Too many of these calls are running: try again when one has finished.",

@@ -35,16 +35,28 @@ use crate::vocab::{Denial, Fault, FaultKind, Reason, Revision};
 /// When a client of the newest revision goes away, the task ends and the upstream is told (T-11). An older client's going
 /// away means nothing: the call runs to its end and is recorded.
 pub(super) fn relay(ctx: Ctx, operation: Box<Operation>, streaming: Streaming, in_flight: InFlight) -> Response<ReplyBody> {
-    let Streaming { target, answer, first, called } = streaming;
     let (events, receiver) = mpsc::channel(REPLY_EVENTS_MAX);
     let answered = Answered { content: Content::Events(receiver), ..Answered::empty(http::StatusCode::OK) };
     let response = answered.respond(&ctx);
     let gateway = ctx.gateway.clone();
+    gateway.outlive(go_on(ctx, operation, streaming, in_flight, events, 0));
+    response
+}
+
+/// As [`relay`], on a stream that is there already and on which `bytes_out` were sent.
+pub(super) async fn go_on(
+    ctx: Ctx,
+    operation: Box<Operation>,
+    streaming: Streaming,
+    in_flight: InFlight,
+    events: mpsc::Sender<Bytes>,
+    bytes_out: u64,
+) {
+    let Streaming { target, answer, first, called } = streaming;
     let (standing, rounds) = (Standing::of(&ctx), Rounds::of(&ctx));
     let carrier = Carrier::default();
-    let relay = Relay { ctx, operation, target, called, events, carrier, rounds, standing, bytes_out: 0, _in_flight: in_flight };
-    gateway.outlive(relay.run(answer, first));
-    response
+    let relay = Relay { ctx, operation, target, called, events, carrier, rounds, standing, bytes_out, _in_flight: in_flight };
+    Box::pin(relay.run(answer, first)).await;
 }
 
 /// An answer that has begun with something else than the reply.
@@ -110,7 +122,7 @@ impl Course {
 }
 
 /// Returns when a legacy client cancels the call; never otherwise.
-async fn cancelled(ctx: &Ctx) {
+pub(super) async fn cancelled(ctx: &Ctx) {
     match &ctx.cancel {
         Some(cancel) => cancel.token.cancelled().await,
         None => std::future::pending().await,

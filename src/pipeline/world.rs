@@ -35,6 +35,8 @@ pub struct World {
     pub head: HeadRules,
     /// Settings that bound a request.
     pub bounds: Bounds,
+    /// How calls wait for approval.
+    pub approvals: Approvals,
     /// Which rules are about whom, worked out once per credential.
     pub subjects: Subjects,
     /// Upstreams at which people link accounts of their own.
@@ -90,6 +92,19 @@ pub struct Route {
     pub bare: bool,
     /// The oldest revision accepted.
     pub floor: Revision,
+}
+
+/// How calls wait for approval, from the config.
+#[derive(Clone, Debug)]
+pub struct Approvals {
+    /// Requests of one person that may be open.
+    pub open_max: usize,
+    /// How long a call may be held until it is approved.
+    pub wait: Duration,
+    /// Where approvers find a request, which follows after a slash; absent without a console.
+    pub console: Option<String>,
+    /// Where who calls confirms, likewise; absent where nobody can sign in.
+    pub confirm: Option<String>,
 }
 
 /// Bounds of one request, from the config.

@@ -32,6 +32,8 @@ pub enum Purpose {
     Visit,
     /// `requestState` of ours, while a person links an account.
     LinkState,
+    /// `requestState` of ours, while people decide on an approval.
+    ApprovalState,
     /// What leads a person to the page that links an account.
     Ticket,
     /// `taskId` of a task of an upstream.
@@ -49,6 +51,7 @@ impl Purpose {
             Self::Parked => 6,
             Self::Visit => 7,
             Self::Task => 8,
+            Self::ApprovalState => 9,
         }
     }
 }

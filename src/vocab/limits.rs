@@ -278,6 +278,10 @@ pub const APPROVAL_NAME_CHARS_MAX: usize = 128;
 pub const APPROVAL_RACES_MAX: usize = 32;
 /// Changes of requests for approval that wait for a slow reader.
 pub const APPROVAL_CHANGES_MAX: usize = 1_024;
+/// Text of the arguments in a form by which who calls confirms.
+pub const APPROVAL_FORM_BYTES_MAX: usize = 8 * 1024;
+/// Time between two messages of progress to a call that is held until it is approved.
+pub const APPROVAL_PROGRESS_MS: u64 = 5_000;
 /// How often requests for approval are looked through for those that have expired.
 pub const APPROVAL_LOOK_MS: u64 = 500;
 /// Resources that one watch of an upstream names.

@@ -16,12 +16,14 @@ pub struct Denial {
     pub retry_after: Option<Duration>,
     /// Scopes that would help, for [`Reason::ScopeRequired`].
     pub scopes: Vec<Arc<str>>,
+    /// The request for approval that it waits for, or that was denied or expired.
+    pub approval_id: Option<Arc<str>>,
 }
 
 impl Denial {
     /// A denial that only has a reason.
     pub fn new(reason: Reason) -> Self {
-        Self { reason, rule: None, retry_after: None, scopes: Vec::new() }
+        Self { reason, rule: None, retry_after: None, scopes: Vec::new(), approval_id: None }
     }
 }
 

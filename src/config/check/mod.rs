@@ -46,6 +46,7 @@ pub(super) fn check(
         given => Some(resolve(&cx.dir, given.unwrap_or("../data"))),
     };
     let limits = settings::limits(raw.limits.unwrap_or_default(), &mut cx);
+    let approvals = settings::approvals(raw.approvals.unwrap_or_default(), &mut cx);
     let mutual = matches!(&door.tls, Some(Tls::Files { client_ca: Some(_), .. }));
     let others = raw.authserver.as_ref().map(authserver::vouching).unwrap_or_default();
     let identity = identity::check(raw.identity.unwrap_or_default(), &others, door.reach, mutual, &mut cx);
@@ -81,6 +82,7 @@ pub(super) fn check(
         allowed_origins: door.allowed_origins,
         allowed_hosts: door.allowed_hosts,
         limits: limits?,
+        approvals: approvals?,
         identity: identity?,
         routes,
         upstreams,

@@ -4,9 +4,10 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::Cx;
-use crate::config::checked::Limits;
+use crate::config::checked::{Approvals, Limits};
 use crate::config::limits::{
-    BODY_BYTES, CALL_TIMEOUT, CONNECTIONS, DEPTH, HEADER_TIMEOUT, PROCESSES, RESPONSE_BYTES, SESSIONS, STREAM_IDLE,
+    APPROVAL_WAIT, BODY_BYTES, CALL_TIMEOUT, CONNECTIONS, DEPTH, HEADER_TIMEOUT, PENDING_APPROVALS, PROCESSES, RESPONSE_BYTES,
+    SESSIONS, STREAM_IDLE,
 };
 use crate::config::raw;
 use crate::config::scalar;
@@ -38,6 +39,12 @@ pub(super) fn limits(raw: raw::Limits, cx: &mut Cx<'_>) -> Option<Limits> {
         upstream_sessions: upstream_sessions?,
         processes: processes?,
     })
+}
+
+pub(super) fn approvals(raw: raw::Approvals, cx: &mut Cx<'_>) -> Option<Approvals> {
+    let pending = count("approvals.pending_per_principal", raw.pending_per_principal, 20, PENDING_APPROVALS, cx);
+    let wait = duration("approvals.wait", raw.wait.as_deref(), Duration::from_secs(45), APPROVAL_WAIT, cx);
+    Some(Approvals { pending_per_principal: pending?, wait: wait? })
 }
 
 /// A duration such as `30s` within `range`.

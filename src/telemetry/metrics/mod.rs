@@ -36,6 +36,7 @@ pub struct Metrics {
     sheds: Family<ReasonLabels, Counter>,
     links: Family<EventLabels, Counter>,
     pages: Family<PageLabels, Counter>,
+    approvals: Family<StateLabels, Gauge>,
     audit_queue_depth: Gauge,
     reload_success: Gauge,
     observe_only: Gauge,
@@ -85,6 +86,11 @@ struct ToolLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabels {
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct EventLabels {
     event: &'static str,
 }
@@ -127,6 +133,7 @@ impl Metrics {
             sheds: Family::default(),
             links: Family::default(),
             pages: Family::default(),
+            approvals: Family::default(),
             audit_queue_depth: Gauge::default(),
             reload_success: Gauge::default(),
             observe_only: Gauge::default(),
@@ -137,6 +144,7 @@ impl Metrics {
             registry: Registry::default(),
         };
         own.register("decisions", "Decisions of policy", metrics.decisions.family());
+        own.register("approvals", "Requests for approval that are kept", metrics.approvals.clone());
         own.register("audit_queue_depth", "Audit records not yet written", metrics.audit_queue_depth.clone());
         own.register("upstream_up", "1 if the upstream answered last", metrics.upstream_up.family());
         own.register("list_stale", "1 if a last known list is shown", metrics.list_stale.family());
@@ -215,6 +223,11 @@ impl Metrics {
     /// Counts what became of an account that a person links; `event` is a word from a closed list.
     pub fn link(&self, event: &'static str) {
         self.links.get_or_create(&EventLabels { event }).inc();
+    }
+
+    /// Requests for approval in `state`, a word from a closed list; read when metrics are asked for.
+    pub fn set_approvals(&self, state: &'static str, requests: usize) {
+        self.approvals.get_or_create(&StateLabels { state }).set(i64::try_from(requests).unwrap_or(i64::MAX));
     }
 
     /// Counts an answer of the authorization server; `action` is a word from a closed list.

@@ -1,0 +1,210 @@
+//! Approvals of calls: looked up before anything is taken, used up before anything is written, told to whoever asks.
+//!
+//! Nothing here waits or runs a call by itself: a call that is not approved ends, or is asked about ([`super::consult`]), and whatever
+//! is tried later is decided anew.
+
+use std::sync::Arc;
+
+use super::authorize::overruled;
+use super::ctx::Ctx;
+use super::refusal::Refusal;
+use super::reply::{Answered, lower};
+use super::rescue::refuse_saying;
+use super::route::{Kind, Target};
+use crate::approval::{AskError, Bound, Case, Gate, Request, Shown, Standing, Void};
+use crate::audit::Status;
+use crate::catalog::{Freshness, Part};
+use crate::inspect;
+use crate::mcp::dialect::Operation;
+use crate::mcp::{RawJson, canonical, codes};
+use crate::policy::Decision;
+use crate::policy::permit::Grant;
+use crate::vocab::{Denial, Fault, FaultKind, Reason};
+
+/// A call that may not leave for want of an approval.
+#[derive(Debug)]
+pub(super) struct Unapproved {
+    /// Why, which rule, and which request, as the client is told.
+    pub denial: Denial,
+    /// The request, where one was made or found.
+    pub request: Option<Arc<Request>>,
+    /// One plain sentence that says what would help.
+    words: String,
+}
+
+/// An approval that was found, to be used up by the call that it was given for.
+pub(super) struct Approved {
+    request: Arc<Request>,
+    case: Case,
+}
+
+/// Finds the approval that `decision` wants, or asks for it. `call` is what may be asked about: a call, a prompt, a resource. Nothing is
+/// used up. `None` where none is wanted, and where policy is only observed.
+///
+/// # Errors
+/// What the client is told; a fault when nothing could be asked.
+pub(super) async fn look_up(
+    ctx: &Ctx,
+    decision: &Decision,
+    target: &Target,
+    call: Option<&Operation>,
+) -> Result<Option<Approved>, Refusal> {
+    let Some(first) = decision.approvals().first() else { return Ok(None) };
+    let denial = || Denial { rule: Some(first.rule.clone()), ..Denial::new(Reason::ApprovalRequired) };
+    if ctx.world.observe.is_some_and(|observe| observe.passes(Reason::ApprovalRequired)) {
+        overruled(ctx, denial())?;
+        return Ok(None);
+    }
+    let Some(operation) = call.filter(|operation| operation.method.asks_back()) else {
+        overruled(ctx, denial())?;
+        return Err(unapproved(denial(), None, NOT_ASKED.to_owned()));
+    };
+    let case = case(ctx, decision, target, operation)?;
+    match ctx.gateway.approvals.ask(case.clone()).await {
+        Ok(Standing::Approved(request)) => {
+            still_defined(ctx, target, denial).await?;
+            ctx.note(|draft| draft.approval = Some(Box::new(request.note())));
+            Ok(Some(Approved { request, case }))
+        }
+        Ok(standing) => Err(refused(ctx, denial(), &standing)?),
+        Err(AskError::TooMany | AskError::Full) => {
+            overruled(ctx, denial())?;
+            Err(unapproved(denial(), None, TOO_MANY.to_owned()))
+        }
+        Err(error) => Err(failed(&error).into()),
+    }
+}
+
+/// Uses the approval up: on disk, and nobody else's, when this returns.
+///
+/// # Errors
+/// As [`look_up`], when another call was faster.
+pub(super) async fn spend(ctx: &Ctx, Approved { request, case }: Approved) -> Result<Grant, Refusal> {
+    let desk = &ctx.gateway.approvals;
+    match desk.claim(&request.id, &request.digest, ctx.principal()?).await {
+        Ok(spent) => {
+            ctx.note(|draft| draft.approval = Some(Box::new(spent.note())));
+            Ok(spent.into_grant())
+        }
+        // Used, taken back or expired since it was looked up: this call is asked for by itself.
+        Err(Void::State(_) | Void::OtherCall) => {
+            let rule = request.bound.gates.first().map(|gate| Arc::from(&*gate.rule));
+            let denial = Denial { rule, ..Denial::new(Reason::ApprovalRequired) };
+            match desk.ask(case).await {
+                Ok(standing) => Err(refused(ctx, denial, &standing)?),
+                Err(AskError::TooMany | AskError::Full) => {
+                    overruled(ctx, denial.clone())?;
+                    Err(unapproved(denial, None, TOO_MANY.to_owned()))
+                }
+                Err(error) => Err(failed(&error).into()),
+            }
+        }
+        Err(Void::Change(error)) => Err(failed(&error).into()),
+    }
+}
+
+/// A tool may have become another since its list was read. It is read again before an approval of it is used, so that what people saw is
+/// what the upstream says now.
+async fn still_defined(ctx: &Ctx, target: &Target, denial: impl Fn() -> Denial) -> Result<(), Refusal> {
+    let Some(entry) = target.entry.as_ref().filter(|_| target.kind == Kind::Tool) else { return Ok(()) };
+    let seen = Box::pin(target.view.list(Part::Tools, &ctx.access()?, Freshness::Now, ctx.deadline)).await?;
+    match seen.listing.named(&target.name) {
+        Some(now) if now.definition == entry.definition => Ok(()),
+        _ => {
+            overruled(ctx, denial())?;
+            Err(unapproved(denial(), None, REDEFINED.to_owned()))
+        }
+    }
+}
+
+/// Records that the call ends for want of an approval.
+///
+/// # Errors
+/// Never where policy is enforced, which is the only place that this is asked.
+fn refused(ctx: &Ctx, denial: Denial, standing: &Standing) -> Result<Refusal, Refusal> {
+    let request = standing.request();
+    let (reason, words) = match standing {
+        Standing::Pending(_) | Standing::Approved(_) => (Reason::ApprovalRequired, pending(request)),
+        Standing::Denied(_) => (Reason::ApprovalDenied, DENIED.to_owned()),
+        Standing::Expired(_) => (Reason::ApprovalExpired, EXPIRED.to_owned()),
+    };
+    let denial = Denial { reason, approval_id: Some(Arc::from(request.id.as_str())), ..denial };
+    ctx.note(|draft| draft.approval = Some(Box::new(request.note())));
+    // The denial comes back where it is enforced.
+    match overruled(ctx, denial.clone()) {
+        Err(denial) => Ok(unapproved(denial, Some(request.clone()), words)),
+        Ok(()) => Err(unapproved(denial, Some(request.clone()), words)),
+    }
+}
+
+fn unapproved(denial: Denial, request: Option<Arc<Request>>, words: String) -> Refusal {
+    Refusal::Unapproved(Box::new(Unapproved { denial, request, words }))
+}
+
+fn failed(error: &dyn std::error::Error) -> Fault {
+    Fault::internal(FaultKind::Internal, format!("approvals: {error}"))
+}
+
+/// The answer in words, for a client that cannot be told in another way.
+pub(super) fn in_words(ctx: &Ctx, Unapproved { denial, words, .. }: &Unapproved) -> Answered {
+    ctx.ended(Status::Denied, denial.reason);
+    lower(ctx, &refuse_saying(ctx, denial, codes::POLICY_REFUSED, words))
+}
+
+fn case(ctx: &Ctx, decision: &Decision, target: &Target, operation: &Operation) -> Result<Case, Refusal> {
+    let principal = ctx.principal()?.clone();
+    let arguments = operation.params.arguments.as_ref().filter(|_| target.kind != Kind::Resource);
+    let mut gates: Vec<Gate> = decision.approvals().iter().map(|approval| Gate::of(approval)).collect();
+    gates.sort_by(|a, b| a.rule.cmp(&b.rule));
+    let actor = |(iss, sub): (Option<&str>, &str)| iss.map_or_else(|| sub.into(), |iss| format!("{iss}#{sub}").into());
+    let bound = Bound {
+        iss: (&*principal.iss).into(),
+        sub: (&*principal.sub).into(),
+        client: principal.client_id.as_deref().map(Into::into),
+        actors: principal.actors().map(actor).collect(),
+        method: operation.method.as_str().into(),
+        route: (&*ctx.route()?.path).into(),
+        upstream: (&*target.view.upstream().settings().name).into(),
+        name: (&*target.full).into(),
+        definition: target.entry.as_ref().map(|entry| (&*entry.definition).into()).unwrap_or_default(),
+        arguments: canonical::digest(arguments),
+        class: decision.class(),
+        policy: (&**decision.policy_digest()).into(),
+        gates,
+    };
+    // The shortest of all, which policy put into each.
+    let expires = decision.approvals().iter().map(|approval| approval.expires).min().unwrap_or_default();
+    let (record, open_max) = (ctx.id.to_string(), ctx.world.approvals.open_max);
+    Ok(Case { bound, principal, shown: shown(arguments), expires, record, open_max })
+}
+
+fn shown(arguments: Option<&RawJson>) -> Shown {
+    let masked = arguments.map(inspect::masked);
+    let (arguments, count) = masked.unzip();
+    Shown::of(arguments.as_ref(), count.unwrap_or(0))
+}
+
+/// Who has to say yes, in the words of the policy.
+pub(super) fn from_whom(request: &Request) -> String {
+    let gate = |gate: &Gate| {
+        let from = gate.from.iter().map(|word| if word == "caller" { "you" } else { word }).collect::<Vec<_>>().join(" or ");
+        if gate.quorum > 1 { format!("{} of {from}", gate.quorum) } else { from }
+    };
+    request.bound.gates.iter().map(gate).collect::<Vec<_>>().join(" and ")
+}
+
+fn pending(request: &Request) -> String {
+    let (from, id) = (from_whom(request), &request.id);
+    let until = std::time::UNIX_EPOCH + std::time::Duration::from_secs(request.expires_unix_s);
+    let until = humantime::format_rfc3339_seconds(until);
+    format!(
+        "Approval pending: this call waits for a yes from {from}. Repeat the same call, unchanged, once it is approved; until then it does nothing (request {id}, until {until})."
+    )
+}
+
+const NOT_ASKED: &str = "This needs a person's approval, which cannot be asked for here: only for tools that are called, prompts that are got, and resources that are read.";
+const TOO_MANY: &str = "This call needs a person's approval, and too many of your calls wait for one already: wait until they are decided, or withdraw some.";
+const REDEFINED: &str =
+    "The tool changed after it was approved, so it was not called: repeat the call to ask for approval of the tool as it is now.";
+const DENIED: &str = "An approver refused this call. Do not repeat it as it is, unless you are told to: that asks again.";
+const EXPIRED: &str = "The approval of this call was not given, or not used, in time. Repeat the call to ask again.";

@@ -1,0 +1,230 @@
+//! Calls that are held while people decide: for a while, with a question or with progress told meanwhile. What comes after is a request
+//! like any: decided anew, by the rules in force then, and by the approval that it finds.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use tokio::sync::mpsc;
+
+use super::approve::{Unapproved, from_whom, in_words};
+use super::body::ReplyBody;
+use super::cancel::InFlight;
+use super::carry::{Carrier, Way};
+use super::consult::{Consultation, Said, confirm};
+use super::ctx::Ctx;
+use super::operate::{Done, line, measure};
+use super::refusal::Refusal;
+use super::reply::{Answered, Content};
+use super::rescue::rescue;
+use super::standing::Standing;
+use super::stream;
+use crate::approval::State;
+use crate::audit::Status;
+use crate::mcp::dialect::{self, Operation};
+use crate::mcp::headers::McpHeaders;
+use crate::mcp::{RawId, RawJson, sse};
+use crate::upstream::QuestionReply;
+use crate::vocab::limits::{APPROVAL_PROGRESS_MS, REPLY_EVENTS_MAX};
+use crate::vocab::{Deadline, Denial, Reason, Revision};
+
+/// What a call that is held needs besides itself.
+pub(super) struct Held {
+    pub(super) unapproved: Box<Unapproved>,
+    pub(super) consultation: Option<Consultation>,
+}
+
+/// Waits, as long as the settings say and the call has time, until the request is decided. The time that people take is not the call's.
+pub(super) async fn until_decided(ctx: &mut Ctx, unapproved: &Unapproved) -> State {
+    let Some(request) = &unapproved.request else { return State::Expired };
+    let (begun, desk) = (Instant::now(), ctx.gateway.approvals.clone());
+    let state = desk.settled(&request.id, deadline(ctx)).await;
+    ctx.deadline = ctx.deadline.later(begun.elapsed());
+    ctx.asked.held = true;
+    state
+}
+
+fn deadline(ctx: &Ctx) -> Deadline {
+    Deadline::after(ctx.world.approvals.wait).capped(ctx.deadline.remaining())
+}
+
+/// Answers with a stream, on which the call is held.
+pub(super) fn stream(ctx: Ctx, operation: Box<Operation>, held: Held, in_flight: InFlight) -> Response<ReplyBody> {
+    let (events, receiver) = mpsc::channel(REPLY_EVENTS_MAX);
+    let answered = Answered { content: Content::Events(receiver), ..Answered::empty(StatusCode::OK) };
+    let response = answered.respond(&ctx);
+    let (gateway, standing) = (ctx.gateway.clone(), Standing::of(&ctx));
+    let holding = Holding { ctx, operation, events, standing, carrier: Carrier::default(), bytes_out: 0, told: 0 };
+    gateway.outlive(holding.run(held, in_flight));
+    response
+}
+
+struct Holding {
+    ctx: Ctx,
+    operation: Box<Operation>,
+    events: mpsc::Sender<Bytes>,
+    standing: Standing,
+    carrier: Carrier,
+    bytes_out: u64,
+    /// Progress messages so far.
+    told: u64,
+}
+
+enum Next {
+    Decided(State),
+    Answer(QuestionReply),
+    Tick,
+    Gone,
+    Over(&'static str),
+}
+
+impl Holding {
+    async fn run(mut self, held: Held, in_flight: InFlight) {
+        let form = held.consultation.as_ref().is_some_and(|consultation| consultation.form);
+        if let Some(consultation) = &held.consultation {
+            self.ask(consultation).await;
+        }
+        match self.wait(&held.unapproved, form).await {
+            Ok(true) => self.go_on(in_flight).await,
+            // Denied and expired are told as the call meets them.
+            Ok(false) => self.close(in_words(&self.ctx, &held.unapproved)).await,
+            Err(None) => self.ctx.ended(Status::Cancelled, Reason::Cancelled),
+            Err(Some(refusal)) => self.close(rescue(&self.ctx, refusal)).await,
+        }
+    }
+
+    /// Waits until it is decided, true, or the time is over. `Err(None)`: nobody waits any more.
+    async fn wait(&mut self, unapproved: &Unapproved, form: bool) -> Result<bool, Option<Refusal>> {
+        let Some(request) = unapproved.request.clone() else { return Ok(false) };
+        let (begun, deadline, desk) = (Instant::now(), deadline(&self.ctx), self.ctx.gateway.approvals.clone());
+        self.ctx.asked.held = true;
+        let whom = from_whom(&request);
+        self.progress(&whom, request.id.as_str()).await;
+        let decided = loop {
+            match self.next(desk.settled(&request.id, deadline)).await {
+                Next::Decided(state) => break state != State::Pending,
+                Next::Tick => self.progress(&whom, request.id.as_str()).await,
+                Next::Gone => return Err(None),
+                Next::Over(why) => {
+                    tracing::info!(record = %self.ctx.id, why, "a held call ends with its credential");
+                    return Err(Some(Denial::new(Reason::Unauthenticated).into()));
+                }
+                Next::Answer(reply) => {
+                    let said = match &reply {
+                        QuestionReply::Result(result) if form => Said::of_form(result),
+                        QuestionReply::Result(result) => Said::of(result),
+                        _ => Said::Away,
+                    };
+                    if form {
+                        confirm(&self.ctx, &request.id, said).await.map_err(Some)?;
+                    }
+                    // Whoever waves the question away is told in words.
+                    if said == Said::Away || (!form && said == Said::No) {
+                        break false;
+                    }
+                }
+            }
+        };
+        self.ctx.deadline = self.ctx.deadline.later(begun.elapsed());
+        Ok(decided)
+    }
+
+    async fn next(&mut self, decided: impl Future<Output = State>) -> Next {
+        let modern = self.operation.revision > Revision::NEWEST_WITH_SESSIONS;
+        tokio::select! {
+            state = decided => Next::Decided(state),
+            (_, reply) = self.carrier.answered() => Next::Answer(reply),
+            () = self.events.closed(), if modern => Next::Gone,
+            () = stream::cancelled(&self.ctx) => Next::Gone,
+            why = self.standing.over() => Next::Over(why),
+            () = tokio::time::sleep(Duration::from_millis(APPROVAL_PROGRESS_MS)) => Next::Tick,
+        }
+    }
+
+    /// Puts the question to the client, on this stream.
+    async fn ask(&mut self, consultation: &Consultation) {
+        let Some(session) = self.ctx.asked.session else { return };
+        let gateway = self.ctx.gateway.clone();
+        let way = Way { questions: &gateway.questions, session, events: &self.events, longest: self.ctx.world.approvals.wait };
+        if let Some(message) = self.carrier.ask(&way, RawId::number(0), &consultation.question) {
+            self.send_message(&message).await;
+        }
+    }
+
+    async fn progress(&mut self, whom: &str, id: &str) {
+        let Some(token) = self.operation.wants_progress.clone() else {
+            return self.send(Bytes::from_static(sse::KEEP_ALIVE)).await;
+        };
+        self.told += 1;
+        let told = RawJson::of_ours(self.told.to_string().into_bytes());
+        let members = [
+            (RawJson::of_static("\"progress\""), told),
+            (RawJson::of_static("\"message\""), RawJson::of_text(&format!("waiting for approval by {whom} ({id})"))),
+        ];
+        let message = dialect::lower_progress(self.operation.revision, &token, &members);
+        self.send_message(&message).await;
+    }
+
+    /// Makes the call, by the rules in force now.
+    async fn go_on(mut self, in_flight: InFlight) {
+        let modern = self.operation.revision > Revision::NEWEST_WITH_SESSIONS;
+        let headers = McpHeaders::default();
+        let done = match self.ctx.renew() {
+            Ok(()) => {
+                let cancelled = self.ctx.cancel.as_ref().map(|cancel| cancel.token.clone());
+                let cancelled = async {
+                    match cancelled {
+                        Some(token) => token.cancelled_owned().await,
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    done = Box::pin(line(&mut self.ctx, &self.operation, &headers)) => Some(done),
+                    () = self.events.closed(), if modern => None,
+                    () = cancelled => None,
+                }
+            }
+            Err(refusal) => Some(Err(refusal)),
+        };
+        match done {
+            None => self.ctx.ended(Status::Cancelled, Reason::Cancelled),
+            Some(Ok(Done::Streaming(streaming))) => {
+                let Self { ctx, operation, events, bytes_out, .. } = self;
+                stream::go_on(ctx, operation, *streaming, in_flight, events, bytes_out).await;
+            }
+            Some(Ok(Done::Answered(answered))) => self.close(answered).await,
+            Some(Ok(Done::Held(held))) => self.close(in_words(&self.ctx, &held.unapproved)).await,
+            Some(Err(refusal)) => {
+                measure(&self.ctx, Some(&refusal));
+                let last = rescue(&self.ctx, refusal);
+                self.send_last(last).await;
+            }
+        }
+    }
+
+    async fn close(&mut self, last: Answered) {
+        measure(&self.ctx, None);
+        self.send_last(last).await;
+    }
+
+    async fn send_last(&mut self, last: Answered) {
+        if let Content::Json(body) = &last.content {
+            self.send_message(body).await;
+        }
+        let bytes_out = self.bytes_out;
+        self.ctx.note(|draft| draft.bytes_out = bytes_out);
+    }
+
+    async fn send_message(&mut self, json: &[u8]) {
+        let mut event = Vec::with_capacity(json.len() + 32);
+        sse::encode(&mut event, json);
+        self.send(event.into()).await;
+    }
+
+    async fn send(&mut self, bytes: Bytes) {
+        let length = bytes.len() as u64;
+        if self.events.send(bytes).await.is_ok() {
+            self.bytes_out += length;
+        }
+    }
+}
