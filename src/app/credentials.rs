@@ -21,6 +21,8 @@ use crate::vocab::limits::SECRET_FILE_BYTES_MAX;
 /// What reaches out of the gateway and outlives a reload.
 pub(super) struct Outside {
     pub(super) fetch: Fetch,
+    /// Where operators find the console, as `scheme://host:port`; absent without a listener for them.
+    pub(super) console: Option<String>,
     /// What the authorization server keeps, where there is one.
     pub(super) lasting: Option<Lasting>,
     /// Where people link accounts, if they can sign in.
@@ -47,7 +49,12 @@ impl Outside {
         let people = desk.as_ref().map(People::of);
         let identities = desk.as_ref().map(Identities::of);
         let assertions = Assertions { key, clock: clock.clone(), made: Mutex::new(None) };
-        Self { fetch, lasting, desk, people, identities, assertions }
+        Self { fetch, console: None, lasting, desk, people, identities, assertions }
+    }
+
+    /// The same, with operators at `origin`.
+    pub(super) fn with_console(self, origin: Option<String>) -> Self {
+        Self { console: origin, ..self }
     }
 
     /// Offers the links of `world`, and who signs people in there, which is in force from now on.

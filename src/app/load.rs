@@ -17,7 +17,7 @@ use crate::connect::CLIENT_PATH;
 use crate::identity::{Authenticator, METADATA_PREFIX, metadata_path, resource_metadata};
 use crate::net::DialPolicy;
 use crate::net::head::HeadRules;
-use crate::pipeline::{Approvals, Bounds, Route, Subjects, World};
+use crate::pipeline::{Approvals, Bounds, CONFIRM_PATH, Route, Subjects, World};
 use crate::policy::permit::ObserveOnly;
 use crate::policy::{self, Facts, PolicySet};
 use crate::upstream::{self, UpstreamLimits, UpstreamSettings, Upstreams};
@@ -164,8 +164,8 @@ pub(super) fn world(
         approvals: Approvals {
             open_max: config.approvals.pending_per_principal,
             wait: config.approvals.wait,
-            console: None,
-            confirm: None,
+            console: outside.console.as_ref().map(|console| format!("{console}/console/approvals")),
+            confirm: config.authserver.as_ref().map(|_| format!("{origin}{}", CONFIRM_PATH.trim_end_matches('/'))),
         },
         subjects: Subjects::new(),
         links,

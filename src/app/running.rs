@@ -62,6 +62,11 @@ impl Running {
         self.gateway.approvals.clone()
     }
 
+    /// The clock that everything here reads.
+    pub fn clock(&self) -> crate::vocab::Clock {
+        self.gateway.clock.clone()
+    }
+
     /// The policy in force.
     pub fn policy(&self) -> Arc<crate::policy::PolicySet> {
         self.gateway.world.load().policy.clone()

@@ -87,8 +87,11 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
     let bound_origin = bound_origin(config, bound);
     let tls = tls(config, &clock)?;
 
+    let admin_listener = config.admin.as_ref().map(|admin| listen("admin.listen", admin.listen)).transpose()?;
+    let admin_addr = admin_listener.as_ref().map(|listener| listener.local_addr()).transpose()?;
+
     let drain = Drain::new(Duration::from_millis(DRAIN_MS_MAX));
-    let state = state(config, &clock, Fetch::new(tls_client.clone())).await?;
+    let state = state(config, &clock, Fetch::new(tls_client.clone()), admin_addr).await?;
     let outside = state.outside.clone();
     let (gateway, registry) = gateway(&loaded, &bound_origin, tls_client, &clock, &drain, state)?;
     let workers = Arc::new(Workers::start(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))?);
@@ -100,8 +103,6 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
         workers: Some(workers.clone()),
         ..DoorSettings::default()
     };
-    let admin_listener = config.admin.as_ref().map(|admin| listen("admin.listen", admin.listen)).transpose()?;
-    let admin_addr = admin_listener.as_ref().map(|listener| listener.local_addr()).transpose()?;
     let ca = matches!(config.tls, Tls::SelfSigned).then(|| config.data_dir.join("tls/ca.pem"));
     remember_address(config, bound)?;
 
@@ -185,6 +186,7 @@ fn gateway(
         cancels: Default::default(),
         questions: Default::default(),
         parked: Default::default(),
+        deferred: Default::default(),
         streams: Streams::new(),
         in_flight: Default::default(),
     };
@@ -201,7 +203,7 @@ struct State {
 }
 
 /// The audit file is locked by whoever writes it, so that from then on nobody else uses this data directory.
-async fn state(config: &Config, clock: &Clock, fetch: Fetch) -> Result<State, StartError> {
+async fn state(config: &Config, clock: &Clock, fetch: Fetch, admin: Option<SocketAddr>) -> Result<State, StartError> {
     let audit = Arc::new(open_audit(config, clock)?);
     let failed = |error: StoreError| StartError::Other(error.to_string());
     let store = Store::open(&config.data_dir.join("state.db"), clock.clone()).map_err(failed)?;
@@ -212,7 +214,8 @@ async fn state(config: &Config, clock: &Clock, fetch: Fetch) -> Result<State, St
     // People link accounts where they can sign in.
     let desk = lasting.as_ref().map(|lasting| linking::desk(config, &lasting.store, &sealer, &metrics, clock, &fetch));
     let desk = desk.transpose().map_err(StartError::Other)?;
-    let outside = Arc::new(Outside::new(fetch, &config.data_dir, clock, lasting, desk));
+    let outside = Outside::new(fetch, &config.data_dir, clock, lasting, desk);
+    let outside = Arc::new(outside.with_console(admin.map(|admin| format!("http://{admin}"))));
     Ok(State { audit, metrics, sealer, outside, approvals })
 }
 

@@ -106,12 +106,17 @@ impl Desk {
         for _ in 0..APPROVAL_RACES_MAX {
             let before = self.0.store.get(Space::Approval, key).await.map_err(failed)?;
             let before = before.ok_or_else(|| E::from(ChangeError::NotFound))?;
-            let mut request = row::read(&before).ok_or_else(|| E::from(ChangeError::NotFound))?;
+            let stored = row::read(&before).ok_or_else(|| E::from(ChangeError::NotFound))?;
+            let mut request = stored.clone();
             if request.state != request.state_at(self.0.clock.unix_s()) {
                 request.state = State::Expired;
                 request.ended_unix_ms = Some(request.expires_unix_s.saturating_mul(1_000));
             }
-            change(&mut request)?;
+            if let Err(error) = change(&mut request) {
+                // Whoever was faster may not have told here yet.
+                self.learn(&Arc::new(stored));
+                return Err(error);
+            }
             let (after, until_s) = (row::write(&request), row::kept_until_s(&request));
             if self.0.store.swap(Space::Approval, key, Some(&before), Some(&after), Some(until_s)).await.map_err(failed)? {
                 let request = Arc::new(request);
@@ -131,18 +136,17 @@ impl Desk {
     /// Puts into the index what the store has. Of two changes the one that came later in the store may come first here: what is over
     /// stays over, and no vote is lost.
     fn learn(&self, request: &Arc<Request>) {
-        {
+        let newer = {
             let mut index = self.0.index.lock();
-            let known = index.get(&request.id);
-            let newer = known.is_none_or(|known| {
-                known.state.is_open() && known.votes.len() <= request.votes.len()
-                    || !request.state.is_open() && request.told >= known.told
-            });
+            let newer = index.get(&request.id).is_none_or(|known| is_newer(request, &known));
             if newer {
                 index.put(request.clone());
             }
+            newer
+        };
+        if newer {
+            self.tell(request);
         }
-        self.tell(request);
     }
 
     pub(super) fn tell(&self, request: &Request) {
@@ -170,6 +174,12 @@ impl Desk {
             draft.add_field("/reason", &String::from_utf8_lossy(&text));
         }
     }
+}
+
+/// Whether `request` is a later state of `known`.
+fn is_newer(request: &Request, known: &Request) -> bool {
+    let age = |request: &Request| (!request.state.is_open(), request.told, request.votes.len(), request.state != State::Pending);
+    age(request) > age(known)
 }
 
 fn about(draft: &mut Draft, request: &Request) {

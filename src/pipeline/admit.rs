@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
+use super::confirm;
 use super::ctx::Ctx;
 use super::line;
 use super::refusal::Refusal;
@@ -36,7 +37,8 @@ pub(super) enum Admitted {
 pub(super) fn admit(ctx: &Ctx, parts: &Parts) -> Result<Admitted, Refusal> {
     head::check(parts.version, &parts.method, &parts.uri, &parts.headers, &ctx.world.head)?;
     let path = parts.uri.path();
-    let pages = |server: &&Arc<AuthServer>| (server.serves(path) && path != CLIENT_PATH) || path.starts_with(PAGES_PATH);
+    let ours = |path: &str| path.starts_with(PAGES_PATH) || path.starts_with(confirm::PAGES_PATH);
+    let pages = |server: &&Arc<AuthServer>| (server.serves(path) && path != CLIENT_PATH) || ours(path);
     if let Some(server) = ctx.world.authserver.as_ref().filter(pages) {
         return if parts.method == Method::OPTIONS { preflight(&parts.headers) } else { Ok(Admitted::Page(server.clone())) };
     }

@@ -56,8 +56,7 @@ pub(super) async fn look_up(
         return Ok(None);
     }
     let Some(operation) = call.filter(|operation| operation.method.asks_back()) else {
-        overruled(ctx, denial())?;
-        return Err(unapproved(denial(), None, NOT_ASKED.to_owned()));
+        return Err(unapproved(ctx, denial(), None, NOT_ASKED.to_owned()));
     };
     let case = case(ctx, decision, target, operation)?;
     match ctx.gateway.approvals.ask(case.clone()).await {
@@ -66,11 +65,8 @@ pub(super) async fn look_up(
             ctx.note(|draft| draft.approval = Some(Box::new(request.note())));
             Ok(Some(Approved { request, case }))
         }
-        Ok(standing) => Err(refused(ctx, denial(), &standing)?),
-        Err(AskError::TooMany | AskError::Full) => {
-            overruled(ctx, denial())?;
-            Err(unapproved(denial(), None, TOO_MANY.to_owned()))
-        }
+        Ok(standing) => Err(refused(ctx, denial(), &standing)),
+        Err(AskError::TooMany | AskError::Full) => Err(unapproved(ctx, denial(), None, TOO_MANY.to_owned())),
         Err(error) => Err(failed(&error).into()),
     }
 }
@@ -91,11 +87,8 @@ pub(super) async fn spend(ctx: &Ctx, Approved { request, case }: Approved) -> Re
             let rule = request.bound.gates.first().map(|gate| Arc::from(&*gate.rule));
             let denial = Denial { rule, ..Denial::new(Reason::ApprovalRequired) };
             match desk.ask(case).await {
-                Ok(standing) => Err(refused(ctx, denial, &standing)?),
-                Err(AskError::TooMany | AskError::Full) => {
-                    overruled(ctx, denial.clone())?;
-                    Err(unapproved(denial, None, TOO_MANY.to_owned()))
-                }
+                Ok(standing) => Err(refused(ctx, denial, &standing)),
+                Err(AskError::TooMany | AskError::Full) => Err(unapproved(ctx, denial, None, TOO_MANY.to_owned())),
                 Err(error) => Err(failed(&error).into()),
             }
         }
@@ -110,18 +103,12 @@ async fn still_defined(ctx: &Ctx, target: &Target, denial: impl Fn() -> Denial) 
     let seen = Box::pin(target.view.list(Part::Tools, &ctx.access()?, Freshness::Now, ctx.deadline)).await?;
     match seen.listing.named(&target.name) {
         Some(now) if now.definition == entry.definition => Ok(()),
-        _ => {
-            overruled(ctx, denial())?;
-            Err(unapproved(denial(), None, REDEFINED.to_owned()))
-        }
+        _ => Err(unapproved(ctx, denial(), None, REDEFINED.to_owned())),
     }
 }
 
-/// Records that the call ends for want of an approval.
-///
-/// # Errors
-/// Never where policy is enforced, which is the only place that this is asked.
-fn refused(ctx: &Ctx, denial: Denial, standing: &Standing) -> Result<Refusal, Refusal> {
+/// The call ends for want of an approval, as its request stands.
+fn refused(ctx: &Ctx, denial: Denial, standing: &Standing) -> Refusal {
     let request = standing.request();
     let (reason, words) = match standing {
         Standing::Pending(_) | Standing::Approved(_) => (Reason::ApprovalRequired, pending(request)),
@@ -130,14 +117,12 @@ fn refused(ctx: &Ctx, denial: Denial, standing: &Standing) -> Result<Refusal, Re
     };
     let denial = Denial { reason, approval_id: Some(Arc::from(request.id.as_str())), ..denial };
     ctx.note(|draft| draft.approval = Some(Box::new(request.note())));
-    // The denial comes back where it is enforced.
-    match overruled(ctx, denial.clone()) {
-        Err(denial) => Ok(unapproved(denial, Some(request.clone()), words)),
-        Ok(()) => Err(unapproved(denial, Some(request.clone()), words)),
-    }
+    unapproved(ctx, denial, Some(request.clone()), words)
 }
 
-fn unapproved(denial: Denial, request: Option<Arc<Request>>, words: String) -> Refusal {
+/// Records that the decision comes to a refusal. Nothing passes: where policy is only observed nobody gets here.
+fn unapproved(ctx: &Ctx, denial: Denial, request: Option<Arc<Request>>, words: String) -> Refusal {
+    let denial = overruled(ctx, denial.clone()).err().unwrap_or(denial);
     Refusal::Unapproved(Box::new(Unapproved { denial, request, words }))
 }
 

@@ -10,11 +10,12 @@ use super::ctx::Ctx;
 use super::link::{fingerprint, take};
 use super::refusal::Refusal;
 use super::reply::{Answered, lower};
+use super::task::declares;
 use crate::approval::{Request, RequestId, State, Voter};
 use crate::mcp::dialect::{Operation, Question, input_request};
 use crate::mcp::json::push_string;
 use crate::mcp::reply::ResultKind;
-use crate::mcp::{RawJson, Reply, ResultBody, RpcError, codes, pointer};
+use crate::mcp::{Method, RawJson, Reply, ResultBody, RpcError, codes, pointer};
 use crate::seal::{Binding, Purpose};
 use crate::vocab::limits::{APPROVAL_FORM_BYTES_MAX, LINK_STATE_BYTES_MAX};
 use crate::vocab::{Fault, FaultKind, PrincipalKey, Reason, Revision};
@@ -42,6 +43,8 @@ pub(super) enum Way {
     Result(Consultation),
     /// -32042 (2025-11-25).
     Error(String),
+    /// With a handle by which the client finds what comes of it (the tasks extension, 2026-07-28).
+    Task,
     /// The call is held as a stream, on which a question may be asked and progress is told.
     Stream(Option<Consultation>),
     /// The call is held as it is.
@@ -74,6 +77,7 @@ pub(super) async fn way(ctx: &Ctx, operation: &Operation, unapproved: &Unapprove
         Some(Consultation { form: false, .. }) if operation.revision == Revision::V2025_11_25 => {
             page(ctx, request).map_or(Way::Words, Way::Error)
         }
+        _ if operation.method == Method::ToolsCall && declares(operation) => Way::Task,
         _ if progress => Way::Stream(None),
         _ => Way::Words,
     })

@@ -108,6 +108,24 @@ impl Ctx {
         Self::with_trace(gateway, Arc::default(), audit, TraceContext::start(None))
     }
 
+    /// A request that is made later than it was asked for, on behalf of the same caller, with a record of its own.
+    pub(super) fn later(
+        gateway: Arc<Gateway>,
+        audit: AuditHandle,
+        trace: TraceContext,
+        (route, principal): (Arc<Route>, Arc<Principal>),
+        asked: Asked,
+    ) -> Self {
+        audit.with(|draft| {
+            draft.trace_id = Some(trace.trace_id);
+            draft.key.clone_from(&principal.key_id);
+            draft.principal = Some(principal.clone());
+            draft.route = Some(route.path.clone());
+        });
+        let ctx = Self::with_trace(gateway, Arc::default(), audit, trace);
+        Self { route: Some(route), principal: Some(principal), asked, ..ctx }
+    }
+
     fn with_trace(gateway: Arc<Gateway>, memory: Arc<Memory>, audit: AuditHandle, trace: TraceContext) -> Self {
         let world = gateway.world.load_full();
         let (id, started) = audit.with(|draft| (draft.id(), draft.started()));

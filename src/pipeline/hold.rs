@@ -38,7 +38,11 @@ pub(super) struct Held {
 pub(super) async fn until_decided(ctx: &mut Ctx, unapproved: &Unapproved) -> State {
     let Some(request) = &unapproved.request else { return State::Expired };
     let (begun, desk) = (Instant::now(), ctx.gateway.approvals.clone());
-    let state = desk.settled(&request.id, deadline(ctx)).await;
+    let stopping = ctx.gateway.drain.clone();
+    let state = tokio::select! {
+        state = desk.settled(&request.id, deadline(ctx)) => state,
+        () = stopping.wait() => State::Pending,
+    };
     ctx.deadline = ctx.deadline.later(begun.elapsed());
     ctx.asked.held = true;
     state
@@ -131,8 +135,10 @@ impl Holding {
 
     async fn next(&mut self, decided: impl Future<Output = State>) -> Next {
         let modern = self.operation.revision > Revision::NEWEST_WITH_SESSIONS;
+        let stopping = self.ctx.gateway.drain.clone();
         tokio::select! {
             state = decided => Next::Decided(state),
+            () = stopping.wait() => Next::Decided(State::Pending),
             (_, reply) = self.carrier.answered() => Next::Answer(reply),
             () = self.events.closed(), if modern => Next::Gone,
             () = stream::cancelled(&self.ctx) => Next::Gone,

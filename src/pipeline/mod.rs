@@ -7,9 +7,11 @@ mod body;
 mod cancel;
 mod carry;
 mod completion;
+mod confirm;
 mod consult;
 mod ctx;
 mod decode;
+mod deferred;
 mod errand;
 mod event_id;
 mod expected;
@@ -63,6 +65,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use body::ReplyBody;
+pub(crate) use confirm::PAGES_PATH as CONFIRM_PATH;
+pub use deferred::Deferred;
 pub use memory::Memory;
 pub use pages::PeerAddress;
 pub use parked::ParkedCalls;
@@ -129,6 +133,8 @@ pub struct Gateway {
     pub questions: Questions,
     /// Calls that wait for a client's answers to such questions.
     pub parked: ParkedCalls,
+    /// Calls that wait for approval as tasks.
+    pub deferred: Deferred,
     /// Streams to clients, and what they need to know of each other.
     pub streams: Streams,
     /// Requests under way.

@@ -20,7 +20,7 @@ use super::reply::{Answered, Content};
 use super::rescue::rescue;
 use super::route::{Target, resolve};
 use super::stream::Streaming;
-use super::{SESSION_ID, handshake, link, listen, lists, resumable, stream, subscribed, task};
+use super::{SESSION_ID, deferred, handshake, link, listen, lists, resumable, stream, subscribed, task};
 use crate::approval::State;
 use crate::audit::Status;
 use crate::catalog::Part;
@@ -92,6 +92,7 @@ async fn unapproved_line(
     match way {
         Way::Result(consultation) => consult::in_result(ctx, operation, &request, &consultation).map(|told| asked(ctx, told)),
         Way::Error(url) => Ok(asked(ctx, consult::in_error(ctx, &request, &url))),
+        Way::Task => deferred::defer(ctx, operation, &unapproved).map(|told| asked(ctx, told)),
         Way::Stream(consultation) => Ok(Done::Held(Box::new(Held { unapproved, consultation }))),
         Way::Hold => {
             if hold::until_decided(ctx, &unapproved).await == State::Pending {
@@ -125,6 +126,10 @@ pub(super) async fn line(ctx: &mut Ctx, operation: &Operation, headers: &McpHead
     }
     // A task that was made before leads back to the tool that made it.
     if task::is_about(operation.method) {
+        // Or to a call that waits for approval.
+        if let Some(answered) = deferred::about(ctx, operation).await? {
+            return Ok(Done::Answered(answered));
+        }
         return Box::pin(about_task(ctx, operation)).await;
     }
     if !has_target(operation.method) {

@@ -6,6 +6,7 @@ use http::StatusCode;
 use http::request::Parts;
 use hyper::body::Incoming;
 
+use super::confirm;
 use super::ctx::Ctx;
 use super::refusal::Refusal;
 use super::reply::{Answered, Content};
@@ -42,6 +43,9 @@ pub(super) async fn answer(ctx: &Ctx, server: &AuthServer, parts: &Parts, body: 
         peer: parts.extensions.get::<PeerAddress>().map(|peer| peer.0),
     };
     let answer = match &ctx.gateway.desk {
+        _ if request.path.starts_with(confirm::PAGES_PATH) => {
+            Box::pin(confirm::answer(&ctx.gateway, &ctx.world, server, &request)).await
+        }
         Some(desk) if request.path.starts_with(PAGES_PATH) => {
             let (signin, site, links) = (server.sign_in(), server.site(), &*ctx.world.links);
             let answer = Box::pin(Desktop { desk, signin, links, site }.handle(&request)).await;

@@ -61,9 +61,7 @@ pub(super) fn declares(operation: &Operation) -> bool {
 /// -32021 for a client that did not declare the extension; one and the same -32602 for an id that does not open, and for a task
 /// of a tool that this principal may not know of any more.
 pub(super) async fn open(ctx: &mut Ctx, operation: &Operation) -> Result<(Target, Decision), Refusal> {
-    if is_modern(operation) && !declares(operation) {
-        return Err(ProtocolError::missing_capability(&required()).with_id(Some(&operation.id)).into());
-    }
+    require_declared(operation)?;
     let form = if is_modern(operation) { Form::Extension } else { Form::Session };
     let text = operation.params.task_id.as_deref().unwrap_or_default();
     let (who, route) = (ctx.principal()?.key(), ctx.route()?.path.clone());
@@ -78,6 +76,17 @@ pub(super) async fn open(ctx: &mut Ctx, operation: &Operation) -> Result<(Target
     };
     let decision = authorize_task(ctx, &target, step)?;
     Ok((target, decision))
+}
+
+/// Whoever names a task knows of the extension.
+///
+/// # Errors
+/// -32021 for a client that did not declare it.
+pub(super) fn require_declared(operation: &Operation) -> Result<(), Refusal> {
+    if is_modern(operation) && !declares(operation) {
+        return Err(ProtocolError::missing_capability(&required()).with_id(Some(&operation.id)).into());
+    }
+    Ok(())
 }
 
 fn unknown() -> Refusal {

@@ -282,6 +282,14 @@ pub const APPROVAL_CHANGES_MAX: usize = 1_024;
 pub const APPROVAL_FORM_BYTES_MAX: usize = 8 * 1024;
 /// Time between two messages of progress to a call that is held until it is approved.
 pub const APPROVAL_PROGRESS_MS: u64 = 5_000;
+/// Calls of one principal that wait for approval as tasks.
+pub const DEFERRED_PER_PRINCIPAL_MAX: usize = 64;
+/// The same of all principals together.
+pub const DEFERRED_MAX: usize = 4_096;
+/// How long it is kept what came of such a call.
+pub const DEFERRED_RESULT_S: u64 = 600;
+/// Bytes of all that is kept so.
+pub const DEFERRED_RESULT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// How often requests for approval are looked through for those that have expired.
 pub const APPROVAL_LOOK_MS: u64 = 500;
 /// Resources that one watch of an upstream names.

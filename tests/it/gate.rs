@@ -112,6 +112,10 @@ impl Gate {
     /// In process, with `change` applied to its files.
     pub(crate) async fn with(change: impl FnOnce(&mut Files)) -> Self {
         let (dir, up, old) = Self::prepare(change).await;
+        Self::here(dir, up, old).await
+    }
+
+    async fn here(dir: TempDir, up: Peer, old: Peer) -> Self {
         let loaded = load(&dir.path().join("portcullis.yaml")).map_err(|problems| format!("{problems:?}")).unwrap();
         let running = start(loaded).await.unwrap();
         let (mcp, admin) = (running.mcp_url(), running.admin_url().unwrap());
@@ -121,6 +125,31 @@ impl Gate {
     /// As the real program.
     pub(crate) async fn program(change: impl FnOnce(&mut Files)) -> Self {
         let (dir, up, old) = Self::prepare(change).await;
+        Self::spawned(dir, up, old).await
+    }
+
+    /// Stops the gateway, or kills the program, and starts it anew with the same files.
+    pub(crate) async fn again(self) -> Self {
+        let Self { dir, up, old, run, .. } = self;
+        match run {
+            Run::Here(running) => {
+                running.stop().await;
+                Self::here(dir, up, old).await
+            }
+            Run::Process(mut process) => {
+                process.child.kill().await.unwrap();
+                Self::spawned(dir, up, old).await
+            }
+        }
+    }
+
+    /// What runs in process.
+    pub(crate) fn running(&self) -> &Running {
+        let Run::Here(running) = &self.run else { panic!("runs elsewhere") };
+        running
+    }
+
+    async fn spawned(dir: TempDir, up: Peer, old: Peer) -> Self {
         let stderr = dir.path().join("stderr");
         let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
             .args(["serve", "--config"])

@@ -10,6 +10,7 @@
 )]
 
 mod abandoned;
+mod approvals;
 mod authserver;
 mod bound;
 mod caching;
