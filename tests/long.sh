@@ -11,6 +11,9 @@ export PORTCULLIS_MODEL_SEED="${PORTCULLIS_MODEL_SEED:-1}"
 export PORTCULLIS_ROUND_TRIPS="${PORTCULLIS_ROUND_TRIPS:-100000}"
 export PORTCULLIS_ROUND_TRIP_SEED="${PORTCULLIS_ROUND_TRIP_SEED:-1000}"
 export PORTCULLIS_PRINCIPAL_CALLS="${PORTCULLIS_PRINCIPAL_CALLS:-200000}"
+export PORTCULLIS_APPROVAL_ROUNDS="${PORTCULLIS_APPROVAL_ROUNDS:-1000}"
+export PORTCULLIS_APPROVAL_SETS="${PORTCULLIS_APPROVAL_SETS:-1000}"
+export PORTCULLIS_APPROVAL_KILLS="${PORTCULLIS_APPROVAL_KILLS:-200}"
 export PORTCULLIS_SESSIONS="${PORTCULLIS_SESSIONS:-100000}"
 fuzz_seconds="${PORTCULLIS_FUZZ_SECONDS:-3600}"
 ran=()
@@ -29,6 +32,10 @@ ran+=("dialects: $PORTCULLIS_ROUND_TRIPS rounds from seed $PORTCULLIS_ROUND_TRIP
 step "principals that share upstreams: $PORTCULLIS_PRINCIPAL_CALLS calls; sessions that nobody ends: $PORTCULLIS_SESSIONS"
 cargo test --locked --release --test it -- --nocapture many_principals:: sessions_flat::
 ran+=("many_principals: $PORTCULLIS_PRINCIPAL_CALLS calls" "sessions_flat: $PORTCULLIS_SESSIONS sessions")
+
+step "approvals: $PORTCULLIS_APPROVAL_ROUNDS races, $PORTCULLIS_APPROVAL_SETS sets of arguments, $PORTCULLIS_APPROVAL_KILLS kills"
+cargo test --locked --release --test it -- --nocapture approvals::
+ran+=("approvals: $PORTCULLIS_APPROVAL_ROUNDS races, $PORTCULLIS_APPROVAL_SETS sets of arguments, $PORTCULLIS_APPROVAL_KILLS kills")
 
 if [ -f fuzz/Cargo.toml ]; then
   # cargo-fuzz needs a nightly toolchain; fuzz/README.md says which version of it, and why the sanitizer lets one thing be.

@@ -1,1 +1,147 @@
+use bytes::Bytes;
+
 use super::*;
+use crate::mcp::RawJson;
+use crate::telemetry::escape::is_unsafe;
+use crate::vocab::{Class, Digest};
+
+fn gate() -> Gate {
+    Gate { rule: "r".into(), from: vec!["group:sre".to_owned()], quorum: 1, requester: false }
+}
+
+fn bound() -> Bound {
+    Bound {
+        iss: "https://idp.example.com".into(),
+        sub: "alice".into(),
+        client: Some("agent".into()),
+        actors: vec!["robot".into()],
+        method: "tools/call".into(),
+        route: "/mcp".into(),
+        upstream: "up".into(),
+        name: "up__write".into(),
+        definition: "sha256:00".into(),
+        arguments: Digest([1; 32]),
+        class: Class::Write,
+        policy: "sha256:11".into(),
+        gates: vec![gate()],
+    }
+}
+
+#[test]
+fn every_part_of_a_call_is_in_its_digest() {
+    let changes: Vec<(&str, fn(&mut Bound))> = vec![
+        ("iss", |b| b.iss = "https://other.example.com".into()),
+        ("sub", |b| b.sub = "bob".into()),
+        ("sub moved into iss", |b| (b.iss, b.sub) = ("https://idp.example.coma".into(), "lice".into())),
+        ("client", |b| b.client = Some("other".into())),
+        ("no client", |b| b.client = None),
+        ("an empty client", |b| b.client = Some("".into())),
+        ("no actor", |b| b.actors.clear()),
+        ("two actors", |b| b.actors.push("robot".into())),
+        ("an actor in two", |b| b.actors = vec!["rob".into(), "ot".into()]),
+        ("method", |b| b.method = "prompts/get".into()),
+        ("route", |b| b.route = "/bare".into()),
+        ("upstream", |b| b.upstream = "old".into()),
+        ("name", |b| b.name = "up__delete".into()),
+        ("definition", |b| b.definition = "sha256:01".into()),
+        ("no definition", |b| b.definition = "".into()),
+        ("arguments", |b| b.arguments = Digest([2; 32])),
+        ("class", |b| b.class = Class::Read),
+        ("policy", |b| b.policy = "sha256:12".into()),
+        ("no gate", |b| b.gates.clear()),
+        ("two gates", |b| b.gates.push(gate())),
+        ("rule", |b| b.gates = vec![Gate { rule: "s".into(), ..gate() }]),
+        ("from", |b| b.gates = vec![Gate { from: vec!["group:sec".to_owned()], ..gate() }]),
+        ("from in two", |b| b.gates = vec![Gate { from: vec!["group:".to_owned(), "sre".to_owned()], ..gate() }]),
+        ("quorum", |b| b.gates = vec![Gate { quorum: 2, ..gate() }]),
+        ("requester", |b| b.gates = vec![Gate { requester: true, ..gate() }]),
+    ];
+    let mut seen = std::collections::HashMap::from([(bound().digest(), "nothing")]);
+    for (what, change) in changes {
+        let mut changed = bound();
+        change(&mut changed);
+        assert_eq!(seen.insert(changed.digest(), what), None, "{what}");
+    }
+    assert_eq!(bound().digest(), bound().digest());
+}
+
+fn request(state: State) -> Request {
+    let bound = bound();
+    Request {
+        id: RequestId::mint().unwrap(),
+        digest: bound.digest(),
+        bound,
+        requester_name: None,
+        excerpt: "{}".into(),
+        record: "r".into(),
+        asked_unix_ms: 1_000,
+        expires_unix_s: 61,
+        votes: Vec::new(),
+        state,
+        ended_unix_ms: None,
+        told: false,
+    }
+}
+
+#[test]
+fn a_row_reads_back_and_one_that_was_changed_does_not() {
+    let request = request(State::Approved);
+    let row = row::write(&request);
+    assert_eq!(row::read(&row), Some(request));
+    let text = String::from_utf8(row).unwrap();
+    for (from, to) in [("alice", "bob"), ("up__write", "up__delete"), ("\"write\"", "\"read\""), ("apr_", "apx_"), ("{", "")] {
+        let changed = text.replacen(from, to, 1);
+        assert_ne!(changed, text);
+        assert_eq!(row::read(changed.as_bytes()), None, "{from}");
+    }
+}
+
+#[test]
+fn what_is_open_expires_and_what_is_over_does_not() {
+    for (state, after) in [
+        (State::Pending, State::Expired),
+        (State::Approved, State::Expired),
+        (State::Denied, State::Denied),
+        (State::Withdrawn, State::Withdrawn),
+        (State::Used, State::Used),
+    ] {
+        let request = request(state);
+        assert_eq!((request.state_at(60), request.state_at(61)), (state, after));
+        assert_eq!(State::parse(state.as_str()), Some(state));
+    }
+}
+
+#[test]
+fn a_request_without_gates_or_votes_is_not_met() {
+    let mut bare = request(State::Pending);
+    assert!(!bare.is_met());
+    bare.bound.gates.clear();
+    assert!(!bare.is_met());
+    bare.bound.gates = vec![Gate { quorum: 0, ..gate() }];
+    assert!(!bare.is_met());
+}
+
+#[test]
+fn ids_are_ids_and_nothing_else() {
+    let id = RequestId::mint().unwrap();
+    assert_eq!((RequestId::parse(id.as_str()), id.as_str().len()), (Some(id.clone()), RequestId::BYTES));
+    for wrong in
+        ["", "apr_", "apr_AAAA", "APR_AAAAAAAAAAAAAAAAAAAAAA", "apr_AAAAAAAAAAAAAAAAAAAAAA==", "apr_AAAAAAAAAAAAAAAAAAAA/A"]
+    {
+        assert_eq!(RequestId::parse(wrong), None, "{wrong}");
+    }
+}
+
+#[test]
+fn arguments_are_shown_with_nothing_hidden_and_bounded() {
+    let raw = |text: &str| RawJson::parse(Bytes::copy_from_slice(text.as_bytes()), 64).unwrap();
+    let shown = Shown::of(Some(&raw("{\"a\":\"\u{202e}x\\u001b[31m\",\"b\":[1.0,{}],\"\u{200b}k\":null,\"e\":[]}")), 0);
+    let expect =
+        "{\n  \"a\": \"\\u202ex\\u001b[31m\",\n  \"b\": [\n    1.0,\n    {}\n  ],\n  \"\\u200bk\": null,\n  \"e\": []\n}";
+    assert_eq!(shown.text, expect);
+    let long = Shown::of(Some(&raw(&format!("[\"{}\"]", "\u{202e}\u{e4}".repeat(100_000)))), 3);
+    assert!(long.text.len() <= 64 * 1024 && long.left_out_bytes > 700_000 && long.masked == 3);
+    assert!(!long.text.chars().any(|c| c != '\n' && is_unsafe(c)));
+    assert_eq!(Shown::of(None, 0), Shown::default());
+    assert_eq!(Shown::read(&long.write()), Some(long));
+}

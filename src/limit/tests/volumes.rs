@@ -21,7 +21,7 @@ fn permit(lease: Lease) -> Permit {
     let set = compile(&[("p.yaml".to_owned(), text.to_owned())], &Facts { upstreams: &[], issuers: &[] }).unwrap();
     let kind = Kind::Tool { name: "x__t", class: Class::Read, arguments: None };
     let decision = decide(&set, &Principal::anonymous(), &Asked { kind, known: true, now_unix_ms: 1, route: "/mcp" });
-    decision.permit(Evidence { lease: Some(lease), receipt: None }).unwrap()
+    decision.permit(Evidence { lease: Some(lease), receipt: None, ..Evidence::default() }).unwrap()
 }
 
 /// One call that delivers `used`.

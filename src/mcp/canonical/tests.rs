@@ -97,7 +97,7 @@ fn value() -> impl Strategy<Value = Value> {
 
 /// Writes with spaces, escapes and an order of keys that `next` chooses.
 fn spell(value: &Value, next: &mut dyn FnMut() -> u32, out: &mut String) {
-    let mut space = |out: &mut String, n: u32| out.push_str(["", " ", "\n", "\t \r"][n as usize % 4]);
+    let space = |out: &mut String, n: u32| out.push_str(["", " ", "\n", "\t \r"][n as usize % 4]);
     match value {
         Value::Word(word) => out.push_str(word),
         Value::Number(number) => out.push_str(number),

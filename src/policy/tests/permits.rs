@@ -25,7 +25,9 @@ fn receipt() -> Option<Receipt> {
 
 #[test]
 fn a_permit_wants_one_piece_of_evidence_per_obligation() {
-    let missing = |groups: &[&str], name, lease, receipt| decision(groups, name).permit(Evidence { lease, receipt }).err();
+    let missing = |groups: &[&str], name, lease, receipt| {
+        decision(groups, name).permit(Evidence { lease, receipt, ..Evidence::default() }).err()
+    };
     for (groups, name, lease, receipt, expect) in [
         (&[][..], "x__read", None, None, None),
         (&[], "x__write", None, None, Some(MissingEvidence::Receipt)),
@@ -50,7 +52,7 @@ fn a_permit_says_what_it_is_for_and_keeps_its_lease() {
         RETURNED.fetch_add(1, Ordering::SeqCst);
     };
     let lease = Some(Lease::assertion(Some(Box::new(release)), None));
-    let permit = decision(&["g"], "x__write").permit(Evidence { lease, receipt: receipt() }).unwrap();
+    let permit = decision(&["g"], "x__write").permit(Evidence { lease, receipt: receipt(), ..Evidence::default() }).unwrap();
     assert_eq!((permit.upstream(), permit.name(), permit.intent_seq()), ("x", "x__write", Some(7)));
     assert_eq!(permit.class(), Class::Write);
     assert!(permit.is_for_tool() && !permit.is_for_lists() && !permit.is_for_resource() && !permit.is_for_prompt());
@@ -59,7 +61,7 @@ fn a_permit_says_what_it_is_for_and_keeps_its_lease() {
     assert_eq!(RETURNED.load(Ordering::SeqCst), 1);
     // Evidence that buys nothing is returned as well.
     let lease = Some(Lease::assertion(Some(Box::new(release)), None));
-    assert!(decision(&["g"], "x__write").permit(Evidence { lease, receipt: None }).is_err());
+    assert!(decision(&["g"], "x__write").permit(Evidence { lease, receipt: None, ..Evidence::default() }).is_err());
     assert_eq!(RETURNED.load(Ordering::SeqCst), 2);
 }
 

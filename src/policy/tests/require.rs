@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::policy::permit::{Evidence, Lease, MissingEvidence, ObserveOnly, Receipt, Used};
+use crate::policy::permit::{Evidence, Grant, Lease, MissingEvidence, ObserveOnly, Receipt, Used};
 use crate::vocab::Reason;
 
 const HEAD: &str = "version: 1\ntools:\n- { match: ['x__read*'], class: read }\n- { match: ['x__write*'], class: write }\n\
@@ -163,11 +163,12 @@ fn mistakes_are_told_with_their_place() {
 }
 
 #[test]
-fn an_approval_warns_that_nobody_can_give_it() {
-    let set = with(&[rule("r", "approval: { from: [caller] }")]);
-    let warned: Vec<_> = set.warnings().iter().filter(|w| w.message.contains("nobody can approve")).collect();
-    assert_eq!(warned.len(), 1, "{:?}", set.warnings());
-    assert!(warned[0].line > 0 && warned[0].path == "rules[0].require.approval");
+fn an_approval_is_found_by_its_rule_and_says_its_words() {
+    let set = with(&[rule("r", "approval: { from: [caller, 'group:sre'] }"), rule("s", "scope: a")]);
+    assert!(set.warnings().is_empty(), "{:?}", set.warnings());
+    let approval = set.approval("r").unwrap();
+    assert_eq!((approval.words(), approval.is_of_caller()), (vec!["caller".to_owned(), "group:sre".to_owned()], false));
+    assert!(set.approval("s").is_none() && set.approval("q").is_none());
 }
 
 #[test]
@@ -206,13 +207,23 @@ fn the_digest_covers_every_requirement() {
 }
 
 fn evidence() -> Evidence {
-    Evidence { lease: Some(Lease::assertion(None, None)), receipt: Some(Receipt::assertion(Some(1))) }
+    Evidence { lease: Some(Lease::assertion(None, None)), receipt: Some(Receipt::assertion(Some(1))), ..Evidence::default() }
 }
 
 #[test]
 fn an_approval_cannot_be_skipped_and_a_permit_carries_the_rest() {
     let gated = decision(&["approval: { from: [caller] }"]);
-    assert_eq!(gated.permit(evidence()).err(), Some(MissingEvidence::Grant));
+    let (name, policy) = (gated.operation.name.as_str().to_owned(), gated.policy_digest().clone());
+    assert_eq!(gated.clone().permit(evidence()).err(), Some(MissingEvidence::Grant));
+    // Nor with one of another operation or policy, nor without the intent, whatever the class.
+    let with = |name: &str, policy: &str| Some(Grant::assertion(name, policy.into()));
+    for grant in [with("files__other", &policy), with(&name, "sha256:other")] {
+        assert_eq!(gated.clone().permit(Evidence { grant, ..evidence() }).err(), Some(MissingEvidence::Grant));
+    }
+    let grant = with(&name, &policy);
+    let bare = Evidence { receipt: None, grant, ..evidence() };
+    assert_eq!(gated.clone().permit(bare).err(), Some(MissingEvidence::Receipt));
+    assert!(gated.permit(Evidence { grant: with(&name, &policy), ..evidence() }).is_ok());
     let permit = decision(&["redact: [secrets], deadline: 1s"]).permit(Evidence::default()).unwrap();
     assert_eq!((permit.redacts(), permit.deadline()), (true, Some(Duration::from_secs(1))));
     let permit = decision(&["scope: mcp:read"]).permit(Evidence::default()).unwrap();
@@ -278,7 +289,7 @@ fn a_meter_charges_once_what_was_added_however_it_ends() {
     let into = charged.clone();
     let lease = Lease::assertion(None, Some(Box::new(move |used| into.lock().push(used))));
     let limited = decision(&["limit: [{ bytes: 1, per: 1h, by: [] }]"]);
-    let mut permit = limited.permit(Evidence { lease: Some(lease), receipt: None }).unwrap();
+    let mut permit = limited.permit(Evidence { lease: Some(lease), receipt: None, ..Evidence::default() }).unwrap();
     let (mut meter, late) = (permit.meter(), permit.meter());
     meter.add(Used { bytes: 10, text_bytes: 5 });
     meter.add(Used { bytes: 1, text_bytes: 4 });

@@ -83,11 +83,16 @@ fn a_permit_for_a_task_is_none_for_the_tool() {
     let answer = || ask(&["eng"], "files__write", TaskStep::Answer);
     assert_eq!(answer().permit(Evidence::default()).unwrap_err(), MissingEvidence::Receipt);
     let receipt = || Some(Receipt::assertion(None));
-    assert!(answer().permit(Evidence { lease: None, receipt: receipt() }).unwrap().is_for_task());
+    assert!(answer().permit(Evidence { lease: None, receipt: receipt(), ..Evidence::default() }).unwrap().is_for_task());
     let read = ask(&["eng"], "files__write", TaskStep::Read);
-    assert_eq!(read.permit(Evidence { lease: None, receipt: receipt() }).unwrap_err(), MissingEvidence::Lease);
+    assert_eq!(
+        read.permit(Evidence { lease: None, receipt: receipt(), ..Evidence::default() }).unwrap_err(),
+        MissingEvidence::Lease
+    );
     let lease = Some(Lease::assertion(None, None));
-    assert!(ask(&["eng"], "files__read", TaskStep::Read).permit(Evidence { lease, receipt: None }).is_ok());
+    assert!(
+        ask(&["eng"], "files__read", TaskStep::Read).permit(Evidence { lease, receipt: None, ..Evidence::default() }).is_ok()
+    );
     assert!(call(&set(POLICY), &alice(&["few"]), "files__read", r#"{"path":"/srv/a"}"#).permit(Evidence::default()).is_err());
     let refused = ask(&[], "files__read", TaskStep::Read).permit(Evidence::default()).unwrap_err();
     assert_eq!(refused, MissingEvidence::Refused(NotVisible));

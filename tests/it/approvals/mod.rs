@@ -6,6 +6,7 @@ mod delivery;
 mod digests;
 mod handles;
 mod once;
+mod pages;
 mod people;
 mod states;
 

@@ -7,21 +7,21 @@ use url::Url;
 use crate::gate::Gate;
 use crate::wire::{Reach, Req, Resp};
 
-pub(super) struct Browser<'g> {
+pub(crate) struct Browser<'g> {
     gate: &'g Gate,
     person: String,
     cookies: HashMap<String, HashMap<String, String>>,
 }
 
 /// What is on the screen.
-pub(super) struct Screen {
-    pub(super) url: Url,
-    pub(super) resp: Resp,
+pub(crate) struct Screen {
+    pub(crate) url: Url,
+    pub(crate) resp: Resp,
 }
 
 impl Screen {
     /// What the form that holds `mark` sends when its button `value` is pressed.
-    pub(super) fn fields(&self, mark: &str, value: &str) -> Vec<(String, String)> {
+    pub(crate) fn fields(&self, mark: &str, value: &str) -> Vec<(String, String)> {
         let mut fields = self.form(mark);
         fields.push(("do".to_owned(), value.to_owned()));
         fields
@@ -43,47 +43,47 @@ impl Screen {
 }
 
 impl<'g> Browser<'g> {
-    pub(super) fn of(gate: &'g Gate, person: &str) -> Self {
+    pub(crate) fn of(gate: &'g Gate, person: &str) -> Self {
         Self { gate, person: person.to_owned(), cookies: HashMap::new() }
     }
 
     /// Opens `url` and follows where it leads.
-    pub(super) async fn open(&mut self, url: &str) -> Screen {
+    pub(crate) async fn open(&mut self, url: &str) -> Screen {
         let first = Url::parse(url).unwrap();
         let resp = self.get(&first).await;
         self.follow(first, resp).await
     }
 
     /// Opens `url` and stops at the first answer.
-    pub(super) async fn get(&mut self, url: &Url) -> Resp {
+    pub(crate) async fn get(&mut self, url: &Url) -> Resp {
         self.send(url, self.request("GET", url)).await
     }
 
     /// Presses the button `value` of the form that holds `mark`, and follows where it leads.
-    pub(super) async fn press(&mut self, screen: &Screen, mark: &str, value: &str) -> Screen {
+    pub(crate) async fn press(&mut self, screen: &Screen, mark: &str, value: &str) -> Screen {
         let resp = self.pressed(screen, mark, value).await;
         self.follow(screen.url.clone(), resp).await
     }
 
     /// As [`Self::press`], without following.
-    pub(super) async fn pressed(&mut self, screen: &Screen, mark: &str, value: &str) -> Resp {
+    pub(crate) async fn pressed(&mut self, screen: &Screen, mark: &str, value: &str) -> Resp {
         self.post(&screen.url, &screen.fields(mark, value)).await
     }
 
-    pub(super) async fn post(&mut self, url: &Url, fields: &[(String, String)]) -> Resp {
+    pub(crate) async fn post(&mut self, url: &Url, fields: &[(String, String)]) -> Resp {
         let origin = url.origin().ascii_serialization();
         self.post_from(url, fields, &[("Origin", &origin), ("Sec-Fetch-Site", "same-origin")]).await
     }
 
     /// Sends a form from a page of which the browser says `from`.
-    pub(super) async fn post_from(&mut self, url: &Url, fields: &[(String, String)], from: &[(&str, &str)]) -> Resp {
+    pub(crate) async fn post_from(&mut self, url: &Url, fields: &[(String, String)], from: &[(&str, &str)]) -> Resp {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let request = self.request("POST", url).add("Content-Type", "application/x-www-form-urlencoded");
         let request = from.iter().fold(request, |request, (name, value)| request.add(name, value));
         self.send(url, request.body(body)).await
     }
 
-    pub(super) async fn follow(&mut self, mut url: Url, mut resp: Resp) -> Screen {
+    pub(crate) async fn follow(&mut self, mut url: Url, mut resp: Resp) -> Screen {
         for _ in 0..12 {
             let Some(next) = resp.header("location").filter(|_| (301..=308).contains(&resp.status)) else {
                 return Screen { url, resp };

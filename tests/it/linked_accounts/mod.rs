@@ -1,10 +1,10 @@
 //! People linking accounts of their own at upstreams: through the socket, with an identity provider and an authorization server.
 
 mod attacks;
-mod browser;
+pub(crate) mod browser;
 mod identities;
 mod offboarding;
-mod servers;
+pub(crate) mod servers;
 mod tokens;
 
 use browser::{Browser, Screen};

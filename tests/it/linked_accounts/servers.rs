@@ -13,13 +13,13 @@ use crate::keys::{self, b64, now_s};
 use crate::peer::{Answer, Peer, Seen, modern};
 
 /// An identity provider, and what it was asked.
-pub(super) struct Idp {
+pub(crate) struct Idp {
     /// Seconds that the ID token of a sign-in lives; those that are renewed live ten minutes.
-    pub(super) life_s: u64,
+    pub(crate) life_s: u64,
     /// Whether it gives refresh tokens.
-    pub(super) refreshes: bool,
+    pub(crate) refreshes: bool,
     /// Every token request.
-    pub(super) asked: Vec<HashMap<String, String>>,
+    pub(crate) asked: Vec<HashMap<String, String>>,
     codes: HashMap<String, (String, String)>,
     refresh: HashMap<String, String>,
     /// ID tokens that it made, and whose they are.
@@ -27,7 +27,7 @@ pub(super) struct Idp {
 }
 
 /// Signs in whoever sits in front of the browser, at once.
-pub(super) async fn provider() -> (Peer, Arc<Mutex<Idp>>) {
+pub(crate) async fn provider() -> (Peer, Arc<Mutex<Idp>>) {
     let (codes, refresh, made) = Default::default();
     let idp = Arc::new(Mutex::new(Idp { life_s: 60, refreshes: false, asked: Vec::new(), codes, refresh, made }));
     let state = idp.clone();
@@ -93,30 +93,30 @@ impl Idp {
 }
 
 /// The authorization server of an upstream.
-pub(super) struct Issuer {
-    pub(super) peer: Peer,
-    pub(super) state: Arc<Mutex<State>>,
+pub(crate) struct Issuer {
+    pub(crate) peer: Peer,
+    pub(crate) state: Arc<Mutex<State>>,
 }
 
 #[derive(Default)]
-pub(super) struct State {
+pub(crate) struct State {
     /// Members of the metadata that are other than usual.
-    pub(super) metadata: Value,
+    pub(crate) metadata: Value,
     /// Seconds that the first access token of a grant lives; 0 is an hour.
-    pub(super) life_s: u64,
+    pub(crate) life_s: u64,
     /// What authorization responses say instead of the usual parameters.
-    pub(super) respond: Option<Vec<(&'static str, Option<String>)>>,
+    pub(crate) respond: Option<Vec<(&'static str, Option<String>)>>,
     /// Every authorization request.
-    pub(super) authorized: Vec<HashMap<String, String>>,
+    pub(crate) authorized: Vec<HashMap<String, String>>,
     /// Every token request.
-    pub(super) tokens: Vec<HashMap<String, String>>,
-    pub(super) refreshes: usize,
-    pub(super) registered: Vec<Value>,
+    pub(crate) tokens: Vec<HashMap<String, String>>,
+    pub(crate) refreshes: usize,
+    pub(crate) registered: Vec<Value>,
     /// Clients and their secrets; every registration makes another.
-    pub(super) clients: HashMap<String, String>,
-    pub(super) revoked: Vec<String>,
+    pub(crate) clients: HashMap<String, String>,
+    pub(crate) revoked: Vec<String>,
     /// Access tokens that hold, and the scopes they have.
-    pub(super) holds: HashMap<String, String>,
+    pub(crate) holds: HashMap<String, String>,
     /// Refresh tokens: the client, the person and the scope they are of.
     refresh: HashMap<String, (String, String, String)>,
     codes: HashMap<String, (String, HashMap<String, String>)>,
@@ -124,20 +124,20 @@ pub(super) struct State {
 }
 
 impl Issuer {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let state = Arc::<Mutex<State>>::default();
         let behave = state.clone();
         let peer = Peer::start(move |seen| behave.lock().answer(seen)).await;
         Self { peer, state }
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.peer.addr)
     }
 }
 
 impl State {
-    pub(super) fn forget_refresh_tokens(&mut self) {
+    pub(crate) fn forget_refresh_tokens(&mut self) {
         self.refresh.clear();
     }
 
@@ -246,7 +246,7 @@ impl State {
 }
 
 /// An upstream that wants tokens of `issuer`, and for its tool `write` the scope `more`.
-pub(super) fn guarded(state: &Arc<Mutex<State>>, issuer: &str) -> impl Fn(&Seen) -> Answer + Send + Sync + 'static {
+pub(crate) fn guarded(state: &Arc<Mutex<State>>, issuer: &str) -> impl Fn(&Seen) -> Answer + Send + Sync + 'static {
     let (state, issuer) = (state.clone(), issuer.to_owned());
     move |seen| {
         let own = format!("http://{}", seen.header("host").unwrap());
@@ -268,7 +268,7 @@ fn challenge(says: &str, status: u16) -> Answer {
     Answer::Raw(head.into_bytes())
 }
 
-pub(super) fn path(seen: &Seen) -> String {
+pub(crate) fn path(seen: &Seen) -> String {
     seen.target.split('?').next().unwrap().to_owned()
 }
 
