@@ -3,6 +3,7 @@
 mod authserver;
 mod check;
 mod credentials;
+mod hook;
 mod identity;
 pub mod init;
 mod linking;

@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use super::authserver;
 use super::credentials::Outside;
+use super::hook::Hook;
 use super::linking;
 use super::load::{self, Loaded};
 use super::offboard;
@@ -26,7 +27,7 @@ use crate::admin::{self, AdminState};
 use crate::approval;
 use crate::audit::{self, Audit};
 use crate::authserver::PATH_PREFIX;
-use crate::catalog::{Catalog, Part};
+use crate::catalog::Catalog;
 use crate::config::{Config, Durability, Tls};
 use crate::limit::{Limiter, Monotonic};
 use crate::mcp::dialect::ServerInfo;
@@ -337,27 +338,4 @@ fn remember_address(config: &Config, bound: SocketAddr) -> io::Result<()> {
     let dir = config.data_dir.join("run");
     std::fs::create_dir_all(&dir)?;
     std::fs::write(dir.join("mcp.addr"), bound.to_string())
-}
-
-/// Ties list changes to a catalog that is made after the registry.
-#[derive(Default)]
-struct Hook {
-    catalog: std::sync::OnceLock<std::sync::Weak<Catalog>>,
-}
-
-impl Hook {
-    fn attach(&self, catalog: &Arc<Catalog>) {
-        // Set once; a second catalog would be a bug that changes nothing here.
-        let _ = self.catalog.set(Arc::downgrade(catalog));
-    }
-
-    fn listener(self: &Arc<Self>) -> crate::upstream::ListHook {
-        let hook = self.clone();
-        Arc::new(move |upstream, who, listing| {
-            let Some(catalog) = hook.catalog.get().and_then(std::sync::Weak::upgrade) else { return };
-            for part in Part::changed(listing) {
-                catalog.changed(upstream, who, *part);
-            }
-        })
-    }
 }

@@ -29,7 +29,8 @@ fn bound() -> Bound {
 
 #[test]
 fn every_part_of_a_call_is_in_its_digest() {
-    let changes: Vec<(&str, fn(&mut Bound))> = vec![
+    type Change = fn(&mut Bound);
+    let changes: Vec<(&str, Change)> = vec![
         ("iss", |b| b.iss = "https://other.example.com".into()),
         ("sub", |b| b.sub = "bob".into()),
         ("sub moved into iss", |b| (b.iss, b.sub) = ("https://idp.example.coma".into(), "lice".into())),

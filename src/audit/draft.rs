@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::digest::Digester;
+use super::note::{ApprovalNote, DecisionNote, OutcomeNote};
 use crate::vocab::limits::{
     AUDIT_ARGUMENTS_BYTES_MAX, AUDIT_FIELD_BYTES_MAX, AUDIT_FIELDS_MAX, AUDIT_ID_BYTES_MAX, AUDIT_URI_BYTES_MAX,
 };
-use crate::vocab::{Class, Digest, FaultKind, Principal, Reason, RecordId};
+use crate::vocab::{Class, FaultKind, Principal, Reason, RecordId};
 
 /// What a record is about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,75 +73,6 @@ impl Status {
             Self::Refused => "refused",
             Self::Panicked => "panicked",
         }
-    }
-}
-
-/// What policy decided.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DecisionNote {
-    /// Allow or deny.
-    pub allowed: bool,
-    /// True when the decision was only observed, not enforced.
-    pub observed: bool,
-    /// Why.
-    pub reason: Reason,
-    /// Ids of the rules that decided.
-    pub rules: Vec<Arc<str>>,
-    /// Names of the obligations that came with an allow.
-    pub obligations: Vec<&'static str>,
-    /// Digest of the policy set.
-    pub policy: Arc<str>,
-    /// What shadow rules would have made of it, where they had anything to say.
-    pub shadow: Option<Box<ShadowNote>>,
-}
-
-/// What policy would have decided if its shadow rules counted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ShadowNote {
-    /// Allow or deny.
-    pub allowed: bool,
-    /// Why.
-    pub reason: Reason,
-    /// Ids of the rules that would have decided.
-    pub rules: Vec<Arc<str>>,
-}
-
-/// Which approval an operation waits for, has or is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ApprovalNote {
-    /// Id of the request for approval.
-    pub id: Arc<str>,
-    /// Where it stands then, in one word.
-    pub state: &'static str,
-    /// Who said yes, as `ISSUER#SUBJECT`.
-    pub by: Vec<String>,
-    /// When the last of them did, in milliseconds since the Unix epoch.
-    pub at_unix_ms: Option<u64>,
-    /// SHA-256 of the canonical text of the arguments, as the approvers were shown it.
-    pub arguments: Digest,
-}
-
-/// How it ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OutcomeNote {
-    /// In one word.
-    pub status: Status,
-    /// Why.
-    pub reason: Reason,
-    /// What failed, for a fault.
-    pub error_kind: Option<FaultKind>,
-}
-
-impl OutcomeNote {
-    /// An ending without a fault.
-    pub fn new(status: Status, reason: Reason) -> Self {
-        Self { status, reason, error_kind: None }
-    }
-
-    /// An ending by a fault.
-    pub fn fault(kind: FaultKind) -> Self {
-        let status = if kind == FaultKind::Timeout { Status::TimedOut } else { Status::Faulted };
-        Self { status, reason: kind.reason(), error_kind: Some(kind) }
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod digest;
 mod draft;
+mod note;
 mod queue;
 mod record;
 mod recorded;
@@ -23,7 +24,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use digest::Digester;
-pub use draft::{ApprovalNote, DecisionNote, Draft, IntentSeq, Kind, OutcomeNote, ShadowNote, Status};
+pub use draft::{Draft, IntentSeq, Kind, Status};
+pub use note::{ApprovalNote, DecisionNote, OutcomeNote, ShadowNote};
 use queue::{Item, Queue};
 pub use recorded::{Recorded, RecordedDecision, RecordedPrincipal, is_cut};
 pub use schema::schema;

@@ -5,7 +5,8 @@ use std::io::Write as _;
 
 use serde_json::value::RawValue;
 
-use super::draft::{ApprovalNote, CUT_MARK, DecisionNote, Draft, Kind, cut};
+use super::draft::{CUT_MARK, Draft, Kind, cut};
+use super::note::{ApprovalNote, DecisionNote};
 use crate::telemetry::escape::{is_unsafe, push_json_string, push_safe};
 use crate::vocab::Principal;
 use crate::vocab::digits::{push_decimal, push_hex};

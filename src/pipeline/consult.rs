@@ -7,12 +7,17 @@
 
 use super::approve::{Unapproved, from_whom};
 use super::ctx::Ctx;
+use super::deferred;
+use super::hold::{self, Held};
 use super::link::{fingerprint, take};
+use super::operate::{Done, line};
 use super::refusal::Refusal;
 use super::reply::{Answered, lower};
 use super::task::declares;
 use crate::approval::{Request, RequestId, State, Voter};
+use crate::audit::Status;
 use crate::mcp::dialect::{Operation, Question, input_request};
+use crate::mcp::headers::McpHeaders;
 use crate::mcp::json::push_string;
 use crate::mcp::reply::ResultKind;
 use crate::mcp::{Method, RawJson, Reply, ResultBody, RpcError, codes, pointer};
@@ -51,6 +56,40 @@ pub(super) enum Way {
     Hold,
     /// In words.
     Words,
+}
+
+/// Tells that people have to approve, and how; or waits for them and tries again, once.
+///
+/// # Errors
+/// What is told in words; whatever the call meets when it is tried again.
+pub(super) async fn tell(
+    ctx: &mut Ctx,
+    operation: &Operation,
+    headers: &McpHeaders<'_>,
+    unapproved: Box<Unapproved>,
+) -> Result<Done, Refusal> {
+    let way = way(ctx, operation, &unapproved).await?;
+    let Some(request) = unapproved.request.clone() else { return Err(Refusal::Unapproved(unapproved)) };
+    match way {
+        Way::Result(consultation) => in_result(ctx, operation, &request, &consultation).map(|told| asked(ctx, told)),
+        Way::Error(url) => Ok(asked(ctx, in_error(ctx, &request, &url))),
+        Way::Task => deferred::defer(ctx, operation, &unapproved).map(|told| asked(ctx, told)),
+        Way::Stream(consultation) => Ok(Done::Held(Box::new(Held { unapproved, consultation }))),
+        Way::Hold => {
+            if hold::until_decided(ctx, &unapproved).await == State::Pending {
+                return Err(Refusal::Unapproved(unapproved));
+            }
+            ctx.renew()?;
+            line(ctx, operation, headers).await
+        }
+        Way::Words => Err(Refusal::Unapproved(unapproved)),
+    }
+}
+
+/// A question of our own is how this request ends: denied for now.
+fn asked(ctx: &Ctx, told: Answered) -> Done {
+    ctx.ended(Status::Denied, Reason::ApprovalRequired);
+    Done::Answered(told)
 }
 
 /// Chooses.

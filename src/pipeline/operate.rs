@@ -5,12 +5,11 @@ use futures_util::future::join_all;
 use http::{HeaderMap, Response, StatusCode};
 use std::panic::AssertUnwindSafe;
 
-use super::approve::Unapproved;
 use super::authorize::{authorize, discharge};
 use super::body::ReplyBody;
 use super::cancel::InFlight;
 use super::completion::Completion;
-use super::consult::{self, Way};
+use super::consult;
 use super::ctx::Ctx;
 use super::decode::{self, Asking};
 use super::forward::{Forwarded, Leaving, forward, leaving, mirrored};
@@ -21,7 +20,6 @@ use super::rescue::rescue;
 use super::route::{Target, resolve};
 use super::stream::Streaming;
 use super::{SESSION_ID, deferred, handshake, link, listen, lists, resumable, stream, subscribed, task};
-use crate::approval::State;
 use crate::audit::Status;
 use crate::catalog::Part;
 use crate::mcp::dialect::Operation;
@@ -75,40 +73,9 @@ async fn own_part(ctx: &mut Ctx, operation: &mut Operation) -> Result<(), Refusa
 async fn run(ctx: &mut Ctx, operation: &Operation, headers: &McpHeaders<'_>) -> Result<Done, Refusal> {
     match line(ctx, operation, headers).await {
         Err(Refusal::Failed(fault)) if link::helps(ctx, &fault) => link::ask(ctx, operation, &fault).map(Done::Answered),
-        Err(Refusal::Unapproved(unapproved)) => Box::pin(unapproved_line(ctx, operation, headers, unapproved)).await,
+        Err(Refusal::Unapproved(unapproved)) => Box::pin(consult::tell(ctx, operation, headers, unapproved)).await,
         done => done,
     }
-}
-
-/// Tells that people have to approve, and how; or waits for them and tries again, once.
-async fn unapproved_line(
-    ctx: &mut Ctx,
-    operation: &Operation,
-    headers: &McpHeaders<'_>,
-    unapproved: Box<Unapproved>,
-) -> Result<Done, Refusal> {
-    let way = consult::way(ctx, operation, &unapproved).await?;
-    let Some(request) = unapproved.request.clone() else { return Err(Refusal::Unapproved(unapproved)) };
-    match way {
-        Way::Result(consultation) => consult::in_result(ctx, operation, &request, &consultation).map(|told| asked(ctx, told)),
-        Way::Error(url) => Ok(asked(ctx, consult::in_error(ctx, &request, &url))),
-        Way::Task => deferred::defer(ctx, operation, &unapproved).map(|told| asked(ctx, told)),
-        Way::Stream(consultation) => Ok(Done::Held(Box::new(Held { unapproved, consultation }))),
-        Way::Hold => {
-            if hold::until_decided(ctx, &unapproved).await == State::Pending {
-                return Err(Refusal::Unapproved(unapproved));
-            }
-            ctx.renew()?;
-            line(ctx, operation, headers).await
-        }
-        Way::Words => Err(Refusal::Unapproved(unapproved)),
-    }
-}
-
-/// A question of our own is how this request ends: denied for now.
-fn asked(ctx: &Ctx, told: Answered) -> Done {
-    ctx.ended(Status::Denied, Reason::ApprovalRequired);
-    Done::Answered(told)
 }
 
 /// The line below the message: target, decision, obligations, call. Only `?`.

@@ -140,7 +140,7 @@ fn spell_text(text: &str, next: &mut dyn FnMut() -> u32, out: &mut String) {
     out.push('"');
     for c in text.chars() {
         let must = c < ' ' || c == '"' || c == '\\';
-        if must || next() % 3 == 0 {
+        if must || next().is_multiple_of(3) {
             for unit in c.encode_utf16(&mut [0; 2]) {
                 out.push_str(&format!("\\u{unit:04x}"));
             }
