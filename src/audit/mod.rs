@@ -8,6 +8,7 @@ mod digest;
 mod draft;
 mod note;
 mod queue;
+mod recent;
 mod record;
 mod recorded;
 mod schema;
@@ -27,6 +28,7 @@ use digest::Digester;
 pub use draft::{Draft, IntentSeq, Kind, Status};
 pub use note::{ApprovalNote, DecisionNote, OutcomeNote, ShadowNote};
 use queue::{Item, Queue};
+pub use recent::{Glance, GlanceDecision, Kept, Recent};
 pub use recorded::{Recorded, RecordedDecision, RecordedPrincipal, is_cut};
 pub use schema::schema;
 use sink::Sink;
@@ -78,6 +80,7 @@ pub struct Unwritten {
 pub struct Audit {
     queue: Arc<Queue>,
     durability: Durability,
+    path: PathBuf,
 }
 
 impl Audit {
@@ -90,9 +93,10 @@ impl Audit {
         let digester = Arc::new(Digester::open(&settings.digest_key)?);
         let (sink, last_seq) = Sink::open(&settings.path)?;
         let queue = Arc::new(Queue::new(clock, digester, settings.queue_max, sink.is_open()));
+        let path = sink.path().to_owned();
         let writer = Writer::new(queue.clone(), sink, last_seq);
         std::thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run())?;
-        Ok(Self { queue, durability: settings.durability })
+        Ok(Self { queue, durability: settings.durability, path })
     }
 
     /// Holds room for the record of one request. To be called before anything else can fail.
@@ -157,6 +161,24 @@ impl Audit {
 
     fn reserve_intent(&self) -> Result<(), Full> {
         if self.queue.reserve_intent() { Ok(()) } else { Err(Full) }
+    }
+
+    /// The latest records. From the first call on they are kept, beginning with those at the end of the file: to be called before
+    /// the first request.
+    pub fn recent(&self) -> Arc<Recent> {
+        let made = || {
+            let recent = Recent::new();
+            if let Err(error) = recent.seed(&self.path) {
+                tracing::warn!(%error, "the records of before are not shown");
+            }
+            Arc::new(recent)
+        };
+        self.queue.recent.get_or_init(made).clone()
+    }
+
+    /// The file of the records.
+    pub fn path(&self) -> &std::path::Path {
+        &self.path
     }
 
     /// Records that wait to be written.

@@ -4,7 +4,7 @@
 //! while it is at work or about to look again: under load no request thread pays for a wake-up.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use super::digest::Digester;
 use super::draft::{Draft, IntentSeq};
+use super::recent::Recent;
 use crate::vocab::limits::{AUDIT_BATCH_RECORDS_MAX, AUDIT_COALESCE_MS_MAX, AUDIT_INTENT_MS_MAX};
 use crate::vocab::{Clock, RecordId};
 
@@ -52,6 +53,8 @@ pub(super) struct Queue {
     state: Mutex<State>,
     wake: Condvar,
     ended: Condvar,
+    /// Where written records are kept too, once somebody wants to look at them.
+    pub(super) recent: OnceLock<Arc<Recent>>,
 }
 
 #[derive(Default)]
@@ -87,6 +90,7 @@ impl Queue {
             state: Mutex::default(),
             wake: Condvar::new(),
             ended: Condvar::new(),
+            recent: OnceLock::new(),
         }
     }
 

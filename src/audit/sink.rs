@@ -39,6 +39,10 @@ impl Sink {
         Ok((sink, last_seq))
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(super) fn is_open(&self) -> bool {
         self.file.is_some()
     }

@@ -85,6 +85,9 @@ impl Writer {
         self.queue.set_writing(true);
         let result = self.sink.append(&self.bytes);
         self.queue.set_writing(false);
+        if let (Ok(()), Some(recent)) = (&result, self.queue.recent.get()) {
+            recent.push(self.last_seq.saturating_add(1), &self.bytes);
+        }
         self.bytes.shrink_to(BYTES_KEPT_MAX);
         result?;
         self.last_seq = seq;

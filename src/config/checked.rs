@@ -13,6 +13,7 @@ use url::Url;
 pub use self::credential::{
     ClientProof, Credential, JagSubject, PerUser, ResourceSent, SubjectTokenType, TokenAsked, TokenServer,
 };
+use super::AuthUpstream;
 use super::checked_identity::Identity;
 use crate::vocab::{Proof, Revision};
 
@@ -271,10 +272,48 @@ pub enum LogFormat {
 }
 
 /// The operators' listener.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Admin {
-    /// Loopback address; never the agents' port.
+    /// Its address; never the agents' port.
     pub listen: SocketAddr,
-    /// Host names operators may use beside the loopback ones, lower case.
+    /// Host names operators may use beside the loopback ones and that of `public_url`, lower case.
     pub allowed_hosts: Vec<String>,
+    /// What people type; the bound address if there is none.
+    pub public_url: Option<PublicUrl>,
+    /// How it is encrypted.
+    pub tls: Tls,
+    /// Where people sign in. Without, on loopback only, a link is printed at the start.
+    pub oidc: Option<AuthUpstream>,
+    /// Who may do what.
+    pub roles: AdminRoles,
+}
+
+/// Who may do what at the operators' listener. Whoever is in a later list may do what earlier ones may.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AdminRoles {
+    /// Look.
+    pub viewer: Vec<RoleMember>,
+    /// Decide about approvals.
+    pub approver: Vec<RoleMember>,
+    /// Everything.
+    pub operator: Vec<RoleMember>,
+}
+
+/// Whom an entry of a role means. Always as one issuer vouches for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RoleMember {
+    /// Whoever has this value among the groups claim.
+    Group {
+        /// The issuer.
+        iss: String,
+        /// The value of the claim.
+        name: String,
+    },
+    /// One subject.
+    Sub {
+        /// The issuer.
+        iss: String,
+        /// The subject.
+        sub: String,
+    },
 }

@@ -27,8 +27,9 @@ use std::path::Path;
 pub use authserver::{AuthClient, AuthServer, AuthUpstream, Cimd, Dcr, Grant};
 pub use check::policies::{PolicyFiles, is_cases, policy_files};
 pub use checked::{
-    Admin, Approvals, Audit, ClientProof, Config, Credential, Durability, JagSubject, Limits, LogFormat, PerUser, PublicUrl,
-    ResourceSent, Route, Scheme, SubjectTokenType, Telemetry, Tls, TokenAsked, TokenServer, Transport, Upstream,
+    Admin, AdminRoles, Approvals, Audit, ClientProof, Config, Credential, Durability, JagSubject, Limits, LogFormat, PerUser,
+    PublicUrl, ResourceSent, RoleMember, Route, Scheme, SubjectTokenType, Telemetry, Tls, TokenAsked, TokenServer, Transport,
+    Upstream,
 };
 pub use checked_identity::{
     Algorithm, ApiKey, ClientCertificates, DirectoryGroup, DirectoryMember, Dpop, Identity, Introspection, Issuer, Jwks,

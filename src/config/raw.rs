@@ -257,16 +257,27 @@ pub(super) struct Telemetry {
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Admin {
-    /// Address and port for operators, on loopback. Default 127.0.0.1:9443.
+    /// Address and port for operators. Default 127.0.0.1:9443. Away from loopback it needs `public_url`, `tls` and `oidc`.
     pub(super) listen: Option<String>,
     /// Host names operators may use, beside the loopback ones.
     pub(super) allowed_hosts: Option<Vec<String>>,
-    #[schemars(skip)]
-    pub(super) public_url: Unbuilt,
-    #[schemars(skip)]
-    pub(super) tls: Unbuilt,
-    #[schemars(skip)]
-    pub(super) oidc: Unbuilt,
-    #[schemars(skip)]
-    pub(super) roles: Unbuilt,
+    /// What people type: scheme, host and port. Default: the bound address.
+    pub(super) public_url: Option<String>,
+    /// As `tls` of the agents' listener. Default none, which needs a loopback `listen`.
+    pub(super) tls: Option<WordOr<Tls>>,
+    /// The identity provider where operators and approvers sign in.
+    pub(super) oidc: Option<authserver::AuthUpstream>,
+    /// Who may do what.
+    pub(super) roles: Option<Roles>,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Roles {
+    /// May look: group:NAME or sub:NAME, with ISSUER# before the name where several issuers are configured.
+    pub(super) viewer: Option<Vec<String>>,
+    /// May also decide about approvals.
+    pub(super) approver: Option<Vec<String>>,
+    /// May do everything.
+    pub(super) operator: Option<Vec<String>>,
 }

@@ -5,7 +5,6 @@ use secrecy::ExposeSecret as _;
 
 use super::{Begun, SignIn, SignInError, id_token, provider, session, state_cookie};
 use crate::identity::StatementError;
-use crate::store::Space;
 use crate::vocab::FaultKind;
 use crate::web::{
     Html, Page, PageAnswer, PageRequest, Params, Verdict, cookie, csrf_holds, csrf_token, digest, digest_text, is_from_us,
@@ -49,7 +48,7 @@ impl SignIn {
         };
         let cookie_name = state_cookie(state);
         // Taken before anything is compared: a state serves once, whoever brings it.
-        let begun: Begun = match self.store.take(Space::SignIn, &digest(state)).await {
+        let begun: Begun = match self.store.take(self.entrance.under_way, &digest(state)).await {
             Err(error) => return SignInError::from(error).page(),
             Ok(found) => match found.and_then(|value| serde_json::from_slice(&value).ok()) {
                 Some(begun) => begun,
@@ -102,10 +101,37 @@ impl SignIn {
         }
         match session::create(self, &person).await {
             Err(error) => error.page(),
-            Ok(id) => PageAnswer::see_other(&self.site.url(&begun.next))
-                .cookie(self.site.set_cookie(session::COOKIE, &id, session::SESSION_S_MAX))
-                .by(person.principal(None)),
+            Ok(id) => self.welcome(&begun.next, &id).by(person.principal(None)),
         }
+    }
+
+    /// To `next` with the session `id`. A strict cookie would not be sent after a redirect, which the provider's page caused.
+    fn welcome(&self, next: &str, id: &str) -> PageAnswer {
+        let url = self.site.url(next);
+        let page = if self.entrance.strict {
+            Page::new("Signed in", Html::new()).goes_on_to(&url).answer(StatusCode::OK)
+        } else {
+            PageAnswer::see_other(&url)
+        };
+        page.cookie(self.session_cookie(id, session::SESSION_S_MAX))
+    }
+
+    fn session_cookie(&self, id: &str, max_age_s: u64) -> Option<http::HeaderValue> {
+        let name = self.entrance.cookie;
+        if self.entrance.strict {
+            self.site.set_strict_cookie(name, id, max_age_s)
+        } else {
+            self.site.set_cookie(name, id, max_age_s)
+        }
+    }
+
+    /// Ends `session` here, and has the browser forget its cookie with `answer`.
+    ///
+    /// # Errors
+    /// [`SignInError`]; the session goes on.
+    pub async fn end(&self, session_secret: &str, answer: PageAnswer) -> Result<PageAnswer, SignInError> {
+        session::end(self, session_secret).await?;
+        Ok(answer.cookie(self.session_cookie("", 0)))
     }
 
     /// To whoever is to be told that nobody was signed in; else `page`.
@@ -122,7 +148,7 @@ impl SignIn {
         begun: &Begun,
     ) -> Result<(super::Person, provider::Redeemed), Unredeemed> {
         let (idp, fetch) = (&self.idp, &self.fetch);
-        let redirect_uri = self.site.url(super::CALLBACK_PATH);
+        let redirect_uri = self.site.url(self.entrance.callback);
         let tokens = provider::redeem(idp, fetch, provider, code, &redirect_uri, &begun.verifier).await?;
         let wrong = |why: &str| Unredeemed::Wrong(format!("the ID token: {why}"));
         let mut claims = self.keys.claims(tokens.id_token.expose_secret(), &["", "JWT"]).await.map_err(|error| match error {
@@ -186,7 +212,7 @@ impl SignIn {
         let body = Html::new().raw("<p>You are signed out of this gateway. Clients that you allowed keep their access.</p>");
         Page::new("Signed out", body)
             .answer(StatusCode::OK)
-            .cookie(self.site.set_cookie(session::COOKIE, "", 0))
+            .cookie(self.session_cookie("", 0))
             .by(session.person.principal(None))
             .action("signin/out")
     }

@@ -51,6 +51,32 @@ const SIGN_INS_PER_MINUTE_OF_ONE: u32 = 120;
 const STATE_COOKIE: &str = "state-";
 const STATE_COOKIE_CHARS: usize = 12;
 
+/// What tells the sign-ins at one listener from those at another.
+#[derive(Clone, Copy, Debug)]
+pub struct Entrance {
+    /// Where its sessions are kept.
+    pub sessions: Space,
+    /// Where its sign-ins under way are kept.
+    pub under_way: Space,
+    /// Its cookie, without prefix.
+    pub cookie: &'static str,
+    /// The path at which people come back from the provider.
+    pub callback: &'static str,
+    /// The cookie is sent with no request that another site caused.
+    pub strict: bool,
+}
+
+impl Entrance {
+    /// The agents' listener.
+    pub const AGENTS: Self = Self {
+        sessions: Space::BrowserSession,
+        under_way: Space::SignIn,
+        cookie: "session",
+        callback: CALLBACK_PATH,
+        strict: false,
+    };
+}
+
 /// The identity provider, and who we are there.
 #[derive(Clone, Debug)]
 pub struct IdpSettings {
@@ -147,6 +173,7 @@ pub struct SignIn {
     pace: Arc<PerAddress>,
     /// Where ID tokens are kept.
     keep: Option<Keep>,
+    entrance: Entrance,
     provider: ArcSwapOption<Provider>,
 }
 
@@ -192,7 +219,15 @@ impl SignIn {
             ..IssuerSettings::new(idp.issuer.clone(), JwksSource::Discovered)
         };
         let keys = StatementKeys::of_issuer(&settings, clock.clone(), fetch.clone())?;
-        Ok(Self { site, store, clock, fetch, idp, keys, revocations, pace, keep: None, provider: ArcSwapOption::empty() })
+        let (entrance, provider) = (Entrance::AGENTS, ArcSwapOption::empty());
+        Ok(Self { site, store, clock, fetch, idp, keys, revocations, pace, keep: None, entrance, provider })
+    }
+
+    /// The same for another listener.
+    #[must_use]
+    pub fn at(mut self, entrance: Entrance) -> Self {
+        self.entrance = entrance;
+        self
     }
 
     /// The same, which keeps the ID tokens of people who sign in as `keep` says.
@@ -251,7 +286,7 @@ impl SignIn {
         };
         let value = serde_json::to_vec(&begun).map_err(|e| SignInError::Provider(e.to_string()))?;
         let ends_s = self.clock.unix_s().saturating_add(SIGN_IN_S_MAX);
-        if !self.store.add(Space::SignIn, &digest(&state), &value, ends_s, SIGN_INS_MAX).await? {
+        if !self.store.add(self.entrance.under_way, &digest(&state), &value, ends_s, SIGN_INS_MAX).await? {
             return Err(SignInError::Full);
         }
         let url = self.authorization_url(&provider.authorization, &state, &begun);
@@ -306,7 +341,7 @@ impl SignIn {
         url.query_pairs_mut()
             .append_pair("response_type", "code")
             .append_pair("client_id", &self.idp.client_id)
-            .append_pair("redirect_uri", &self.site.url(CALLBACK_PATH))
+            .append_pair("redirect_uri", &self.site.url(self.entrance.callback))
             .append_pair("scope", &self.idp.scopes.join(" "))
             .append_pair("state", state)
             .append_pair("nonce", &begun.nonce)

@@ -4,11 +4,9 @@ use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Person, SignIn};
-use crate::store::{Space, StoreError};
+use crate::store::StoreError;
 use crate::web::{NoRandomness, cookie, digest, fresh_secret};
 
-/// Cookie with the session's id.
-pub(super) const COOKIE: &str = "session";
 /// Longest life of a session, in seconds.
 pub(super) const SESSION_S_MAX: u64 = 8 * 3_600;
 /// Longest time without use, in seconds.
@@ -45,9 +43,9 @@ struct Kept {
 }
 
 pub(super) async fn find(sign_in: &SignIn, headers: &HeaderMap) -> Result<Option<Session>, StoreError> {
-    let Some(id) = cookie(headers, &sign_in.site.cookie_name(COOKIE)) else { return Ok(None) };
+    let Some(id) = cookie(headers, &sign_in.site.cookie_name(sign_in.entrance.cookie)) else { return Ok(None) };
     let key = digest(id);
-    let Some(value) = sign_in.store.get(Space::BrowserSession, &key).await? else { return Ok(None) };
+    let Some(value) = sign_in.store.get(sign_in.entrance.sessions, &key).await? else { return Ok(None) };
     let Ok(kept) = serde_json::from_slice::<Kept>(&value) else { return Ok(None) };
     let now_s = sign_in.clock.unix_s();
     let ends_s = kept.person.signed_in_s.saturating_add(SESSION_S_MAX);
@@ -63,7 +61,7 @@ pub(super) async fn find(sign_in: &SignIn, headers: &HeaderMap) -> Result<Option
         let touched = Kept { person: kept.person.clone(), seen_s: now_s };
         let new = encode(&touched)?;
         // Lost against another request of the same browser, it was touched all the same.
-        sign_in.store.swap(Space::BrowserSession, &key, Some(&value), Some(&new), Some(idle_end(now_s, ends_s))).await?;
+        sign_in.store.swap(sign_in.entrance.sessions, &key, Some(&value), Some(&new), Some(idle_end(now_s, ends_s))).await?;
     }
     Ok(Some(Session { person: kept.person, secret: id.to_owned() }))
 }
@@ -74,12 +72,12 @@ pub(super) async fn create(sign_in: &SignIn, person: &Person) -> Result<String, 
     let now_s = sign_in.clock.unix_s();
     let value = encode(&Kept { person: person.clone(), seen_s: now_s })?;
     let end = idle_end(now_s, person.signed_in_s.saturating_add(SESSION_S_MAX));
-    sign_in.store.put(Space::BrowserSession, &digest(&id), &value, Some(end)).await?;
+    sign_in.store.put(sign_in.entrance.sessions, &digest(&id), &value, Some(end)).await?;
     Ok(id)
 }
 
 pub(super) async fn end(sign_in: &SignIn, id: &str) -> Result<(), StoreError> {
-    sign_in.store.remove(Space::BrowserSession, &digest(id)).await
+    sign_in.store.remove(sign_in.entrance.sessions, &digest(id)).await
 }
 
 fn idle_end(now_s: u64, ends_s: u64) -> u64 {

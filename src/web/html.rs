@@ -49,6 +49,19 @@ impl Html {
         self
     }
 
+    /// A number.
+    #[must_use]
+    pub fn number(mut self, number: u64) -> Self {
+        // Writing to a string cannot fail.
+        let _ = write!(self.0, "{number}");
+        self
+    }
+
+    /// Everything, as markup.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// A hidden field of a form.
     #[must_use]
     pub fn hidden(self, name: &'static str, value: &str) -> Self {
@@ -69,6 +82,8 @@ pub struct Page {
     title: &'static str,
     body: Html,
     form_action: Vec<String>,
+    /// Where the browser goes by itself.
+    next: Html,
 }
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:36rem;margin:3rem auto;padding:0 1rem;color:#1b1f24;background:#fff}\
@@ -80,7 +95,16 @@ button.go{background:#1f6feb;border-color:#1f6feb;color:#fff}code{overflow-wrap:
 impl Page {
     /// A page with `body` under its title.
     pub fn new(title: &'static str, body: Html) -> Self {
-        Self { title, body, form_action: Vec::new() }
+        Self { title, body, form_action: Vec::new(), next: Html::new() }
+    }
+
+    /// Has the browser go to `url`, of our own, at once. Unlike a redirect this is a visit that our page caused, whoever caused the
+    /// visit of this page: cookies that are for visits of our own are sent with it.
+    #[must_use]
+    pub fn goes_on_to(mut self, url: &str) -> Self {
+        self.next = Html::new().raw("<meta http-equiv=\"refresh\" content=\"0;url=").text(url).raw("\">");
+        self.body = self.body.raw("<p><a href=\"").text(url).raw("\">Go on</a></p>");
+        self
     }
 
     /// Where a form of this page may lead besides our own origin, redirects included (browsers check those too): a source
@@ -99,6 +123,7 @@ impl Page {
         // Without randomness the page goes without its style.
         let nonce = fresh_secret().ok();
         let mut text = String::from("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">");
+        text.push_str(&self.next.0);
         text.push_str("<meta name=\"viewport\" content=\"width=device-width\"><title>");
         text.push_str(self.title);
         text.push_str("</title>");

@@ -38,12 +38,21 @@ impl Site {
     ///
     /// Lax and not strict: the way back from an identity provider is a navigation from another site.
     pub fn set_cookie(&self, name: &str, value: &str, max_age_s: u64) -> Option<HeaderValue> {
+        self.set_cookie_as(name, value, max_age_s, "Lax")
+    }
+
+    /// The same, sent with no request that another site caused.
+    pub fn set_strict_cookie(&self, name: &str, value: &str, max_age_s: u64) -> Option<HeaderValue> {
+        self.set_cookie_as(name, value, max_age_s, "Strict")
+    }
+
+    fn set_cookie_as(&self, name: &str, value: &str, max_age_s: u64, same_site: &str) -> Option<HeaderValue> {
         let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
         if value.len() > VALUE_BYTES_MAX || !value.bytes().all(plain) {
             return None;
         }
         let secure = if self.secure { "; Secure" } else { "" };
-        let text = format!("{}={value}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Lax{secure}", self.cookie_name(name));
+        let text = format!("{}={value}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite={same_site}{secure}", self.cookie_name(name));
         HeaderValue::try_from(text).ok()
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn check(raw: Option<raw::AuthServer>, public: Option<&PublicUrl>, cx
         reachable_safely(public, cx);
     }
     let upstream = match raw.upstream {
-        Some(table) => upstream(table, cx),
+        Some(table) => upstream("authserver.upstream", table, cx),
         None => {
             cx.missing("authserver.upstream", "the identity provider where people sign in: { issuer, client_id, client_secret }")
         }
@@ -90,8 +90,9 @@ fn reachable_safely(public: &PublicUrl, cx: &mut Cx<'_>) {
     }
 }
 
-fn upstream(raw: raw::AuthUpstream, cx: &mut Cx<'_>) -> Option<AuthUpstream> {
-    let at = |key: &str| format!("authserver.upstream.{key}");
+/// An identity provider, and who the gateway is there; `path` is where it stands.
+pub(super) fn upstream(path: &str, raw: raw::AuthUpstream, cx: &mut Cx<'_>) -> Option<AuthUpstream> {
+    let at = |key: &str| format!("{path}.{key}");
     let issuer = match raw.issuer {
         Some(text) => issuer_url(&at("issuer"), text, cx),
         None => cx.missing(&at("issuer"), "the issuer of the identity provider, such as https://idp.example.com"),

@@ -49,7 +49,7 @@ impl Reach {
 
 pub(super) fn check(raw: &Raw, cx: &mut Cx<'_>) -> Door {
     let listen = socket("listen", raw.listen.as_deref().unwrap_or("127.0.0.1:8443"), cx);
-    let public_url = raw.public_url.as_deref().and_then(|text| public_url(text, cx));
+    let public_url = raw.public_url.as_deref().and_then(|text| public_url("public_url", text, cx));
     let listen_is_loopback = listen.is_none_or(|address| address.ip().to_canonical().is_loopback());
     let public_is_loopback = match &public_url {
         Some(url) => Url::parse(&url.origin()).is_ok_and(|url| url.host().is_some_and(|host| host_is_loopback(&host))),
@@ -60,7 +60,7 @@ pub(super) fn check(raw: &Raw, cx: &mut Cx<'_>) -> Door {
     let plaintext_ok = raw.danger_plaintext.unwrap_or(false);
     let tls = match &raw.tls {
         None => cx.missing("tls", "name `cert` and `key`; `tls: self_signed` for development on loopback"),
-        Some(WordOr::Table(table)) => tls_files(table, cx),
+        Some(WordOr::Table(table)) => tls_files("tls", table, cx),
         Some(WordOr::Word(word)) => tls_word(word, reach, plaintext_ok, cx),
     };
     if let (Some(public), Some(tls)) = (&public_url, &tls) {
@@ -114,8 +114,8 @@ fn is_host_text(text: &str) -> bool {
     !text.is_empty() && !text.contains(['*', '%', '/', '_', ' ']) && !text.starts_with('.')
 }
 
-fn public_url(text: &str, cx: &mut Cx<'_>) -> Option<PublicUrl> {
-    let path = "public_url";
+/// What people and clients type.
+pub(super) fn public_url(path: &str, text: &str, cx: &mut Cx<'_>) -> Option<PublicUrl> {
     let hint = "scheme, host and port only, such as https://gateway.example.com";
     let Ok(url) = Url::parse(text) else { return cx.refuse(path, "is not a URL", hint) };
     let scheme = match url.scheme() {
@@ -138,22 +138,24 @@ fn public_url(text: &str, cx: &mut Cx<'_>) -> Option<PublicUrl> {
     Some(PublicUrl { scheme, host: host.to_owned(), port: url.port() })
 }
 
-fn tls_files(raw: &raw::Tls, cx: &mut Cx<'_>) -> Option<Tls> {
+/// The files at `path`.
+pub(super) fn tls_files(path: &str, raw: &raw::Tls, cx: &mut Cx<'_>) -> Option<Tls> {
+    let at = |key: &str| format!("{path}.{key}");
     let cert = match &raw.cert {
-        Some(text) => files::readable("tls.cert", text, cx),
-        None => cx.missing("tls.cert", "a PEM file with the certificate chain"),
+        Some(text) => files::readable(&at("cert"), text, cx),
+        None => cx.missing(&at("cert"), "a PEM file with the certificate chain"),
     };
     let key = match &raw.key {
-        Some(text) => files::private_key("tls.key", text, cx),
-        None => cx.missing("tls.key", "a PEM file with the private key"),
+        Some(text) => files::private_key(&at("key"), text, cx),
+        None => cx.missing(&at("key"), "a PEM file with the private key"),
     };
-    let client_ca = raw.client_ca.as_deref().map(|text| files::readable("tls.client_ca", text, cx));
+    let client_ca = raw.client_ca.as_deref().map(|text| files::readable(&at("client_ca"), text, cx));
     // A client CA that was asked for and is not there must not turn into none.
     let client_ca = client_ca.map_or(Some(None), |found| found.map(Some));
-    let path = "tls.client_certificates";
+    let path = &at("client_certificates");
     let client_optional = word_of(path, raw.client_certificates.as_deref(), &[("required", false), ("optional", true)], cx);
     if raw.client_certificates.is_some() && raw.client_ca.is_none() {
-        cx.report.problem(path, "is about client certificates, and none are asked for", "give `tls.client_ca`");
+        cx.report.problem(path, "is about client certificates, and none are asked for", "give `client_ca` beside it");
     }
     Some(Tls::Files { cert: cert?, key: key?, client_ca: client_ca?, client_optional: client_optional? })
 }

@@ -3,6 +3,7 @@
 //! Each check returns what the program needs, or `None` after it reported why not.
 
 mod address;
+mod admin;
 mod authserver;
 mod credential;
 mod door;
@@ -66,7 +67,7 @@ pub(super) fn check(
     let vault_keys = operation::vault_keys(raw.keys.unwrap_or_default(), data_dir.as_deref(), &mut cx);
     let audit = operation::audit(raw.audit.unwrap_or_default(), data_dir.as_deref(), &mut cx);
     let telemetry = operation::telemetry(raw.telemetry.unwrap_or_default(), &mut cx);
-    let admin = operation::admin(raw.admin, door.listen, &mut cx);
+    let admin = admin::check(raw.admin, door.listen, &issuers, &mut cx);
     if cx.report.any() {
         return None;
     }

@@ -1,15 +1,13 @@
-//! What operators look at: `state`, `audit`, `telemetry`, `admin`.
+//! What operators look at: `state`, `audit`, `telemetry`.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::Cx;
-use super::door::{hosts, socket};
 use super::files::private_key;
-use crate::config::checked::{Admin, Audit, Durability, LogFormat, Telemetry};
+use crate::config::checked::{Audit, Durability, LogFormat, Telemetry};
 use crate::config::raw;
 use crate::config::report::{item_path, resolve};
-use crate::config::shape::{Texts, WordOr};
+use crate::config::shape::Texts;
 
 pub(super) fn state(raw: Option<raw::State>, cx: &mut Cx<'_>) {
     if let Some(raw) = raw
@@ -102,27 +100,4 @@ fn is_directive(text: &str) -> bool {
     let (target, level) = text.split_once('=').map_or(("all", text), |(target, level)| (target, level));
     let is_target = !target.is_empty() && target.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | ':'));
     is_target && matches!(level, "off" | "error" | "warn" | "info" | "debug" | "trace")
-}
-
-/// `Some(None)`: there is to be no such listener.
-pub(super) fn admin(raw: Option<WordOr<raw::Admin>>, door: Option<SocketAddr>, cx: &mut Cx<'_>) -> Option<Option<Admin>> {
-    let raw = match raw {
-        None => raw::Admin::default(),
-        Some(WordOr::Table(table)) => table,
-        Some(WordOr::Word(word)) if word == "none" => return Some(None),
-        Some(WordOr::Word(_)) => return cx.refuse("admin", "is not a listener", "{ listen: 127.0.0.1:9443 } or none"),
-    };
-    let listen = socket("admin.listen", raw.listen.as_deref().unwrap_or("127.0.0.1:9443"), cx);
-    if let Some(listen) = listen {
-        if !listen.ip().to_canonical().is_loopback() {
-            let hint = "let admin.listen be a loopback address";
-            cx.report.problem("admin.listen", "is not loopback, and TLS for operators is not built yet: admin.tls", hint);
-        }
-        if listen.port() != 0 && door.is_some_and(|door| door.port() == listen.port()) {
-            let hint = "operators and agents never share a port";
-            cx.report.problem("admin.listen", "has the port of `listen`", hint);
-        }
-    }
-    let allowed_hosts = hosts("admin.allowed_hosts", raw.allowed_hosts.as_deref(), cx);
-    Some(Some(Admin { listen: listen?, allowed_hosts }))
 }
