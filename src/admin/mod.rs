@@ -1,16 +1,39 @@
-//! The door for people and probes: alive, ready, metrics.
+//! The door for people and probes: alive, ready, metrics; the API of operators and approvers, and their console.
+//!
+//! Layer 8. [`service`] answers the probes itself; everything else is the business of the [`Office`]: every address is in one table
+//! (`routes.rs`), and nothing is answered to strangers but how to sign in. `look/` gathers what people and programs look at, `api/`
+//! writes it as JSON, `console/` as pages.
+
+mod api;
+mod caller;
+mod console;
+mod guard;
+mod link;
+mod look;
+mod office;
+mod problem;
+mod reply;
+mod role;
+mod routes;
 
 use std::convert::Infallible;
 use std::fmt;
-use std::future::{Ready, ready};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::Service;
+
+pub use caller::ENTRANCE;
+pub use link::{LINK_ISSUER, LINK_SUBJECT, OneTimeLink};
+pub use office::{Facts, Office, Standing};
+pub use reply::AdminBody;
+pub use role::{Member, Role, Roles};
+pub use routes::{Endpoint, LINK_PATH, endpoints};
 
 use crate::net::head::{self, HeadRules};
 
@@ -21,10 +44,12 @@ pub struct AdminState {
     pub ready: Arc<dyn Fn() -> bool + Send + Sync>,
     /// The metrics in the Prometheus text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
-    /// True on a loopback listener, where metrics are open; elsewhere they need a sign-in.
+    /// True on a loopback listener, where metrics are open; elsewhere they need a role.
     pub metrics_open: bool,
     /// Hosts and origins that are answered, the local address of each connection aside.
     pub rules: HeadRules,
+    /// What is there for people and their programs.
+    pub office: Option<Arc<Office>>,
 }
 
 impl fmt::Debug for AdminState {
@@ -33,35 +58,58 @@ impl fmt::Debug for AdminState {
     }
 }
 
-/// The service of one connection of the admin listener; `local` is the address that the peer connected to.
-pub fn service(state: &AdminState, local: std::net::SocketAddr) -> AdminService {
+/// The service of one connection of the admin listener, from `peer` to our own address `local`.
+pub fn service(state: &AdminState, peer: SocketAddr, local: SocketAddr) -> AdminService {
     let rules = state.rules.for_local(local.ip());
-    AdminService { state: AdminState { rules, ..state.clone() } }
+    AdminService { state: Arc::new(AdminState { rules, ..state.clone() }), peer: peer.ip() }
 }
 
 /// Answers the requests of one connection.
 #[derive(Clone, Debug)]
 pub struct AdminService {
-    state: AdminState,
+    state: Arc<AdminState>,
+    peer: IpAddr,
 }
 
 impl Service<Request<Incoming>> for AdminService {
-    type Response = Response<Full<Bytes>>;
+    type Response = Response<AdminBody>;
     type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        ready(Ok(answer(&self.state, &request)))
+        let (state, peer) = (self.state.clone(), self.peer);
+        Box::pin(async move {
+            Ok(match probe(&state, &request) {
+                Probed::Answer(response) => response,
+                Probed::Metrics => match &state.office {
+                    Some(office) => office.metrics(request, &*state.metrics).await,
+                    None => refused(text(StatusCode::NOT_FOUND, "not found")),
+                },
+                Probed::Further => match &state.office {
+                    Some(office) => office.answer(request, Some(peer)).await,
+                    None => refused(text(StatusCode::NOT_FOUND, "not found")),
+                },
+            })
+        })
     }
 }
 
-fn answer<B>(state: &AdminState, request: &Request<B>) -> Response<Full<Bytes>> {
+/// What the head and path of a request come to.
+enum Probed {
+    Answer(Response<AdminBody>),
+    /// Metrics, for whoever may see them.
+    Metrics,
+    /// The console or the API.
+    Further,
+}
+
+fn probe<B>(state: &AdminState, request: &Request<B>) -> Probed {
     if let Err(refusal) = head::check(request.version(), request.method(), request.uri(), request.headers(), &state.rules) {
         tracing::debug!(detail = refusal.detail, "admin request refused");
-        return refused(text(refusal.status, refusal.detail));
+        return Probed::Answer(refused(text(refusal.status, refusal.detail)));
     }
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    match request.uri().path() {
+    Probed::Answer(match request.uri().path() {
         "/healthz" | "/readyz" | "/metrics" if !reads => {
             let mut response = refused(text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed"));
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
@@ -70,28 +118,27 @@ fn answer<B>(state: &AdminState, request: &Request<B>) -> Response<Full<Bytes>> 
         "/healthz" => text(StatusCode::OK, "ok"),
         "/readyz" if (state.ready)() => text(StatusCode::OK, "ready"),
         "/readyz" => text(StatusCode::SERVICE_UNAVAILABLE, "not ready"),
-        "/metrics" if state.metrics_open => {
-            let mut response = text(StatusCode::OK, (state.metrics)());
-            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PROMETHEUS_TEXT));
-            response
-        }
-        "/metrics" => refused(text(StatusCode::NOT_IMPLEMENTED, "not built yet: metrics with sign-in")),
-        path if path.starts_with("/api/") => refused(text(StatusCode::NOT_IMPLEMENTED, "not built yet: /api/")),
-        path if path == "/console" || path.starts_with("/console/") => {
-            refused(text(StatusCode::NOT_IMPLEMENTED, "not built yet: /console/"))
-        }
+        "/metrics" if state.metrics_open => metrics((state.metrics)()),
+        "/metrics" => return Probed::Metrics,
+        path if path.starts_with("/api/") || path == "/console" || path.starts_with("/console/") => return Probed::Further,
         _ => refused(text(StatusCode::NOT_FOUND, "not found")),
-    }
+    })
+}
+
+fn metrics(encoded: String) -> Response<AdminBody> {
+    let mut response = text(StatusCode::OK, encoded);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PROMETHEUS_TEXT));
+    response
 }
 
 /// The request's body was not read, so that an HTTP/1.1 connection cannot go on.
-fn refused(mut response: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
+fn refused(mut response: Response<AdminBody>) -> Response<AdminBody> {
     head::close_after(response.headers_mut());
     response
 }
 
-fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body.into()));
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<AdminBody> {
+    let mut response = Response::new(AdminBody::whole(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));

@@ -19,6 +19,7 @@ use super::reply::AdminBody;
 use super::role::Roles;
 use super::routes::{Act, Endpoint, Found, find};
 use super::{api, console, guard};
+use crate::approval::Desk;
 use crate::audit::{Kind, Recent, Slot};
 use crate::net::body::{BodyError, read_body};
 use crate::net::head;
@@ -39,9 +40,11 @@ pub struct Office {
     pub(super) site: Site,
     /// Who may come in; replaced by a reload.
     pub(super) standing: ArcSwap<Standing>,
+    /// Where approvals are decided.
+    pub(super) desk: Desk,
     /// The way in without an identity provider.
     pub(super) link: Option<OneTimeLink>,
-    pub(super) facts: Box<dyn Fn() -> Facts + Send + Sync>,
+    pub(super) facts: ArcSwap<Facts>,
     places: Semaphore,
     pub(super) streams: Arc<Semaphore>,
 }
@@ -88,19 +91,15 @@ impl From<PageAnswer> for Reply {
 
 impl Office {
     /// Opens it; nobody comes in before [`Self::admit`] said who may.
-    pub fn new(
-        gateway: Arc<Gateway>,
-        site: Site,
-        link: Option<OneTimeLink>,
-        facts: impl Fn() -> Facts + Send + Sync + 'static,
-    ) -> Self {
+    pub fn new(gateway: Arc<Gateway>, site: Site, link: Option<OneTimeLink>) -> Self {
         Self {
             recent: gateway.audit.recent(),
+            desk: gateway.approvals.clone(),
             gateway,
             site,
             standing: ArcSwap::default(),
             link,
-            facts: Box::new(facts),
+            facts: ArcSwap::default(),
             places: Semaphore::new(ADMIN_REQUESTS_MAX),
             streams: Arc::new(Semaphore::new(ADMIN_STREAMS_MAX)),
         }
@@ -109,6 +108,17 @@ impl Office {
     /// Says who may come in from now on. Sessions of people whom it no longer names are of no use.
     pub fn admit(&self, standing: Standing) {
         self.standing.store(Arc::new(standing));
+    }
+
+    /// Says what is in force from now on.
+    pub fn know(&self, facts: Facts) {
+        self.facts.store(Arc::new(facts));
+    }
+
+    /// Says that a reload was refused.
+    pub fn know_refused_reload(&self) {
+        let facts = Facts::clone(&self.facts.load());
+        self.know(Facts { reload_taken: false, ..facts });
     }
 
     /// Answers a request whose head holds.
@@ -120,10 +130,9 @@ impl Office {
             return finished(is_api, Problem::busy("Too many requests are under way. Try again shortly."), unread);
         };
         // An action that cannot be recorded does not happen.
-        let slot = match self.gateway.audit.reserve() {
-            Ok(slot) if parts.method == Method::POST => Some(slot),
-            Ok(_) | Err(_) if parts.method != Method::POST => None,
-            _ => return finished(is_api, Problem::busy("Records cannot be written now. Try again shortly."), unread),
+        let slot = (parts.method == Method::POST).then(|| self.gateway.audit.reserve()).transpose();
+        let Ok(slot) = slot else {
+            return finished(is_api, Problem::busy("Records cannot be written now. Try again shortly."), unread);
         };
         let mut body = Some(body);
         let (found, outcome) = self.routed(&parts, &mut body, peer).await;
@@ -195,6 +204,19 @@ impl Office {
             reply.map(|reply| by(reply, &caller))
         };
         (endpoint, done.await)
+    }
+
+    /// The metrics, for whoever has a role.
+    pub(super) async fn metrics(&self, request: Request<Incoming>, encode: &(dyn Fn() -> String + Send + Sync)) -> Response<AdminBody> {
+        let (parts, body) = request.into_parts();
+        let (standing, world) = (self.standing.load_full(), self.gateway.world.load_full());
+        let caller = self.caller(&standing, &world, &parts.method, parts.uri.path(), &parts.headers).await;
+        match caller {
+            Ok(Some(caller)) if caller.role.is_some() => super::metrics(encode()),
+            Ok(Some(_)) => finished(true, forbidden(), !body.is_end_stream()),
+            Ok(None) => finished(true, unauthenticated(), !body.is_end_stream()),
+            Err(problem) => finished(true, problem, !body.is_end_stream()),
+        }
     }
 
     fn refusal(&self, is_api: bool, parts: &Parts, problem: &Problem) -> PageAnswer {

@@ -152,6 +152,8 @@ pub(super) const CALLBACK_PATH: &str = "/console/callback";
 pub(super) const SIGN_IN_PATH: &str = "/console/signin";
 /// Where the link of development leads to.
 pub const LINK_PATH: &str = "/console/link";
+/// Where events are streamed from.
+pub(super) const EVENTS_PATH: &str = "/api/v1/events";
 /// The first page.
 pub(super) const HOME_PATH: &str = "/console/approvals";
 
@@ -169,7 +171,7 @@ pub(super) static ENDPOINTS: [Endpoint; 34] = [
     decide("/api/v1/approvals/{id}/deny", Act::Deny, "Says no, which ends the request."),
     decide("/api/v1/approvals/{id}/withdraw", Act::Withdraw, "Takes the request back: whoever asked, or an operator."),
     get(
-        "/api/v1/events",
+        EVENTS_PATH,
         Act::Events,
         "Records, the newest first; as `text/event-stream` what happens from now on: `record`, `approval`, `lagged`.",
         &[PRINCIPAL, TOOL, REASON, UPSTREAM, KIND, EFFECT, CURSOR, LIMIT],

@@ -12,13 +12,23 @@ fn state(ready: &Arc<AtomicBool>, metrics_open: bool) -> AdminState {
         metrics: Arc::new(|| "portcullis_upstream_up{upstream=\"files\"} 1\n".into()),
         metrics_open,
         rules: HeadRules::new(&[], &[]).unwrap().with_loopback(),
+        office: None,
     }
 }
 
 /// Asks with a row of a table: `METHOD path`, Host, and further lines.
-fn ask(state: &AdminState, line: &str, host: &str) -> Response<Full<Bytes>> {
+fn ask(state: &AdminState, line: &str, host: &str) -> Response<AdminBody> {
     let (method, path) = line.split_once(' ').unwrap();
     answer(state, &Request::builder().method(method).uri(path).header("host", host).body(()).unwrap())
+}
+
+/// What is answered without anybody being asked for.
+fn answer(state: &AdminState, request: &Request<()>) -> Response<AdminBody> {
+    match probe(state, request) {
+        Probed::Answer(response) => response,
+        Probed::Metrics => text(StatusCode::IM_A_TEAPOT, "metrics"),
+        Probed::Further => text(StatusCode::IM_A_TEAPOT, "further"),
+    }
 }
 
 #[test]
@@ -34,10 +44,10 @@ fn paths_and_methods() {
         ("GET /metrics", 200),
         ("POST /metrics", 405),
         ("GET /metrics/", 404),
-        ("GET /api/v1/approvals", 501),
-        ("POST /api/v1/approvals", 501),
-        ("GET /console", 501),
-        ("GET /console/", 501),
+        ("GET /api/v1/approvals", 418),
+        ("POST /api/v1/approvals", 418),
+        ("GET /console", 418),
+        ("GET /console/", 418),
         ("GET /consolex", 404),
         ("GET /", 404),
         ("GET /mcp", 404),
@@ -48,7 +58,7 @@ fn paths_and_methods() {
         let response = ask(&state, line, "localhost:9443");
         assert_eq!(response.status().as_u16(), expect, "{line}");
         assert_eq!(response.headers()["x-content-type-options"], "nosniff", "{line}");
-        assert_eq!(response.headers().contains_key(CONNECTION), expect >= 400, "{line}");
+        assert_eq!(response.headers().contains_key(CONNECTION), expect >= 400 && expect != 418, "{line}");
     }
 }
 
@@ -66,13 +76,13 @@ fn readiness_is_a_bare_status() {
 #[test]
 fn metrics_are_closed_away_from_loopback() {
     let ready = Arc::new(AtomicBool::new(true));
-    assert_eq!(ask(&state(&ready, false), "GET /metrics", "localhost").status(), 501);
+    assert_eq!(ask(&state(&ready, false), "GET /metrics", "localhost").status(), 418);
 }
 
 #[test]
 fn hosts_and_origins() {
     let ready = Arc::new(AtomicBool::new(true));
-    let service = service(&state(&ready, true), "192.0.2.5:9443".parse().unwrap());
+    let service = service(&state(&ready, true), "192.0.2.9:1".parse().unwrap(), "192.0.2.5:9443".parse().unwrap());
     for (host, expect) in [
         ("localhost:9443", 200),
         ("127.0.0.1", 200),

@@ -110,16 +110,7 @@ pub(super) fn server(
 ) -> Result<Option<AuthServer>, String> {
     let (Some(section), Some(lasting)) = (&config.authserver, &outside.lasting) else { return Ok(None) };
     let fetch = &outside.fetch;
-    let idp = IdpSettings {
-        issuer: section.upstream.issuer.clone(),
-        client_id: section.upstream.client_id.clone(),
-        client_secret: section.upstream.client_secret.clone(),
-        scopes: section.upstream.scopes.clone(),
-        groups_claim: section.upstream.groups_claim.clone(),
-        required_claims: section.upstream.required_claims.clone(),
-        algorithms: section.upstream.algorithms.iter().map(|algorithm| algorithm_of(*algorithm)).collect(),
-        allow_private_addresses: section.upstream.allow_private_addresses,
-    };
+    let idp = idp_settings(&section.upstream);
     let (store, revocations) = (lasting.store.clone(), revocations.clone());
     let (site, pace) = (Site::new(origin), lasting.sign_ins.clone());
     let sign_in = SignIn::new(idp, site, store, clock.clone(), fetch.clone(), revocations, pace)?;
@@ -131,6 +122,20 @@ pub(super) fn server(
     let settings = Settings { other_keys: asserting.into_iter().collect(), ..settings(section, origin, routes)? };
     let server = AuthServer::new(settings, lasting.clone(), Arc::new(sign_in), clock.clone(), fetch.clone())?;
     Ok(Some(server))
+}
+
+/// The identity provider of a config.
+pub(super) fn idp_settings(upstream: &config::AuthUpstream) -> IdpSettings {
+    IdpSettings {
+        issuer: upstream.issuer.clone(),
+        client_id: upstream.client_id.clone(),
+        client_secret: upstream.client_secret.clone(),
+        scopes: upstream.scopes.clone(),
+        groups_claim: upstream.groups_claim.clone(),
+        required_claims: upstream.required_claims.clone(),
+        algorithms: upstream.algorithms.iter().map(|algorithm| algorithm_of(*algorithm)).collect(),
+        allow_private_addresses: upstream.allow_private_addresses,
+    }
 }
 
 /// `server` with what the one that runs already knows: it is kept, as for issuers of access tokens.

@@ -1,5 +1,6 @@
 //! The composition root: the only place that knows every part. Start, reload, stop.
 
+mod admin;
 mod authserver;
 mod check;
 mod credentials;
@@ -62,6 +63,9 @@ fn announce(running: &Running) -> std::io::Result<()> {
     if running.observes_only() {
         // Beside the log, whose level may hide it.
         writeln!(std::io::stderr().lock(), "{OBSERVE_ONLY_BANNER}")?;
+    }
+    if let Some(link) = running.console_link() {
+        writeln!(std::io::stderr().lock(), "console: open {link} to sign in (once, within ten minutes)")?;
     }
     let mut out = std::io::stdout().lock();
     write!(out, "portcullis ready mcp={}", running.mcp_url())?;

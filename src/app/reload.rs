@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::admin::Front;
 use super::credentials::Outside;
 use super::load::{self, Loaded};
 use super::start::{origin, tls_files};
@@ -29,6 +30,8 @@ pub(super) struct Reloader {
     tls: Option<TlsHandle>,
     bound_origin: String,
     outside: Arc<Outside>,
+    /// The operators' listener, if there is one.
+    front: Option<Arc<Front>>,
     /// Fingerprint of the watched files, of before the running set was read.
     seen: u64,
     asked: Notify,
@@ -41,6 +44,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const QUIET_LOOKS: u32 = 2;
 
 impl Reloader {
+    #[expect(clippy::too_many_arguments, reason = "the parts of a running gateway that a reload changes")]
     pub(super) fn new(
         loaded: Loaded,
         gateway: Arc<Gateway>,
@@ -48,13 +52,14 @@ impl Reloader {
         tls: Option<TlsHandle>,
         bound_origin: String,
         outside: Arc<Outside>,
+        front: Option<Arc<Front>>,
         stopping: CancellationToken,
     ) -> Self {
         gateway.metrics.set_reload_success(true);
         observing(&gateway);
         let (file, seen) = (loaded.config.file.clone(), loaded.seen);
         let (running, asked) = (Mutex::new(loaded.config), Notify::new());
-        Self { file, running, gateway, registry, tls, bound_origin, outside, seen, asked, stopping }
+        Self { file, running, gateway, registry, tls, bound_origin, outside, front, seen, asked, stopping }
     }
 
     /// Asks for a reload at once.
@@ -110,6 +115,9 @@ impl Reloader {
                 Some(seen)
             }
             Err(problems) => {
+                if let Some(front) = &self.front {
+                    front.refused();
+                }
                 for problem in &problems {
                     tracing::error!(%problem, "reload refused; the running configuration stays");
                 }
@@ -137,12 +145,17 @@ impl Reloader {
         let prepared = self.registry.prepare(&upstreams).map_err(|error| failed(error.to_string()))?;
         let world = load::world(&loaded, &origin, clock, &self.outside, prepared.upstreams(), Some(&old));
         let world = Arc::new(world.map_err(failed)?);
+        let front = self.front.as_ref().map(|front| front.change(config, &world).map(|change| (front, change)));
+        let front = front.transpose().map_err(failed)?;
         prepared.commit();
         self.outside.offer(&world);
         self.gateway.world.store(world);
         self.gateway.revised.send_replace(());
         if let (Some(handle), Some(tls)) = (&self.tls, tls) {
             handle.swap(tls);
+        }
+        if let Some((front, change)) = front {
+            front.put(change);
         }
         *running = loaded.config;
         Ok(loaded.seen)
@@ -166,8 +179,11 @@ fn observing(gateway: &Gateway) {
 
 /// Keys that need a restart and differ.
 fn fixed_changes(old: &Config, new: &Config) -> Vec<&'static str> {
-    let admin = |config: &Config| config.admin.as_ref().map(|admin| (admin.listen, admin.allowed_hosts.clone())).unzip();
-    let ((old_admin, old_hosts), (new_admin, new_hosts)) = (admin(old), admin(new));
+    let door = |config: &Config| config.admin.as_ref().map(|admin| (admin.listen, discriminant(&admin.tls)));
+    let site = |config: &Config| {
+        let known = config.admin.as_ref();
+        known.map(|admin| (admin.allowed_hosts.clone(), admin.public_url.clone(), admin.oidc.is_some()))
+    };
     let (was, is) = (&old.limits, &new.limits);
     let lasting =
         |config: &Config| config.authserver.as_ref().map(|section: &AuthServer| (section.algorithm, section.key_rotation));
@@ -178,8 +194,8 @@ fn fixed_changes(old: &Config, new: &Config) -> Vec<&'static str> {
         ("keys.vault", old.vault_keys != new.vault_keys),
         ("listen", old.listen != new.listen),
         ("data_dir", old.data_dir != new.data_dir),
-        ("admin.listen", old_admin != new_admin),
-        ("admin.allowed_hosts", old_hosts != new_hosts),
+        ("admin.listen or tls", door(old) != door(new)),
+        ("admin.allowed_hosts, public_url, or whether there is oidc", site(old) != site(new)),
         ("tls", discriminant(&old.tls) != discriminant(&new.tls)),
         ("audit", old.audit.file != new.audit.file || old.audit.durability != new.audit.durability),
         ("telemetry.log", old.telemetry.log != new.telemetry.log),

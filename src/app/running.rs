@@ -18,6 +18,7 @@ use crate::vocab::limits::DRAIN_MS_MAX;
 pub struct Running {
     pub(super) mcp: String,
     pub(super) admin: Option<String>,
+    pub(super) console_link: Option<String>,
     pub(super) ca: Option<PathBuf>,
     pub(super) gateway: Arc<Gateway>,
     pub(super) registry: Arc<Registry>,
@@ -45,6 +46,11 @@ impl Running {
     /// `scheme://host:port` of the listener for operators, if there is one.
     pub fn admin_url(&self) -> Option<String> {
         self.admin.clone()
+    }
+
+    /// The link by which one person signs in at the console, once, where there is no identity provider for that. A secret.
+    pub fn console_link(&self) -> Option<String> {
+        self.console_link.clone()
     }
 
     /// The CA that development clients must trust.

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use hyper::service::service_fn;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::admin::{self, Front};
 use super::authserver;
 use super::credentials::Outside;
 use super::hook::Hook;
@@ -23,7 +25,6 @@ use super::load::{self, Loaded};
 use super::offboard;
 use super::reload::Reloader;
 use super::running::Running;
-use crate::admin::{self, AdminState};
 use crate::approval;
 use crate::audit::{self, Audit};
 use crate::authserver::PATH_PREFIX;
@@ -32,7 +33,6 @@ use crate::config::{Config, Durability, Tls};
 use crate::limit::{Limiter, Monotonic};
 use crate::mcp::dialect::ServerInfo;
 use crate::net::drain::Drain;
-use crate::net::head::HeadRules;
 use crate::net::{Fetch, Workers, client_config};
 use crate::pipeline::{Gateway, Memory, PeerAddress, ReplyBody, Sessions, Streams};
 use crate::seal::Sealer;
@@ -88,12 +88,13 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
     let bound_origin = bound_origin(config, bound);
     let tls = tls(config, &clock)?;
 
-    let admin_listener = config.admin.as_ref().map(|admin| listen("admin.listen", admin.listen)).transpose()?;
-    let admin_addr = admin_listener.as_ref().map(|listener| listener.local_addr()).transpose()?;
+    let admin = admin::bind(config, &clock)?;
+    let admin_url = admin.as_ref().map(admin::Bound::url);
+    let console = admin.as_ref().map(|admin| admin.origin.clone());
 
     let drain = Drain::new(Duration::from_millis(DRAIN_MS_MAX));
-    let state = state(config, &clock, Fetch::new(tls_client.clone()), admin_addr).await?;
-    let outside = state.outside.clone();
+    let state = state(config, &clock, Fetch::new(tls_client.clone()), console).await?;
+    let (outside, store) = (state.outside.clone(), state.store.clone());
     let (gateway, registry) = gateway(&loaded, &bound_origin, tls_client, &clock, &drain, state)?;
     let workers = Arc::new(Workers::start(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))?);
     let door = DoorSettings {
@@ -110,11 +111,14 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
     let scheme = if tls.is_some() { "https" } else { "http" };
     let doors = TaskTracker::new();
     drop(doors.spawn(serve_agents(gateway.clone(), listener, tls.clone(), door, drain.clone())));
-    if let (Some(listener), Some(admin)) = (admin_listener, &config.admin) {
-        let rules = HeadRules::new(&admin.allowed_hosts, &[]).map_err(StartError::Other)?.with_loopback();
-        let state = admin_state(&gateway, &registry, rules);
-        drop(doors.spawn(serve_admin(listener, state, drain.clone())));
+    let mut front = None;
+    if let Some(bound) = admin {
+        let opened = Arc::new(Front::open(config, &bound, &gateway, store, outside.fetch.clone())?);
+        let state = opened.state(config, &gateway, &registry).map_err(StartError::Other)?;
+        drop(doors.spawn(opened.clone().serve(bound, state, drain.clone())));
+        front = Some(opened);
     }
+    let console_link = front.as_ref().and_then(|front| front.link.clone());
     let background = TaskTracker::new();
     let stopping = CancellationToken::new();
     if let Some(lasting) = &outside.lasting {
@@ -123,11 +127,12 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
     drop(background.spawn(gateway.approvals.clone().run(stopping.clone())));
     drop(background.spawn(offboard::run(gateway.clone(), stopping.clone())));
     let reloader =
-        Arc::new(Reloader::new(loaded, gateway.clone(), registry.clone(), tls, bound_origin, outside, stopping.clone()));
+        Arc::new(Reloader::new(loaded, gateway.clone(), registry.clone(), tls, bound_origin, outside, front, stopping.clone()));
     drop(background.spawn(reloader.clone().run()));
     Ok(Running {
         mcp: format!("{scheme}://{bound}"),
-        admin: admin_addr.map(|addr| format!("http://{addr}")),
+        admin: admin_url,
+        console_link,
         ca,
         gateway,
         registry,
@@ -140,7 +145,7 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
 }
 
 /// Binds the address of that key of the config.
-fn listen(key: &str, address: SocketAddr) -> Result<tokio::net::TcpListener, StartError> {
+pub(super) fn listen(key: &str, address: SocketAddr) -> Result<tokio::net::TcpListener, StartError> {
     server::listen(address).map_err(|error| StartError::Other(format!("{key}: {address} cannot be taken: {error}")))
 }
 
@@ -154,7 +159,7 @@ fn gateway(
     state: State,
 ) -> Result<(Arc<Gateway>, Arc<Registry>), StartError> {
     let config = &loaded.config;
-    let State { audit, metrics, sealer, outside, approvals } = state;
+    let State { audit, metrics, sealer, outside, approvals, store: _ } = state;
     clear_work_dir(config);
     let tasks = TaskTracker::new();
     let hook = Arc::new(Hook::default());
@@ -201,10 +206,11 @@ struct State {
     sealer: Arc<Sealer>,
     outside: Arc<Outside>,
     approvals: approval::Desk,
+    store: Store,
 }
 
 /// The audit file is locked by whoever writes it, so that from then on nobody else uses this data directory.
-async fn state(config: &Config, clock: &Clock, fetch: Fetch, admin: Option<SocketAddr>) -> Result<State, StartError> {
+async fn state(config: &Config, clock: &Clock, fetch: Fetch, console: Option<String>) -> Result<State, StartError> {
     let audit = Arc::new(open_audit(config, clock)?);
     let failed = |error: StoreError| StartError::Other(error.to_string());
     let store = Store::open(&config.data_dir.join("state.db"), clock.clone()).map_err(failed)?;
@@ -216,8 +222,8 @@ async fn state(config: &Config, clock: &Clock, fetch: Fetch, admin: Option<Socke
     let desk = lasting.as_ref().map(|lasting| linking::desk(config, &lasting.store, &sealer, &metrics, clock, &fetch));
     let desk = desk.transpose().map_err(StartError::Other)?;
     let outside = Outside::new(fetch, &config.data_dir, clock, lasting, desk);
-    let outside = Arc::new(outside.with_console(admin.map(|admin| format!("http://{admin}"))));
-    Ok(State { audit, metrics, sealer, outside, approvals })
+    let outside = Arc::new(outside.with_console(console));
+    Ok(State { audit, metrics, sealer, outside, approvals, store })
 }
 
 /// Directories of processes that a killed gateway left behind.
@@ -259,37 +265,6 @@ async fn serve_agents(
     server::serve(listener, tls, door, make, drain).await;
 }
 
-async fn serve_admin(listener: tokio::net::TcpListener, state: AdminState, drain: Drain) {
-    let make = move |peer: server::Peer| admin::service(&state, peer.local);
-    server::serve(listener, None, DoorSettings { connections: ADMIN_CONNECTIONS_MAX, ..DoorSettings::default() }, make, drain)
-        .await;
-}
-
-/// Connections of the admin listener.
-const ADMIN_CONNECTIONS_MAX: usize = 256;
-
-fn admin_state(gateway: &Arc<Gateway>, registry: &Arc<Registry>, rules: HeadRules) -> AdminState {
-    let (ready, metered, registry) = (gateway.clone(), gateway.clone(), registry.clone());
-    AdminState {
-        ready: Arc::new(move || !ready.drain.begun() && ready.audit.healthy()),
-        metrics: Arc::new(move || {
-            metered.metrics.set_audit_queue_depth(metered.audit.queue_depth());
-            for (state, count) in metered.approvals.counts() {
-                metered.metrics.set_approvals(state.as_str(), count);
-            }
-            for (name, up) in registry.health() {
-                metered.metrics.set_upstream_up(&name, up);
-            }
-            for (id, used_s) in metered.world.load().identity.key_uses() {
-                metered.metrics.set_key_used(&id, used_s);
-            }
-            metered.metrics.encode()
-        }),
-        metrics_open: true,
-        rules,
-    }
-}
-
 /// What clients type: the config's `public_url`, or what was bound.
 pub(super) fn origin(config: &Config, bound_origin: &str) -> String {
     config.public_url.as_ref().map_or_else(|| bound_origin.to_owned(), crate::config::PublicUrl::origin)
@@ -308,13 +283,18 @@ fn tls(config: &Config, clock: &Clock) -> Result<Option<TlsHandle>, StartError> 
 
 /// The files of the agents' listener; made when self-signed.
 pub(super) fn tls_files(config: &Config, clock: &Clock) -> Result<Option<TlsFiles>, StartError> {
-    match &config.tls {
+    tls_files_of(&config.tls, &config.data_dir, clock)
+}
+
+/// The files of a listener that is encrypted as `tls` says; made below `data_dir` when self-signed.
+pub(super) fn tls_files_of(tls: &Tls, data_dir: &Path, clock: &Clock) -> Result<Option<TlsFiles>, StartError> {
+    match tls {
         Tls::None => Ok(None),
         Tls::Files { cert, key, client_ca, client_optional } => {
             let (cert, key, client_ca) = (cert.clone(), key.clone(), client_ca.clone());
             Ok(Some(TlsFiles { cert, key, client_ca, client_optional: *client_optional }))
         }
-        Tls::SelfSigned => self_signed(&config.data_dir, clock).map(Some).map_err(|error| StartError::Other(error.to_string())),
+        Tls::SelfSigned => self_signed(data_dir, clock).map(Some).map_err(|error| StartError::Other(error.to_string())),
     }
 }
 

@@ -28,7 +28,7 @@ use digest::Digester;
 pub use draft::{Draft, IntentSeq, Kind, Status};
 pub use note::{ApprovalNote, DecisionNote, OutcomeNote, ShadowNote};
 use queue::{Item, Queue};
-pub use recent::{Glance, GlanceDecision, Kept, Recent};
+pub use recent::{Glance, GlanceApproval, GlanceDecision, GlanceOutcome, GlancePrincipal, GlanceShadow, Kept, Recent};
 pub use recorded::{Recorded, RecordedDecision, RecordedPrincipal, is_cut};
 pub use schema::schema;
 use sink::Sink;

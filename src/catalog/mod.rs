@@ -109,6 +109,21 @@ impl Catalog {
         view
     }
 
+    /// Every tool that somebody is known to be offered, in the order of the names, at most `tools_max`; each definition once. For
+    /// operators: no one principal needs to see all of it.
+    pub fn tools(&self, tools_max: usize) -> Vec<Arc<Entry>> {
+        let mut tools = std::collections::BTreeMap::new();
+        for (_, view) in &*self.views {
+            let Some(listing) = view.known(Part::Tools) else { continue };
+            for entry in listing.entries() {
+                if tools.len() < tools_max {
+                    tools.entry((entry.full.clone(), entry.definition.clone())).or_insert_with(|| entry.clone());
+                }
+            }
+        }
+        tools.into_values().collect()
+    }
+
     /// An upstream said that a list changed: the next reader reads it again.
     pub fn changed(&self, upstream: &str, who: Option<&PrincipalKey>, part: Part) {
         for (key, view) in &*self.views {

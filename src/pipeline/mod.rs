@@ -68,7 +68,7 @@ pub use body::ReplyBody;
 pub(crate) use confirm::PAGES_PATH as CONFIRM_PATH;
 pub use deferred::Deferred;
 pub use memory::Memory;
-pub use pages::PeerAddress;
+pub use pages::{PeerAddress, page_outcome};
 pub use parked::ParkedCalls;
 pub use session::Sessions;
 pub use streams::Streams;

@@ -84,17 +84,22 @@ fn unread(error: BodyError) -> Refusal {
     Refusal::Http(status, Reason::BadRequest, why)
 }
 
-fn record(ctx: &Ctx, note: Note) {
-    let Note { action, target, principal, verdict, private } = note;
-    let action = action.unwrap_or("oauth");
-    let outcome = match verdict {
+/// How a page's work ended, as records say it.
+pub fn page_outcome(verdict: Verdict) -> OutcomeNote {
+    match verdict {
         Verdict::Done => OutcomeNote::new(Status::Completed, Reason::Allowed),
         Verdict::Unauthenticated => OutcomeNote::new(Status::Refused, Reason::Unauthenticated),
         Verdict::BadRequest => OutcomeNote::new(Status::Refused, Reason::BadRequest),
         Verdict::Denied => OutcomeNote::new(Status::Denied, Reason::ApprovalDenied),
         Verdict::Limited => OutcomeNote::new(Status::Refused, Reason::RateLimited),
         Verdict::Failed(kind) => OutcomeNote::fault(kind),
-    };
+    }
+}
+
+fn record(ctx: &Ctx, note: Note) {
+    let Note { action, target, principal, verdict, private } = note;
+    let action = action.unwrap_or("oauth");
+    let outcome = page_outcome(verdict);
     if let Some(why) = private {
         tracing::info!(record = %ctx.id, action, why, "refused at the authorization server");
     }

@@ -125,6 +125,13 @@ impl PolicySet {
         self.trial.as_ref().map_or(self.rules.len(), |trial| trial.whole.rules.len())
     }
 
+    /// The id of every rule, and whether it is in shadow, in the order of the ids.
+    pub fn rule_ids(&self) -> Vec<(Arc<str>, bool)> {
+        let rules = self.trial.as_ref().map_or(&self.rules, |trial| &trial.whole.rules);
+        let live = |id: &Arc<str>| self.rules.binary_search_by(|known| known.id.cmp(id)).is_ok();
+        rules.iter().map(|rule| (rule.id.clone(), !live(&rule.id))).collect()
+    }
+
     /// The class of a tool: the highest that any entry of the operator gives it, destructive if none does. The upstream's own
     /// hints can raise it and never lower it.
     pub fn class_of(&self, full_name: &str, hints: Hints) -> Class {

@@ -113,6 +113,22 @@ impl Upstream {
         }
     }
 
+    /// Sessions with it that are open, or processes of it that run.
+    pub fn sessions_open(&self) -> usize {
+        match &self.link {
+            Link::Http(http) => http.sessions_open(),
+            Link::Stdio(stdio) => stdio.running(),
+        }
+    }
+
+    /// How it is spoken to, in words for people: a revision it is pinned to, or what was found out.
+    pub fn manner(&self) -> &'static str {
+        match &self.link {
+            Link::Http(http) => http.manner(),
+            Link::Stdio(_) => "process",
+        }
+    }
+
     pub(super) fn is_busy(&self) -> bool {
         match &self.link {
             Link::Http(http) => http.is_busy(),

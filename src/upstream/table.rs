@@ -128,6 +128,11 @@ impl<T: Kept> Table<T> {
     }
 
     /// True if anything kept is in use.
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.slots.lock().len()
+    }
+
     pub(super) fn any_busy(&self) -> bool {
         self.slots.lock().values().any(|slot| !slot.is_idle())
     }

@@ -27,4 +27,9 @@ impl Tool {
         let (allowed, served, called, delivered) = Default::default();
         Self { name, allowed, served, called, delivered }
     }
+
+    /// Tokens that its results came to, since the start.
+    pub fn delivered_tokens(&self) -> u64 {
+        self.delivered.get().map_or(0, |gauge| u64::try_from(gauge.get()).unwrap_or(0))
+    }
 }

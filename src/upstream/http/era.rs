@@ -53,6 +53,16 @@ impl Era {
         self.verdict.store(Some(Arc::new(Verdict { stateless, line, until })));
     }
 
+    /// What was found, in words.
+    pub(super) fn manner(&self) -> &'static str {
+        match self.known(Instant::now()).as_deref() {
+            None => "not found out yet",
+            Some(Verdict { line: true, .. }) => "HTTP+SSE",
+            Some(Verdict { stateless: Some(_), .. }) => "without sessions",
+            Some(Verdict { stateless: None, .. }) => "with sessions",
+        }
+    }
+
     /// True if the upstream was found to have the transport of 2024-11-05 only.
     pub(super) fn is_line(&self) -> bool {
         self.known(Instant::now()).is_some_and(|verdict| verdict.line)

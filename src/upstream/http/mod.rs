@@ -100,6 +100,16 @@ impl Http {
         self.sessions.any_busy() || self.lines.any_busy()
     }
 
+    /// Sessions that are open.
+    pub(super) fn sessions_open(&self) -> usize {
+        self.sessions.count() + self.lines.count()
+    }
+
+    /// How it is spoken to, as far as that was found out.
+    pub(super) fn manner(&self) -> &'static str {
+        self.pinned.map_or_else(|| self.era.manner(), Revision::as_str)
+    }
+
     /// Closes what was idle too long.
     pub(super) fn sweep(self: &Arc<Self>) {
         self.door.pool.sweep();

@@ -192,6 +192,11 @@ impl Stdio {
         self.processes.any_busy()
     }
 
+    /// Processes that run.
+    pub(super) fn running(&self) -> usize {
+        self.processes.count()
+    }
+
     /// Ends what was unused too long.
     pub(super) fn sweep(&self) {
         for process in self.processes.sweep(Duration::from_millis(PROCESS_IDLE_MS_MAX)) {

@@ -1,0 +1,136 @@
+//! Requests for approval: looking, and deciding.
+
+use http::{StatusCode, header};
+
+use super::{Queries, json};
+use crate::admin::look::Paged;
+use crate::admin::look::approvals::{View, view, why_not};
+use crate::admin::office::Asked;
+use crate::admin::problem::Problem;
+use crate::approval::{ChangeError, Desk, Filter, Request, RequestId, State, VoteError, Voter};
+use crate::identity::strict_object;
+use crate::vocab::limits::APPROVAL_REASON_CHARS_MAX;
+use crate::web::{PageAnswer, Verdict};
+
+/// Requests looked through for one page of those of one subject.
+const LOOKED_THROUGH_MAX: usize = 2_000;
+
+pub(super) fn list(asked: &Asked<'_>, query: &Queries) -> Result<PageAnswer, Problem> {
+    let after = query.text("cursor").map(|text| RequestId::parse(text).ok_or_else(|| Problem::bad("`cursor` is none of ours.")));
+    let state = query.text("state").and_then(State::parse);
+    let (items, next) = page(asked, state, query.text("principal"), query.text("tool"), after.transpose()?, query.limit())?;
+    Ok(json(&Paged { items, next }))
+}
+
+/// Up to `limit` requests after the one called `after`, newest first, and where to go on.
+pub(in crate::admin) fn page(
+    asked: &Asked<'_>,
+    state: Option<State>,
+    sub: Option<&str>,
+    name: Option<&str>,
+    after: Option<RequestId>,
+    limit: usize,
+) -> Result<(Vec<View>, Option<String>), Problem> {
+    let desk = &asked.office.desk;
+    let filter = Filter { state, name: name.map(str::to_owned), ..Filter::default() };
+    let wanted = if sub.is_some() { LOOKED_THROUGH_MAX } else { limit + 1 };
+    let found = desk.list(&filter, after.as_ref(), wanted);
+    let looked_at_all = found.len() < wanted;
+    let last_looked_at = found.last().map(|request| request.id.to_string());
+    let of = |request: &&std::sync::Arc<Request>| sub.is_none_or(|sub| *request.bound.sub == *sub);
+    let mut fits: Vec<_> = found.iter().filter(of).take(limit + 1).collect();
+    let more = fits.len() > limit;
+    fits.truncate(limit);
+    let next = match fits.last() {
+        Some(last) if more => Some(last.id.to_string()),
+        // What was not looked at may still fit.
+        _ if !looked_at_all && sub.is_some() => last_looked_at,
+        _ => None,
+    };
+    let items = fits.into_iter().map(|request| view(desk, request, asked.caller, &asked.world.policy)).collect();
+    Ok((items, next))
+}
+
+pub(super) async fn one(asked: &Asked<'_>) -> Result<PageAnswer, Problem> {
+    let (desk, request) = found(asked)?;
+    Ok(json(&whole(asked, desk, &request).await?))
+}
+
+/// The request of the path.
+pub(in crate::admin) fn found<'a>(asked: &Asked<'a>) -> Result<(&'a Desk, std::sync::Arc<Request>), Problem> {
+    let desk = &asked.office.desk;
+    let request = RequestId::parse(asked.id).and_then(|id| desk.get(&id)).ok_or_else(Problem::unknown)?;
+    Ok((desk, request))
+}
+
+/// `request` with its arguments.
+pub(in crate::admin) async fn whole(asked: &Asked<'_>, desk: &Desk, request: &Request) -> Result<View, Problem> {
+    let shown = desk.shown(&request.id).await.map_err(|error| {
+        Problem::busy("The arguments cannot be looked up now. Try again shortly.").because(error.to_string())
+    })?;
+    let view = view(desk, request, asked.caller, &asked.world.policy);
+    Ok(View { arguments: shown.map(Into::into), ..view })
+}
+
+pub(super) async fn vote(asked: &Asked<'_>, yes: bool) -> Result<PageAnswer, Problem> {
+    let reason = reason(asked)?;
+    let request = decide(asked, yes, &reason).await?;
+    let (desk, _) = found(asked)?;
+    let action = if yes { "admin/approve" } else { "admin/deny" };
+    Ok(json(&whole(asked, desk, &request).await?).action(action).about(asked.id))
+}
+
+/// Has the caller say yes or no to the request of the path.
+pub(in crate::admin) async fn decide(asked: &Asked<'_>, yes: bool, reason: &str) -> Result<std::sync::Arc<Request>, Problem> {
+    let (desk, request) = found(asked)?;
+    let voter = Voter { principal: asked.caller.principal.clone(), name: asked.caller.name.clone() };
+    desk.vote(&request.id, &voter, &asked.world.policy, yes, reason).await.map_err(|error| refused(&error))
+}
+
+pub(super) async fn withdraw(asked: &Asked<'_>) -> Result<PageAnswer, Problem> {
+    reason(asked)?;
+    let request = take_back(asked).await?;
+    let (desk, _) = found(asked)?;
+    Ok(json(&whole(asked, desk, &request).await?).action("admin/withdraw").about(asked.id))
+}
+
+/// Takes back the request of the path, which must be the caller's own.
+pub(in crate::admin) async fn take_back(asked: &Asked<'_>) -> Result<std::sync::Arc<Request>, Problem> {
+    let (desk, request) = found(asked)?;
+    let withdrawn = desk.withdraw(&request.id, &asked.caller.principal).await;
+    withdrawn.map_err(|error| match error {
+        ChangeError::NotFound => Problem::forbidden("Only whoever asked can take a request back."),
+        other => refused(&VoteError::Change(other)),
+    })
+}
+
+fn refused(error: &VoteError) -> Problem {
+    let (status, verdict) = match error {
+        VoteError::Change(ChangeError::NotFound) => (StatusCode::NOT_FOUND, Verdict::BadRequest),
+        VoteError::Change(ChangeError::Audit | ChangeError::Store(_)) => (StatusCode::SERVICE_UNAVAILABLE, Verdict::Limited),
+        VoteError::Change(ChangeError::Over(_)) | VoteError::Void | VoteError::Voted => (StatusCode::CONFLICT, Verdict::Denied),
+        VoteError::Requester | VoteError::NotAnApprover => (StatusCode::FORBIDDEN, Verdict::Denied),
+    };
+    Problem::new(status, why_not(error), verdict).because(error.to_string())
+}
+
+/// The `reason` of a body, which may be empty.
+fn reason(asked: &Asked<'_>) -> Result<String, Problem> {
+    let request = asked.request;
+    if request.body.is_empty() {
+        return Ok(String::new());
+    }
+    let media = request.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !media.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
+        let words = "The body is not application/json.";
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, words, Verdict::BadRequest));
+    }
+    let wrong = || Problem::bad("The body is not a JSON object with a `reason` of at most 500 characters, and nothing else.");
+    let mut members = strict_object(&request.body).ok_or_else(wrong)?;
+    let reason = match members.remove("reason") {
+        None => String::new(),
+        Some(serde_json::Value::String(text)) if text.chars().count() <= APPROVAL_REASON_CHARS_MAX => text,
+        Some(_) => return Err(wrong()),
+    };
+    if members.is_empty() { Ok(reason) } else { Err(wrong()) }
+}

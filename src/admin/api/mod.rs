@@ -1,0 +1,109 @@
+//! `/api/v1`: what the console shows, for programs. JSON, problem details (RFC 9457), cursors, and a stream of events.
+
+mod approvals;
+mod events;
+mod openapi;
+mod query;
+
+pub(super) use approvals::{decide, found, page, take_back, whole};
+pub(super) use query::Queries;
+
+use http::StatusCode;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::look::{Paged, policy, tools, upstreams};
+use super::office::{Asked, Reply};
+use super::problem::Problem;
+use super::routes::{Act, Endpoint};
+use crate::vocab::FaultKind;
+use crate::web::{PageAnswer, Verdict};
+
+/// Answers a request of somebody who may ask it.
+pub(super) async fn answer(asked: &Asked<'_>, endpoint: &'static Endpoint, act: Act) -> Result<Reply, Problem> {
+    let query = Queries::read(asked.request, endpoint.query)?;
+    let answer = match act {
+        Act::OpenApi => document(openapi::document()),
+        Act::Approvals => approvals::list(asked, &query)?,
+        Act::Approval => approvals::one(asked).await?,
+        Act::Approve | Act::Deny => approvals::vote(asked, act == Act::Approve).await?,
+        Act::Withdraw => approvals::withdraw(asked).await?,
+        Act::Events => return events::answer(asked, &query),
+        Act::Event => events::story(asked)?,
+        Act::Tools => tools(asked, &query)?,
+        Act::Upstreams => json(&Paged { items: upstreams::list(asked), next: None }),
+        Act::Policy => json(&policy::state(asked)),
+        Act::AccessMatrix => json(&policy::matrix(asked, query.text("as"), query.text("upstream"))?),
+        Act::Explain => {
+            let (Some(who), Some(name)) = (query.text("as"), query.text("call")) else {
+                return Err(Problem::bad("`as` and `call` are needed."));
+            };
+            json(&policy::why(asked, who, name, query.text("args"), query.text("route"))?)
+        }
+        Act::AuditState => json(&audit_state(asked)),
+        _ => return Err(Problem::unknown()),
+    };
+    Ok(Reply::Page(answer))
+}
+
+/// The state of the audit.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Audit")]
+pub(super) struct AuditView {
+    /// Whether records can be written now.
+    pub(super) healthy: bool,
+    /// Records that wait to be written.
+    pub(super) queued: usize,
+    /// The file.
+    pub(super) file: String,
+    /// Records that are kept in memory.
+    pub(super) kept: usize,
+    /// The number of the oldest of them.
+    pub(super) first_seq: Option<u64>,
+    /// The number of the newest.
+    pub(super) last_seq: Option<u64>,
+}
+
+pub(super) fn audit_state(asked: &Asked<'_>) -> AuditView {
+    let (audit, records) = (&asked.office.gateway.audit, asked.office.recent.newest_first());
+    AuditView {
+        healthy: audit.healthy(),
+        queued: audit.queue_depth(),
+        file: audit.path().display().to_string(),
+        kept: records.len(),
+        first_seq: records.last().map(|record| record.seq),
+        last_seq: records.first().map(|record| record.seq),
+    }
+}
+
+fn tools(asked: &Asked<'_>, query: &Queries) -> Result<PageAnswer, Problem> {
+    let all = tools::list(asked, query.text("upstream"));
+    let after = query.text("cursor");
+    // Two definitions of one name are told apart by their digests.
+    let place = |tool: &tools::ToolView| format!("{} {}", tool.name, tool.definition);
+    let rest = all.into_iter().skip_while(|tool| after.is_some_and(|after| *place(tool) <= *after));
+    let mut items: Vec<_> = rest.take(query.limit() + 1).collect();
+    let more = items.len() > query.limit();
+    items.truncate(query.limit());
+    let next = items.last().filter(|_| more).map(place);
+    Ok(json(&Paged { items, next }))
+}
+
+/// `value` as JSON.
+pub(super) fn json<T: Serialize>(value: &T) -> PageAnswer {
+    match serde_json::to_vec(value) {
+        Ok(body) => document(body),
+        Err(error) => {
+            let failed = Verdict::Failed(FaultKind::Internal);
+            let words = "This cannot be written as JSON.";
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, words, failed).because(error.to_string()).document()
+        }
+    }
+}
+
+fn document(body: impl Into<bytes::Bytes>) -> PageAnswer {
+    let mut answer = PageAnswer::new(StatusCode::OK, body.into());
+    let json = http::HeaderValue::from_static("application/json");
+    answer.headers.insert(http::header::CONTENT_TYPE, json);
+    answer
+}
