@@ -1,3 +1,4 @@
+mod admin;
 mod authserver;
 mod file;
 mod full;

@@ -14,6 +14,7 @@ mod approvals;
 mod authserver;
 mod bound;
 mod caching;
+mod console;
 mod echo;
 mod framing;
 mod gate;

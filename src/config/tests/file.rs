@@ -148,10 +148,6 @@ fn what_is_not_built_says_so() {
         ("state: { embedded: other.db }", "state.embedded", 1),
         ("telemetry: { otlp: \"https://x\" }", "telemetry.otlp", 1),
         ("telemetry: { trace_sample: 0.1 }", "telemetry.trace_sample", 1),
-        ("admin: { tls: self_signed }", "admin.tls", 1),
-        ("admin: { oidc: {} }", "admin.oidc", 1),
-        ("admin: { roles: {} }", "admin.roles", 1),
-        ("admin: { public_url: x }", "admin.public_url", 1),
         (
             &upstream("stdio: { command: x, danger_unsandboxed: true, sandbox: { network: none } }"),
             "upstreams[0].stdio.sandbox",
@@ -160,7 +156,6 @@ fn what_is_not_built_says_so() {
     ] {
         refuses(yaml, &[(path, &format!("not built yet: {path}"), line)]);
     }
-    refuses("admin: { listen: 0.0.0.0:9443 }", &[("admin.listen", "not built yet: admin.tls", 1)]);
 }
 
 #[test]

@@ -51,7 +51,7 @@ fn the_door() {
         "tls: self_signed\nlisten: \"[::1]:1\"\npublic_url: https://localhost:8443\nidentity: { anonymous: true, dev: { enabled: true } }",
     );
     accepts("tls: none\npublic_url: https://gateway.example.com");
-    assert_eq!(accepts("admin: none").admin, None);
+    assert!(accepts("admin: none").admin.is_none());
     assert_eq!(accepts("public_url: http://127.0.0.1:8443").public_url.unwrap().origin(), "http://127.0.0.1:8443");
 }
 

@@ -37,7 +37,7 @@ pub(crate) struct Idp {
 }
 
 impl Idp {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let peer = Peer::start(|_| Answer::Json(500, "", String::new())).await;
         let idp = Self { codes: Arc::default(), claims: Arc::new(Mutex::new(json!({}))), made: Mutex::new(0), peer };
         let (issuer, codes, claims) = (idp.issuer(), idp.codes.clone(), idp.claims.clone());

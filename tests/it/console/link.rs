@@ -1,0 +1,80 @@
+//! The link that is printed at the start where there is no identity provider.
+
+use std::collections::BTreeMap;
+
+use crate::authserver::{field, form};
+use crate::gate::{Gate, Run};
+use crate::wire::{Req, Resp};
+
+struct Door {
+    gate: Gate,
+    cookies: BTreeMap<String, String>,
+}
+
+impl Door {
+    async fn send(&mut self, request: Req) -> Resp {
+        let host = self.gate.admin.addr.to_string();
+        let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let got = self.gate.admin.send(&request.add("Host", &host).add("Cookie", &cookies.join("; "))).await;
+        for (_, line) in got.headers.iter().filter(|(name, _)| name == "set-cookie") {
+            let (name, value) = line.split(';').next().unwrap().split_once('=').unwrap();
+            assert!(line.contains("HttpOnly; SameSite=Strict"), "{line}");
+            self.cookies.insert(name.to_owned(), value.to_owned());
+        }
+        got
+    }
+
+    fn redeem(&self, key: &str) -> Req {
+        Req::new("POST", "/console/link")
+            .add("Content-Type", "application/x-www-form-urlencoded")
+            .add("Origin", &format!("http://{}", self.gate.admin.addr))
+            .body(form(&[("key", key)]))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_works_once_and_makes_an_operator() {
+    let gate = Gate::start().await;
+    let Run::Here(running) = &gate.run else { panic!("in process") };
+    let link = running.console_link().unwrap();
+    let target = link.strip_prefix(&format!("http://{}", gate.admin.addr)).unwrap().to_owned();
+    let mut door = Door { gate, cookies: BTreeMap::new() };
+    assert_eq!(door.send(Req::new("GET", "/console/approvals")).await.status, 401);
+
+    // Looking at it, as mail filters do, uses nothing up.
+    for _ in 0..2 {
+        assert_eq!(door.send(Req::new("GET", &target)).await.status, 200);
+    }
+    let key = field(&door.send(Req::new("GET", &target)).await, "key");
+    let elsewhere = door.redeem(&key).set("Origin", "https://evil.example");
+    assert_eq!(door.send(elsewhere).await.status, 403);
+    assert_eq!(door.send(door.redeem("AAAA")).await.status, 403);
+    assert!(door.cookies.is_empty());
+    let welcome = door.send(door.redeem(&key)).await;
+    assert_eq!(welcome.status, 200, "{}", welcome.whole());
+    let page = door.send(Req::new("GET", "/console/approvals")).await;
+    assert_eq!(page.status, 200);
+    assert!(page.text().contains("operator"), "{}", page.text());
+    let mine = std::mem::take(&mut door.cookies);
+    assert_eq!(door.send(door.redeem(&key)).await.status, 403, "once");
+    assert_eq!(door.send(Req::new("GET", "/console/approvals")).await.status, 401);
+    door.cookies = mine;
+
+    let csrf = field(&page, "csrf");
+    let out = Req::new("POST", "/console/signout")
+        .add("Content-Type", "application/x-www-form-urlencoded")
+        .add("Origin", &format!("http://{}", door.gate.admin.addr))
+        .body(form(&[("csrf", &csrf)]));
+    assert_eq!(door.send(out).await.status, 200);
+    assert_eq!(door.send(Req::new("GET", "/console/approvals")).await.status, 401);
+    let log = door.gate.audit_text();
+    assert!(!log.contains(&key), "the secret of the link is in no record");
+    assert!(log.contains("console/link") && log.contains("portcullis:console"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_program_prints_the_link_where_only_who_started_it_looks() {
+    let gate = Gate::program(|_| {}).await;
+    let log = gate.log();
+    assert!(log.contains(&format!("console: open http://{}/console/link?key=", gate.admin.addr)), "{log}");
+}
