@@ -93,13 +93,15 @@ impl Office {
     }
 
     /// A token must be meant for this very listener: one for a route, which an agent holds, opens nothing here.
-    async fn by_token(&self, standing: &Standing, world: &World, method: &Method, headers: &HeaderMap) -> Result<Caller, Problem> {
-        let resource = Resource {
-            url: self.site.origin().to_owned(),
-            metadata_url: String::new(),
-            scopes: Vec::new(),
-            proof: Proof::None,
-        };
+    async fn by_token(
+        &self,
+        standing: &Standing,
+        world: &World,
+        method: &Method,
+        headers: &HeaderMap,
+    ) -> Result<Caller, Problem> {
+        let resource =
+            Resource { url: self.site.origin().to_owned(), metadata_url: String::new(), scopes: Vec::new(), proof: Proof::None };
         let asked = Asked { headers, resource: &resource, method, peer_certificate: None };
         let principal = world.identity.authenticate(asked).await.map_err(|refusal| match refusal {
             Refusal::Unavailable => Problem::busy("Tokens cannot be verified now. Try again shortly."),

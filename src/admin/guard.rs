@@ -57,7 +57,11 @@ pub(super) fn token(caller: &Caller) -> String {
 pub(super) fn next(wanted: Option<&str>) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'_' | b'-' | b'?' | b'=' | b'&' | b'.' | b'%' | b'+');
     let fits = |path: &&str| {
-        path.starts_with("/console/") && path.len() <= 512 && path.bytes().all(plain) && !path.contains("..") && !path.contains("//")
+        path.starts_with("/console/")
+            && path.len() <= 512
+            && path.bytes().all(plain)
+            && !path.contains("..")
+            && !path.contains("//")
     };
     let own = wanted.filter(fits).filter(|path| !path.starts_with(CALLBACK_PATH) && !path.starts_with("/console/sign"));
     own.unwrap_or(super::routes::HOME_PATH).to_owned()

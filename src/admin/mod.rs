@@ -106,7 +106,13 @@ enum Probed {
 fn probe<B>(state: &AdminState, request: &Request<B>) -> Probed {
     if let Err(refusal) = head::check(request.version(), request.method(), request.uri(), request.headers(), &state.rules) {
         tracing::debug!(detail = refusal.detail, "admin request refused");
-        return Probed::Answer(refused(text(refusal.status, refusal.detail)));
+        let is_api = request.uri().path().starts_with("/api/");
+        let mut response =
+            if is_api { problem::Problem::of_head(&refusal).response() } else { text(refusal.status, refusal.detail) };
+        if refusal.status == StatusCode::METHOD_NOT_ALLOWED {
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
+        }
+        return Probed::Answer(refused(response));
     }
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     Probed::Answer(match request.uri().path() {

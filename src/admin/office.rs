@@ -207,7 +207,11 @@ impl Office {
     }
 
     /// The metrics, for whoever has a role.
-    pub(super) async fn metrics(&self, request: Request<Incoming>, encode: &(dyn Fn() -> String + Send + Sync)) -> Response<AdminBody> {
+    pub(super) async fn metrics(
+        &self,
+        request: Request<Incoming>,
+        encode: &(dyn Fn() -> String + Send + Sync),
+    ) -> Response<AdminBody> {
         let (parts, body) = request.into_parts();
         let (standing, world) = (self.standing.load_full(), self.gateway.world.load_full());
         let caller = self.caller(&standing, &world, &parts.method, parts.uri.path(), &parts.headers).await;
@@ -232,7 +236,8 @@ impl Office {
     fn record(&self, mut slot: Slot, found: Option<&Endpoint>, answer: &PageAnswer) {
         let Note { action, target, principal, verdict, private } = (*answer.note).clone();
         let signing = found.is_none_or(|endpoint| endpoint.role.is_none());
-        let refused = matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) && verdict == Verdict::Unauthenticated;
+        let refused =
+            matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) && verdict == Verdict::Unauthenticated;
         let action = action.unwrap_or("admin/request");
         if let Some(why) = private {
             tracing::info!(record = %slot.draft().id(), action, why, "refused at the operators' listener");

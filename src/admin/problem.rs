@@ -1,9 +1,11 @@
 //! Refusals of the API, as problem details (RFC 9457).
 
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::reply::AdminBody;
+use crate::net::head::HeadRefusal;
 use crate::web::{PageAnswer, Verdict};
 
 /// The media type.
@@ -43,6 +45,11 @@ impl Problem {
         Self { status, detail, verdict, private: None }
     }
 
+    /// What the rules of every listener refused.
+    pub(super) fn of_head(refusal: &HeadRefusal) -> Self {
+        Self::new(refusal.status, refusal.detail, Verdict::BadRequest)
+    }
+
     /// 400.
     pub(super) fn bad(detail: &'static str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail, Verdict::BadRequest)
@@ -76,6 +83,15 @@ impl Problem {
         let mut answer = PageAnswer::new(self.status, body.into());
         answer.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         self.finish(answer)
+    }
+
+    /// For programs, where nothing is put on record.
+    pub(super) fn response(&self) -> Response<AdminBody> {
+        let answer = self.document();
+        let mut response = Response::new(AdminBody::whole(answer.body));
+        *response.status_mut() = answer.status;
+        *response.headers_mut() = answer.headers;
+        response
     }
 
     /// For people.

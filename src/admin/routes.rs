@@ -114,9 +114,9 @@ const REASON: Query = Query { name: "reason", words: "Only with this reason.", k
 const UPSTREAM: Query = Query { name: "upstream", words: "Only of this upstream.", kind: QueryKind::Text };
 const STATE: Query = Query { name: "state", words: "Only in this state.", kind: QueryKind::Word(&STATES) };
 const KIND: Query = Query { name: "kind", words: "Only records of this kind.", kind: QueryKind::Word(&KINDS) };
-const EFFECT: Query = Query { name: "effect", words: "Only allowed, or only refused.", kind: QueryKind::Word(&["allow", "deny"]) };
-const AS: Query =
-    Query { name: "as", words: "Who: `sub=alice,groups=eng`, JSON, or `anonymous`.", kind: QueryKind::Text };
+const EFFECT: Query =
+    Query { name: "effect", words: "Only allowed, or only refused.", kind: QueryKind::Word(&["allow", "deny"]) };
+const AS: Query = Query { name: "as", words: "Who: `sub=alice,groups=eng`, JSON, or `anonymous`.", kind: QueryKind::Text };
 const CALL: Query = Query { name: "call", words: "The full name of a tool.", kind: QueryKind::Text };
 const ARGS: Query = Query { name: "args", words: "Its arguments, one JSON object.", kind: QueryKind::Text };
 const ROUTE: Query = Query { name: "route", words: "The path of the route it comes by.", kind: QueryKind::Text };
@@ -126,7 +126,14 @@ pub(super) const STATES: [&str; 6] = ["pending", "approved", "denied", "expired"
 /// Kinds of records.
 pub(super) const KINDS: [&str; 6] = ["intent", "outcome", "list", "auth", "admin", "approval"];
 
-const fn at(verb: Verb, path: &'static str, role: Option<Role>, act: Act, words: &'static str, query: &'static [Query]) -> Endpoint {
+const fn at(
+    verb: Verb,
+    path: &'static str,
+    role: Option<Role>,
+    act: Act,
+    words: &'static str,
+    query: &'static [Query],
+) -> Endpoint {
     Endpoint { verb, path, role, act, words, query }
 }
 

@@ -54,10 +54,13 @@ fn paths_and_methods() {
         ("GET //healthz", 400),
         ("GET /x/../healthz", 400),
         ("TRACE /healthz", 405),
+        ("TRACE /api/v1/audit", 405),
+        ("GET /api//v1", 400),
     ] {
         let response = ask(&state, line, "localhost:9443");
         assert_eq!(response.status().as_u16(), expect, "{line}");
         assert_eq!(response.headers()["x-content-type-options"], "nosniff", "{line}");
+        assert_eq!(response.headers().contains_key(ALLOW), expect == 405, "{line}");
         assert_eq!(response.headers().contains_key(CONNECTION), expect >= 400 && expect != 418, "{line}");
     }
 }

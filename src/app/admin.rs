@@ -87,7 +87,13 @@ impl Front {
     ///
     /// # Errors
     /// [`StartError`].
-    pub(super) fn open(config: &Config, bound: &Bound, gateway: &Arc<Gateway>, store: Store, fetch: Fetch) -> Result<Self, StartError> {
+    pub(super) fn open(
+        config: &Config,
+        bound: &Bound,
+        gateway: &Arc<Gateway>,
+        store: Store,
+        fetch: Fetch,
+    ) -> Result<Self, StartError> {
         let (clock, origin) = (gateway.clock.clone(), bound.origin.clone());
         let by_link = config.admin.as_ref().is_some_and(|admin| admin.oidc.is_none());
         let made = by_link.then(|| OneTimeLink::new(clock.clone())).transpose();
@@ -119,15 +125,8 @@ impl Front {
     fn sign_in(&self, oidc: &config::AuthUpstream, world: &World) -> Result<Arc<SignIn>, String> {
         let (site, pace) = (Site::new(&self.origin), self.pace.clone());
         let revocations = world.identity.revocations().clone();
-        let sign_in = SignIn::new(
-            idp_settings(oidc),
-            site,
-            self.store.clone(),
-            self.clock.clone(),
-            self.fetch.clone(),
-            revocations,
-            pace,
-        )?;
+        let sign_in =
+            SignIn::new(idp_settings(oidc), site, self.store.clone(), self.clock.clone(), self.fetch.clone(), revocations, pace)?;
         let mut sign_in = sign_in.at(admin::ENTRANCE);
         if let Some(before) = self.sign_in.load_full() {
             sign_in.with_keys_of(&before);

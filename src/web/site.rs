@@ -52,7 +52,8 @@ impl Site {
             return None;
         }
         let secure = if self.secure { "; Secure" } else { "" };
-        let text = format!("{}={value}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite={same_site}{secure}", self.cookie_name(name));
+        let text =
+            format!("{}={value}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite={same_site}{secure}", self.cookie_name(name));
         HeaderValue::try_from(text).ok()
     }
 }

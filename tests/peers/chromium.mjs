@@ -34,8 +34,8 @@ export async function startChromium(servers = []) {
   return {
     version: browser.version(),
     stop: () => browser.close(),
-    person: async () => {
-      const context = await browser.newContext();
+    person: async (options = {}) => {
+      const context = await browser.newContext(options);
       context.setDefaultTimeout(ACTION_MS);
       const page = await context.newPage();
       const answers = [];

@@ -65,9 +65,10 @@ pub(in crate::admin) fn found<'a>(asked: &Asked<'a>) -> Result<(&'a Desk, std::s
 
 /// `request` with its arguments.
 pub(in crate::admin) async fn whole(asked: &Asked<'_>, desk: &Desk, request: &Request) -> Result<View, Problem> {
-    let shown = desk.shown(&request.id).await.map_err(|error| {
-        Problem::busy("The arguments cannot be looked up now. Try again shortly.").because(error.to_string())
-    })?;
+    let shown = desk
+        .shown(&request.id)
+        .await
+        .map_err(|error| Problem::busy("The arguments cannot be looked up now. Try again shortly.").because(error.to_string()))?;
     let view = view(desk, request, asked.caller, &asked.world.policy);
     Ok(View { arguments: shown.map(Into::into), ..view })
 }

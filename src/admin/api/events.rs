@@ -82,8 +82,7 @@ pub(super) fn answer(asked: &Asked<'_>, query: &Queries) -> Result<Reply, Proble
 
 /// Every record of one request.
 pub(super) fn story(asked: &Asked<'_>) -> Result<PageAnswer, Problem> {
-    let items: Vec<Record> =
-        activity::story(&asked.office.recent, asked.id).iter().filter_map(|kept| Record::of(kept)).collect();
+    let items: Vec<Record> = activity::story(&asked.office.recent, asked.id).iter().filter_map(|kept| Record::of(kept)).collect();
     if items.is_empty() { Err(Problem::unknown()) } else { Ok(json(&Paged { items, next: None })) }
 }
 

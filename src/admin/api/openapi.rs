@@ -82,7 +82,10 @@ fn operation(endpoint: &Endpoint, problem: &Value, schemas: &mut SchemaGenerator
     if let (true, Some(operation)) = (post, operation.as_object_mut()) {
         let reason = json!({ "type": "string", "maxLength": APPROVAL_REASON_CHARS_MAX, "description": "Why, for the record." });
         let schema = json!({ "type": "object", "properties": { "reason": reason }, "additionalProperties": false });
-        operation.insert("requestBody".to_owned(), json!({ "required": false, "content": { "application/json": { "schema": schema } } }));
+        operation.insert(
+            "requestBody".to_owned(),
+            json!({ "required": false, "content": { "application/json": { "schema": schema } } }),
+        );
     }
     operation
 }

@@ -50,13 +50,18 @@ fn explanation(body: Html, why: &Why) -> Html {
     if !why.obligations.is_empty() {
         body = body.raw(", with ").text(&why.obligations.join(", "));
     }
-    body = if why.visible { body } else { body.raw(". Nothing this principal could send would be allowed, so the name is hidden") };
+    body =
+        if why.visible { body } else { body.raw(". Nothing this principal could send would be allowed, so the name is hidden") };
     body = body.raw(".</p><div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Rules\"><table><thead><tr>");
     body = body.raw("<th scope=\"col\">Rule</th><th scope=\"col\">Matches</th><th scope=\"col\">What keeps it from matching, or what it brings</th>");
     body = body.raw("</tr></thead><tbody>");
     for rule in &why.rules {
         body = badge(body.raw("<tr><th scope=\"row\">"), rule.effect).raw(" <code>").text(&rule.id).raw("</code>");
-        body = body.raw(if rule.shadow { " in shadow" } else { "" }).raw(if rule.decided { " <strong>decided</strong>" } else { "" });
+        body = body.raw(if rule.shadow { " in shadow" } else { "" }).raw(if rule.decided {
+            " <strong>decided</strong>"
+        } else {
+            ""
+        });
         body = badge(body.raw("</th><td>"), &rule.verdict).raw("</td><td class=\"wide\">");
         body = match &rule.obstacle {
             Some(obstacle) => body.text(obstacle),
@@ -70,7 +75,7 @@ fn explanation(body: Html, why: &Why) -> Html {
 fn table(body: Html, matrix: &Matrix) -> Html {
     let mut body = body.raw("<section aria-labelledby=\"matrix\"><h2 id=\"matrix\">Who can do what</h2>");
     body = if matrix.cut { body.raw("<p class=\"note\">There is more than is shown; name somebody above.</p>") } else { body };
-    body = body.raw("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"matrix\"><table><thead><tr>");
+    body = body.raw("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Matrix\"><table><thead><tr>");
     body = body.raw("<th scope=\"col\">Name</th>");
     for person in &matrix.people {
         body = body.raw("<th scope=\"col\">").text(person).raw("</th>");
@@ -82,8 +87,10 @@ fn table(body: Html, matrix: &Matrix) -> Html {
         body = body.raw("</th>");
         for cell in &row.cells {
             body = badge(body.raw("<td>"), cell.access.as_str());
-            let more: Vec<&str> = cell.obligations.iter().copied().chain(cell.reasons.iter().map(|reason| reason.as_str())).collect();
-            body = if more.is_empty() { body } else { body.raw("<br><span class=\"note\">").text(&more.join(", ")).raw("</span>") };
+            let more: Vec<&str> =
+                cell.obligations.iter().copied().chain(cell.reasons.iter().map(|reason| reason.as_str())).collect();
+            body =
+                if more.is_empty() { body } else { body.raw("<br><span class=\"note\">").text(&more.join(", ")).raw("</span>") };
             body = body.raw("</td>");
         }
         body = body.raw("</tr>");

@@ -72,7 +72,8 @@ fn filters(body: Html, wanted: &Wanted<'_>) -> Html {
         }
         body = body.raw("<select id=\"f-").raw(name).raw("\" name=\"").raw(name).raw("\"><option value=\"\">any</option>");
         for word in words {
-            body = body.raw("<option").raw(if value == Some(*word) { " selected" } else { "" }).raw(">").raw(word).raw("</option>");
+            body =
+                body.raw("<option").raw(if value == Some(*word) { " selected" } else { "" }).raw(">").raw(word).raw("</option>");
         }
         body = body.raw("</select></div>");
     }
@@ -85,7 +86,8 @@ fn chart(body: Html, asked: &Asked<'_>, wanted: &Wanted<'_>) -> Html {
     let from_ms = now_ms.saturating_sub(SLICE_MS * SLICES as u64);
     let mut slices: Vec<Slice> = vec![(0, 0); SLICES];
     let records = asked.office.recent.newest_first();
-    let decided = records.iter().filter_map(|record| record.glance()).filter(|glance| glance.kind != "intent" && wanted.fits(glance));
+    let decided =
+        records.iter().filter_map(|record| record.glance()).filter(|glance| glance.kind != "intent" && wanted.fits(glance));
     for glance in decided {
         let at_ms = humantime::parse_rfc3339(&glance.time).ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
         let Some(at_ms) = at_ms.and_then(|at| u64::try_from(at.as_millis()).ok()) else { continue };
@@ -103,7 +105,8 @@ fn chart(body: Html, asked: &Asked<'_>, wanted: &Wanted<'_>) -> Html {
 
 pub(super) fn table(body: Html, records: &[Arc<Kept>]) -> Html {
     let mut body = body.raw("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Records\"><table><thead><tr>");
-    body = body.raw("<th scope=\"col\">When</th><th scope=\"col\">Who</th><th scope=\"col\">What</th><th scope=\"col\">Decision</th>");
+    body = body
+        .raw("<th scope=\"col\">When</th><th scope=\"col\">Who</th><th scope=\"col\">What</th><th scope=\"col\">Decision</th>");
     body = body.raw("<th scope=\"col\">Outcome</th><th scope=\"col\">Took</th></tr></thead><tbody>");
     for glance in records.iter().filter_map(|record| record.glance()) {
         body = row(body, glance);
@@ -112,7 +115,8 @@ pub(super) fn table(body: Html, records: &[Arc<Kept>]) -> Html {
 }
 
 fn row(body: Html, glance: &Glance) -> Html {
-    let mut body = moment(body.raw("<tr><th scope=\"row\"><a href=\"/console/activity/").text(&glance.id).raw("\">"), &glance.time);
+    let mut body =
+        moment(body.raw("<tr><th scope=\"row\"><a href=\"/console/activity/").text(&glance.id).raw("\">"), &glance.time);
     body = body.raw("</a> <span class=\"note\">").text(&glance.kind).raw("</span></th><td>");
     body = body.text(glance.principal.as_ref().map_or("", |who| &who.sub)).raw("</td><td class=\"wide\"><code>");
     body = body.text(if glance.name.is_empty() { &glance.method } else { &glance.name }).raw("</code></td><td>");
@@ -158,7 +162,8 @@ pub(super) fn story(asked: &Asked<'_>) -> Result<PageAnswer, Problem> {
     for record in &records {
         body = body.raw("<h2>").text(record.glance().map_or("", |glance| &glance.kind)).raw(", number ").number(record.seq);
         body = body.raw("</h2><pre tabindex=\"0\" role=\"region\" aria-label=\"Record ").number(record.seq).raw("\">");
-        let pretty = serde_json::from_str::<serde_json::Value>(&record.line).and_then(|value| serde_json::to_string_pretty(&value));
+        let pretty =
+            serde_json::from_str::<serde_json::Value>(&record.line).and_then(|value| serde_json::to_string_pretty(&value));
         body = lines(body, pretty.as_deref().unwrap_or(&record.line)).raw("</pre>");
     }
     Ok(Screen::new(asked, Sight::Activity, "Record", body).answer(StatusCode::OK))

@@ -21,7 +21,9 @@ pub(super) fn page(asked: &Asked<'_>) -> PageAnswer {
     let number = |seq: Option<u64>| seq.map_or_else(|| "none".to_owned(), |seq| seq.to_string());
     body = fact(fact(body, "From number", &number(audit.first_seq)), "To number", &number(audit.last_seq));
     body = body.raw("</dl></div><p class=\"note\">The file has every record; ");
-    body = body.raw("<code>portcullis schema audit</code> prints what one looks like. What operators and approvers do here is in it too: ");
+    body = body.raw(
+        "<code>portcullis schema audit</code> prints what one looks like. What operators and approvers do here is in it too: ",
+    );
     body = body.raw("<a href=\"/console/activity?kind=admin\">what was done here</a>, ");
     body = body.raw("<a href=\"/console/activity?kind=auth\">who came in</a>.</p>");
     Screen::new(asked, Sight::Audit, "Audit", body).live("/api/v1/events").answer(StatusCode::OK)

@@ -41,9 +41,7 @@ async fn sign_in(office: &Office, standing: &Standing, request: &PageRequest, ca
         return PageAnswer::see_other(&office.site.url(&next));
     }
     match &standing.sign_in {
-        Some(sign_in) => {
-            sign_in.begin(request.peer, &next, Anew::default()).await.unwrap_or_else(|error| error.page())
-        }
+        Some(sign_in) => sign_in.begin(request.peer, &next, Anew::default()).await.unwrap_or_else(|error| error.page()),
         None => by_link_only().answer(StatusCode::OK),
     }
 }
@@ -132,9 +130,10 @@ async fn sign_out(
     guard::meant(request, caller, &office.site)?;
     let By::Session(secret) = &caller.by else { return Ok(out) };
     let ended = match &standing.sign_in {
-        Some(sign_in) => sign_in.end(secret, out).await.map_err(|error| {
-            Problem::busy("You cannot be signed out now. Try again shortly.").because(error.to_string())
-        })?,
+        Some(sign_in) => sign_in
+            .end(secret, out)
+            .await
+            .map_err(|error| Problem::busy("You cannot be signed out now. Try again shortly.").because(error.to_string()))?,
         None => {
             if let Some(link) = &office.link {
                 link.end();

@@ -33,7 +33,9 @@ pub(super) fn page(asked: &Asked<'_>) -> PageAnswer {
 fn rules(body: Html, policy: &PolicyView) -> Html {
     let tried = policy.rules.iter().filter(|rule| rule.decided > 0).count() as u64;
     let mut body = body.raw("<h2>Rules</h2><p>").number(tried).raw(" of ").number(policy.rules.len() as u64);
-    body = body.raw(" rules decided something in the records that are kept. A rule that never decides may be needless, or mistaken.</p>");
+    body = body.raw(
+        " rules decided something in the records that are kept. A rule that never decides may be needless, or mistaken.</p>",
+    );
     let most = policy.rules.iter().map(|rule| rule.decided).max().unwrap_or(0);
     body = body.raw("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Rules\"><table><thead><tr>");
     body = body.raw("<th scope=\"col\">Rule</th><th scope=\"col\">Mode</th><th scope=\"col\">Decided</th></tr></thead><tbody>");

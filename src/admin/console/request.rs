@@ -69,7 +69,8 @@ fn call(body: Html, view: &View) -> Html {
     let mut body = body.raw("<section aria-labelledby=\"who\"><h2 id=\"who\">Who asks for what</h2><dl>");
     body = fact(body, "Person", view.requester.label());
     if !view.requester.label().is_ascii() {
-        body = body.raw("<dd class=\"note\">The name has letters beyond ASCII, which can look like others: compare the subject.</dd>");
+        body = body
+            .raw("<dd class=\"note\">The name has letters beyond ASCII, which can look like others: compare the subject.</dd>");
     }
     body = code_fact(code_fact(body, "Subject", &view.requester.sub), "Issuer", &view.requester.iss);
     if let Some(client) = &view.client {
@@ -94,7 +95,10 @@ fn arguments(body: Html, view: &View) -> Html {
     let mut body = body.raw("<pre class=\"arguments\" tabindex=\"0\" role=\"region\" aria-labelledby=\"args\">");
     body = body.text(&arguments.text).raw("</pre>");
     if arguments.left_out_bytes > 0 {
-        body = body.raw("<p class=\"alert\">").number(arguments.left_out_bytes).raw(" more bytes are not shown. The digest covers them.</p>");
+        body = body
+            .raw("<p class=\"alert\">")
+            .number(arguments.left_out_bytes)
+            .raw(" more bytes are not shown. The digest covers them.</p>");
     }
     if arguments.masked > 0 {
         body = body.raw("<p class=\"note\">").number(arguments.masked);
@@ -172,7 +176,10 @@ fn before(body: Html, asked: &Asked<'_>, view: &View) -> Html {
         }
         body = body.raw("</ul>");
     }
-    body = body.raw("<p><a href=\"/console/activity?principal=").text(&query_value(&view.requester.sub)).raw("\">Activity of this person</a> ");
+    body = body
+        .raw("<p><a href=\"/console/activity?principal=")
+        .text(&query_value(&view.requester.sub))
+        .raw("\">Activity of this person</a> ");
     body = body.raw("<a href=\"/console/activity?tool=").text(&query_value(&view.name)).raw("\">Activity of this tool</a></p>");
     body.raw("</section>")
 }

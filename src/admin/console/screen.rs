@@ -66,7 +66,10 @@ impl<'a> Screen<'a> {
             page = if sight == self.here { page.raw(" aria-current=\"page\"") } else { page };
             page = page.raw(">").raw(name).raw("</a></li>");
         }
-        page = page.raw("</ul></nav><div class=\"who\"><span class=\"name\">").text(&caller.name).raw("</span> <span class=\"role\">");
+        page = page
+            .raw("</ul></nav><div class=\"who\"><span class=\"name\">")
+            .text(&caller.name)
+            .raw("</span> <span class=\"role\">");
         page = page.raw(caller.role.map_or("", |role| role.as_str())).raw("</span>");
         page = page.raw("<form method=\"post\" action=\"/console/signout\">").hidden("csrf", &guard::token(caller));
         page = page.raw("<button class=\"plain\">Sign out</button></form></div></header>");

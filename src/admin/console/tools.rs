@@ -16,7 +16,8 @@ pub(super) fn page(asked: &Asked<'_>) -> PageAnswer {
     let query = Params::of_query(asked.request).unwrap_or_default();
     let all = list(asked, query.get("upstream"));
     let most = all.iter().map(|tool| tool.stats.calls).max().unwrap_or(0);
-    let mut body = Html::new().raw("<p class=\"note\">Tools that somebody was offered, with what the records in memory say of their calls.</p>");
+    let mut body = Html::new()
+        .raw("<p class=\"note\">Tools that somebody was offered, with what the records in memory say of their calls.</p>");
     if all.is_empty() {
         body = body.raw("<p class=\"empty\">No list of tools was read yet.</p>");
         return Screen::new(asked, Sight::Tools, "Tools", body).answer(StatusCode::OK);
@@ -34,7 +35,8 @@ pub(super) fn page(asked: &Asked<'_>) -> PageAnswer {
 }
 
 fn row(body: Html, tool: &ToolView, most: u64) -> Html {
-    let mut body = body.raw("<tr><th scope=\"row\" class=\"wide\"><a href=\"/console/activity?tool=").text(&query_value(&tool.name));
+    let mut body =
+        body.raw("<tr><th scope=\"row\" class=\"wide\"><a href=\"/console/activity?tool=").text(&query_value(&tool.name));
     body = body.raw("\"><code>").text(&tool.name).raw("</code></a><br><span class=\"note\">").text(&tool.description);
     body = badge(body.raw("</span></th><td>"), tool.class);
     body = if tool.classified { body } else { body.raw(" <span class=\"note\">not classified</span>") };

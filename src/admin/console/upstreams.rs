@@ -16,12 +16,16 @@ pub(super) fn page(asked: &Asked<'_>) -> PageAnswer {
         body = body.raw("<p class=\"empty\">The config has no upstream.</p>");
     } else {
         body = body.raw("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Upstreams\"><table><thead><tr>");
-        for head in ["Upstream", "Health", "Spoken to", "Sessions", "Credential", "Calls", "Refused", "Failed", "Median", "95 of 100"] {
+        for head in
+            ["Upstream", "Health", "Spoken to", "Sessions", "Credential", "Calls", "Refused", "Failed", "Median", "95 of 100"]
+        {
             body = body.raw("<th scope=\"col\">").raw(head).raw("</th>");
         }
         body = all.iter().fold(body.raw("</tr></thead><tbody>"), row).raw("</tbody></table></div>");
     }
-    Screen::new(asked, Sight::Upstreams, "Upstreams", body.raw("</div>")).live("/api/v1/events?kind=outcome").answer(StatusCode::OK)
+    Screen::new(asked, Sight::Upstreams, "Upstreams", body.raw("</div>"))
+        .live("/api/v1/events?kind=outcome")
+        .answer(StatusCode::OK)
 }
 
 fn row(body: Html, upstream: &UpstreamView) -> Html {

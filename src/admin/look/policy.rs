@@ -14,7 +14,8 @@ use crate::mcp::RawJson;
 use crate::mcp::json::Kind as JsonKind;
 use crate::policy::cases::principal;
 use crate::policy::{
-    Asked as Operation, Cell, Explanation, Hints, HintsOf, Kind, Person, Thing, ThingKind, cell, distinct, explain, people, things,
+    Asked as Operation, Cell, Explanation, Hints, HintsOf, Kind, Person, Thing, ThingKind, cell, distinct, explain, people,
+    things,
 };
 
 /// Differences that are listed.
@@ -100,7 +101,11 @@ pub(in crate::admin) fn state(asked: &Asked<'_>) -> PolicyView {
             });
         }
     }
-    let rule = |(id, shadow): (Arc<str>, bool)| RuleView { decided: decided.get(&*id).copied().unwrap_or(0), id: id.to_string(), shadow };
+    let rule = |(id, shadow): (Arc<str>, bool)| RuleView {
+        decided: decided.get(&*id).copied().unwrap_or(0),
+        id: id.to_string(),
+        shadow,
+    };
     PolicyView {
         digest: policy.digest().to_string(),
         files: facts.policies.clone(),
@@ -161,7 +166,12 @@ pub(in crate::admin) fn matrix(asked: &Asked<'_>, as_: Option<&str>, upstream: O
         name: thing.name,
     };
     let rows = rows.into_iter().take(THINGS_MAX).map(row).collect();
-    Ok(Matrix { policy: policy.digest().to_string(), people: persons.into_iter().map(|person| person.label).collect(), rows, cut })
+    Ok(Matrix {
+        policy: policy.digest().to_string(),
+        people: persons.into_iter().map(|person| person.label).collect(),
+        rows,
+        cut,
+    })
 }
 
 /// A decision, explained.

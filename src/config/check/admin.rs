@@ -53,7 +53,8 @@ pub(super) fn check(
     };
     let tls = tls(raw.tls.as_ref(), reach, cx);
     if !reach.listen && !given_url {
-        cx.report.missing("admin.public_url", "what people type, as `listen` is not loopback: such as https://console.example.com");
+        cx.report
+            .missing("admin.public_url", "what people type, as `listen` is not loopback: such as https://console.example.com");
     }
     if !(reach.listen && reach.public) && !with_oidc {
         let hint = "the identity provider where people sign in: { issuer, client_id, client_secret }";

@@ -8,7 +8,12 @@ const ROLES: &str = "roles: { operator: [\"group:ops\"] }";
 const TLS: &str = "tls: { cert: cert.pem, key: key.pem }";
 
 fn admin(files: &Files, section: &str) -> Admin {
-    files.load(&with(&format!("admin: {{ {section} }}"))).map_err(|problems| format!("{section}: {problems:?}")).unwrap().admin.unwrap()
+    files
+        .load(&with(&format!("admin: {{ {section} }}")))
+        .map_err(|problems| format!("{section}: {problems:?}"))
+        .unwrap()
+        .admin
+        .unwrap()
 }
 
 #[test]
@@ -21,7 +26,10 @@ fn the_listener_has_the_defaults_of_development() {
 #[test]
 fn roles_are_of_the_one_issuer_there_is_or_of_the_one_they_name() {
     let files = Files::new();
-    let one = admin(&files, &format!("{OIDC}, roles: {{ viewer: [\"group:staff\"], approver: [\"sub:key:ci\"], operator: [\"sub:root\"] }}"));
+    let one = admin(
+        &files,
+        &format!("{OIDC}, roles: {{ viewer: [\"group:staff\"], approver: [\"sub:key:ci\"], operator: [\"sub:root\"] }}"),
+    );
     let idp = "https://idp.example.com".to_owned();
     assert_eq!(one.roles.viewer, [RoleMember::Group { iss: idp.clone(), name: "staff".to_owned() }]);
     assert_eq!(one.roles.operator, [RoleMember::Sub { iss: idp.clone(), sub: "root".to_owned() }]);

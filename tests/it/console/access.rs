@@ -38,7 +38,8 @@ async fn nobody_gets_in_anywhere() {
             ("a made up token", desk.request(endpoint.method(), &target).add("Authorization", bad)),
         ] {
             let got = desk.send(&request).await;
-            let told = if endpoint.is_api() { is_problem(&got, 401) } else { got.status == 401 && got.text().contains("Sign in") };
+            let told =
+                if endpoint.is_api() { is_problem(&got, 401) } else { got.status == 401 && got.text().contains("Sign in") };
             if !told || got.header("www-authenticate").is_none() && endpoint.is_api() {
                 wrong.push(format!("{} {} by {who}: {}", endpoint.method(), endpoint.path, got.whole()));
             }
@@ -98,7 +99,10 @@ async fn another_site_changes_nothing() {
         let rows = vec![
             ("said by the browser", cross_site(good.clone(), true, &sre)),
             ("same site, other origin", cross_site(good.clone(), true, &sre).set("Sec-Fetch-Site", "same-site")),
-            ("another origin", cross_site(good.clone(), true, &sre).set("Origin", "https://evil.example").without("Sec-Fetch-Site")),
+            (
+                "another origin",
+                cross_site(good.clone(), true, &sre).set("Origin", "https://evil.example").without("Sec-Fetch-Site"),
+            ),
             ("null origin", cross_site(good.clone(), true, &sre).set("Origin", "null").without("Sec-Fetch-Site")),
             ("neither said", cross_site(good.clone(), true, &sre).without("Origin").without("Sec-Fetch-Site")),
             ("with a token", cross_site(by_token, false, &sre)),
@@ -138,6 +142,15 @@ async fn another_method_is_told_which_ones_there_are() {
         }
     }
     assert_eq!(desk.api(&token, "GET", "/api/v1/nothing", None).await.status, 404);
+    for (method, target, expected) in
+        [("TRACE", "/api/v1/audit", 405), ("GET", "/api/v1/../audit", 400), ("GET", "//api/v1/audit", 400)]
+    {
+        let got = desk.api(&token, method, target, None).await;
+        assert_eq!(got.status, expected, "{method} {target}: {}", got.whole());
+        assert!(!target.starts_with("/api/") || is_problem(&got, expected), "{method} {target}: {}", got.whole());
+    }
+    let elsewhere = desk.request("GET", "/api/v1/audit").set("Host", "evil.example");
+    assert!(is_problem(&desk.send(&elsewhere).await, 403));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -17,7 +17,9 @@ async fn lists_are_read_page_by_page_each_item_once() {
         let sub = if n % 2 == 0 { "alice" } else { "bob" };
         asked.insert(desk.ask(sub, "up__delete", &format!("{{\"n\":{n}}}")).await);
     }
-    for (query, expected) in [("", 7), ("&principal=alice", 4), ("&state=pending", 7), ("&state=denied", 0), ("&tool=up__mirror", 0)] {
+    for (query, expected) in
+        [("", 7), ("&principal=alice", 4), ("&state=pending", 7), ("&state=denied", 0), ("&tool=up__mirror", 0)]
+    {
         let (mut found, mut cursor, mut pages) = (Vec::new(), String::new(), 0);
         loop {
             let page = desk.api(&token, "GET", &format!("/api/v1/approvals?limit=2{query}{cursor}"), None).await;

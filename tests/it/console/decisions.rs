@@ -33,7 +33,10 @@ async fn a_yes_on_the_page_lets_the_very_call_through_once() {
     assert_ne!(next, id, "a yes is for one call");
     let acted: Vec<Value> = desk.recorded(|r| r["kind"] == "admin").await.into_iter().filter(|r| r["kind"] == "admin").collect();
     assert_eq!(acted.len(), 1, "{acted:?}");
-    assert_eq!((&acted[0]["method"], &acted[0]["principal"]["sub"], &acted[0]["name"]), (&"admin/approve".into(), &"sam".into(), &Value::from(id)));
+    assert_eq!(
+        (&acted[0]["method"], &acted[0]["principal"]["sub"], &acted[0]["name"]),
+        (&"admin/approve".into(), &"sam".into(), &Value::from(id))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -98,7 +101,11 @@ async fn bodies_that_say_something_else_decide_nothing() {
         assert_eq!(got.status, expected, "{}: {}", &body[..body.len().min(40)], got.whole());
         assert_eq!(got.header("content-type"), Some("application/problem+json"));
     }
-    let form = desk.request("POST", &approve).add("Authorization", &format!("Bearer {sam}")).add("Content-Type", "text/plain").body("{}");
+    let form = desk
+        .request("POST", &approve)
+        .add("Authorization", &format!("Bearer {sam}"))
+        .add("Content-Type", "text/plain")
+        .body("{}");
     assert_eq!(desk.send(&form).await.status, 415);
     assert_eq!(state(&desk, &id).await["state"], "pending");
     for unknown in ["apr_AAAAAAAAAAAAAAAAAAAAAA", "x", "apr_"] {

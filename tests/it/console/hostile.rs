@@ -15,7 +15,9 @@ async fn hostile_arguments_and_reasons_are_inert() {
     let pages = [page, sam.get("/console/approvals").await, sam.get("/console/activity").await];
     for page in &pages {
         let text = page.text();
-        for bad in ["<script>alert", "<img", "<svg onload", "<b>", "<i>", "onmouseover='", "\u{202e}", "\u{200b}", "\u{1b}", "\u{0}"] {
+        for bad in
+            ["<script>alert", "<img", "<svg onload", "<b>", "<i>", "onmouseover='", "\u{202e}", "\u{200b}", "\u{1b}", "\u{0}"]
+        {
             assert!(!text.contains(bad), "{bad:?} in {text}");
         }
         let csp = page.header("content-security-policy").unwrap();

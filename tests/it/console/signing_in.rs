@@ -13,13 +13,20 @@ async fn a_person_signs_in_sees_the_page_they_wanted_and_signs_out() {
     assert!(!first.text().contains("http-equiv"), "nobody is sent away without having asked");
     let welcome = browser.sign_in("vera", &["staff"], "/console/activity?tool=up__echo").await;
     assert_eq!(welcome.status, 200, "{}", welcome.whole());
-    assert!(welcome.text().contains("content=\"0;url="), "a redirect would be of the provider's making, and come without the cookie");
+    assert!(
+        welcome.text().contains("content=\"0;url="),
+        "a redirect would be of the provider's making, and come without the cookie"
+    );
     assert!(welcome.text().contains(&format!("{}/console/activity?tool=up__echo", desk.origin())), "{}", welcome.text());
     let page = browser.get("/console/activity?tool=up__echo").await;
     assert_eq!(page.status, 200, "{}", page.whole());
     assert!(page.text().contains("User vera") && page.text().contains("viewer"), "{}", page.text());
     let again = browser.get("/console/signin").await;
-    assert_eq!((again.status, location(&again)), (303, format!("{}/console/approvals", desk.origin())), "a session is not begun twice");
+    assert_eq!(
+        (again.status, location(&again)),
+        (303, format!("{}/console/approvals", desk.origin())),
+        "a session is not begun twice"
+    );
 
     let cookie = browser.cookies.lock().clone();
     let out = browser.send(browser.form("/console/signout", &[("csrf", &field(&page, "csrf"))])).await;
