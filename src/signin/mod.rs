@@ -5,6 +5,7 @@
 //! [`SignIn::session`], and where there is none answers with [`SignIn::begin`].
 
 mod callback;
+mod entrance;
 mod id_token;
 mod kept;
 mod person;
@@ -24,13 +25,14 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+pub use entrance::Entrance;
 pub use kept::{KEPT_AS, Keep, RenewError};
 pub use person::Person;
 pub use session::Session;
 
 use crate::identity::{IssuerSettings, JwksSource, Revocations, StatementKeys};
 use crate::net::Fetch;
-use crate::store::{Space, Store, StoreError};
+use crate::store::{Store, StoreError};
 use crate::vocab::{Clock, FaultKind, Principal};
 use crate::web::{NoRandomness, PageAnswer, PerAddress, Site, Verdict, digest, digest_text, fresh_secret};
 use provider::Provider;
@@ -50,32 +52,6 @@ const SIGN_INS_PER_MINUTE_OF_ONE: u32 = 120;
 /// Cookie that binds a sign-in to the browser that began it; a part of the state follows, so that tabs do not disturb each other.
 const STATE_COOKIE: &str = "state-";
 const STATE_COOKIE_CHARS: usize = 12;
-
-/// What tells the sign-ins at one listener from those at another.
-#[derive(Clone, Copy, Debug)]
-pub struct Entrance {
-    /// Where its sessions are kept.
-    pub sessions: Space,
-    /// Where its sign-ins under way are kept.
-    pub under_way: Space,
-    /// Its cookie, without prefix.
-    pub cookie: &'static str,
-    /// The path at which people come back from the provider.
-    pub callback: &'static str,
-    /// The cookie is sent with no request that another site caused.
-    pub strict: bool,
-}
-
-impl Entrance {
-    /// The agents' listener.
-    pub const AGENTS: Self = Self {
-        sessions: Space::BrowserSession,
-        under_way: Space::SignIn,
-        cookie: "session",
-        callback: CALLBACK_PATH,
-        strict: false,
-    };
-}
 
 /// The identity provider, and who we are there.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::StatusCode;
 
 use super::charts::{Slice, bars};
-use super::screen::{Screen, badge, moment, query_value};
+use super::screen::{Screen, badge, lines, moment, query_value};
 use crate::admin::look::activity::{Wanted, effect, list, reason, story as records_of};
 use crate::admin::look::time;
 use crate::admin::office::Asked;
@@ -167,9 +167,4 @@ pub(super) fn story(asked: &Asked<'_>) -> Result<PageAnswer, Problem> {
         body = lines(body, pretty.as_deref().unwrap_or(&record.line)).raw("</pre>");
     }
     Ok(Screen::new(asked, Sight::Activity, "Record", body).answer(StatusCode::OK))
-}
-
-/// Text of several lines, each made safe.
-pub(super) fn lines(body: Html, text: &str) -> Html {
-    text.lines().fold(body, |body, line| body.text(line).raw("\n"))
 }

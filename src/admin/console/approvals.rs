@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use super::screen::{Screen, badge, moment, query_value};
+use super::screen::{Screen, badge, lines, moment, query_value};
 use crate::admin::api::page as list;
 use crate::admin::look::approvals::View;
 use crate::admin::office::Asked;
@@ -55,7 +55,8 @@ fn card(body: Html, view: &View) -> Html {
     body = if view.void { badge(body.raw(" "), "void") } else { body };
     body = body.raw(" asked by <strong>").text(view.requester.label()).raw("</strong> ");
     body = moment(body, &view.asked_at).raw(", until ");
-    body = moment(body, &view.expires_at).raw("</p><pre class=\"excerpt\">").text(&view.excerpt).raw("</pre><p class=\"gates\">");
+    body = moment(body, &view.expires_at).raw("</p><pre class=\"excerpt\">");
+    body = lines(body, &view.excerpt).raw("</pre><p class=\"gates\">");
     for gate in &view.gates {
         body = body.raw("<span class=\"gate\">").text(&gate.rule).raw(": ").number(gate.yes as u64).raw(" of ");
         body = body.number(gate.quorum.into()).raw(" from ").text(&gate.from.join(", ")).raw("</span> ");

@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::approvals::EVENTS;
-use super::screen::{Screen, badge, code_fact, fact, moment, query_value};
+use super::screen::{Screen, badge, code_fact, fact, lines, moment, query_value};
 use crate::admin::api::{decide, found, page as list, take_back, whole};
 use crate::admin::guard;
 use crate::admin::look::approvals::View;
@@ -92,8 +92,8 @@ fn arguments(body: Html, view: &View) -> Html {
     let Some(arguments) = &view.arguments else {
         return body.raw("<p class=\"empty\">They are not kept any more.</p></section>");
     };
-    let mut body = body.raw("<pre class=\"arguments\" tabindex=\"0\" role=\"region\" aria-labelledby=\"args\">");
-    body = body.text(&arguments.text).raw("</pre>");
+    let mut body = body.raw("<pre class=\"arguments\" tabindex=\"0\" role=\"region\" aria-label=\"All arguments\">");
+    body = lines(body, &arguments.text).raw("</pre>");
     if arguments.left_out_bytes > 0 {
         body = body
             .raw("<p class=\"alert\">")
@@ -130,7 +130,7 @@ fn votes(body: Html, view: &View) -> Html {
         body = body.raw(" <strong>").text(vote.by.label()).raw("</strong> (<code>").text(&vote.by.sub).raw("</code>) ");
         body = moment(body, &vote.at);
         if !vote.reason.is_empty() {
-            body = body.raw("<blockquote>").text(&vote.reason).raw("</blockquote>");
+            body = lines(body.raw("<blockquote>"), &vote.reason).raw("</blockquote>");
         }
         body = body.raw("</li>");
     }

@@ -127,3 +127,8 @@ pub(super) fn query_value(value: &str) -> String {
 pub(super) fn short(digest: &str) -> &str {
     digest.strip_prefix("sha256:").unwrap_or(digest).get(..12).unwrap_or(digest)
 }
+
+/// Text of several lines, each made safe.
+pub(super) fn lines(html: Html, text: &str) -> Html {
+    text.lines().fold(html, |html, line| html.text(line).raw("\n"))
+}

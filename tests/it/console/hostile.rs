@@ -29,6 +29,7 @@ async fn hostile_arguments_and_reasons_are_inert() {
     }
     let text = pages[0].text();
     assert!(text.contains("&lt;script&gt;alert(1)&lt;/script&gt;") && text.contains("\\u202e"), "{text}");
+    assert!(!text.contains('\u{fffd}') && text.contains("{\n  &quot;a&quot;: "), "one value a line: {text}");
     let denied = sam.decide(&id, "deny", "</blockquote><script>alert(6)</script>").await;
     assert_eq!(denied.status, 303);
     let after = sam.get(&format!("/console/approvals/{id}")).await.text();

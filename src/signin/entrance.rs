@@ -1,0 +1,30 @@
+//! Where people sign in: each listener keeps what is its own.
+
+use super::CALLBACK_PATH;
+use crate::store::Space;
+
+/// What tells the sign-ins at one listener from those at another.
+#[derive(Clone, Copy, Debug)]
+pub struct Entrance {
+    /// Where its sessions are kept.
+    pub sessions: Space,
+    /// Where its sign-ins under way are kept.
+    pub under_way: Space,
+    /// Its cookie, without prefix.
+    pub cookie: &'static str,
+    /// The path at which people come back from the provider.
+    pub callback: &'static str,
+    /// The cookie is sent with no request that another site caused.
+    pub strict: bool,
+}
+
+impl Entrance {
+    /// The agents' listener.
+    pub const AGENTS: Self = Self {
+        sessions: Space::BrowserSession,
+        under_way: Space::SignIn,
+        cookie: "session",
+        callback: CALLBACK_PATH,
+        strict: false,
+    };
+}
