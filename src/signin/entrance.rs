@@ -28,3 +28,12 @@ impl Entrance {
         strict: false,
     };
 }
+
+/// Cookie that binds a sign-in to the browser that began it; a part of the state follows, so that tabs do not disturb each other.
+const STATE_COOKIE: &str = "state-";
+const STATE_COOKIE_CHARS: usize = 12;
+
+/// The name of that cookie, without prefix.
+pub(super) fn state_cookie(state: &str) -> String {
+    format!("{STATE_COOKIE}{}", state.get(..STATE_COOKIE_CHARS).unwrap_or_default())
+}

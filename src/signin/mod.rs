@@ -35,6 +35,7 @@ use crate::net::Fetch;
 use crate::store::{Store, StoreError};
 use crate::vocab::{Clock, FaultKind, Principal};
 use crate::web::{NoRandomness, PageAnswer, PerAddress, Site, Verdict, digest, digest_text, fresh_secret};
+use entrance::state_cookie;
 use provider::Provider;
 
 /// The way back from the identity provider.
@@ -49,9 +50,6 @@ const SIGN_IN_S_MAX: u64 = 600;
 const SIGN_INS_MAX: u64 = 20_000;
 /// Sign-ins that one address may begin in a minute, so that few cannot use up what is there for all.
 const SIGN_INS_PER_MINUTE_OF_ONE: u32 = 120;
-/// Cookie that binds a sign-in to the browser that began it; a part of the state follows, so that tabs do not disturb each other.
-const STATE_COOKIE: &str = "state-";
-const STATE_COOKIE_CHARS: usize = 12;
 
 /// The identity provider, and who we are there.
 #[derive(Clone, Debug)]
@@ -343,10 +341,6 @@ impl SignIn {
             Err(why) => known.filter(|known| known.is_usable(now_s)).ok_or(SignInError::Provider(why)),
         }
     }
-}
-
-fn state_cookie(state: &str) -> String {
-    format!("{STATE_COOKIE}{}", state.get(..STATE_COOKIE_CHARS).unwrap_or_default())
 }
 
 #[cfg(test)]
