@@ -54,7 +54,7 @@ fn card(body: Html, view: &View) -> Html {
     body = badge(badge(body, view.state).raw(" "), view.class);
     body = if view.void { badge(body.raw(" "), "void") } else { body };
     body = body.raw(" asked by <strong>").text(view.requester.label()).raw("</strong> ");
-    body = moment(body, &view.asked_at).raw(", until ");
+    body = moment(body, &view.asked_at).raw(", ends ");
     body = moment(body, &view.expires_at).raw("</p><pre class=\"excerpt\">");
     body = lines(body, &view.excerpt).raw("</pre><p class=\"gates\">");
     for gate in &view.gates {

@@ -58,7 +58,7 @@ fn shown(asked: &Asked<'_>, view: &View, trouble: Option<&'static str>, status: 
     body = badge(badge(body, view.state).raw(" "), view.class);
     body = if view.void { badge(body.raw(" "), "void").raw(" The policy has changed since.") } else { body };
     body = body.raw(" asked ");
-    body = moment(body, &view.asked_at).raw(", can be decided and used until ");
+    body = moment(body, &view.asked_at).raw(", ends ");
     body = votes(gates(moment(body, &view.expires_at).raw("</p>"), view), view).raw("</div>");
     body = form(arguments(call(body, view), view), asked, view);
     body = before(body, asked, view);
