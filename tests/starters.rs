@@ -9,9 +9,8 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// In percent.
 const COVERAGE_MIN: &str = "95";
 /// What `check` says of the starters, with the reason that stands in their own comments: (policy, kind, how often).
-const EXPLAINED: [(&str, &str, usize); 3] = [
+const EXPLAINED: [(&str, &str, usize); 2] = [
     ("ci-agent", "dead_rule", 1), // the key `nightly` is made by whoever takes the policy
-    ("developer-workstation", "slip", 1),
     ("support-desk", "slip", 1),
 ];
 

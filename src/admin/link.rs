@@ -86,8 +86,6 @@ fn same(known: &[u8; 32], secret: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use super::*;
 
     #[test]

@@ -200,8 +200,6 @@ impl Recent {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-
     use super::*;
 
     fn line(seq: u64, id: &str) -> String {

@@ -121,8 +121,6 @@ fn gives(act: Act, schemas: &mut SchemaGenerator) -> Value {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-
     use super::*;
 
     #[test]

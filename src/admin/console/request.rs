@@ -141,7 +141,8 @@ fn form(body: Html, asked: &Asked<'_>, view: &View) -> Html {
     let own = (&*asked.caller.principal.iss, &*asked.caller.principal.sub) == (&*view.requester.iss, &*view.requester.sub);
     let open = matches!(view.state, "pending" | "approved");
     let body = body.raw("<section id=\"decision\" data-live aria-labelledby=\"decide\"><h2 id=\"decide\">Decision</h2>");
-    if !view.may_decide && !(own && open) {
+    let can_act = view.may_decide || (own && open);
+    if !can_act {
         return body.raw("<p>").raw(view.why_not.unwrap_or_default()).raw("</p></section>");
     }
     let mut body = body.raw("<form method=\"post\" action=\"/console/approvals/").text(&view.id).raw("\">");

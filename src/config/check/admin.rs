@@ -56,7 +56,8 @@ pub(super) fn check(
         cx.report
             .missing("admin.public_url", "what people type, as `listen` is not loopback: such as https://console.example.com");
     }
-    if !(reach.listen && reach.public) && !with_oidc {
+    let is_at_home = reach.listen && reach.public;
+    if !is_at_home && !with_oidc {
         let hint = "the identity provider where people sign in: { issuer, client_id, client_secret }";
         cx.report.missing("admin.oidc", hint);
     }
