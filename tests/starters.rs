@@ -9,9 +9,8 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// In percent.
 const COVERAGE_MIN: &str = "95";
 /// What `check` says of the starters, with the reason that stands in their own comments: (policy, kind, how often).
-const EXPLAINED: [(&str, &str, usize); 2] = [
+const EXPLAINED: [(&str, &str, usize); 1] = [
     ("ci-agent", "dead_rule", 1), // the key `nightly` is made by whoever takes the policy
-    ("support-desk", "slip", 1),
 ];
 
 fn portcullis(args: &[&str]) -> Output {
