@@ -1,7 +1,7 @@
 //! Portcullis: a security-hardened gateway for the Model Context Protocol.
 //!
 //! Layers, bottom up: `vocab`; `mcp`; `config`, `policy`, `net`, `seal`, `signer`, `store`, `telemetry`, `web`; `audit`, `oauth`, `vault`; `approval`, `identity`, `limit`, `inspect`, `upstream`, `bridge`;
-//! `catalog`, `signin`; `authserver`, `connect`; `pipeline`; `server`, `admin`; `app`; `demo`; `cli`.
+//! `catalog`, `notice`, `signin`; `authserver`, `connect`; `pipeline`; `server`, `admin`; `app`; `demo`; `cli`.
 //! A module uses lower layers only. See `docs/ARCHITECTURE.md`.
 
 pub mod admin;
@@ -21,6 +21,7 @@ pub mod inspect;
 pub mod limit;
 pub mod mcp;
 pub mod net;
+pub mod notice;
 pub mod oauth;
 pub mod pipeline;
 pub mod policy;

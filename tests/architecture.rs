@@ -13,7 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["config", "policy", "net", "seal", "signer", "store", "telemetry", "web"],
     &["audit", "oauth", "vault"],
     &["approval", "identity", "limit", "inspect", "upstream", "bridge"],
-    &["catalog", "signin"],
+    &["catalog", "notice", "signin"],
     &["authserver", "connect"],
     &["pipeline"],
     &["server", "admin"],

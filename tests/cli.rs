@@ -54,7 +54,6 @@ fn what_is_not_built_says_so_whatever_its_arguments() {
         (vec!["lock"], "lock"),
         (vec!["lock", "diff"], "lock"),
         (vec!["audit", "verify", "dir"], "audit"),
-        (vec!["approvals", "list"], "approvals"),
         (vec!["completions", "bash"], "completions"),
         (vec!["man"], "man"),
     ] {

@@ -23,6 +23,7 @@ use crate::approval::Desk;
 use crate::audit::{Kind, Recent, Slot};
 use crate::net::body::{BodyError, read_body};
 use crate::net::head;
+use crate::notice::Notices;
 use crate::pipeline::{Gateway, World, page_outcome};
 use crate::signin::SignIn;
 use crate::vocab::Deadline;
@@ -45,6 +46,8 @@ pub struct Office {
     /// The way in without an identity provider.
     pub(super) link: Option<OneTimeLink>,
     pub(super) facts: ArcSwap<Facts>,
+    /// Who tells approvers.
+    pub(super) notices: Option<Notices>,
     places: Semaphore,
     pub(super) streams: Arc<Semaphore>,
 }
@@ -100,9 +103,16 @@ impl Office {
             standing: ArcSwap::default(),
             link,
             facts: ArcSwap::default(),
+            notices: None,
             places: Semaphore::new(ADMIN_REQUESTS_MAX),
             streams: Arc::new(Semaphore::new(ADMIN_STREAMS_MAX)),
         }
+    }
+
+    /// Shows the log of `notices`.
+    #[must_use]
+    pub fn telling(self, notices: Option<Notices>) -> Self {
+        Self { notices, ..self }
     }
 
     /// Says who may come in from now on. Sessions of people whom it no longer names are of no use.

@@ -19,6 +19,7 @@ pub(super) enum Act {
     AccessMatrix,
     Explain,
     AuditState,
+    Notices,
     Page(Sight),
     DecideForm,
     SignIn,
@@ -165,7 +166,7 @@ pub(super) const EVENTS_PATH: &str = "/api/v1/events";
 pub(super) const HOME_PATH: &str = "/console/approvals";
 
 /// The table.
-pub(super) static ENDPOINTS: [Endpoint; 34] = [
+pub(super) static ENDPOINTS: [Endpoint; 35] = [
     get("/api/v1/openapi.json", Act::OpenApi, "This document.", &[]),
     get(
         "/api/v1/approvals",
@@ -190,6 +191,12 @@ pub(super) static ENDPOINTS: [Endpoint; 34] = [
     get("/api/v1/policy/access", Act::AccessMatrix, "Who can do what.", &[AS, UPSTREAM]),
     get("/api/v1/policy/explain", Act::Explain, "One decision, and how every rule stands to it.", &[AS, CALL, ARGS, ROUTE]),
     get("/api/v1/audit", Act::AuditState, "The state of the audit.", &[]),
+    get(
+        "/api/v1/notices",
+        Act::Notices,
+        "What approvers were told, and what they were not: what was tried last first.",
+        &[LIMIT],
+    ),
     page("/console", Sight::Home),
     page("/console/", Sight::Home),
     page("/console/approvals", Sight::Approvals),

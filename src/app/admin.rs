@@ -6,12 +6,14 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 
 use super::authserver::idp_settings;
+use super::credentials::Outside;
 use super::start::{StartError, listen, tls_files_of};
 use crate::admin::{self, AdminState, Facts, LINK_PATH, Member, Office, OneTimeLink, Roles, Standing};
 use crate::config::{self, Config, RoleMember, Tls};
 use crate::net::Fetch;
 use crate::net::drain::Drain;
 use crate::net::head::HeadRules;
+use crate::notice::Notices;
 use crate::pipeline::{Gateway, World};
 use crate::server::tls::server_config;
 use crate::server::{self, DoorSettings, TlsHandle};
@@ -73,6 +75,8 @@ pub(super) struct Front {
     tls: Option<TlsHandle>,
     /// The link of development, whole.
     pub(super) link: Option<String>,
+    /// Who tells approvers.
+    notices: Option<Notices>,
 }
 
 /// What another config makes of the listener; nothing is changed until it is put in place.
@@ -80,6 +84,7 @@ pub(super) struct Change {
     standing: Standing,
     tls: Option<Arc<rustls::ServerConfig>>,
     facts: Facts,
+    channels: Vec<config::Channel>,
 }
 
 impl Front {
@@ -93,15 +98,16 @@ impl Front {
         gateway: &Arc<Gateway>,
         store: Store,
         fetch: Fetch,
+        notices: Option<Notices>,
     ) -> Result<Self, StartError> {
         let (clock, origin) = (gateway.clock.clone(), bound.origin.clone());
         let by_link = config.admin.as_ref().is_some_and(|admin| admin.oidc.is_none());
         let made = by_link.then(|| OneTimeLink::new(clock.clone())).transpose();
         let (link, secret) = made.map_err(|error| StartError::Other(error.to_string()))?.unzip();
-        let office = Arc::new(Office::new(gateway.clone(), Site::new(&origin), link));
+        let office = Arc::new(Office::new(gateway.clone(), Site::new(&origin), link).telling(notices.clone()));
         let link = secret.map(|secret| format!("{origin}{LINK_PATH}?key={secret}"));
         let (pace, tls) = (Arc::new(SignIn::pace()), bound.tls.clone());
-        let front = Self { office, store, fetch, clock, pace, sign_in: ArcSwapOption::empty(), tls, link, origin };
+        let front = Self { office, store, fetch, clock, pace, sign_in: ArcSwapOption::empty(), tls, link, origin, notices };
         let change = front.change(config, &gateway.world.load()).map_err(StartError::Other)?;
         front.put(change);
         Ok(front)
@@ -119,7 +125,8 @@ impl Front {
         let tls = tls.map_err(|error| format!("admin.tls: {error}"))?;
         let policies = config.policies.iter().map(|file| file.display().to_string()).collect();
         let facts = Facts { policies, reload_taken: true };
-        Ok(Change { standing: Standing { sign_in, roles: roles(&admin.roles) }, tls, facts })
+        let channels = config.approvals.channels.clone();
+        Ok(Change { standing: Standing { sign_in, roles: roles(&admin.roles) }, tls, facts, channels })
     }
 
     fn sign_in(&self, oidc: &config::AuthUpstream, world: &World) -> Result<Arc<SignIn>, String> {
@@ -136,7 +143,10 @@ impl Front {
 
     /// Puts `change` in place.
     pub(super) fn put(&self, change: Change) {
-        let Change { standing, tls, facts } = change;
+        let Change { standing, tls, facts, channels } = change;
+        if let Some(notices) = &self.notices {
+            notices.set(&channels);
+        }
         self.sign_in.store(standing.sign_in.clone());
         self.office.admit(standing);
         self.office.know(facts);
@@ -177,6 +187,14 @@ impl Front {
             office: Some(self.office.clone()),
         })
     }
+}
+
+/// Approvers are told where there is a console to which they are led.
+pub(super) fn notices(config: &Config, gateway: &Gateway, store: &Store, outside: &Outside, console: String) -> Notices {
+    let (desk, metrics, clock) = (gateway.approvals.clone(), gateway.metrics.clone(), gateway.clock.clone());
+    let notices = Notices::new(desk, store.clone(), clock, outside.fetch.clone(), metrics, console);
+    notices.set(&config.approvals.channels);
+    notices
 }
 
 fn metrics(gateway: &Gateway, registry: &Registry) -> String {

@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use super::reload::Reloader;
 use crate::net::Workers;
+use crate::notice::Notices;
 use crate::pipeline::Gateway;
 use crate::upstream::Registry;
 use crate::vocab::Deadline;
@@ -21,6 +22,7 @@ pub struct Running {
     pub(super) console_link: Option<String>,
     pub(super) ca: Option<PathBuf>,
     pub(super) gateway: Arc<Gateway>,
+    pub(super) notices: Option<Notices>,
     pub(super) registry: Arc<Registry>,
     pub(super) reloader: Arc<Reloader>,
     pub(super) stopping: CancellationToken,
@@ -66,6 +68,11 @@ impl Running {
     /// Where calls are approved.
     pub fn approvals(&self) -> crate::approval::Desk {
         self.gateway.approvals.clone()
+    }
+
+    /// Who tells approvers, where there is a console to lead them to.
+    pub fn notices(&self) -> Option<Notices> {
+        self.notices.clone()
     }
 
     /// The clock that everything here reads.

@@ -93,7 +93,7 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
     let console = admin.as_ref().map(|admin| admin.origin.clone());
 
     let drain = Drain::new(Duration::from_millis(DRAIN_MS_MAX));
-    let state = state(config, &clock, Fetch::new(tls_client.clone()), console).await?;
+    let state = state(config, &clock, Fetch::new(tls_client.clone()), console.clone()).await?;
     let (outside, store) = (state.outside.clone(), state.store.clone());
     let (gateway, registry) = gateway(&loaded, &bound_origin, tls_client, &clock, &drain, state)?;
     let workers = Arc::new(Workers::start(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))?);
@@ -111,9 +111,10 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
     let scheme = if tls.is_some() { "https" } else { "http" };
     let doors = TaskTracker::new();
     drop(doors.spawn(serve_agents(gateway.clone(), listener, tls.clone(), door, drain.clone())));
+    let notices = console.map(|console| admin::notices(config, &gateway, &store, &outside, console));
     let mut front = None;
     if let Some(bound) = admin {
-        let opened = Arc::new(Front::open(config, &bound, &gateway, store, outside.fetch.clone())?);
+        let opened = Arc::new(Front::open(config, &bound, &gateway, store, outside.fetch.clone(), notices.clone())?);
         let state = opened.state(config, &gateway, &registry).map_err(StartError::Other)?;
         drop(doors.spawn(opened.clone().serve(bound, state, drain.clone())));
         front = Some(opened);
@@ -125,6 +126,9 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
         drop(background.spawn(authserver::rotate(lasting.signer.clone(), stopping.clone())));
     }
     drop(background.spawn(gateway.approvals.clone().run(stopping.clone())));
+    if let Some(notices) = &notices {
+        drop(background.spawn(notices.clone().run(stopping.clone())));
+    }
     drop(background.spawn(offboard::run(gateway.clone(), stopping.clone())));
     let reloader =
         Arc::new(Reloader::new(loaded, gateway.clone(), registry.clone(), tls, bound_origin, outside, front, stopping.clone()));
@@ -135,6 +139,7 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
         console_link,
         ca,
         gateway,
+        notices,
         registry,
         reloader,
         stopping,

@@ -1,6 +1,7 @@
 //! The command line: one file per verb. Answers go to stdout, everything else to stderr.
 
 mod access;
+mod approvals;
 mod args;
 mod check;
 mod connect;
@@ -73,7 +74,7 @@ fn verb(verb: Verb, out: &mut Out) -> Result<Exit, Failure> {
         Verb::Init(args) => init::run(args, out),
         Verb::Lock(_) => Err(Failure::not_built("lock")),
         Verb::Audit(_) => Err(Failure::not_built("audit")),
-        Verb::Approvals(_) => Err(Failure::not_built("approvals")),
+        Verb::Approvals(args) => approvals::run(args, out),
         Verb::Completions(_) => Err(Failure::not_built("completions")),
         Verb::Man(_) => Err(Failure::not_built("man")),
     }

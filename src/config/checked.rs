@@ -1,5 +1,6 @@
 //! The checked config: what the program works with. Made by [`super::load`] only, so that it cannot be wrong.
 
+mod channel;
 mod credential;
 
 use std::fmt;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
+pub use self::channel::{Channel, MailTls, Smtp, Way, Webhook, WebhookFormat};
 pub use self::credential::{
     ClientProof, Credential, JagSubject, PerUser, ResourceSent, SubjectTokenType, TokenAsked, TokenServer,
 };
@@ -122,12 +124,14 @@ pub enum Tls {
 }
 
 /// How calls wait for approval.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Approvals {
     /// Requests of one principal that may be open.
     pub pending_per_principal: usize,
     /// How long a call is held whose client is told of progress.
     pub wait: Duration,
+    /// Where approvers are told; names unique.
+    pub channels: Vec<Channel>,
 }
 
 /// Bounds on what clients and upstreams may use.

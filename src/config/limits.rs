@@ -19,6 +19,10 @@ pub(super) const POLICY_ENTRIES_MAX: usize = 10_000;
 pub(super) const POLICY_DEPTH_MAX: usize = 16;
 /// Entries of any list of the config.
 pub(super) const LIST_ENTRIES_MAX: usize = 10_000;
+/// Channels to approvers.
+pub(super) const NOTICE_CHANNELS_MAX: usize = 16;
+/// Addresses of one channel by e-mail.
+pub(super) const NOTICE_RECIPIENTS_MAX: usize = 50;
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;

@@ -3,6 +3,7 @@
 //! The same structs give the JSON Schema. They have no `Debug`: what is in them may be secret.
 
 pub(super) mod authserver;
+pub(super) mod channel;
 mod credential;
 
 use std::collections::BTreeMap;
@@ -73,8 +74,8 @@ pub(super) struct Approvals {
     pub(super) pending_per_principal: Option<u64>,
     /// How long a call is held for its approval where its client is told of progress. Default 45s; 0s for not at all.
     pub(super) wait: Option<String>,
-    #[schemars(skip)]
-    pub(super) channels: Unbuilt,
+    /// Where approvers are told. Each has a link to the console, where they sign in and decide.
+    pub(super) channels: Option<Vec<channel::Channel>>,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]

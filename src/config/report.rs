@@ -8,7 +8,7 @@ use super::yaml::{Kind, Node, Place};
 use crate::vocab::Problem;
 
 /// Keys below which every value may be a secret and none is ever shown.
-const SECRET_KEYS: [&str; 15] = [
+const SECRET_KEYS: [&str; 16] = [
     "args",
     "bearer",
     "client_secret",
@@ -24,6 +24,7 @@ const SECRET_KEYS: [&str; 15] = [
     "state",
     "token",
     "value",
+    "webhook",
 ];
 
 /// The problems found so far, and the places of every key and value.

@@ -1,5 +1,6 @@
 mod admin;
 mod authserver;
+mod channels;
 mod file;
 mod full;
 mod identity;

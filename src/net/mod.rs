@@ -15,7 +15,7 @@ pub mod workers;
 
 pub use dial::{DialError, DialPolicy, dial};
 pub use fetch::{Fetch, FetchError, Fetched, Payload, Replied};
-pub use stream::{Origin, Stream, connect};
+pub use stream::{Origin, Stream, connect, secure};
 pub use tls::{TlsError, client_config, with_certificate};
 pub use workers::Workers;
 

@@ -83,6 +83,14 @@ pub async fn connect(
     if !origin.https {
         return Ok(Stream::Plain(tcp));
     }
+    secure(tcp, origin, tls, deadline).await
+}
+
+/// Completes the TLS handshake over `tcp`, for the host name or IP literal of `origin`.
+///
+/// # Errors
+/// [`DialError::Timeout`], [`DialError::Tls`].
+pub async fn secure(tcp: TcpStream, origin: &Origin, tls: &Arc<ClientConfig>, deadline: Deadline) -> Result<Stream, DialError> {
     let name = ServerName::try_from(unbracketed(&origin.host).to_owned()).map_err(|e| DialError::Tls(e.to_string()))?;
     let deadline = deadline.capped(Duration::from_millis(TLS_HANDSHAKE_MS_MAX));
     let handshake = TlsConnector::from(Arc::clone(tls)).connect(name, tcp);

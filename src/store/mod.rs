@@ -48,6 +48,8 @@ pub enum Space {
     Approval = 14,
     /// The arguments of those, as people are shown them, by the same id.
     ApprovalShown = 15,
+    /// Notices to approvers, by the id of the delivery.
+    Notice = 16,
     /// Sessions at the operators' listener, by the SHA-256 of their id.
     ConsoleSession = 20,
     /// Sign-ins there on their way through the identity provider, by the SHA-256 of their state.

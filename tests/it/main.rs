@@ -26,6 +26,7 @@ mod linked_accounts;
 mod lists_agree;
 mod many_principals;
 mod mutations;
+mod notices;
 mod peer;
 mod public_names;
 mod questions;

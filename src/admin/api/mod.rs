@@ -2,6 +2,7 @@
 
 mod approvals;
 mod events;
+mod notices;
 mod openapi;
 mod query;
 
@@ -41,6 +42,7 @@ pub(super) async fn answer(asked: &Asked<'_>, endpoint: &'static Endpoint, act: 
             json(&policy::why(asked, who, name, query.text("args"), query.text("route"))?)
         }
         Act::AuditState => json(&audit_state(asked)),
+        Act::Notices => json(&notices::list(asked, query.limit())),
         _ => return Err(Problem::unknown()),
     };
     Ok(Reply::Page(answer))

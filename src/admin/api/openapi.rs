@@ -5,6 +5,7 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::events::Record;
+use super::notices::NoticeView;
 use super::query::text_chars_max;
 use super::{AuditView, tools, upstreams};
 use crate::admin::look::approvals::View;
@@ -115,6 +116,7 @@ fn gives(act: Act, schemas: &mut SchemaGenerator) -> Value {
         Act::AccessMatrix => of::<policy::Matrix>(schemas),
         Act::Explain => of::<policy::Why>(schemas),
         Act::AuditState => of::<AuditView>(schemas),
+        Act::Notices => of::<Paged<NoticeView>>(schemas),
         _ => json!({ "type": "object" }),
     }
 }

@@ -37,14 +37,8 @@ pub(super) fn outward(path: &str, text: &str, consent: &Consent<'_>, cx: &mut Cx
     }
     let Some(host) = url.host() else { return cx.refuse(path, "has no host", "such as https://mcp.example.com/mcp") };
     let zone = zone(&host);
-    match zone {
-        Zone::Never => {
-            return cx.refuse(path, "is an address that is never called", "link-local and metadata addresses are not servers");
-        }
-        Zone::Private if !consent.private => {
-            return cx.refuse(path, "is a private address", "say `allow_private_addresses: true` if that is meant");
-        }
-        _ => {}
+    if !host_may_be(path, &host, consent.private, cx) {
+        return None;
     }
     if url.scheme() == "http" && zone != Zone::Loopback && !consent.plaintext {
         let hint = format!("use https, or say `danger_plaintext: true` ({})", consent.plaintext_key);
@@ -56,6 +50,17 @@ pub(super) fn outward(path: &str, text: &str, consent: &Consent<'_>, cx: &mut Cx
 /// Whether a host, as written, is this machine: `localhost`, or a loopback address.
 pub(super) fn host_is_loopback(host: &Host<&str>) -> bool {
     zone(host) == Zone::Loopback
+}
+
+/// Whether `host`, as written, may be called; says why not.
+pub(super) fn host_may_be(path: &str, host: &Host<&str>, private: bool, cx: &mut Cx<'_>) -> bool {
+    let (message, hint) = match zone(host) {
+        Zone::Never => ("is an address that is never called", "link-local and metadata addresses are not servers"),
+        Zone::Private if !private => ("is a private address", "say `allow_private_addresses: true` if that is meant"),
+        _ => return true,
+    };
+    cx.report.problem(path, message, hint);
+    false
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -44,7 +44,8 @@ pub(super) fn limits(raw: raw::Limits, cx: &mut Cx<'_>) -> Option<Limits> {
 pub(super) fn approvals(raw: raw::Approvals, cx: &mut Cx<'_>) -> Option<Approvals> {
     let pending = count("approvals.pending_per_principal", raw.pending_per_principal, 20, PENDING_APPROVALS, cx);
     let wait = duration("approvals.wait", raw.wait.as_deref(), Duration::from_secs(45), APPROVAL_WAIT, cx);
-    Some(Approvals { pending_per_principal: pending?, wait: wait? })
+    let channels = super::channels::check(raw.channels.unwrap_or_default(), cx);
+    Some(Approvals { pending_per_principal: pending?, wait: wait?, channels })
 }
 
 /// A duration such as `30s` within `range`.

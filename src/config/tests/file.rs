@@ -138,7 +138,6 @@ fn what_is_not_built_says_so() {
     for (yaml, path, line) in [
         ("keys: { seal: x }", "keys.seal", 1),
         ("keys: { checkpoint: x }", "keys.checkpoint", 1),
-        ("approvals: { channels: [] }", "approvals.channels", 1),
         ("lock: {}", "lock", 1),
         ("audit: { reads: sync }", "audit.reads", 1),
         ("audit: { checkpoints: {} }", "audit.checkpoints", 1),

@@ -37,6 +37,7 @@ pub struct Metrics {
     links: Family<EventLabels, Counter>,
     pages: Family<PageLabels, Counter>,
     approvals: Family<StateLabels, Gauge>,
+    notices: Series<NoticeLabels, Counter>,
     audit_queue_depth: Gauge,
     reload_success: Gauge,
     observe_only: Gauge,
@@ -83,6 +84,12 @@ struct KeyLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ToolLabels {
     tool: Arc<str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct NoticeLabels {
+    channel: Arc<str>,
+    outcome: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -134,6 +141,7 @@ impl Metrics {
             links: Family::default(),
             pages: Family::default(),
             approvals: Family::default(),
+            notices: Series::default(),
             audit_queue_depth: Gauge::default(),
             reload_success: Gauge::default(),
             observe_only: Gauge::default(),
@@ -145,6 +153,7 @@ impl Metrics {
         };
         own.register("decisions", "Decisions of policy", metrics.decisions.family());
         own.register("approvals", "Requests for approval that are kept", metrics.approvals.clone());
+        own.register("notices", "Attempts to tell approvers", metrics.notices.family());
         own.register("audit_queue_depth", "Audit records not yet written", metrics.audit_queue_depth.clone());
         own.register("upstream_up", "1 if the upstream answered last", metrics.upstream_up.family());
         own.register("list_stale", "1 if a last known list is shown", metrics.list_stale.family());
@@ -228,6 +237,12 @@ impl Metrics {
     /// Requests for approval in `state`, a word from a closed list; read when metrics are asked for.
     pub fn set_approvals(&self, state: &'static str, requests: usize) {
         self.approvals.get_or_create(&StateLabels { state }).set(i64::try_from(requests).unwrap_or(i64::MAX));
+    }
+
+    /// Counts what became of an attempt to tell approvers by `channel`, a name of the config; `outcome` is a word from a closed list.
+    pub fn notice(&self, channel: &Arc<str>, outcome: &'static str) {
+        let labels = NoticeLabels { channel: channel.clone(), outcome };
+        self.notices.get(&labels, |labels| NoticeLabels { channel: other(), outcome: labels.outcome }).inc();
     }
 
     /// Counts an answer of the authorization server; `action` is a word from a closed list.

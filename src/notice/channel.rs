@@ -1,0 +1,183 @@
+//! One channel: a task of its own, a queue of its own. What a receiver does delays nothing but what goes to it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::facts::Facts;
+use super::limits::{
+    NOTICE_AT_ONCE_MAX, NOTICE_ATTEMPT_MS_MAX, NOTICE_ATTEMPTS_MAX, NOTICE_LIFE_MS, NOTICE_LOG_MAX, NOTICE_PAUSE_MS_MAX,
+};
+use super::queue::{Queue, pause};
+use super::row::{Delivery, Outcome};
+use super::{smtp, webhook};
+use crate::approval::Desk;
+use crate::config::{self, Way};
+use crate::net::Fetch;
+use crate::store::Store;
+use crate::telemetry::metrics::Metrics;
+use crate::vocab::Clock;
+
+/// What all channels use.
+pub(super) struct Means {
+    pub(super) desk: Desk,
+    pub(super) store: Store,
+    pub(super) clock: Clock,
+    pub(super) fetch: Fetch,
+    pub(super) metrics: Arc<Metrics>,
+    /// `scheme://host:port` of the console.
+    pub(super) console: String,
+    /// What was delivered and what was not, the newest last.
+    pub(super) log: Mutex<VecDeque<Delivery>>,
+}
+
+/// Why an attempt failed. For the operator: it holds nothing that a receiver wrote but a status or a reply code.
+#[derive(Debug)]
+pub(super) struct Trouble {
+    pub(super) words: String,
+    /// For how many seconds the receiver wants to be left alone.
+    pub(super) after_s: Option<u64>,
+}
+
+impl Trouble {
+    pub(super) fn new(words: impl Into<String>) -> Self {
+        Self { words: words.into(), after_s: None }
+    }
+}
+
+/// A channel of the config in force.
+pub(super) struct Channel {
+    pub(super) name: Arc<str>,
+    pub(super) way: Mutex<Arc<Way>>,
+    queue: Mutex<Queue>,
+    woken: Notify,
+    /// It is not in the config any more.
+    pub(super) gone: CancellationToken,
+}
+
+impl Channel {
+    pub(super) fn new(settings: config::Channel, stop: &CancellationToken) -> Self {
+        Self {
+            name: Arc::from(settings.name.as_str()),
+            way: Mutex::new(Arc::new(settings.way)),
+            queue: Mutex::default(),
+            woken: Notify::new(),
+            gone: stop.child_token(),
+        }
+    }
+
+    /// Has `delivery` told. False if there is no room for it.
+    pub(super) fn push(&self, delivery: Delivery) -> Result<(), Delivery> {
+        self.queue.lock().push(delivery)?;
+        self.woken.notify_one();
+        Ok(())
+    }
+
+    /// Tells what is to be told, until it is gone.
+    pub(super) async fn run(self: Arc<Self>, means: Arc<Means>) {
+        let gone = self.gone.clone();
+        gone.run_until_cancelled(self.work(&means)).await;
+    }
+
+    async fn work(&self, means: &Means) {
+        let mut under_way = FuturesUnordered::new();
+        loop {
+            while under_way.len() < NOTICE_AT_ONCE_MAX {
+                let Some(delivery) = self.queue.lock().take(Instant::now()) else { break };
+                under_way.push(Box::pin(self.attempt(means, delivery)));
+            }
+            let full = under_way.len() >= NOTICE_AT_ONCE_MAX;
+            let next = self.queue.lock().next().filter(|_| !full);
+            tokio::select! {
+                Some(()) = under_way.next(), if !under_way.is_empty() => {}
+                () = self.woken.notified() => {}
+                () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
+            }
+        }
+    }
+
+    /// One attempt, and what comes of it.
+    async fn attempt(&self, means: &Means, mut delivery: Delivery) {
+        let way = self.way.lock().clone();
+        let tried = match Facts::gather(&means.desk, &delivery, &means.console).await {
+            Ok(Some(facts)) => {
+                let limit = Duration::from_millis(NOTICE_ATTEMPT_MS_MAX);
+                let sent = async {
+                    match &*way {
+                        Way::Webhook(hook) => webhook::send(&means.fetch, hook, &facts, means.clock.unix_s()).await,
+                        Way::Smtp(settings) => smtp::send(means.fetch.tls(), settings, &self.name, &facts, &means.console).await,
+                    }
+                };
+                timeout(limit, sent).await.unwrap_or_else(|_| Err(Trouble::new("no answer in time")))
+            }
+            Ok(None) => return self.settle(means, delivery, Some("the request is forgotten".to_owned())).await,
+            Err(error) => Err(Trouble::new(error.to_string())),
+        };
+        delivery.attempts = delivery.attempts.saturating_add(1);
+        delivery.tried_unix_ms = Some(means.clock.unix_ms());
+        let Err(Trouble { words, after_s }) = tried else { return self.settle(means, delivery, None).await };
+        let old = means.clock.unix_ms().saturating_sub(delivery.made_unix_ms) > NOTICE_LIFE_MS;
+        if old || delivery.attempts >= NOTICE_ATTEMPTS_MAX {
+            return self.settle(means, delivery, Some(words)).await;
+        }
+        let asked = Duration::from_secs(after_s.unwrap_or(0)).min(Duration::from_millis(NOTICE_PAUSE_MS_MAX));
+        let pause = pause(delivery.attempts).max(asked);
+        means.metrics.notice(&self.name, "retried");
+        let (channel, id, attempts) = (&*self.name, &*delivery.id, delivery.attempts);
+        tracing::warn!(channel, id, approval = %delivery.request, attempts, pause_s = pause.as_secs(), why = words, "approvers were not told; it is tried again");
+        delivery.problem = Some(words.into());
+        if let Err(error) = delivery.keep(&means.store).await {
+            tracing::warn!(%error, channel, id, "an attempt could not be noted");
+        }
+        means.note(&delivery);
+        self.queue.lock().again(delivery, pause);
+    }
+
+    /// It was delivered, or never will be.
+    async fn settle(&self, means: &Means, mut delivery: Delivery, problem: Option<String>) {
+        delivery.outcome = if problem.is_none() { Outcome::Delivered } else { Outcome::Failed };
+        delivery.problem = problem.map(Into::into);
+        let request = delivery.request.clone();
+        self.finish(means, delivery).await;
+        self.queue.lock().done(&request);
+    }
+
+    /// Notes what became of `delivery`.
+    pub(super) async fn finish(&self, means: &Means, delivery: Delivery) {
+        means.metrics.notice(&self.name, delivery.outcome.as_str());
+        let (channel, id, event) = (&*self.name, &*delivery.id, delivery.event.as_str());
+        match &delivery.problem {
+            None => {
+                tracing::info!(channel, id, event, approval = %delivery.request, attempts = delivery.attempts, "approvers were told")
+            }
+            Some(why) => {
+                tracing::error!(channel, id, event, approval = %delivery.request, attempts = delivery.attempts, why = &**why, "approvers are not told")
+            }
+        }
+        if let Err(error) = delivery.keep(&means.store).await {
+            tracing::warn!(%error, channel, id, "a delivery could not be noted; it may be sent once more after a restart");
+        }
+        means.note(&delivery);
+    }
+}
+
+impl Means {
+    /// Puts how `delivery` stands into the log.
+    pub(super) fn note(&self, delivery: &Delivery) {
+        let mut log = self.log.lock();
+        if let Some(at) = log.iter().rposition(|known| known.id == delivery.id) {
+            log.remove(at);
+        }
+        if log.len() >= NOTICE_LOG_MAX {
+            log.pop_front();
+        }
+        log.push_back(delivery.clone());
+    }
+}

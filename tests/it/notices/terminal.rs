@@ -1,0 +1,91 @@
+//! `portcullis approvals`, the real program, against a console of people who sign in at a provider.
+
+use std::process::{Command, Stdio};
+
+use crate::console::Desk;
+
+struct Ran {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+async fn run(desk: &Desk, token: &str, args: &[&str]) -> Ran {
+    let (origin, token) = (desk.origin(), token.to_owned());
+    let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+    let output = tokio::task::spawn_blocking(move || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        command.arg("approvals").args(args).args(["--admin", &origin]).env("PORTCULLIS_TOKEN", token).stdin(Stdio::null());
+        command.output().unwrap()
+    });
+    let output = output.await.unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ran { code: output.status.code().unwrap(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn people_decide_from_a_terminal_as_who_they_are() {
+    let desk = Desk::start().await;
+    let hostile = r#"{"path":"a\u001b]0;owned\u0007\u202eb","more":"line\nbreak"}"#;
+    let (one, two) = (desk.ask("alice", "up__delete", hostile).await, desk.ask("alice", "up__delete", r#"{"n":2}"#).await);
+    let (sven, alice) = (desk.api_token("sven", &["sre"]), desk.api_token("alice", &["eng"]));
+
+    let listed = run(&desk, &sven, &["list"]).await;
+    assert_eq!(listed.code, 0, "{}", listed.stderr);
+    assert!(
+        listed.stdout.contains(&one) && listed.stdout.contains(&two) && listed.stdout.contains("up__delete"),
+        "{}",
+        listed.stdout
+    );
+
+    let shown = run(&desk, &sven, &["show", &one]).await;
+    assert_eq!(shown.code, 0, "{}", shown.stderr);
+    for wanted in ["\\u001b]0;owned", "\\u202e", "group:sre", "destructive", "alice", "may decide        yes"] {
+        assert!(shown.stdout.contains(wanted), "{wanted} in {}", shown.stdout);
+    }
+    assert!(!shown.stdout.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{}", shown.stdout);
+
+    let json = run(&desk, &sven, &["show", &one, "--json"]).await;
+    let value: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!((&value["id"], &value["state"]), (&one.as_str().into(), &"pending".into()));
+
+    let own = run(&desk, &alice, &["approve", &one]).await;
+    assert_eq!((own.code, own.stdout.as_str()), (1, ""), "who asks does not approve: {}", own.stderr);
+
+    let approved = run(&desk, &sven, &["approve", &one, "--reason", "fine"]).await;
+    assert_eq!((approved.code, approved.stdout), (0, format!("{one} approved\n")), "{}", approved.stderr);
+    let denied = run(&desk, &sven, &["deny", &two, "--reason", "no"]).await;
+    assert_eq!((denied.code, denied.stdout), (0, format!("{two} denied\n")), "{}", denied.stderr);
+    let twice = run(&desk, &sven, &["approve", &two]).await;
+    assert_eq!((twice.code, twice.stdout.as_str()), (1, ""), "{}", twice.stderr);
+    let whole = run(&desk, &sven, &["show", &one]).await.stdout;
+    assert!(whole.contains("yes: fine"), "{whole}");
+
+    let withdrawn = run(&desk, &alice, &["withdraw", &one]).await;
+    assert_eq!((withdrawn.code, withdrawn.stdout), (0, format!("{one} withdrawn\n")), "{}", withdrawn.stderr);
+    let quiet = run(&desk, &sven, &[]).await;
+    assert_eq!((quiet.code, quiet.stdout.as_str()), (0, ""), "{}", quiet.stderr);
+    let all: serde_json::Value =
+        serde_json::from_str(&run(&desk, &sven, &["list", "--state", "all", "--json"]).await.stdout).unwrap();
+    assert_eq!(all["items"].as_array().unwrap().len(), 2, "{all}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn exit_codes_say_whose_turn_it_is() {
+    let desk = Desk::start().await;
+    let sven = desk.api_token("sven", &["sre"]);
+    let unknown = "apr_AAAAAAAAAAAAAAAAAAAAAA";
+    for (token, args, code, said) in [
+        (sven.as_str(), vec!["show", unknown], 1, "no such thing"),
+        (&sven, vec!["approve", unknown], 1, "no such thing"),
+        (&desk.api_token("vera", &["staff"]), vec!["approve", unknown], 1, ""),
+        (&sven, vec!["approve", "apr_x"], 2, "is not the id"),
+        (&sven, vec!["list", "--state", "odd"], 2, "odd"),
+        ("token-canary", vec!["list"], 2, "is not accepted"),
+        ("", vec!["list"], 2, "PORTCULLIS_TOKEN is not set"),
+    ] {
+        let ran = run(&desk, token, &args).await;
+        assert_eq!((ran.code, ran.stdout.as_str()), (code, ""), "{args:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains(said) && !ran.stderr.contains("canary"), "{args:?}: {}", ran.stderr);
+    }
+}
