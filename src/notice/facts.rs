@@ -110,10 +110,10 @@ impl Facts {
         let (cut, masked) = (chars.as_str().len() as u64 + self.shown.left_out_bytes, self.shown.masked);
         let mut notes = Vec::new();
         if cut > 0 {
-            notes.push(format!("{cut} bytes more are not shown here"));
+            notes.push(format!("bytes that are not shown here: {cut}"));
         }
         if masked > 0 {
-            notes.push(format!("{masked} secrets are masked"));
+            notes.push(format!("secrets that are masked: {masked}"));
         }
         (text, (!notes.is_empty()).then(|| notes.join("; ")))
     }

@@ -19,7 +19,6 @@ mod webhook;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +40,9 @@ use crate::vocab::Clock;
 use crate::vocab::limits::{APPROVAL_KEPT_S, APPROVALS_KEPT_MAX};
 use channel::{Channel, Means};
 use limits::{NOTICE_ATTEMPT_MS_MAX, NOTICES_KEPT_MAX};
+
+/// The pause before what could not be kept is tried again.
+const CATCH_UP: Duration = Duration::from_secs(1);
 
 /// Who tells approvers. Clones share everything.
 #[derive(Clone)]
@@ -103,32 +105,27 @@ impl Notices {
     async fn work(&self) {
         // Listening comes first, so that nothing falls between.
         let mut changes = self.0.means.desk.changes();
-        let mut kept = self.kept().await;
         let mut started = Vec::<Arc<Channel>>::new();
         loop {
             let channels = self.0.channels.lock().clone();
+            started.retain(|one| channels.iter().any(|other| Arc::ptr_eq(one, other)));
             let new: Vec<_> =
                 channels.iter().filter(|one| !started.iter().any(|other| Arc::ptr_eq(one, other))).cloned().collect();
-            started.clone_from(&channels);
-            for channel in new {
-                for delivery in kept.remove(&*channel.name).unwrap_or_default() {
-                    self.0.means.note(&delivery);
-                    if delivery.outcome == Outcome::Waiting {
-                        self.hand(&channel, delivery).await;
-                    }
-                }
-                drop(self.0.tasks.spawn(channel.run(self.0.means.clone())));
+            let begun = new.is_empty() || self.begin(&new).await;
+            if begun {
+                started.extend(new);
             }
-            self.catch_up(&channels).await;
+            let mut behind = !(begun && self.catch_up(&started).await);
             loop {
                 let change = tokio::select! {
                     change = changes.recv() => change,
                     () = self.0.changed.notified() => break,
+                    () = tokio::time::sleep(CATCH_UP), if behind => break,
                 };
                 match change {
                     Ok(change) => {
                         if let Some(request) = self.0.means.desk.get(&change.id) {
-                            self.tell(&channels, &request, change.state).await;
+                            behind |= !self.tell(&started, &request, change.state).await;
                         }
                     }
                     Err(RecvError::Lagged(_)) => break,
@@ -138,48 +135,61 @@ impl Notices {
         }
     }
 
-    /// What the store has of every channel, in the order in which it was made.
-    async fn kept(&self) -> HashMap<String, Vec<Delivery>> {
+    /// Has `channels` tell, what they have still to tell first. False if that cannot be known yet.
+    async fn begin(&self, channels: &[Arc<Channel>]) -> bool {
         let most = u32::try_from(NOTICES_KEPT_MAX).unwrap_or(u32::MAX);
         let rows = match self.0.means.store.list(Space::Notice, &[], most).await {
             Ok(rows) => rows,
             Err(error) => {
-                tracing::error!(%error, "what approvers were told cannot be read; some of it may be told again, or not at all");
-                Vec::new()
+                tracing::error!(%error, "what approvers are to be told cannot be read; it is tried again");
+                return false;
             }
         };
         let mut deliveries: Vec<Delivery> = rows.iter().filter_map(|(_, row)| Delivery::read(row)).collect();
+        // The order in which things happened.
         deliveries.sort_by_key(|delivery| (delivery.made_unix_ms, delivery.event));
-        let mut kept = HashMap::<String, Vec<Delivery>>::new();
         for delivery in deliveries {
-            kept.entry(delivery.channel.to_string()).or_default().push(delivery);
+            let Some(channel) = channels.iter().find(|channel| *channel.name == *delivery.channel) else { continue };
+            self.0.means.note(&delivery);
+            if delivery.outcome == Outcome::Waiting {
+                self.hand(channel, delivery).await;
+            }
+        }
+        for channel in channels {
+            drop(self.0.tasks.spawn(channel.clone().run(self.0.means.clone())));
+        }
+        true
+    }
+
+    /// Tells what happened while nobody listened: what is pending, and the end of what approvers were told of.
+    /// False if some of it could not be kept.
+    async fn catch_up(&self, channels: &[Arc<Channel>]) -> bool {
+        if channels.is_empty() {
+            return true;
+        }
+        let mut known = self.0.means.desk.list(&Filter::default(), None, APPROVALS_KEPT_MAX);
+        known.reverse();
+        let mut kept = true;
+        for request in known {
+            kept &= self.tell(channels, &request, request.state).await;
         }
         kept
     }
 
-    /// Tells what happened while nobody listened: what is pending, and the end of what approvers were told of.
-    async fn catch_up(&self, channels: &[Arc<Channel>]) {
-        if channels.is_empty() {
-            return;
-        }
-        let mut known = self.0.means.desk.list(&Filter::default(), None, APPROVALS_KEPT_MAX);
-        known.reverse();
-        for request in known {
-            self.tell(channels, &request, request.state).await;
-        }
-    }
-
-    /// Tells every channel that `request` came to `state`.
-    async fn tell(&self, channels: &[Arc<Channel>], request: &Request, state: State) {
+    /// Tells every channel that `request` came to `state`. False if that could not be kept for all of them.
+    async fn tell(&self, channels: &[Arc<Channel>], request: &Request, state: State) -> bool {
         if !event::concerns_approvers(request) {
-            return;
+            return true;
         }
+        let mut kept = true;
         for channel in channels {
             if let Err(error) = self.tell_by(channel, request, Event::of(state)).await {
                 let (channel, id) = (&*channel.name, request.id.as_str());
-                tracing::error!(%error, channel, approval = id, "approvers are not told: it cannot be kept what they are to be told");
+                tracing::error!(%error, channel, approval = id, "what approvers are to be told cannot be kept; it is tried again");
+                kept = false;
             }
         }
+        kept
     }
 
     async fn tell_by(&self, channel: &Arc<Channel>, request: &Request, event: Event) -> Result<(), StoreError> {
