@@ -26,7 +26,7 @@ async fn run(desk: &Desk, token: &str, args: &[&str]) -> Ran {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn people_decide_from_a_terminal_as_who_they_are() {
     let desk = Desk::start().await;
-    let hostile = r#"{"path":"a\u001b]0;owned\u0007\u202eb","more":"line\nbreak"}"#;
+    let hostile = r#"{"note":"a\u001b]0;owned\u0007\u202eb","more":"line\nbreak"}"#;
     let (one, two) = (desk.ask("alice", "up__delete", hostile).await, desk.ask("alice", "up__delete", r#"{"n":2}"#).await);
     let (sven, alice) = (desk.api_token("sven", &["sre"]), desk.api_token("alice", &["eng"]));
 
