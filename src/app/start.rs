@@ -126,9 +126,7 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
         drop(background.spawn(authserver::rotate(lasting.signer.clone(), stopping.clone())));
     }
     drop(background.spawn(gateway.approvals.clone().run(stopping.clone())));
-    if let Some(notices) = &notices {
-        drop(background.spawn(notices.clone().run(stopping.clone())));
-    }
+    drop(notices.clone().map(|notices| background.spawn(notices.run(stopping.clone()))));
     drop(background.spawn(offboard::run(gateway.clone(), stopping.clone())));
     let reloader =
         Arc::new(Reloader::new(loaded, gateway.clone(), registry.clone(), tls, bound_origin, outside, front, stopping.clone()));

@@ -7,7 +7,7 @@ use url::Host;
 
 use super::Cx;
 use super::address::{Consent, host_is_loopback, host_may_be, outward};
-use crate::config::checked::{Channel, MailTls, Smtp, Way, Webhook, WebhookFormat};
+use crate::config::checked::{Admin, Approvals, Channel, MailTls, Smtp, Way, Webhook, WebhookFormat};
 use crate::config::limits::{NOTICE_CHANNELS_MAX, NOTICE_RECIPIENTS_MAX};
 use crate::config::raw::channel as raw;
 use crate::config::report::item_path;
@@ -26,6 +26,14 @@ pub(super) fn check(raw: Vec<raw::Channel>, cx: &mut Cx<'_>) -> Vec<Channel> {
     let mut names = HashSet::new();
     let entries = raw.into_iter().take(NOTICE_CHANNELS_MAX).enumerate();
     entries.filter_map(|(at, raw)| channel(&item_path("approvals.channels", at), raw, &mut names, cx)).collect()
+}
+
+/// What approvers are told leads to the console.
+pub(super) fn reachable(approvals: Option<&Approvals>, admin: Option<&Option<Admin>>, cx: &mut Cx<'_>) {
+    if admin.is_some_and(Option::is_none) && approvals.is_some_and(|approvals| !approvals.channels.is_empty()) {
+        let hint = "what approvers are told leads to the console: leave out `admin: none`";
+        cx.report.problem("approvals.channels", "needs the operators' listener", hint);
+    }
 }
 
 fn channel(path: &str, raw: raw::Channel, names: &mut HashSet<String>, cx: &mut Cx<'_>) -> Option<Channel> {

@@ -69,10 +69,7 @@ pub(super) fn check(
     let audit = operation::audit(raw.audit.unwrap_or_default(), data_dir.as_deref(), &mut cx);
     let telemetry = operation::telemetry(raw.telemetry.unwrap_or_default(), &mut cx);
     let admin = admin::check(raw.admin, door.listen, &issuers, &mut cx);
-    if admin.as_ref().is_some_and(Option::is_none) && approvals.as_ref().is_some_and(|approvals| !approvals.channels.is_empty()) {
-        let hint = "what approvers are told leads to the console: leave out `admin: none`";
-        cx.report.problem("approvals.channels", "needs the operators' listener", hint);
-    }
+    channels::reachable(approvals.as_ref(), admin.as_ref(), &mut cx);
     if cx.report.any() {
         return None;
     }
