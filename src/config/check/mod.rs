@@ -70,9 +70,7 @@ pub(super) fn check(
     let telemetry = operation::telemetry(raw.telemetry.unwrap_or_default(), &mut cx);
     let admin = admin::check(raw.admin, door.listen, &issuers, &mut cx);
     channels::reachable(approvals.as_ref(), admin.as_ref(), &mut cx);
-    if cx.report.any() {
-        return None;
-    }
+    (!cx.report.any()).then_some(())?;
     let mut watched = cx.watched;
     watched.sort();
     watched.dedup();
