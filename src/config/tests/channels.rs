@@ -44,7 +44,7 @@ fn what_could_not_be_told_or_would_be_told_to_strangers_is_refused() {
         (hook("url: \"https://a.example/\", format: carrier-pigeon"), "[0].webhook.format"),
         (hook("url: \"https://a.example/\", format: pagerduty"), "[0].webhook.routing_key"),
         (hook("url: \"https://a.example/\", format: slack, routing_key: canary"), "[0].webhook.routing_key"),
-        (hook("url: \"https://a.example/\", format: slack, canary: 1"), "[0].webhook.canary"),
+        (hook("url: \"https://a.example/\", format: slack, canary: 1"), "[0].webhook"),
         (
             format!(
                 "{}, {}",

@@ -75,7 +75,7 @@ impl Receiver {
         format!("http://{}/hooks/path-canary", self.addr)
     }
 
-    pub(super) fn from_now_on(&self, manner: Manner) {
+    pub(super) fn behave(&self, manner: Manner) {
         *self.seen.manner.lock() = manner;
     }
 

@@ -110,7 +110,7 @@ async fn hostile_receivers_delay_nothing_and_their_answers_are_not_believed() {
     assert!(elsewhere.came().is_empty(), "a redirect was followed");
     // Once it behaves, it gets the same delivery once more.
     let first = hostile[4].came()[0].delivery.clone();
-    hostile[4].from_now_on(Manner::Takes);
+    hostile[4].behave(Manner::Takes);
     let log = || gate.running().notices().unwrap().log(1_000);
     soon("the second attempt", || log().iter().any(|one| *one.id == *first && one.outcome.as_str() == "delivered")).await;
     assert!(hostile[4].came().iter().filter(|came| came.delivery == first).count() >= 2);
@@ -126,7 +126,7 @@ async fn what_was_not_delivered_is_taken_up_after_a_restart_and_what_was_is_not(
     let log = |gate: &crate::gate::Gate| gate.running().notices().unwrap().log(10);
     soon("it is noted", || log(&gate).iter().any(|one| one.outcome.as_str() == "delivered")).await;
     let before = down.of(&id)[0].delivery.clone();
-    down.from_now_on(Manner::Takes);
+    down.behave(Manner::Takes);
     let gate = gate.again().await;
     soon("the rest", || log(&gate).iter().filter(|one| one.outcome.as_str() == "delivered").count() == 2).await;
     let came = down.of(&id);
