@@ -9,7 +9,7 @@ use super::shown::Shown;
 use super::{Desk, TURNS, row};
 use crate::store::{Space, StoreError};
 use crate::vocab::limits::APPROVAL_NAME_CHARS_MAX;
-use crate::vocab::{Digest, Principal};
+use crate::vocab::{Digest, Principal, PrincipalKey};
 
 /// A call that needs approvals.
 #[derive(Clone, Debug)]
@@ -122,18 +122,18 @@ impl Desk {
             told: false,
             bound,
         });
+        let who = request.requester();
         let evicted = {
-            // In its place before it is kept, so that no two make the last one.
+            // Its place is held before it is kept, so that no two make the last one.
             let mut index = self.0.index.lock();
-            if index.open_of(&request.requester()) >= open_max {
+            if index.open_of(&who) >= open_max {
                 return Err(AskError::TooMany);
             }
             let evicted = index.makes_room().ok_or(AskError::Full)?;
-            index.put(request.clone());
+            index.hold(&who);
             evicted
         };
-        // If whoever asks goes away meanwhile, it is taken out again.
-        let mut placed = Placed { desk: self, id: Some(id.clone()) };
+        let held = Held { desk: self, who };
         let (key, until_s) = (id.as_str().as_bytes(), row::kept_until_s(&request));
         if let Some(evicted) = evicted {
             self.forget(&evicted).await?;
@@ -142,7 +142,9 @@ impl Desk {
         if !self.0.store.swap(Space::Approval, key, None, Some(&row::write(&request)), Some(until_s)).await? {
             return Err(AskError::Randomness);
         }
-        placed.id = None;
+        // Nobody sees it, and decides, before that.
+        self.0.index.lock().put(request.clone());
+        drop(held);
         self.record(room, "approval/ask", &request, Some(principal), None);
         self.tell(&request);
         tracing::info!(approval = %id, name = %request.bound.name, "a call waits for approval");
@@ -150,17 +152,15 @@ impl Desk {
     }
 }
 
-/// A request that is in the index and not yet in the store.
-struct Placed<'a> {
+/// The place of a request that is not in the store yet: given back also when whoever asks goes away.
+struct Held<'a> {
     desk: &'a Desk,
-    id: Option<RequestId>,
+    who: PrincipalKey,
 }
 
-impl Drop for Placed<'_> {
+impl Drop for Held<'_> {
     fn drop(&mut self) {
-        if let Some(id) = self.id.take() {
-            self.desk.0.index.lock().remove(&id);
-        }
+        self.desk.0.index.lock().release(&self.who);
     }
 }
 

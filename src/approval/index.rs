@@ -20,6 +20,8 @@ pub(super) struct Index {
     pending: BTreeSet<Place>,
     /// Requests of one person of which something may still come.
     open: HashMap<PrincipalKey, usize>,
+    /// Places of requests that are not in the store yet, and so are nobody's to see.
+    held: usize,
 }
 
 fn place(request: &Request) -> Place {
@@ -48,7 +50,7 @@ impl Index {
             self.pending.insert(place.clone());
         }
         if request.state.is_open() {
-            *self.open.entry(request.requester()).or_default() += 1;
+            self.opened(&request.requester());
         }
         // A later request for the same call is the one to be found.
         let known = self.of_call(&request.digest);
@@ -68,21 +70,40 @@ impl Index {
         if self.by_call.get(&request.digest) == Some(id) {
             self.by_call.remove(&request.digest);
         }
-        let who = request.requester();
-        if request.state.is_open()
-            && let Some(open) = self.open.get_mut(&who)
-        {
-            *open = open.saturating_sub(1);
-            if *open == 0 {
-                self.open.remove(&who);
-            }
+        if request.state.is_open() {
+            self.ended(&request.requester());
         }
         Some(request)
     }
 
+    /// Holds the place of a request that `who` is about to make.
+    pub(super) fn hold(&mut self, who: &PrincipalKey) {
+        self.opened(who);
+        self.held += 1;
+    }
+
+    /// Gives such a place back.
+    pub(super) fn release(&mut self, who: &PrincipalKey) {
+        self.ended(who);
+        self.held = self.held.saturating_sub(1);
+    }
+
+    fn opened(&mut self, who: &PrincipalKey) {
+        *self.open.entry(who.clone()).or_default() += 1;
+    }
+
+    fn ended(&mut self, who: &PrincipalKey) {
+        if let Some(open) = self.open.get_mut(who) {
+            *open = open.saturating_sub(1);
+            if *open == 0 {
+                self.open.remove(who);
+            }
+        }
+    }
+
     /// Makes room for one more, at the cost of the oldest that is over, which it gives; `None` if there is none.
     pub(super) fn makes_room(&mut self) -> Option<Option<RequestId>> {
-        if self.requests.len() < APPROVALS_KEPT_MAX {
+        if self.requests.len() + self.held < APPROVALS_KEPT_MAX {
             return Some(None);
         }
         let over = |place: &&Place| self.requests.get(&place.1).is_some_and(|request| !request.state.is_open());

@@ -224,7 +224,7 @@ fn what_is_not_built_does_not_start() {
         ("keys: { seal: x }", "keys"),
         ("authserver: { enabled: true }", "authserver.upstream"),
         ("lock: { mode: require }", "lock"),
-        ("approvals: { pending_per_principal: 20 }", "approvals"),
+        ("approvals: { leases: true }", "approvals.leases: unknown key"),
         ("surprise: 1", "surprise: unknown key"),
     ] {
         std::fs::write(&file, format!("{good}{more}\n")).unwrap();

@@ -2,7 +2,7 @@
 // Chromium for the people.
 import { startChromium, signInAndConsent } from '../chromium.mjs';
 import { freePort } from '../harness.mjs';
-import { SERVERS, rpc, startGuarded, tokenFor } from './oauth.mjs';
+import { META, SERVERS, rpc, startGuarded, tokenFor } from './oauth.mjs';
 
 const SECRET = 'console-secret-at-the-identity-provider';
 const GROUPS = { alice: ['eng'], bob: ['eng'], sam: ['sre'], sue: ['sre'], vera: ['staff'], olga: ['ops'], mallory: [] };
@@ -26,6 +26,15 @@ const policies = {
       tools: ['strict__write_note'],
       classes: ['write'],
       require: { approval: { from: ['group:sre'], expires: '15m' } },
+    },
+    {
+      id: 'short-notes-soon',
+      effect: 'allow',
+      principals: ['group:engineering'],
+      tools: ['strict__write_note'],
+      classes: ['write'],
+      arguments: { '/id': { glob: 'short-*' } },
+      require: { approval: { from: ['group:sre'], expires: '1m' } },
     },
     {
       id: 'sums-by-two',
@@ -96,6 +105,12 @@ export async function startDesk() {
       if (denial?.reason !== 'approval_required') throw new Error(`no approval asked for: ${JSON.stringify(result)}`);
       return denial.approval_id;
     },
+    /** A token of `account` for an agent. */
+    agentToken: account => token(account, `${world.gateway.base}/mcp`),
+    meta: META,
+    /** One raw request of an agent. */
+    rpc: (method, params, token) =>
+      rpc(world.gateway, method, params, { token, headers: params.taskId ? { 'mcp-name': params.taskId } : {} }),
     /** A token of `account` for the admin API. */
     apiToken: account => token(account, admin),
     /** Somebody who is signed in, looking at `path`: {page, close, ...}. */
