@@ -382,6 +382,11 @@ fn a_token_is_for_its_route_and_says_what_was_asked() {
     assert_eq!(alice.claim_strings("groups").collect::<Vec<_>>(), ["eng", "sre"]);
     assert!(alice.has_scope("mcp:read") && alice.has_scope("mcp:write"));
     assert!(who(settings(), token, "https://127.0.0.1:8443/other").is_none(), "another route");
+    let console = portcullis(&["token", "--config", file, "--sub", "olga", "--admin"]);
+    let console = console.stdout.trim_end();
+    assert!(who(settings(), console, "http://127.0.0.1:9443").is_some(), "{console}");
+    assert!(who(settings(), console, "https://127.0.0.1:8443/mcp").is_none(), "agents use another");
+    assert!(who(settings(), token, "http://127.0.0.1:9443").is_none(), "and theirs opens no console");
     assert!(who(settings(), token, "https://127.0.0.1:9999/mcp").is_none(), "another port");
 }
 

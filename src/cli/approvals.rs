@@ -14,6 +14,7 @@ use url::Url;
 use super::args::ConfigArg;
 use super::exit::{Exit, Failure};
 use super::out::Out;
+use super::token::admin_origin;
 use crate::approval::RequestId;
 use crate::config::{self, Tls};
 use crate::net::{DialPolicy, Fetch, Payload, Replied, client_config};
@@ -217,15 +218,8 @@ fn refusal(got: &Replied, value: Option<&Value>) -> String {
 /// Where the console of the config is, and the CA of a listener that is self-signed.
 fn configured(args: &ApprovalsArgs) -> Result<(Url, Option<PathBuf>), Failure> {
     let config = config::load_to_judge(&args.config.config).map_err(|problems| Failure::problems(&problems))?;
-    let Some(admin) = &config.admin else { return Err(Failure::input("`admin` is none: there is no console to ask")) };
-    let scheme = if admin.tls == Tls::None { "http" } else { "https" };
-    let text = match &admin.public_url {
-        Some(url) => url.origin(),
-        None if admin.listen.port() == 0 => {
-            return Err(Failure::input("`admin.listen` has port 0: name the console with --admin URL"));
-        }
-        None => format!("{scheme}://{}", admin.listen),
-    };
-    let ca = (admin.tls == Tls::SelfSigned).then(|| config.data_dir.join("tls/ca.pem"));
-    Ok((text.parse().map_err(Failure::input)?, ca))
+    let origin = admin_origin(&config)?;
+    let self_signed = config.admin.as_ref().is_some_and(|admin| admin.tls == Tls::SelfSigned);
+    let ca = self_signed.then(|| config.data_dir.join("tls/ca.pem"));
+    Ok((origin.parse().map_err(Failure::input)?, ca))
 }

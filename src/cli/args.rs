@@ -164,6 +164,9 @@ pub(super) struct TokenArgs {
     /// The route it is for [default: the only one]
     #[arg(long, value_name = "PATH")]
     pub(super) route: Option<String>,
+    /// For the operators' listener instead of a route: for the admin API and `approvals`
+    #[arg(long, conflicts_with = "route")]
+    pub(super) admin: bool,
     /// How long it holds, such as 30m or 8h; at most 30 days
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = life)]
     pub(super) expires: Duration,

@@ -22,7 +22,10 @@ pub(super) fn run(args: TokenArgs, out: &mut Out) -> Result<Exit, Failure> {
         let file = config.file.display();
         return Err(Failure::input(format_args!("{file}: the development issuer is off: identity.dev.enabled")));
     }
-    let audience = format!("{}{}", origin(&config)?, route(&config, args.route.as_deref())?);
+    let audience = match args.admin {
+        true => admin_origin(&config)?,
+        false => format!("{}{}", origin(&config)?, route(&config, args.route.as_deref())?),
+    };
     let issuer = DevIssuer::open_or_create(&config.data_dir).map_err(|error| match error {
         DevIssuerError::Crypto(_) => Failure::fault(error),
         _ => Failure::input(error),
@@ -47,6 +50,19 @@ pub(super) fn origin(config: &Config) -> Result<String, Failure> {
     let text = format!("{scheme}://{address}");
     let without_port = text.strip_suffix(&format!(":{own_port}")).filter(|_| address.port() == own_port);
     Ok(without_port.unwrap_or(&text).to_owned())
+}
+
+/// Where operators find the gateway: `admin.public_url`, or else `admin.listen`.
+pub(super) fn admin_origin(config: &Config) -> Result<String, Failure> {
+    let Some(admin) = &config.admin else { return Err(Failure::input("`admin` is none: there is no console")) };
+    let scheme = if admin.tls == Tls::None { "http" } else { "https" };
+    match &admin.public_url {
+        Some(url) => Ok(url.origin()),
+        None if admin.listen.port() == 0 => {
+            Err(Failure::input("`admin.listen` has port 0: nobody can know where the console is; write `admin.public_url`"))
+        }
+        None => Ok(format!("{scheme}://{}", admin.listen)),
+    }
 }
 
 /// The port that a running gateway took.
