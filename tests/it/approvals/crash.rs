@@ -20,7 +20,7 @@ async fn a_kill_at_any_moment_runs_nothing_twice() {
     let mut world = World::of(
         Gate::program(|files| {
             files.policy = policy;
-            files.config.push_str("approvals: { wait: 0s }\n");
+            files.config.push_str("approvals: { wait: 0s, pending_per_principal: 1000 }\n");
         })
         .await,
     );
