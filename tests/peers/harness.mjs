@@ -30,11 +30,15 @@ export const sleep = ms => new Promise(done => setTimeout(done, ms));
 
 /** A free loopback port: audiences derive from the configured address, so it must be known first. */
 export async function freePort() {
-  const server = createServer();
-  await new Promise(done => server.listen(0, '127.0.0.1', done));
-  const { port } = server.address();
-  await new Promise(done => server.close(done));
-  return port;
+  for (;;) {
+    // Below the ports that connections leave by: one of those could take it before its server does.
+    const port = 20_000 + Math.floor(Math.random() * 12_000);
+    const server = createServer();
+    const free = await new Promise(done => server.once('error', () => done(false)).listen(port, '127.0.0.1', () => done(true)));
+    if (!free) continue;
+    await new Promise(done => server.close(done));
+    return port;
+  }
 }
 
 /** Spawns and waits for the first stdout line that matches; resolves with {child, match, log()}. */
