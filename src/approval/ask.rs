@@ -88,7 +88,10 @@ impl Desk {
                 self.told(standing.request()).await;
                 Ok(standing)
             }
-            None => self.make(case, call).await.map(Standing::Pending),
+            None => {
+                let desk = self.clone();
+                self.whole(async move { desk.make(case, call).await }).await?.map(Standing::Pending)
+            }
         }
     }
 
@@ -139,11 +142,18 @@ impl Desk {
             self.forget(&evicted).await?;
         }
         self.0.store.put(Space::ApprovalShown, key, &shown.write(), Some(until_s)).await?;
-        if !self.0.store.swap(Space::Approval, key, None, Some(&row::write(&request)), Some(until_s)).await? {
-            return Err(AskError::Randomness);
+        match self.0.store.swap(Space::Approval, key, None, Some(&row::write(&request)), Some(until_s)).await {
+            Ok(true) => {}
+            // The id is another's, whose arguments they are now: whoever shows them shows those of this call.
+            Ok(false) => return Err(AskError::Randomness),
+            Err(error) => {
+                // Without its request nobody looks at it; should this fail as well it goes with its time.
+                let _ = self.0.store.remove(Space::ApprovalShown, key).await;
+                return Err(error.into());
+            }
         }
         // Nobody sees it, and decides, before that.
-        self.0.index.lock().put(request.clone());
+        self.0.index.lock().put_latest(request.clone());
         drop(held);
         self.record(room, "approval/ask", &request, Some(principal), None);
         self.tell(&request);

@@ -51,6 +51,8 @@ pub struct Bound {
     pub route: Box<str>,
     /// The upstream.
     pub upstream: Box<str>,
+    /// Which server that name means: where it is reached, or what is run for it.
+    pub server: Digest,
     /// Full name of the tool or prompt (`upstream__name`), or `upstream__URI`.
     pub name: Box<str>,
     /// Digest of the definition, as the upstream listed it; empty for what has none.
@@ -65,7 +67,7 @@ pub struct Bound {
     pub gates: Vec<Gate>,
 }
 
-const DOMAIN: &[u8] = b"portcullis approval 1";
+const DOMAIN: &[u8] = b"portcullis approval 2";
 
 impl Bound {
     /// Who asks.
@@ -75,7 +77,8 @@ impl Bound {
 
     /// SHA-256 over all of it, each part with its length before it: no two calls share one.
     pub fn digest(&self) -> Digest {
-        let Self { iss, sub, client, actors, method, route, upstream, name, definition, arguments, class, policy, gates } = self;
+        let Self { iss, sub, client, actors, method, route, upstream, server, .. } = self;
+        let Self { name, definition, arguments, class, policy, gates, .. } = self;
         let mut context = Context::new(&SHA256);
         let mut part = |bytes: &[u8]| {
             context.update(&(bytes.len() as u64).to_be_bytes());
@@ -86,6 +89,7 @@ impl Bound {
             part(text.as_bytes());
         }
         part(class.as_str().as_bytes());
+        part(&server.0);
         part(&arguments.0);
         part(&[u8::from(client.is_some())]);
         part(client.as_deref().unwrap_or_default().as_bytes());

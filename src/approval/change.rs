@@ -35,6 +35,16 @@ pub enum ChangeError {
     Store(#[from] StoreError),
 }
 
+/// What the record of a change says, and the room for it.
+pub(super) struct Note {
+    pub(super) room: Room,
+    pub(super) what: &'static str,
+    /// Who did it; nobody where time did.
+    pub(super) who: Option<Arc<Principal>>,
+    /// In their words; may be empty.
+    pub(super) reason: String,
+}
+
 /// How many requests are dealt with at one look.
 const LATE_MAX: usize = 256;
 
@@ -46,7 +56,8 @@ impl Desk {
     pub async fn withdraw(&self, id: &RequestId, by: &Arc<Principal>) -> Result<Arc<Request>, ChangeError> {
         let (who, now_ms) = (by.key(), self.0.clock.unix_ms());
         let room = self.0.audit.room().map_err(|_| ChangeError::Audit)?;
-        let withdrawn = self.change(id, |request| {
+        let note = Note { room, what: "approval/withdraw", who: Some(by.clone()), reason: String::new() };
+        let withdrawn = self.change(id, Some(note), |request| {
             if request.requester() != who {
                 return Err(ChangeError::NotFound);
             }
@@ -56,9 +67,7 @@ impl Desk {
             (request.state, request.ended_unix_ms) = (State::Withdrawn, Some(now_ms));
             Ok(())
         });
-        let request = withdrawn.await?;
-        self.record(room, "approval/withdraw", &request, Some(by.clone()), None);
-        Ok(request)
+        withdrawn.await
     }
 
     /// Notes what has expired, and forgets what is over for long.
@@ -72,14 +81,14 @@ impl Desk {
         for request in late {
             // Without room for its record it is noted later; it cannot be used meanwhile.
             let Ok(room) = self.0.audit.room() else { return };
-            let expired = self.change(&request.id, |request| {
+            let note = Note { room, what: "approval/expire", who: None, reason: String::new() };
+            let expired = self.change(&request.id, Some(note), |request| {
                 // As it is read it is expired already.
                 if request.state == State::Expired { Ok(()) } else { Err(ChangeError::Over(request.state)) }
             });
             match expired.await {
-                Ok(request) => self.record(room, "approval/expire", &request, None, None),
                 Err(ChangeError::NotFound) => drop(self.0.index.lock().remove(&request.id)),
-                Err(ChangeError::Over(_)) => {}
+                Ok(_) | Err(ChangeError::Over(_)) => {}
                 Err(error) => tracing::warn!(%error, approval = %request.id, "an expired request could not be noted"),
             }
         }
@@ -87,7 +96,7 @@ impl Desk {
 
     /// Remembers that who asked knows how it ended. Should that fail, they are told once more.
     pub(super) async fn told(&self, request: &Request) {
-        let told = self.change(&request.id, |request| {
+        let told = self.change(&request.id, None, |request| {
             request.told = true;
             Ok::<(), ChangeError>(())
         });
@@ -96,10 +105,12 @@ impl Desk {
         }
     }
 
-    /// Reads the request, as it stands now, has `change` change it, and puts it back if nobody was faster; else all of it anew.
+    /// Reads the request, as it stands now, has `change` change it, and puts it back if nobody was faster; else all of it anew. The
+    /// record that `note` describes is made of what was changed.
     pub(super) async fn change<E: From<ChangeError>>(
         &self,
         id: &RequestId,
+        mut note: Option<Note>,
         change: impl Fn(&mut Request) -> Result<(), E>,
     ) -> Result<Arc<Request>, E> {
         let (key, failed) = (id.as_str().as_bytes(), |error: StoreError| E::from(ChangeError::Store(error)));
@@ -117,14 +128,34 @@ impl Desk {
                 self.learn(&Arc::new(stored));
                 return Err(error);
             }
-            let (after, until_s) = (row::write(&request), row::kept_until_s(&request));
-            if self.0.store.swap(Space::Approval, key, Some(&before), Some(&after), Some(until_s)).await.map_err(failed)? {
-                let request = Arc::new(request);
-                self.learn(&request);
-                return Ok(request);
+            let desk = self.clone();
+            let put_back = self.whole(async move { desk.put_back(&before, request, note).await }).await;
+            match put_back.and_then(|put_back| put_back).map_err(failed)? {
+                Ok(request) => return Ok(request),
+                Err(unused) => note = unused,
             }
         }
         Err(ChangeError::Store(StoreError::Busy).into())
+    }
+
+    /// Puts `request` in place of `before`, and makes it known; gives `note` back where another was faster.
+    async fn put_back(
+        &self,
+        before: &[u8],
+        request: Request,
+        note: Option<Note>,
+    ) -> Result<Result<Arc<Request>, Option<Note>>, StoreError> {
+        let (after, until_s) = (row::write(&request), row::kept_until_s(&request));
+        let key = request.id.as_str().as_bytes();
+        if !self.0.store.swap(Space::Approval, key, Some(before), Some(&after), Some(until_s)).await? {
+            return Ok(Err(note));
+        }
+        let request = Arc::new(request);
+        self.learn(&request);
+        if let Some(Note { room, what, who, reason }) = note {
+            self.record(room, what, &request, who, Some(&reason));
+        }
+        Ok(Ok(request))
     }
 
     /// Takes a request that is over out of the store.

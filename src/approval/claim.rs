@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Desk;
-use super::change::ChangeError;
+use super::change::{ChangeError, Note};
 use super::request::{Request, RequestId, State};
 use crate::audit::ApprovalNote;
 use crate::policy::permit::Grant;
@@ -67,7 +67,8 @@ impl Desk {
     pub async fn claim(&self, id: &RequestId, call: &Digest, who: &Arc<Principal>) -> Result<Spent, Void> {
         let room = self.0.audit.room().map_err(|_| ChangeError::Audit)?;
         let now_ms = self.0.clock.unix_ms();
-        let used = self.change(id, |request: &mut Request| {
+        let note = Note { room, what: "approval/use", who: Some(who.clone()), reason: String::new() };
+        let used = self.change(id, Some(note), |request: &mut Request| {
             if request.digest != *call || request.requester() != who.key() {
                 return Err(Void::OtherCall);
             }
@@ -77,8 +78,6 @@ impl Desk {
             (request.state, request.ended_unix_ms) = (State::Used, Some(now_ms));
             Ok(())
         });
-        let request = used.await?;
-        self.record(room, "approval/use", &request, Some(who.clone()), None);
-        Ok(Spent { request })
+        Ok(Spent { request: used.await? })
     }
 }

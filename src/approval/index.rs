@@ -42,8 +42,16 @@ impl Index {
         self.open.get(who).copied().unwrap_or(0)
     }
 
+    /// Puts a request in that was made just now: its call finds it from now on, whatever clocks say of those before.
+    pub(super) fn put_latest(&mut self, request: Arc<Request>) {
+        let (call, id) = (request.digest, request.id.clone());
+        self.put(request);
+        self.by_call.insert(call, id);
+    }
+
     /// Puts `request` in, in place of itself as it was. Gives what it was.
     pub(super) fn put(&mut self, request: Arc<Request>) -> Option<Arc<Request>> {
+        let was_found = self.by_call.get(&request.digest) == Some(&request.id);
         let before = self.remove(&request.id);
         let place = place(&request);
         if request.state == State::Pending {
@@ -52,9 +60,9 @@ impl Index {
         if request.state.is_open() {
             self.opened(&request.requester());
         }
-        // A later request for the same call is the one to be found.
-        let known = self.of_call(&request.digest);
-        if known.is_none_or(|known| known.asked_unix_ms <= request.asked_unix_ms) {
+        // Of several for the same call the one made last is found: of those read from the store, as far as clocks can say.
+        let is_later = || self.of_call(&request.digest).is_none_or(|known| known.asked_unix_ms <= request.asked_unix_ms);
+        if was_found || (before.is_none() && is_later()) {
             self.by_call.insert(request.digest, request.id.clone());
         }
         self.all.insert(place);

@@ -26,6 +26,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 pub use ask::{AskError, Case, Standing};
 pub use bound::{Bound, Gate};
@@ -53,6 +54,8 @@ struct Inner {
     changes: broadcast::Sender<Change>,
     /// Whoever asks for the same call waits for its turn, so that one request is made.
     turns: [tokio::sync::Mutex<()>; TURNS],
+    /// Changes under way: what the store was told is known here and on record also when whoever waited for it goes away.
+    tasks: TaskTracker,
 }
 
 const TURNS: usize = 64;
@@ -84,7 +87,7 @@ impl Desk {
         }
         let (changes, _) = broadcast::channel(APPROVAL_CHANGES_MAX);
         let turns = std::array::from_fn(|_| tokio::sync::Mutex::new(()));
-        Ok(Self(Arc::new(Inner { store, clock, audit, index: Mutex::new(index), changes, turns })))
+        Ok(Self(Arc::new(Inner { store, clock, audit, index: Mutex::new(index), changes, turns, tasks: TaskTracker::new() })))
     }
 
     /// Notes what expires, until `stop`.
@@ -96,6 +99,13 @@ impl Desk {
             }
         };
         stop.run_until_cancelled(work).await;
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+    }
+
+    /// Does `work` to its end, also when whoever waits for it goes away.
+    async fn whole<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Result<T, StoreError> {
+        self.0.tasks.spawn(work).await.map_err(|_| StoreError::Failed("a change of an approval was not made whole".to_owned()))
     }
 
     /// Up to `limit` requests, newest first, after the one called `after`, as they stand now. With [`State::Pending`] in the filter, or

@@ -18,6 +18,7 @@ fn bound() -> Bound {
         method: "tools/call".into(),
         route: "/mcp".into(),
         upstream: "up".into(),
+        server: Digest([2; 32]),
         name: "up__write".into(),
         definition: "sha256:00".into(),
         arguments: Digest([1; 32]),
@@ -37,6 +38,7 @@ fn every_part_of_a_call_is_in_its_digest() {
         ("client", |b| b.client = Some("other".into())),
         ("no client", |b| b.client = None),
         ("an empty client", |b| b.client = Some("".into())),
+        ("server", |b| b.server = Digest([3; 32])),
         ("no actor", |b| b.actors.clear()),
         ("two actors", |b| b.actors.push("robot".into())),
         ("an actor in two", |b| b.actors = vec!["rob".into(), "ot".into()]),
@@ -145,4 +147,19 @@ fn arguments_are_shown_with_nothing_hidden_and_bounded() {
     assert!(!long.text.chars().any(|c| c != '\n' && is_unsafe(c)));
     assert_eq!(Shown::of(None, 0), Shown::default());
     assert_eq!(Shown::read(&long.write()), Some(long));
+}
+
+/// A request that is read from the store, and then one that is made while clocks say that it is earlier.
+#[test]
+fn a_call_finds_the_request_made_last_whatever_clocks_say() {
+    let mut index = Index::default();
+    let old = Arc::new(Request { asked_unix_ms: 9_000, ..request(State::Used) });
+    let new = Arc::new(Request { asked_unix_ms: 1_000, ..request(State::Pending) });
+    index.put(old.clone());
+    index.put_latest(new.clone());
+    index.put(Arc::new(Request { told: true, ..Request::clone(&old) }));
+    assert_eq!(index.of_call(&new.digest).map(|found| found.id.clone()), Some(new.id.clone()));
+    let approved = Arc::new(Request { state: State::Approved, ..Request::clone(&new) });
+    index.put(approved.clone());
+    assert_eq!(index.of_call(&new.digest), Some(approved));
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Desk;
-use super::change::{ChangeError, asked_by};
+use super::change::{ChangeError, Note, asked_by};
 use super::request::{Request, RequestId, State, Vote};
 use crate::policy::{Approval, PolicySet};
 use crate::vocab::Principal;
@@ -76,7 +76,9 @@ impl Desk {
         let reason: String = reason.chars().take(APPROVAL_REASON_CHARS_MAX).collect();
         let name: String = voter.name.chars().take(APPROVAL_NAME_CHARS_MAX).collect();
         let person = &*voter.principal;
-        let voted = self.change(id, |request: &mut Request| {
+        let what = if yes { "approval/approve" } else { "approval/deny" };
+        let note = Note { room, what, who: Some(voter.principal.clone()), reason: reason.clone() };
+        let voted = self.change(id, Some(note), |request: &mut Request| {
             let gates = counts_in(request, person, policy, as_caller)?;
             let at_unix_ms = self.0.clock.unix_ms();
             request.votes.push(Vote {
@@ -96,8 +98,6 @@ impl Desk {
             Ok::<(), VoteError>(())
         });
         let request = voted.await?;
-        let what = if yes { "approval/approve" } else { "approval/deny" };
-        self.record(room, what, &request, Some(voter.principal.clone()), Some(&reason));
         tracing::info!(approval = %id, yes, state = request.state.as_str(), "an approver decided");
         Ok(request)
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_lc_rs::digest::{SHA256, digest};
 
@@ -93,6 +93,13 @@ impl Entry {
 }
 
 impl Entry {
+    /// Takes over what calls have shown of the same definition, read before.
+    pub(super) fn inherit(&self, before: &Self) {
+        if before.demands_task.load(Ordering::Relaxed) {
+            self.demands_task.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// About how many bytes of memory it takes besides the buffer it came in.
     pub(super) fn bytes(&self) -> usize {
         let names = self.name.len() + self.full.len() + self.public.len() + self.definition.len();

@@ -95,6 +95,15 @@ impl Listing {
         Self { entries: kept, by_name, by_short, read_at: Instant::now(), fresh_for, offered: true, bytes }
     }
 
+    /// Takes over what calls have shown of entries that did not change since `known` was read.
+    pub(super) fn inherit(&self, known: &Self) {
+        for entry in &self.entries {
+            if let Some(before) = known.named(&entry.name).filter(|before| before.definition == entry.definition) {
+                entry.inherit(before);
+            }
+        }
+    }
+
     /// False where the upstream has no such list, which is not the same as an empty one.
     pub fn is_offered(&self) -> bool {
         self.offered

@@ -21,6 +21,8 @@ use crate::vocab::{Deadline, Fault, FaultKind};
 /// How recent a list must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Freshness {
+    /// Read again, whatever the upstream said, and nothing stands in for it: for a check of what the upstream says now.
+    Confirmed,
     /// Read again unless the upstream itself said how long it holds: for a client that asks for the list.
     Now,
     /// A known list will do while it is young; an older one is used and read again behind the caller's back. One that the
@@ -122,8 +124,8 @@ impl View {
     /// The list `part`, as recent as asked.
     ///
     /// # Errors
-    /// The upstream's fault when nothing is known of the list; [`FaultKind::Unauthorized`] when it would have to be read and
-    /// `access` does not reach so far.
+    /// The upstream's fault when nothing is known of the list, or what is known will not do; [`FaultKind::Unauthorized`] when it would
+    /// have to be read and `access` does not reach so far.
     pub async fn list(
         self: &Arc<Self>,
         part: Part,
@@ -132,7 +134,11 @@ impl View {
         deadline: Deadline,
     ) -> Result<Seen, Fault> {
         let known = self.slot(part).current().filter(|(_, valid)| *valid).map(|(listing, _)| listing);
-        let serves = |listing: &Listing| listing.is_fresh() || (wanted == Freshness::Known && !listing.is_old());
+        let serves = |listing: &Listing| match wanted {
+            Freshness::Confirmed => false,
+            Freshness::Now => listing.is_fresh(),
+            Freshness::Known => listing.is_fresh() || !listing.is_old(),
+        };
         if let Some(listing) = known.as_ref().filter(|listing| serves(listing)) {
             if !listing.is_young() {
                 // Without the right to read, what is known is all there is.
@@ -150,7 +156,7 @@ impl View {
             Ok(listing) => return Ok(Seen { listing, stale: false }),
             Err(fault) => fault,
         };
-        match self.stand_in(part, &fault) {
+        match self.stand_in(part, &fault).filter(|_| wanted != Freshness::Confirmed) {
             Some(listing) => {
                 tracing::warn!(upstream = %self.upstream.settings().name, list = %part.method(), error = %fault.detail, "the last known list is served");
                 Ok(Seen { listing, stale: true })
@@ -200,6 +206,9 @@ impl View {
         loop {
             let generation = slot.generation.load(Ordering::Acquire);
             let listing = Arc::new(fetch::whole(&self.upstream, self.caps, access, part, deadline).await?);
+            if let Some((known, _)) = slot.current() {
+                listing.inherit(&known);
+            }
             slot.current.store(Some(Arc::new(Kept { listing: listing.clone(), generation })));
             (self.grown)(self);
             if rereads == LIST_REREADS_MAX || generation == slot.generation.load(Ordering::Acquire) {

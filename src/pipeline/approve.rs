@@ -100,7 +100,7 @@ pub(super) async fn spend(ctx: &Ctx, Approved { request, case }: Approved) -> Re
 /// what the upstream says now.
 async fn still_defined(ctx: &Ctx, target: &Target, denial: impl Fn() -> Denial) -> Result<(), Refusal> {
     let Some(entry) = target.entry.as_ref().filter(|_| target.kind == Kind::Tool) else { return Ok(()) };
-    let seen = Box::pin(target.view.list(Part::Tools, &ctx.access()?, Freshness::Now, ctx.deadline)).await?;
+    let seen = Box::pin(target.view.list(Part::Tools, &ctx.access()?, Freshness::Confirmed, ctx.deadline)).await?;
     match seen.listing.named(&target.name) {
         Some(now) if now.definition == entry.definition => Ok(()),
         _ => Err(unapproved(ctx, denial(), None, REDEFINED.to_owned())),
@@ -150,6 +150,7 @@ fn case(ctx: &Ctx, decision: &Decision, target: &Target, operation: &Operation) 
         method: operation.method.as_str().into(),
         route: (&*ctx.route()?.path).into(),
         upstream: (&*target.view.upstream().settings().name).into(),
+        server: target.view.upstream().settings().server(),
         name: (&*target.full).into(),
         definition: target.entry.as_ref().map(|entry| (&*entry.definition).into()).unwrap_or_default(),
         arguments: canonical::digest(arguments),

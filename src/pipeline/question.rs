@@ -288,7 +288,9 @@ fn binding<'a>(purpose: Purpose, principal: &'a PrincipalKey, route: &'a str, ca
 fn fingerprint(target: &Target, operation: &Operation) -> Vec<u8> {
     let mut context = Context::new(&SHA256);
     let arguments = operation.params.arguments.as_ref().map_or(&[][..], RawJson::as_bytes);
-    for part in [operation.method.as_str().as_bytes(), target.full.as_bytes(), arguments] {
+    // Behind the same name there may be another server after a reload.
+    let server = target.view.upstream().settings().server().0;
+    for part in [operation.method.as_str().as_bytes(), target.full.as_bytes(), arguments, &server] {
         context.update(&(part.len() as u64).to_be_bytes());
         context.update(part);
     }

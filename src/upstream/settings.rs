@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_lc_rs::digest::{Context, SHA256};
 use secrecy::SecretString;
 use url::Url;
 
 use super::credential::{Credential, same_secret};
 use crate::net::DialPolicy;
-use crate::vocab::Revision;
+use crate::vocab::{Digest, Revision};
 
 /// One upstream. Two equal settings mean the same upstream: its connections, sessions and processes outlive a reload.
 #[derive(Clone, Debug)]
@@ -71,6 +72,34 @@ pub struct UpstreamLimits {
 }
 
 impl UpstreamSettings {
+    /// SHA-256 over which server it is: where it is reached, or what is run. Without what is secret: neither the credential nor the
+    /// values of the environment are in it.
+    pub fn server(&self) -> Digest {
+        let mut context = Context::new(&SHA256);
+        let mut part = |text: &[u8]| {
+            context.update(&(text.len() as u64).to_be_bytes());
+            context.update(text);
+        };
+        match &self.transport {
+            Transport::Http { url, .. } => {
+                part(b"http");
+                part(url.as_str().as_bytes());
+            }
+            Transport::Stdio { command, args, env, cwd } => {
+                part(b"stdio");
+                part(command.as_bytes());
+                part(&(args.len() as u64).to_be_bytes());
+                args.iter().for_each(|arg| part(arg.as_bytes()));
+                env.iter().for_each(|(name, _)| part(name.as_bytes()));
+                part(&[u8::from(cwd.is_some())]);
+                part(cwd.as_deref().map(|cwd| cwd.as_os_str().as_encoded_bytes()).unwrap_or_default());
+            }
+        }
+        let mut out = [0; 32];
+        out.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
+        Digest(out)
+    }
+
     /// True if nothing differs. Secrets are compared in constant time.
     pub fn same_as(&self, other: &Self) -> bool {
         self.name == other.name

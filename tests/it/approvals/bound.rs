@@ -1,13 +1,13 @@
 //! Every part of a call that an approval is bound to: with any of them changed afterwards, nothing runs.
 
 use portcullis::approval::VoteError;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{RULES, World, denial, did, person};
 use crate::gate::soon;
 use crate::keys;
-use crate::peer::{modern_with, tools};
-use crate::wire::{Req, Resp};
+use crate::peer::{Answer, Peer, Seen, modern, modern_with, tools};
+use crate::wire::{Req, Resp, SOON};
 
 const ARGUMENTS: &str = r#"{"path":"/srv/a","n":1,"list":[1,2],"deep":{"x":null}}"#;
 
@@ -101,6 +101,66 @@ async fn the_definition() {
     assert_eq!(world.ran(), 0);
     world.approve(&anew).await;
     assert!(did(&world.call("up__write", ARGUMENTS).await));
+}
+
+/// What people saw is confirmed by the server when it is used: neither a list that is kept at the server's own word stands in for what
+/// it says now, nor the last one known while it says nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_definition_that_cannot_be_confirmed() {
+    let world = World::start().await;
+    world.gate.up.behave(|seen| listed(seen, &tools()));
+    let request = world.asked("up__write", ARGUMENTS).await;
+    world.approve(&request).await;
+    type Fails = fn() -> Answer;
+    let silent: [Fails; 3] =
+        [|| Answer::Json(500, "", String::new()), || Answer::Json(200, "", "garbage".to_owned()), || Answer::Hang];
+    for fails in silent {
+        world.gate.up.behave(move |seen| if seen.rpc() == "tools/list" { fails() } else { modern(seen) });
+        refused(&world, "unconfirmed", world.call("up__write", ARGUMENTS).await).await;
+    }
+    world.gate.up.behave(|seen| listed(seen, &tools()));
+    assert!(did(&world.call("up__write", ARGUMENTS).await), "nothing of it was used up");
+    let request = world.asked("up__write", ARGUMENTS).await;
+    world.approve(&request).await;
+    let mut changed = tools();
+    let write = changed.as_array_mut().unwrap().iter_mut().find(|tool| tool["name"] == "write").unwrap();
+    write["description"] = json!("now it does something else");
+    world.gate.up.behave(move |seen| listed(seen, &changed));
+    let told = world.call("up__write", ARGUMENTS).await;
+    assert_eq!(denial(&told)["reason"], "approval_required", "{}", told.whole());
+    assert_eq!(world.ran(), 1, "changed behind a hint");
+}
+
+/// A good answer; lists hold for an hour, by the server's word.
+fn listed(seen: &Seen, tools: &Value) -> Answer {
+    match modern_with(seen, tools) {
+        Answer::Json(status, head, body) if seen.rpc() == "tools/list" => {
+            let mut body: Value = serde_json::from_str(&body).unwrap();
+            (body["result"]["ttlMs"], body["result"]["cacheScope"]) = (json!(3_600_000), json!("private"));
+            Answer::Json(status, head, body.to_string())
+        }
+        other => other,
+    }
+}
+
+/// The name of a server is not the server.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_the_server_is() {
+    let world = approved().await;
+    let other = Peer::start(modern).await;
+    let config = std::fs::read_to_string(world.gate.dir.path().join("portcullis.yaml")).unwrap();
+    let moved = config.replace(&world.gate.up.addr.to_string(), &other.addr.to_string());
+    // With the same reload a route appears, by which it is seen.
+    let moved = moved.replace("routes:\n", "routes:\n  - { path: /moved, upstreams: [up] }\n");
+    world.gate.reload("portcullis.yaml", &moved);
+    let seen = async {
+        while world.gate.reach.send(&world.gate.modern("/moved", &world.alice, "tools/list", "")).await.status == 404 {}
+    };
+    tokio::time::timeout(SOON, seen).await.unwrap();
+    let told = world.call("up__write", ARGUMENTS).await;
+    assert_eq!(denial(&told)["reason"], "approval_required", "{}", told.whole());
+    refused(&world, "server", told).await;
+    assert!(other.calls().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

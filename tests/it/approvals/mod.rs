@@ -9,6 +9,7 @@ mod once;
 mod pages;
 mod people;
 mod states;
+mod whole;
 
 use std::sync::Arc;
 
