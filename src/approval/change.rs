@@ -57,7 +57,7 @@ impl Desk {
         let (who, now_ms) = (by.key(), self.0.clock.unix_ms());
         let room = self.0.audit.room().map_err(|_| ChangeError::Audit)?;
         let note = Note { room, what: "approval/withdraw", who: Some(by.clone()), reason: String::new() };
-        let withdrawn = self.change(id, Some(note), |request| {
+        let withdrawn = self.change(id, Some(note), |request, _| {
             if request.requester() != who {
                 return Err(ChangeError::NotFound);
             }
@@ -70,48 +70,62 @@ impl Desk {
         withdrawn.await
     }
 
-    /// Notes what has expired, and forgets what is over for long.
-    pub(super) async fn expire(&self) {
-        let now_s = self.0.clock.unix_s();
-        let (late, gone) = self.0.index.lock().late(now_s, LATE_MAX);
-        {
-            let mut index = self.0.index.lock();
-            gone.iter().for_each(|id| drop(index.remove(id)));
-        }
+    /// Notes what has expired, and forgets what is over for long; some of it. True if there is more that can be done at once.
+    pub(super) async fn expire(&self) -> bool {
+        let (late, mut more) = self.0.index.lock().late(self.0.clock.unix_s(), LATE_MAX);
         for request in late {
-            // Without room for its record it is noted later; it cannot be used meanwhile.
-            let Ok(room) = self.0.audit.room() else { return };
-            let note = Note { room, what: "approval/expire", who: None, reason: String::new() };
-            let expired = self.change(&request.id, Some(note), |request| {
-                // As it is read it is expired already.
-                if request.state == State::Expired { Ok(()) } else { Err(ChangeError::Over(request.state)) }
-            });
-            match expired.await {
+            match self.note_expired(&request.id).await {
+                Ok(()) => {}
+                // Without room for its record it is noted later; it cannot be used meanwhile.
+                Err(ChangeError::Audit) => return false,
                 Err(ChangeError::NotFound) => drop(self.0.index.lock().remove(&request.id)),
-                Ok(_) | Err(ChangeError::Over(_)) => {}
-                Err(error) => tracing::warn!(%error, approval = %request.id, "an expired request could not be noted"),
+                Err(ChangeError::Over(_)) => more = false,
+                Err(ChangeError::Store(error)) => {
+                    more = false;
+                    tracing::warn!(%error, approval = %request.id, "an expired request could not be noted");
+                }
             }
         }
+        more
+    }
+
+    /// Notes that the request called `id` has expired. The record of it is made by whoever is first to.
+    pub(super) async fn note_expired(&self, id: &RequestId) -> Result<(), ChangeError> {
+        let room = self.0.audit.room().map_err(|_| ChangeError::Audit)?;
+        let note = Note { room, what: "approval/expire", who: None, reason: String::new() };
+        let expired = self.change(id, Some(note), |request, kept| match request.state {
+            // As it is read it is expired already.
+            State::Expired if kept.is_open() => Ok(()),
+            state => Err(ChangeError::Over(state)),
+        });
+        expired.await.map(|_| ())
     }
 
     /// Remembers that who asked knows how it ended. Should that fail, they are told once more.
     pub(super) async fn told(&self, request: &Request) {
-        let told = self.change(&request.id, None, |request| {
-            request.told = true;
-            Ok::<(), ChangeError>(())
-        });
+        let told = async {
+            // They may come before the look for what has expired.
+            if request.state == State::Expired {
+                self.note_expired(&request.id).await.or_else(already)?;
+            }
+            let told = self.change(&request.id, None, |request, _| {
+                request.told = true;
+                Ok::<(), ChangeError>(())
+            });
+            told.await
+        };
         if let Err(error) = told.await {
             tracing::warn!(%error, approval = %request.id, "it could not be noted that who asked was told");
         }
     }
 
     /// Reads the request, as it stands now, has `change` change it, and puts it back if nobody was faster; else all of it anew. The
-    /// record that `note` describes is made of what was changed.
+    /// record that `note` describes is made of what was changed. What `change` is told besides is where it stood when it was kept.
     pub(super) async fn change<E: From<ChangeError>>(
         &self,
         id: &RequestId,
         mut note: Option<Note>,
-        change: impl Fn(&mut Request) -> Result<(), E>,
+        change: impl Fn(&mut Request, State) -> Result<(), E>,
     ) -> Result<Arc<Request>, E> {
         let (key, failed) = (id.as_str().as_bytes(), |error: StoreError| E::from(ChangeError::Store(error)));
         for _ in 0..APPROVAL_RACES_MAX {
@@ -123,7 +137,7 @@ impl Desk {
                 request.state = State::Expired;
                 request.ended_unix_ms = Some(request.expires_unix_s.saturating_mul(1_000));
             }
-            if let Err(error) = change(&mut request) {
+            if let Err(error) = change(&mut request, stored.state) {
                 // Whoever was faster may not have told here yet.
                 self.learn(&Arc::new(stored));
                 return Err(error);
@@ -204,6 +218,14 @@ impl Desk {
             crate::telemetry::escape::push_json_string(&mut text, reason);
             draft.add_field("/reason", &String::from_utf8_lossy(&text));
         }
+    }
+}
+
+/// That it was noted before is as good.
+fn already(error: ChangeError) -> Result<(), ChangeError> {
+    match error {
+        ChangeError::Over(State::Expired) => Ok(()),
+        other => Err(other),
     }
 }
 

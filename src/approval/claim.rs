@@ -68,7 +68,7 @@ impl Desk {
         let room = self.0.audit.room().map_err(|_| ChangeError::Audit)?;
         let now_ms = self.0.clock.unix_ms();
         let note = Note { room, what: "approval/use", who: Some(who.clone()), reason: String::new() };
-        let used = self.change(id, Some(note), |request: &mut Request| {
+        let used = self.change(id, Some(note), |request: &mut Request, _| {
             if request.digest != *call || request.requester() != who.key() {
                 return Err(Void::OtherCall);
             }

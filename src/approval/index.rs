@@ -18,6 +18,8 @@ pub(super) struct Index {
     by_call: HashMap<Digest, RequestId>,
     all: BTreeSet<Place>,
     pending: BTreeSet<Place>,
+    /// When something is to be done with each next, in seconds since the Unix epoch: an open one expires, another is forgotten.
+    due: BTreeSet<(u64, RequestId)>,
     /// Requests of one person of which something may still come.
     open: HashMap<PrincipalKey, usize>,
     /// Places of requests that are not in the store yet, and so are nobody's to see.
@@ -26,6 +28,12 @@ pub(super) struct Index {
 
 fn place(request: &Request) -> Place {
     (request.asked_unix_ms, request.id.clone())
+}
+
+fn due(request: &Request) -> (u64, RequestId) {
+    let over_s = request.ended_unix_ms.map_or(request.expires_unix_s, |ms| ms / 1_000);
+    let at_s = if request.state.is_open() { request.expires_unix_s } else { over_s.saturating_add(APPROVAL_KEPT_S) };
+    (at_s, request.id.clone())
 }
 
 impl Index {
@@ -66,6 +74,7 @@ impl Index {
             self.by_call.insert(request.digest, request.id.clone());
         }
         self.all.insert(place);
+        self.due.insert(due(&request));
         self.requests.insert(request.id.clone(), request);
         before
     }
@@ -75,6 +84,7 @@ impl Index {
         let place = place(&request);
         self.all.remove(&place);
         self.pending.remove(&place);
+        self.due.remove(&due(&request));
         if self.by_call.get(&request.digest) == Some(id) {
             self.by_call.remove(&request.digest);
         }
@@ -122,20 +132,30 @@ impl Index {
 
     pub(super) fn list(&self, filter: &Filter, after: Option<&RequestId>, limit: usize, now_s: u64) -> Vec<Arc<Request>> {
         let places = if filter.state == Some(State::Pending) { &self.pending } else { &self.all };
-        let fits = |request: &Arc<Request>| {
-            filter.state.is_none_or(|state| request.state == state)
-                && filter.requester.as_ref().is_none_or(|who| request.requester() == *who)
+        // None is copied that is not given.
+        let fits = |request: &&Arc<Request>| {
+            filter.state.is_none_or(|state| request.state_at(now_s) == state)
+                && filter
+                    .requester
+                    .as_ref()
+                    .is_none_or(|who| (&*who.iss, &*who.sub) == (&*request.bound.iss, &*request.bound.sub))
+                && filter.sub.as_deref().is_none_or(|sub| *request.bound.sub == *sub)
                 && filter.name.as_deref().is_none_or(|name| *request.bound.name == *name)
         };
         let newest_first = |from: &mut dyn Iterator<Item = &Place>| {
-            let requests = from.filter_map(|(_, id)| self.requests.get(id)).map(|request| as_of(request, now_s));
-            requests.filter(fits).take(limit).collect()
+            let requests = from.filter_map(|(_, id)| self.requests.get(id)).filter(fits);
+            requests.take(limit).map(|request| as_of(request, now_s)).collect()
         };
         match after.map(|id| self.requests.get(id)) {
             None => newest_first(&mut places.iter().rev()),
             Some(Some(after)) => newest_first(&mut places.range(..place(after)).rev()),
             Some(None) => Vec::new(),
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn requests(&self) -> impl Iterator<Item = &Arc<Request>> {
+        self.requests.values()
     }
 
     pub(super) fn counts(&self, now_s: u64) -> [(State, usize); State::ALL.len()] {
@@ -147,14 +167,16 @@ impl Index {
         counts
     }
 
-    /// Those that are open and past their time, and those that are over and past theirs; a few at a time.
-    pub(super) fn late(&self, now_s: u64, most: usize) -> (Vec<Arc<Request>>, Vec<RequestId>) {
-        let expired = |request: &&Arc<Request>| request.state.is_open() && request.expires_unix_s <= now_s;
-        let kept = |request: &Request| request.ended_unix_ms.is_none_or(|ms| ms / 1_000 + APPROVAL_KEPT_S > now_s);
-        let gone = self.requests.values().filter(|request| !request.state.is_open() && !kept(request));
-        (
-            self.requests.values().filter(expired).take(most).cloned().collect(),
-            gone.take(most).map(|request| request.id.clone()).collect(),
-        )
+    /// The first `most` with which something is to be done by `now_s`: those that are open, to be noted as expired; and those that are
+    /// over for long, which are forgotten here at once. Takes as long as `most` says, however many there are; true if there may be more.
+    pub(super) fn late(&mut self, now_s: u64, most: usize) -> (Vec<Arc<Request>>, bool) {
+        let late: Vec<RequestId> =
+            self.due.iter().take_while(|(at_s, _)| *at_s <= now_s).take(most).map(|(_, id)| id.clone()).collect();
+        let (mut expired, mut gone) = (Vec::new(), Vec::new());
+        for request in late.iter().filter_map(|id| self.requests.get(id)) {
+            if request.state.is_open() { expired.push(request.clone()) } else { gone.push(request.id.clone()) }
+        }
+        gone.iter().for_each(|id| drop(self.remove(id)));
+        (expired, late.len() == most)
     }
 }

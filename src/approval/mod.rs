@@ -67,6 +67,8 @@ pub struct Filter {
     pub state: Option<State>,
     /// Asked by this person.
     pub requester: Option<PrincipalKey>,
+    /// Asked by a person of this subject, whoever vouches for them.
+    pub sub: Option<String>,
     /// For the operation of this full name.
     pub name: Option<String>,
 }
@@ -95,7 +97,7 @@ impl Desk {
         let work = async {
             loop {
                 tokio::time::sleep(Duration::from_millis(APPROVAL_LOOK_MS)).await;
-                self.expire().await;
+                while self.expire().await {}
             }
         };
         stop.run_until_cancelled(work).await;
@@ -108,8 +110,8 @@ impl Desk {
         self.0.tasks.spawn(work).await.map_err(|_| StoreError::Failed("a change of an approval was not made whole".to_owned()))
     }
 
-    /// Up to `limit` requests, newest first, after the one called `after`, as they stand now. With [`State::Pending`] in the filter, or
-    /// no filter, it takes as long as `limit` says; else as long as requests are kept.
+    /// Up to `limit` requests, newest first, after the one called `after`, as they stand now. Takes as long as `limit` says where the
+    /// filter leaves nothing out; else all that are kept may be looked at.
     pub fn list(&self, filter: &Filter, after: Option<&RequestId>, limit: usize) -> Vec<Arc<Request>> {
         let now_s = self.0.clock.unix_s();
         self.0.index.lock().list(filter, after, limit, now_s)

@@ -1,3 +1,5 @@
+mod faults;
+
 use bytes::Bytes;
 
 use super::*;

@@ -78,7 +78,7 @@ impl Desk {
         let person = &*voter.principal;
         let what = if yes { "approval/approve" } else { "approval/deny" };
         let note = Note { room, what, who: Some(voter.principal.clone()), reason: reason.clone() };
-        let voted = self.change(id, Some(note), |request: &mut Request| {
+        let voted = self.change(id, Some(note), |request: &mut Request, _| {
             let gates = counts_in(request, person, policy, as_caller)?;
             let at_unix_ms = self.0.clock.unix_ms();
             request.votes.push(Vote {

@@ -120,7 +120,7 @@ impl Facts {
 }
 
 fn before(desk: &Desk, request: &Request) -> Before {
-    let filter = Filter { requester: Some(request.requester()), name: Some(request.bound.name.to_string()), state: None };
+    let filter = Filter { requester: Some(request.requester()), name: Some(request.bound.name.to_string()), ..Filter::default() };
     let mut before = Before::default();
     for other in desk.list(&filter, None, BEFORE_MAX).iter().filter(|other| other.id != request.id) {
         match other.state {

@@ -2,6 +2,8 @@
 //!
 //! Layer 2. Knows bytes, keys and expiry; nothing of what they mean. Every answer is given after the change is on disk.
 
+#[cfg(test)]
+mod faults;
 mod file;
 mod work;
 
@@ -74,6 +76,8 @@ pub enum StoreError {
 #[derive(Clone, Debug)]
 pub struct Store {
     jobs: SyncSender<Job>,
+    #[cfg(test)]
+    faults: std::sync::Arc<faults::Faults>,
 }
 
 impl Store {
@@ -87,7 +91,11 @@ impl Store {
         let mut worker = Worker::new(connection, clock).map_err(|error| file::failed(&error))?;
         let thread = std::thread::Builder::new().name("store".to_owned());
         thread.spawn(move || worker.run(&queue)).map_err(|error| StoreError::Failed(error.to_string()))?;
-        Ok(Self { jobs })
+        Ok(Self {
+            jobs,
+            #[cfg(test)]
+            faults: std::sync::Arc::default(),
+        })
     }
 
     /// The value of `key`, unless it has expired.
@@ -175,17 +183,44 @@ impl Store {
         if key.len() > STORE_KEY_BYTES_MAX {
             return Err(StoreError::TooLarge);
         }
+        #[cfg(test)]
+        let fault = self.faults.next();
+        #[cfg(test)]
+        if fault == Some(faults::Fault::Undone) {
+            return Err(faults::Faults::error());
+        }
         let (answer, answered) = oneshot::channel();
         let job = Job { space, key: key.to_vec(), task: task(answer) };
         self.jobs.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) | TrySendError::Disconnected(_) => StoreError::Busy,
         })?;
-        answered.await.map_err(|_| StoreError::Busy)?
+        let done = answered.await.map_err(|_| StoreError::Busy)?;
+        #[cfg(test)]
+        if fault == Some(faults::Fault::Unsaid) {
+            return Err(faults::Faults::error());
+        }
+        done
     }
 }
 
 fn bounded(value: &[u8]) -> Result<Vec<u8>, StoreError> {
     if value.len() > STORE_VALUE_BYTES_MAX { Err(StoreError::TooLarge) } else { Ok(value.to_vec()) }
+}
+
+#[cfg(test)]
+pub(crate) use faults::Fault;
+
+#[cfg(test)]
+impl Store {
+    /// Has the operation after the next `good` fail, once.
+    pub(crate) fn fails_after(&self, good: u64, fault: Fault) {
+        self.faults.set(good, fault);
+    }
+
+    /// Whether there were too few operations for that.
+    pub(crate) fn has_yet_to_fail(&self) -> bool {
+        self.faults.is_set()
+    }
 }
 
 #[cfg(test)]

@@ -115,7 +115,8 @@ impl Gate {
         Self::here(dir, up, old).await
     }
 
-    async fn here(dir: TempDir, up: Peer, old: Peer) -> Self {
+    /// In process, on the files in `dir`.
+    pub(crate) async fn here(dir: TempDir, up: Peer, old: Peer) -> Self {
         let loaded = load(&dir.path().join("portcullis.yaml")).map_err(|problems| format!("{problems:?}")).unwrap();
         let running = start(loaded).await.unwrap();
         let (mcp, admin) = (running.mcp_url(), running.admin_url().unwrap());
@@ -296,11 +297,20 @@ impl Gate {
         line.unwrap_or_else(|| panic!("{name} in {text}")).to_owned()
     }
 
-    /// Resident bytes of the real program.
+    /// The most that was resident of the real program, in KiB.
     pub(crate) fn rss_kib(&self) -> u64 {
+        self.status_kib("VmHWM:")
+    }
+
+    /// What is resident of the real program, in KiB.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        self.status_kib("VmRSS:")
+    }
+
+    fn status_kib(&self, of: &str) -> u64 {
         let Run::Process(process) = &self.run else { panic!("runs in process") };
         let status = fs::read_to_string(format!("/proc/{}/status", process.pid)).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(of)).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 

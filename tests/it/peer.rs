@@ -69,7 +69,8 @@ pub(crate) enum Answer {
 
 type Behave = Arc<dyn Fn(&Seen) -> Answer + Send + Sync>;
 
-/// See the module.
+/// See the module. Clones are one.
+#[derive(Clone)]
 pub(crate) struct Peer {
     pub(crate) addr: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,

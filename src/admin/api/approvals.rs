@@ -12,9 +12,6 @@ use crate::identity::strict_object;
 use crate::vocab::limits::APPROVAL_REASON_CHARS_MAX;
 use crate::web::{PageAnswer, Verdict};
 
-/// Requests looked through for one page of those of one subject.
-const LOOKED_THROUGH_MAX: usize = 2_000;
-
 pub(super) fn list(asked: &Asked<'_>, query: &Queries) -> Result<PageAnswer, Problem> {
     let after = query.text("cursor").map(|text| RequestId::parse(text).ok_or_else(|| Problem::bad("`cursor` is none of ours.")));
     let state = query.text("state").and_then(State::parse);
@@ -32,22 +29,12 @@ pub(in crate::admin) fn page(
     limit: usize,
 ) -> Result<(Vec<View>, Option<String>), Problem> {
     let desk = &asked.office.desk;
-    let filter = Filter { state, name: name.map(str::to_owned), ..Filter::default() };
-    let wanted = if sub.is_some() { LOOKED_THROUGH_MAX } else { limit + 1 };
-    let found = desk.list(&filter, after.as_ref(), wanted);
-    let looked_at_all = found.len() < wanted;
-    let last_looked_at = found.last().map(|request| request.id.to_string());
-    let of = |request: &&std::sync::Arc<Request>| sub.is_none_or(|sub| *request.bound.sub == *sub);
-    let mut fits: Vec<_> = found.iter().filter(of).take(limit + 1).collect();
-    let more = fits.len() > limit;
-    fits.truncate(limit);
-    let next = match fits.last() {
-        Some(last) if more => Some(last.id.to_string()),
-        // What was not looked at may still fit.
-        _ if !looked_at_all && sub.is_some() => last_looked_at,
-        _ => None,
-    };
-    let items = fits.into_iter().map(|request| view(desk, request, asked.caller, &asked.world.policy)).collect();
+    let filter = Filter { state, name: name.map(str::to_owned), sub: sub.map(str::to_owned), ..Filter::default() };
+    let mut found = desk.list(&filter, after.as_ref(), limit + 1);
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let next = found.last().filter(|_| more).map(|last| last.id.to_string());
+    let items = found.iter().map(|request| view(desk, request, asked.caller, &asked.world.policy)).collect();
     Ok((items, next))
 }
 

@@ -43,6 +43,10 @@ pub(super) fn page(asked: &Asked<'_>) -> Result<PageAnswer, Problem> {
     }
     if let Some(next) = next {
         body = body.raw("<p><a href=\"/console/approvals?state=").text(&query_value(word)).raw("&amp;cursor=").text(&next);
+        for (name, value) in [("principal", query.get("principal")), ("tool", tool)] {
+            let Some(value) = value else { continue };
+            body = body.raw("&amp;").raw(name).raw("=").text(&query_value(value));
+        }
         body = body.raw("\">Older</a></p>");
     }
     Ok(Screen::new(asked, Sight::Approvals, "Approvals", body.raw("</div>")).live(EVENTS).answer(StatusCode::OK))

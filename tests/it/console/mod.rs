@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::authserver::{Idp, field, form, location};
-use crate::gate::{Gate, soon};
+use crate::gate::{Files, Gate, soon};
 use crate::keys::{self, ED};
 use crate::wire::{Req, Resp};
 
@@ -43,6 +43,11 @@ pub(crate) struct Desk {
 
 impl Desk {
     pub(crate) async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// With `change` applied to its files.
+    pub(crate) async fn with(change: impl FnOnce(&mut Files)) -> Self {
         let idp = Idp::start().await;
         let issuer = idp.issuer();
         let gate = Gate::with(|files| {
@@ -52,6 +57,7 @@ impl Desk {
             files.config = files.config.replace("admin: { listen: \"127.0.0.1:0\" }\n", &admin).replace("https://idp.example.com", &issuer);
             assert!(files.config.contains("oidc:"));
             files.policy = files.policy.replace("groups:\n", "groups:\n  sre: { claim: groups, any_of: [sre] }\n") + GATED;
+            change(files);
         })
         .await;
         Self { gate, idp }
