@@ -14,6 +14,7 @@ export PORTCULLIS_PRINCIPAL_CALLS="${PORTCULLIS_PRINCIPAL_CALLS:-200000}"
 export PORTCULLIS_APPROVAL_ROUNDS="${PORTCULLIS_APPROVAL_ROUNDS:-1000}"
 export PORTCULLIS_APPROVAL_SETS="${PORTCULLIS_APPROVAL_SETS:-1000}"
 export PORTCULLIS_APPROVAL_KILLS="${PORTCULLIS_APPROVAL_KILLS:-200}"
+export PORTCULLIS_APPROVALS_PENDING="${PORTCULLIS_APPROVALS_PENDING:-10000}"
 export PORTCULLIS_SESSIONS="${PORTCULLIS_SESSIONS:-100000}"
 fuzz_seconds="${PORTCULLIS_FUZZ_SECONDS:-3600}"
 ran=()
@@ -33,9 +34,15 @@ step "principals that share upstreams: $PORTCULLIS_PRINCIPAL_CALLS calls; sessio
 cargo test --locked --release --test it -- --nocapture many_principals:: sessions_flat::
 ran+=("many_principals: $PORTCULLIS_PRINCIPAL_CALLS calls" "sessions_flat: $PORTCULLIS_SESSIONS sessions")
 
-step "approvals: $PORTCULLIS_APPROVAL_ROUNDS races, $PORTCULLIS_APPROVAL_SETS sets of arguments, $PORTCULLIS_APPROVAL_KILLS kills"
-cargo test --locked --release --test it -- --nocapture approvals::
-ran+=("approvals: $PORTCULLIS_APPROVAL_ROUNDS races, $PORTCULLIS_APPROVAL_SETS sets of arguments, $PORTCULLIS_APPROVAL_KILLS kills")
+approvals="$PORTCULLIS_APPROVAL_ROUNDS races, $PORTCULLIS_APPROVAL_SETS sets of arguments, $PORTCULLIS_APPROVAL_KILLS kills"
+step "approvals: $approvals"
+cargo test --locked --release --test it -- --nocapture approvals:: --skip approvals::many::
+ran+=("approvals: $approvals")
+
+# By themselves: they say how long pages take.
+step "approvals: $PORTCULLIS_APPROVALS_PENDING that wait"
+cargo test --locked --release --test it -- --nocapture --test-threads 1 approvals::many::
+ran+=("approvals: $PORTCULLIS_APPROVALS_PENDING that wait")
 
 if [ -f fuzz/Cargo.toml ]; then
   # cargo-fuzz needs a nightly toolchain; fuzz/README.md says which version of it, and why the sanitizer lets one thing be.

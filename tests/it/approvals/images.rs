@@ -125,6 +125,9 @@ async fn go(tool: &'static str, votes: Votes) -> Way {
     // Use, intent, outcome; or the outcome that says no.
     let ran = did(&world.call(tool, ARGUMENTS).await);
     settled(&world, records + if ran { 3 } else { 1 }).await;
+    if ran {
+        soon("the use", || world.desk().get(&request.id).is_some_and(|request| request.state == State::Used)).await;
+    }
     let end = copied(&dir);
     let left = left.lock().take();
     assert_eq!(left.is_some(), ran);
@@ -196,6 +199,10 @@ impl Way {
 
     /// All of it, for a way on which the store goes through these states, commit by commit.
     async fn holds(&self, stands: &[Option<State>]) {
+        if let Some(left) = &self.left {
+            let (ran, found) = self.revive(copied_from(left), "as the call left", true).await;
+            assert_eq!((ran, found), (0, Some(State::Used)));
+        }
         let begun = self.quiet[0];
         let commits = commits(self.end.path(), begun.wal);
         let steps: Vec<usize> = std::iter::once(begun.wal).chain(commits).collect();
@@ -210,10 +217,6 @@ impl Way {
             let (ran, found) = self.revive(image, &name, left_before).await;
             assert_eq!(found, stands[commit], "{name}");
             assert_eq!(ran, usize::from(found == Some(State::Approved)), "{name}");
-        }
-        if let Some(left) = &self.left {
-            let (ran, found) = self.revive(copied_from(left), "as the call left", true).await;
-            assert_eq!((ran, found), (0, Some(State::Used)));
         }
     }
 }
