@@ -13,7 +13,7 @@ use crate::config::{self, Config, RoleMember, Tls};
 use crate::net::Fetch;
 use crate::net::drain::Drain;
 use crate::net::head::HeadRules;
-use crate::notice::Notices;
+use crate::notice::{Notices, Prepared};
 use crate::pipeline::{Gateway, World};
 use crate::server::tls::server_config;
 use crate::server::{self, DoorSettings, TlsHandle};
@@ -84,7 +84,7 @@ pub(super) struct Change {
     standing: Standing,
     tls: Option<Arc<rustls::ServerConfig>>,
     facts: Facts,
-    channels: Vec<config::Channel>,
+    channels: Vec<Prepared>,
 }
 
 impl Front {
@@ -125,7 +125,7 @@ impl Front {
         let tls = tls.map_err(|error| format!("admin.tls: {error}"))?;
         let policies = config.policies.iter().map(|file| file.display().to_string()).collect();
         let facts = Facts { policies, reload_taken: true };
-        let channels = config.approvals.channels.clone();
+        let channels = channels(config)?;
         Ok(Change { standing: Standing { sign_in, roles: roles(&admin.roles) }, tls, facts, channels })
     }
 
@@ -190,11 +190,19 @@ impl Front {
 }
 
 /// Approvers are told where there is a console to which they are led.
-pub(super) fn notices(config: &Config, gateway: &Gateway, store: &Store, outside: &Outside, console: String) -> Notices {
+pub(super) fn notices(gateway: &Gateway, store: &Store, outside: &Outside, console: String) -> Notices {
     let (desk, metrics, clock) = (gateway.approvals.clone(), gateway.metrics.clone(), gateway.clock.clone());
-    let notices = Notices::new(desk, store.clone(), clock, outside.fetch.clone(), metrics, console);
-    notices.set(&config.approvals.channels);
-    notices
+    Notices::new(desk, store.clone(), clock, outside.fetch.clone(), metrics, console)
+}
+
+/// Where approvers are told, by `config`.
+fn channels(config: &Config) -> Result<Vec<Prepared>, String> {
+    let prepared = config
+        .approvals
+        .channels
+        .iter()
+        .map(|channel| Prepared::new(channel).map_err(|error| format!("approvals.channels: `{}`: {error}", channel.name)));
+    prepared.collect()
 }
 
 fn metrics(gateway: &Gateway, registry: &Registry) -> String {

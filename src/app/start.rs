@@ -111,7 +111,7 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
     let scheme = if tls.is_some() { "https" } else { "http" };
     let doors = TaskTracker::new();
     drop(doors.spawn(serve_agents(gateway.clone(), listener, tls.clone(), door, drain.clone())));
-    let notices = console.map(|console| admin::notices(config, &gateway, &store, &outside, console));
+    let notices = console.map(|console| admin::notices(&gateway, &store, &outside, console));
     let mut front = None;
     if let Some(bound) = admin {
         let opened = Arc::new(Front::open(config, &bound, &gateway, store, outside.fetch.clone(), notices.clone())?);

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_platform_verifier::Verifier;
 
 /// Size of an extra CA file.
@@ -54,6 +54,23 @@ pub fn client_config(extra_ca: Option<&Path>) -> Result<Arc<ClientConfig>, TlsEr
         Err(error) if extra_ca.is_some() => return Err(error.into()),
         Err(_) => Arc::new(NoRoots(provider.clone())),
     };
+    config_with(provider, verifier)
+}
+
+/// A client configuration that trusts the certificates in `ca` (PEM) and nobody else: for peers of a private CA, for whom no public
+/// one vouches.
+///
+/// # Errors
+/// [`TlsError`] if `ca` cannot be read or holds no valid certificate.
+pub fn client_config_for(ca: &Path) -> Result<Arc<ClientConfig>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in read_ca(ca)? {
+        let bad = |error: rustls::Error| TlsError::CaFile { path: ca.to_owned(), why: error.to_string() };
+        roots.add(certificate).map_err(bad)?;
+    }
+    let provider = provider();
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build();
+    let verifier = verifier.map_err(|error| TlsError::Settings(rustls::Error::General(error.to_string())))?;
     config_with(provider, verifier)
 }
 

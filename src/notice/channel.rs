@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use parking_lot::Mutex;
+use rustls::ClientConfig;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -14,13 +15,15 @@ use tokio_util::sync::CancellationToken;
 use super::facts::Facts;
 use super::limits::{
     NOTICE_AT_ONCE_MAX, NOTICE_ATTEMPT_MS_MAX, NOTICE_ATTEMPTS_MAX, NOTICE_LIFE_MS, NOTICE_LOG_MAX, NOTICE_PAUSE_MS_MAX,
+    NOTICE_PAUSE_MS_MIN,
 };
-use super::queue::{Queue, pause};
+use super::queue::Queue;
 use super::row::{Delivery, Outcome};
 use super::{smtp, webhook};
 use crate::approval::Desk;
 use crate::config::{self, Way};
-use crate::net::Fetch;
+use crate::net::backoff::pause;
+use crate::net::{Fetch, TlsError, client_config_for};
 use crate::store::Store;
 use crate::telemetry::metrics::Metrics;
 use crate::vocab::Clock;
@@ -52,10 +55,37 @@ impl Trouble {
     }
 }
 
+/// A channel of a config, with the certificates that vouch for its receiver read.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    pub(super) name: Arc<str>,
+    pub(super) line: Arc<Line>,
+}
+
+impl Prepared {
+    /// Reads what the files of `channel` hold.
+    ///
+    /// # Errors
+    /// [`TlsError`] about its `ca`.
+    pub fn new(channel: &config::Channel) -> Result<Self, TlsError> {
+        let tls = channel.ca.as_deref().map(client_config_for).transpose()?;
+        let line = Line { way: channel.way.clone(), tls };
+        Ok(Self { name: Arc::from(channel.name.as_str()), line: Arc::new(line) })
+    }
+}
+
+/// Where to, and whom to trust there.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) way: Way,
+    /// None: what the system trusts.
+    tls: Option<Arc<ClientConfig>>,
+}
+
 /// A channel of the config in force.
 pub(super) struct Channel {
     pub(super) name: Arc<str>,
-    pub(super) way: Mutex<Arc<Way>>,
+    pub(super) line: Mutex<Arc<Line>>,
     queue: Mutex<Queue>,
     woken: Notify,
     /// It is not in the config any more.
@@ -63,10 +93,10 @@ pub(super) struct Channel {
 }
 
 impl Channel {
-    pub(super) fn new(settings: config::Channel, stop: &CancellationToken) -> Self {
+    pub(super) fn new(prepared: Prepared, stop: &CancellationToken) -> Self {
         Self {
-            name: Arc::from(settings.name.as_str()),
-            way: Mutex::new(Arc::new(settings.way)),
+            name: prepared.name,
+            line: Mutex::new(prepared.line),
             queue: Mutex::default(),
             woken: Notify::new(),
             gone: stop.child_token(),
@@ -105,14 +135,18 @@ impl Channel {
 
     /// One attempt, and what comes of it.
     async fn attempt(&self, means: &Means, mut delivery: Delivery) {
-        let way = self.way.lock().clone();
+        let line = self.line.lock().clone();
+        let fetch = match &line.tls {
+            Some(tls) => means.fetch.clone().with_tls(tls.clone()),
+            None => means.fetch.clone(),
+        };
         let tried = match Facts::gather(&means.desk, &delivery, &means.console).await {
             Ok(Some(facts)) => {
                 let limit = Duration::from_millis(NOTICE_ATTEMPT_MS_MAX);
                 let sent = async {
-                    match &*way {
-                        Way::Webhook(hook) => webhook::send(&means.fetch, hook, &facts, means.clock.unix_s()).await,
-                        Way::Smtp(settings) => smtp::send(means.fetch.tls(), settings, &self.name, &facts, &means.console).await,
+                    match &line.way {
+                        Way::Webhook(hook) => webhook::send(&fetch, hook, &facts, means.clock.unix_s()).await,
+                        Way::Smtp(settings) => smtp::send(fetch.tls(), settings, &self.name, &facts, &means.console).await,
                     }
                 };
                 timeout(limit, sent).await.unwrap_or_else(|_| Err(Trouble::new("no answer in time")))
@@ -128,7 +162,7 @@ impl Channel {
             return self.settle(means, delivery, Some(words)).await;
         }
         let asked = Duration::from_secs(after_s.unwrap_or(0)).min(Duration::from_millis(NOTICE_PAUSE_MS_MAX));
-        let pause = pause(delivery.attempts).max(asked);
+        let pause = pause(delivery.attempts, NOTICE_PAUSE_MS_MIN..=NOTICE_PAUSE_MS_MAX).max(asked);
         means.metrics.notice(&self.name, "retried");
         let (channel, id, attempts) = (&*self.name, &*delivery.id, delivery.attempts);
         tracing::warn!(channel, id, approval = %delivery.request, attempts, pause_s = pause.as_secs(), why = words, "approvers were not told; it is tried again");

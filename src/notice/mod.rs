@@ -28,11 +28,11 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use channel::Prepared;
 pub use event::Event;
 pub use row::{Delivery, Outcome};
 
 use crate::approval::{Desk, Filter, Request, State};
-use crate::config;
 use crate::net::Fetch;
 use crate::store::{Space, Store, StoreError};
 use crate::telemetry::metrics::Metrics;
@@ -68,22 +68,19 @@ impl Notices {
 
     /// Puts `channels` in place of those there are. One of the same name goes on with what it has still to tell; what is to be told by
     /// one that is gone is not told.
-    pub fn set(&self, channels: &[config::Channel]) {
+    pub fn set(&self, channels: &[Prepared]) {
         let mut running = self.0.channels.lock();
         running.retain(|channel| {
-            let stays = channels.iter().any(|settings| *settings.name == *channel.name);
+            let stays = channels.iter().any(|prepared| prepared.name == channel.name);
             if !stays {
                 channel.gone.cancel();
             }
             stays
         });
-        for settings in channels {
-            match running.iter().find(|channel| *channel.name == *settings.name) {
-                Some(channel) => *channel.way.lock() = Arc::new(settings.way.clone()),
-                None => {
-                    let channel = Arc::new(Channel::new(settings.clone(), &self.0.stop));
-                    running.push(channel);
-                }
+        for prepared in channels {
+            match running.iter().find(|channel| channel.name == prepared.name) {
+                Some(channel) => *channel.line.lock() = prepared.line.clone(),
+                None => running.push(Arc::new(Channel::new(prepared.clone(), &self.0.stop))),
             }
         }
         self.0.changed.notify_one();
@@ -194,8 +191,8 @@ impl Notices {
 
     async fn tell_by(&self, channel: &Arc<Channel>, request: &Request, event: Event) -> Result<(), StoreError> {
         let means = &self.0.means;
-        let way = channel.way.lock().clone();
-        if !format::tells(&way, event) {
+        let line = channel.line.lock().clone();
+        if !format::tells(&line.way, event) {
             return Ok(());
         }
         if event != Event::Requested {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::limits::{NOTICE_PAUSE_MS_MAX, NOTICE_PAUSE_MS_MIN, NOTICE_QUEUE_MAX};
+use super::limits::NOTICE_QUEUE_MAX;
 use super::row::Delivery;
 use crate::approval::RequestId;
 
@@ -77,21 +77,5 @@ impl Queue {
     fn schedule(&mut self, request: RequestId, at: Instant) {
         self.turn += 1;
         self.due.push(Reverse((at, self.turn, request)));
-    }
-}
-
-/// The pause after `attempts` that failed: twice as long each, up to a bound, and none the same for everybody.
-pub(super) fn pause(attempts: u32) -> Duration {
-    let longest = Duration::from_millis(NOTICE_PAUSE_MS_MAX);
-    let pause = Duration::from_millis(NOTICE_PAUSE_MS_MIN).saturating_mul(1 << attempts.saturating_sub(1).min(16)).min(longest);
-    pause / 2 + (pause / 2).mul_f64(chance())
-}
-
-/// A number from 0 to 1. Without randomness all go at once, which is what the bound is for.
-fn chance() -> f64 {
-    let mut byte = [0; 1];
-    match aws_lc_rs::rand::fill(&mut byte) {
-        Ok(()) => f64::from(byte[0]) / 255.0,
-        Err(_) => 1.0,
     }
 }

@@ -3,8 +3,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::event::{Event, delivery_id};
-use super::limits::{NOTICE_ATTEMPTS_MAX, NOTICE_PAUSE_MS_MAX, NOTICE_PAUSE_MS_MIN, NOTICE_QUEUE_MAX};
-use super::queue::{Queue, pause};
+use super::limits::NOTICE_QUEUE_MAX;
+use super::queue::Queue;
 use super::row::Delivery;
 use super::webhook::signature;
 use crate::approval::RequestId;
@@ -71,14 +71,4 @@ async fn a_queue_is_bounded() {
     queue.take(Instant::now()).unwrap();
     queue.done(&request(0));
     queue.push(delivery(request(1), Event::Requested)).unwrap();
-}
-
-#[test]
-fn pauses_grow_to_a_bound() {
-    for attempts in 1..=NOTICE_ATTEMPTS_MAX + 40 {
-        let longest =
-            Duration::from_millis(NOTICE_PAUSE_MS_MIN.saturating_mul(1 << (attempts - 1).min(20)).min(NOTICE_PAUSE_MS_MAX));
-        let pause = pause(attempts);
-        assert!(pause >= longest / 2 && pause <= longest, "{attempts}: {pause:?}");
-    }
 }

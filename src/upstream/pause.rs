@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
+use crate::net::backoff::pause;
 use crate::vocab::limits::{
     WATCH_BYTES_PER_S_MAX, WATCH_MESSAGES_PER_S_MAX, WATCH_PAUSE_MS_MAX, WATCH_PAUSE_MS_MIN, WATCH_STEADY_MS,
 };
@@ -47,7 +48,7 @@ impl Pace {
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Pauses between attempts: each twice as long as the one before, up to a bound, and none the same for everybody.
+/// Pauses between attempts ([`pause`]), which start over after a steady time.
 #[derive(Debug, Default)]
 pub(super) struct Pauses {
     failures: u32,
@@ -59,19 +60,8 @@ impl Pauses {
         if lived >= Duration::from_millis(WATCH_STEADY_MS) {
             self.failures = 0;
         }
-        let longest = Duration::from_millis(WATCH_PAUSE_MS_MAX);
-        let pause = Duration::from_millis(WATCH_PAUSE_MS_MIN).saturating_mul(1 << self.failures.min(16)).min(longest);
         self.failures = self.failures.saturating_add(1);
-        pause / 2 + (pause / 2).mul_f64(chance())
-    }
-}
-
-/// A number from 0 to 1. Without randomness all go at once, which is what the bound is for.
-fn chance() -> f64 {
-    let mut byte = [0; 1];
-    match aws_lc_rs::rand::fill(&mut byte) {
-        Ok(()) => f64::from(byte[0]) / 255.0,
-        Err(_) => 1.0,
+        pause(self.failures, WATCH_PAUSE_MS_MIN..=WATCH_PAUSE_MS_MAX)
     }
 }
 

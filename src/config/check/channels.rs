@@ -1,12 +1,13 @@
 //! `approvals.channels`: where approvers are told. Whatever is below `webhook` may be a secret, and none of it is shown.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 
 use secrecy::SecretString;
 use url::Host;
 
-use super::Cx;
 use super::address::{Consent, host_is_loopback, host_may_be, outward};
+use super::{Cx, files};
 use crate::config::checked::{Admin, Approvals, Channel, MailTls, Smtp, Way, Webhook, WebhookFormat};
 use crate::config::limits::{NOTICE_CHANNELS_MAX, NOTICE_RECIPIENTS_MAX};
 use crate::config::raw::channel as raw;
@@ -37,12 +38,17 @@ pub(super) fn reachable(approvals: Option<&Approvals>, admin: Option<&Option<Adm
 }
 
 fn channel(path: &str, raw: raw::Channel, names: &mut HashSet<String>, cx: &mut Cx<'_>) -> Option<Channel> {
+    let (table, ca) = match (&raw.webhook, &raw.smtp) {
+        (Some(raw), _) => ("webhook", raw.ca.clone()),
+        (None, raw) => ("smtp", raw.as_ref().and_then(|raw| raw.ca.clone())),
+    };
     let way = match (raw.webhook, raw.smtp) {
         (Some(raw), None) => webhook(&format!("{path}.webhook"), raw, cx).map(Way::Webhook),
         (None, Some(raw)) => smtp(&format!("{path}.smtp"), raw, cx).map(Way::Smtp),
         (Some(_), Some(_)) => cx.refuse(path, "has both `webhook` and `smtp`", "write two channels"),
         (None, None) => cx.refuse(path, "has neither `webhook` nor `smtp`", "such as webhook: { url: .., secret: .. }"),
     };
+    let ca = authority(&format!("{path}.{table}.ca"), ca.as_deref(), way.as_ref(), cx);
     let default = way.as_ref().map(|way| match way {
         Way::Smtp(_) => "smtp",
         Way::Webhook(webhook) => match webhook.format {
@@ -62,7 +68,21 @@ fn channel(path: &str, raw: raw::Channel, names: &mut HashSet<String>, cx: &mut 
         let hint = if given { "names are unique" } else { "there are several of the kind: give each a `name`" };
         return cx.refuse(&path, format!("`{name}` is the name of another channel"), hint);
     }
-    Some(Channel { name, way: way? })
+    Some(Channel { name, way: way?, ca: ca? })
+}
+
+/// The file of whoever vouches for the receiver, where one is named.
+fn authority(path: &str, given: Option<&str>, way: Option<&Way>, cx: &mut Cx<'_>) -> Option<Option<PathBuf>> {
+    let Some(text) = given else { return Some(None) };
+    let in_clear = match way {
+        Some(Way::Webhook(webhook)) => webhook.url.scheme() == "http",
+        Some(Way::Smtp(smtp)) => smtp.tls == MailTls::None,
+        None => false,
+    };
+    if in_clear {
+        return cx.refuse(path, "vouches for nobody without TLS", "leave it out, or encrypt");
+    }
+    files::certificates(path, text, cx).map(Some)
 }
 
 fn webhook(path: &str, raw: raw::Webhook, cx: &mut Cx<'_>) -> Option<Webhook> {

@@ -3,12 +3,26 @@
 use std::fs::{File, Metadata};
 use std::path::PathBuf;
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
 use super::Cx;
 use crate::config::report::resolve;
 
 /// A regular file that can be opened; watched from now on.
 pub(super) fn readable(path: &str, text: &str, cx: &mut Cx<'_>) -> Option<PathBuf> {
     opened(path, text, cx).map(|(file, _)| file)
+}
+
+/// As [`readable`], and it holds certificates in PEM, all of them whole.
+pub(super) fn certificates(path: &str, text: &str, cx: &mut Cx<'_>) -> Option<PathBuf> {
+    let file = readable(path, text, cx)?;
+    let read = CertificateDer::pem_file_iter(&file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    match read {
+        Ok(found) if !found.is_empty() => Some(file),
+        Ok(_) => cx.refuse(path, "holds no certificate", format!("looked at {}: `-----BEGIN CERTIFICATE-----`", file.display())),
+        Err(_) => cx.refuse(path, "is not PEM", format!("looked at {}", file.display())),
+    }
 }
 
 /// As [`readable`], and nobody but its owner may read it.

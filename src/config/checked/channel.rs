@@ -1,6 +1,7 @@
 //! Where approvers are told.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use secrecy::SecretString;
 use url::Url;
@@ -12,6 +13,8 @@ pub struct Channel {
     pub name: String,
     /// How.
     pub way: Way,
+    /// Certificates (PEM) of those who may vouch for the receiver, in place of the system's.
+    pub ca: Option<PathBuf>,
 }
 
 /// How approvers are told.

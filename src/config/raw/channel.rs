@@ -27,6 +27,8 @@ pub(in crate::config) struct Webhook {
     pub(in crate::config) format: Option<String>,
     /// The integration key of the service, with `format: pagerduty`.
     pub(in crate::config) routing_key: Option<String>,
+    /// A PEM file: the CA that its certificate must be of, in place of the system's.
+    pub(in crate::config) ca: Option<String>,
     /// Lets it be at a private address.
     pub(in crate::config) allow_private_addresses: Option<bool>,
 }
@@ -50,6 +52,8 @@ pub(in crate::config) struct Smtp {
     pub(in crate::config) username: Option<String>,
     /// Goes with `username`.
     pub(in crate::config) password: Option<String>,
+    /// A PEM file: the CA that its certificate must be of, in place of the system's.
+    pub(in crate::config) ca: Option<String>,
     /// Lets it be at a private address.
     pub(in crate::config) allow_private_addresses: Option<bool>,
 }

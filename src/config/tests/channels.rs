@@ -62,6 +62,11 @@ fn what_could_not_be_told_or_would_be_told_to_strangers_is_refused() {
         (mail("from: \"Portcullis <a@example.com>\", to: [b@example.com]"), "[0].smtp.from"),
         (format!("{{ smtp: {{ host: 10.1.2.3, {who} }} }}"), "[0].smtp.host"),
         (format!("{{ smtp: {{ host: \"mail example\", {who} }} }}"), "[0].smtp.host"),
+        (hook(&format!("url: \"https://a.example/\", {SIGNED}, ca: none-canary.pem")), "[0].webhook.ca"),
+        (hook(&format!("url: \"https://a.example/\", {SIGNED}, ca: \"\"")), "[0].webhook.ca"),
+        (hook(&format!("url: \"http://127.0.0.1:9/\", {SIGNED}, ca: ca.pem")), "[0].webhook.ca"),
+        (mail(&format!("{who}, ca: .")), "[0].smtp.ca"),
+        (format!("{{ smtp: {{ host: 127.0.0.1, {who}, tls: none, ca: ca.pem }} }}"), "[0].smtp.ca"),
     ] {
         let problems = files.load(&with(&channels(&entry))).err().unwrap_or_else(|| panic!("{entry} is taken"));
         let path = format!("approvals.channels{path}");
@@ -71,4 +76,18 @@ fn what_could_not_be_told_or_would_be_told_to_strangers_is_refused() {
     }
     let without = format!("admin: none\n{}", channels(&hook(&format!("url: \"https://a.example/\", {SIGNED}"))));
     refuses(&without, &[("approvals.channels", "needs the operators' listener", 2)]);
+}
+
+#[test]
+fn the_ca_of_a_receiver_is_a_file_of_certificates_that_is_watched() {
+    let files = Files::new();
+    files.write("ca.pem", &rcgen::generate_simple_self_signed(vec!["ca".to_owned()]).unwrap().cert.pem());
+    files.write("torn.pem", "-----BEGIN CERTIFICATE-----\n%%%\n-----END CERTIFICATE-----\n");
+    let hook = |ca: &str| channels(&format!("{{ webhook: {{ url: \"https://a.example/\", {SIGNED}, ca: {ca} }} }}"));
+    let config = files.load(&with(&hook("ca.pem"))).unwrap();
+    assert_eq!(config.approvals.channels[0].ca.as_deref(), Some(&*files.path("ca.pem")));
+    assert!(config.watched.contains(&files.path("ca.pem")));
+    for (name, message) in [("cert.pem", "holds no certificate"), ("torn.pem", "is not PEM"), ("none.pem", "cannot be read")] {
+        refuses_in(&files, &hook(name), &[("approvals.channels[0].webhook.ca", message, 1)]);
+    }
 }

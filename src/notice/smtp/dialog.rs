@@ -18,6 +18,7 @@ pub(super) struct Dialog<S> {
 pub(super) struct Extensions {
     pub(super) starttls: bool,
     pub(super) auth_plain: bool,
+    pub(super) auth_login: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<S> {
@@ -34,7 +35,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<S> {
             let mut words = line.split_ascii_whitespace().map(str::to_ascii_uppercase);
             match words.next().as_deref() {
                 Some("STARTTLS") => offered.starttls = true,
-                Some("AUTH") => offered.auth_plain |= words.any(|word| word == "PLAIN"),
+                Some("AUTH") => words.for_each(|word| match word.as_str() {
+                    "PLAIN" => offered.auth_plain = true,
+                    "LOGIN" => offered.auth_login = true,
+                    _ => {}
+                }),
                 _ => {}
             }
         }

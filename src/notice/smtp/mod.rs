@@ -1,6 +1,8 @@
 //! Submitting a message to a mail server (RFC 5321, RFC 6409), over TLS, from an address that may be dialled.
 
 mod dialog;
+#[cfg(test)]
+mod tests;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -109,18 +111,24 @@ async fn submit<S: AsyncRead + AsyncWrite + Unpin>(
     Ok(())
 }
 
-/// RFC 4954, by the one mechanism that every server has (RFC 4616).
+/// RFC 4954: by PLAIN (RFC 4616), or by LOGIN, which is all that some servers have. Both show the password, so only TLS hides it.
 async fn sign_in<S: AsyncRead + AsyncWrite + Unpin>(
     dialog: &mut Dialog<S>,
     offered: &Extensions,
     user: &str,
     password: &SecretString,
 ) -> Result<(), Trouble> {
-    if !offered.auth_plain {
-        return Err(Trouble::new("the mail server offers no AUTH PLAIN"));
+    if offered.auth_plain {
+        let secret = SecretString::from(STANDARD.encode(format!("\0{user}\0{}", password.expose_secret())));
+        return dialog.command("AUTH", &format!("AUTH PLAIN {}", secret.expose_secret()), &[235]).await;
     }
-    let secret = SecretString::from(STANDARD.encode(format!("\0{user}\0{}", password.expose_secret())));
-    dialog.command("AUTH", &format!("AUTH PLAIN {}", secret.expose_secret()), &[235]).await
+    if !offered.auth_login {
+        return Err(Trouble::new("the mail server offers neither AUTH PLAIN nor LOGIN"));
+    }
+    dialog.command("AUTH", "AUTH LOGIN", &[334]).await?;
+    dialog.command("the user name", &STANDARD.encode(user), &[334]).await?;
+    let secret = SecretString::from(STANDARD.encode(password.expose_secret()));
+    dialog.command("the password", secret.expose_secret(), &[235]).await
 }
 
 /// What we are called in mails: the host of the console; an address in brackets (RFC 5321 section 4.1.3).

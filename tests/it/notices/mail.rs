@@ -14,7 +14,7 @@ use crate::gate::soon;
 
 /// How the server differs from a good one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Manner {
+pub(super) enum Manner {
     Good,
     /// Takes nobody at first.
     RefusesFirst,
@@ -25,13 +25,13 @@ enum Manner {
 }
 
 #[derive(Default)]
-struct Seen {
+pub(super) struct Seen {
     commands: Mutex<Vec<String>>,
-    messages: Mutex<Vec<String>>,
+    pub(super) messages: Mutex<Vec<String>>,
     connections: Mutex<usize>,
 }
 
-async fn server(manner: Manner) -> (SocketAddr, Arc<Seen>) {
+pub(super) async fn server(manner: Manner) -> (SocketAddr, Arc<Seen>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let seen = Arc::new(Seen::default());

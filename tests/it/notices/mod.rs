@@ -3,6 +3,7 @@
 mod mail;
 mod receiver;
 mod terminal;
+mod trust;
 mod webhooks;
 
 use std::sync::Arc;
@@ -39,9 +40,15 @@ rules:
 
 /// A gateway with these channels.
 async fn gate(channels: &str) -> Gate {
+    gate_with(channels, &[]).await
+}
+
+/// A gateway with these channels, and further files: names and contents.
+async fn gate_with(channels: &str, more: &[(String, String)]) -> Gate {
     Gate::with(|files| {
         files.config.push_str(&format!("approvals: {{ channels: [{channels}] }}\n"));
         files.policy = RULES.to_owned();
+        files.more = more.to_vec();
     })
     .await
 }
