@@ -86,6 +86,9 @@ pub(super) fn story(asked: &Asked<'_>) -> Result<PageAnswer, Problem> {
     if items.is_empty() { Err(Problem::unknown()) } else { Ok(json(&Paged { items, next: None })) }
 }
 
+/// How often it is looked up whether who reads may still read, and the least often that a stream shows that it lives.
+const LOOK_EVERY: Duration = Duration::from_millis(STREAM_KEEPALIVE_MS);
+
 /// A stream that somebody reads.
 struct Live {
     office: Arc<Office>,
@@ -95,6 +98,8 @@ struct Live {
     wanted: [Option<String>; 6],
     /// With what the caller's standing is looked up again.
     headers: HeaderMap,
+    /// When it is looked up again, however much there is to tell meanwhile.
+    look_again: Instant,
     ends: Instant,
     begun: bool,
     _place: OwnedSemaphorePermit,
@@ -111,6 +116,7 @@ fn live(asked: &Asked<'_>, wanted: &Wanted<'_>) -> Result<Reply, Problem> {
         changes: office.desk.changes(),
         wanted: [principal, tool, reason, upstream, kind, effect].map(own),
         headers: asked.request.headers.clone(),
+        look_again: Instant::now() + LOOK_EVERY,
         ends: Instant::now() + Duration::from_secs(ADMIN_STREAM_S_MAX),
         begun: false,
         _place: place,
@@ -130,10 +136,17 @@ impl Live {
             return Some((Bytes::from_static(b"retry: 2000\n\n: open\n\n"), self));
         }
         loop {
-            let look_again = Instant::now() + Duration::from_millis(STREAM_KEEPALIVE_MS);
             let drain = self.office.gateway.drain.clone();
             let piece = tokio::select! {
+                biased;
                 () = drain.wait() => return None,
+                () = tokio::time::sleep_until(self.look_again.min(self.ends)) => {
+                    if Instant::now() >= self.ends || !self.is_still_welcome().await {
+                        return None;
+                    }
+                    self.look_again = Instant::now() + LOOK_EVERY;
+                    Some(Bytes::from_static(b": still here\n\n"))
+                }
                 record = self.records.recv() => match record {
                     Ok(record) => self.record(&record),
                     Err(RecvError::Lagged(_)) => Some(LAGGED),
@@ -144,12 +157,6 @@ impl Live {
                     Err(RecvError::Lagged(_)) => Some(LAGGED),
                     Err(RecvError::Closed) => return None,
                 },
-                () = tokio::time::sleep_until(look_again.min(self.ends)) => {
-                    if Instant::now() >= self.ends || !self.is_still_welcome().await {
-                        return None;
-                    }
-                    Some(Bytes::from_static(b": still here\n\n"))
-                }
             };
             if let Some(piece) = piece {
                 return Some((piece, self));

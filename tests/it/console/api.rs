@@ -1,6 +1,7 @@
 //! The API for programs: pages of lists, filters, events as they happen, and its own description.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -98,6 +99,43 @@ async fn what_happens_is_told_as_it_happens() {
     for line in text.lines().filter_map(|line| line.strip_prefix("data: ")) {
         let value: Value = serde_json::from_str(line).unwrap();
         assert!(value.get("kind").is_none_or(|kind| kind == "approval"), "{line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_ends_with_the_role_of_who_reads_it() {
+    let desk = Desk::start().await;
+    let token = desk.api_token("vera", &["staff"]);
+    let mut stream = tokio::net::TcpStream::connect(desk.gate.admin.addr).await.unwrap();
+    let request =
+        desk.request("GET", "/api/v1/events").add("Authorization", &format!("Bearer {token}")).add("Accept", "text/event-stream");
+    stream.write_all(&request.bytes()).await.unwrap();
+    read_until(&mut stream, &mut String::new(), ": open").await;
+    let config = std::fs::read_to_string(desk.gate.dir.path().join("portcullis.yaml")).unwrap();
+    desk.gate.reload("portcullis.yaml", &config.replace("\"group:staff\"", "\"group:nobody\""));
+    // However much there is to tell, who reads is looked up again and again.
+    let busy = async {
+        loop {
+            desk.call("alice", "up__echo", r#"{"path":"/srv/x"}"#).await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    let ended = async {
+        let (mut text, mut bytes) = (String::new(), [0; 4096]);
+        // The last chunk: the connection itself may go on.
+        while !text.ends_with("\r\n0\r\n\r\n") {
+            let count = stream.read(&mut bytes).await.unwrap();
+            if count == 0 {
+                break;
+            }
+            text.push_str(&String::from_utf8_lossy(&bytes[..count]));
+        }
+    };
+    let looks = Duration::from_millis(portcullis::vocab::limits::STREAM_KEEPALIVE_MS);
+    tokio::select! {
+        () = busy => {}
+        () = ended => {}
+        () = tokio::time::sleep(2 * looks + SOON) => panic!("the stream outlived the role"),
     }
 }
 
