@@ -15,6 +15,7 @@ mod authserver;
 mod bound;
 mod caching;
 mod console;
+mod cookies;
 mod echo;
 mod framing;
 mod gate;

@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use url::Url;
 
+use crate::cookies::Jar;
 use crate::gate::{Files, Gate};
 use crate::keys::{self, ED, b64, now_s};
 use crate::peer::{Answer, Peer, Seen};
@@ -163,7 +164,7 @@ authserver:
     }
 
     pub(crate) fn browser(&self) -> Browser<'_> {
-        Browser { realm: self, cookies: Mutex::default() }
+        Browser { realm: self, cookies: Jar::default() }
     }
 
     /// A good authorization request, with changes: an empty value leaves a parameter out.
@@ -252,7 +253,7 @@ authserver:
 /// A browser: it keeps cookies and says where forms come from.
 pub(crate) struct Browser<'r> {
     realm: &'r Realm,
-    pub(crate) cookies: Mutex<BTreeMap<String, String>>,
+    pub(crate) cookies: Jar,
 }
 
 impl Browser<'_> {
@@ -273,25 +274,12 @@ impl Browser<'_> {
             .add("Sec-Fetch-Site", "same-origin")
     }
 
-    pub(crate) async fn send(&self, mut request: Req) -> Resp {
-        let cookies: Vec<String> = self.cookies.lock().iter().map(|(name, value)| format!("{name}={value}")).collect();
-        if !cookies.is_empty() {
-            request = request.add("Cookie", &cookies.join("; "));
-        }
-        let got = self.realm.gate.reach.send(&request).await;
-        for (_, line) in got.headers.iter().filter(|(name, _)| name == "set-cookie") {
-            let (name, value) = line.split(';').next().unwrap().split_once('=').unwrap();
-            assert!(name.starts_with("__Host-"), "{line}");
-            for attribute in ["; Path=/", "; Secure", "; HttpOnly", "; SameSite=Lax"] {
-                assert!(line.contains(attribute), "{line}");
-            }
-            let mut cookies = self.cookies.lock();
-            if line.contains("Max-Age=0") {
-                cookies.remove(name);
-            } else {
-                cookies.insert(name.to_owned(), value.to_owned());
-            }
-        }
+    pub(crate) async fn send(&self, request: Req) -> Resp {
+        let got = self.realm.gate.reach.send(&self.cookies.onto(request)).await;
+        self.cookies.keep(&got, |name| {
+            assert!(name.starts_with("__Host-"), "{name}");
+            &["Path=/", "Secure", "HttpOnly", "SameSite=Lax"]
+        });
         got
     }
 }

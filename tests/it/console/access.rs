@@ -10,14 +10,10 @@ fn filled(path: &str) -> String {
     path.replace("{id}", "apr_AAAAAAAAAAAAAAAAAAAAAA")
 }
 
-/// A change as a page of ours would send it, from somewhere else.
-fn cross_site(request: Req, cookies: bool, browser: &Browser<'_>) -> Req {
-    let request = request.set("Sec-Fetch-Site", "cross-site").add("X-CSRF-Token", "x");
-    if !cookies {
-        return request;
-    }
-    let held: Vec<String> = browser.cookies.lock().iter().map(|(name, value)| format!("{name}={value}")).collect();
-    request.add("Cookie", &held.join("; "))
+/// A change with all that a page of ours would send, from somewhere else.
+fn cross_site(request: Req, csrf: &str, cookies: bool, browser: &Browser<'_>) -> Req {
+    let request = request.set("Sec-Fetch-Site", "cross-site").add("X-CSRF-Token", csrf);
+    if cookies { browser.cookies.onto(request) } else { request }
 }
 
 fn is_problem(got: &Resp, status: u16) -> bool {
@@ -35,6 +31,7 @@ async fn nobody_gets_in_anywhere() {
         for (who, request) in [
             ("nobody", desk.request(endpoint.method(), &target)),
             ("a made up cookie", desk.request(endpoint.method(), &target).add("Cookie", "portcullis-console=AAAA")),
+            ("nobody, for a stream", desk.request(endpoint.method(), &target).add("Accept", "text/event-stream")),
             ("a made up token", desk.request(endpoint.method(), &target).add("Authorization", bad)),
         ] {
             let got = desk.send(&request).await;
@@ -97,15 +94,15 @@ async fn another_site_changes_nothing() {
         let good = sre.form(&target, &[("csrf", &csrf), ("decision", "approve")]);
         let by_token = desk.request("POST", &target).add("Authorization", &format!("Bearer {token}"));
         let rows = vec![
-            ("said by the browser", cross_site(good.clone(), true, &sre)),
-            ("same site, other origin", cross_site(good.clone(), true, &sre).set("Sec-Fetch-Site", "same-site")),
+            ("said by the browser", cross_site(good.clone(), &csrf, true, &sre)),
+            ("same site, other origin", cross_site(good.clone(), &csrf, true, &sre).set("Sec-Fetch-Site", "same-site")),
             (
                 "another origin",
-                cross_site(good.clone(), true, &sre).set("Origin", "https://evil.example").without("Sec-Fetch-Site"),
+                cross_site(good.clone(), &csrf, true, &sre).set("Origin", "https://evil.example").without("Sec-Fetch-Site"),
             ),
-            ("null origin", cross_site(good.clone(), true, &sre).set("Origin", "null").without("Sec-Fetch-Site")),
-            ("neither said", cross_site(good.clone(), true, &sre).without("Origin").without("Sec-Fetch-Site")),
-            ("with a token", cross_site(by_token, false, &sre)),
+            ("null origin", cross_site(good.clone(), &csrf, true, &sre).set("Origin", "null").without("Sec-Fetch-Site")),
+            ("neither said", cross_site(good.clone(), &csrf, true, &sre).without("Origin").without("Sec-Fetch-Site")),
+            ("with a token", cross_site(by_token, &csrf, false, &sre)),
         ];
         for (how, request) in rows {
             let open = endpoint.role.is_none();

@@ -1,26 +1,20 @@
 //! The link that is printed at the start where there is no identity provider.
 
-use std::collections::BTreeMap;
-
 use crate::authserver::{field, form};
-use crate::gate::{Gate, Run};
+use crate::cookies::Jar;
+use crate::gate::{Gate, Run, soon};
 use crate::wire::{Req, Resp};
 
 struct Door {
     gate: Gate,
-    cookies: BTreeMap<String, String>,
+    cookies: Jar,
 }
 
 impl Door {
-    async fn send(&mut self, request: Req) -> Resp {
+    async fn send(&self, request: Req) -> Resp {
         let host = self.gate.admin.addr.to_string();
-        let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let got = self.gate.admin.send(&request.add("Host", &host).add("Cookie", &cookies.join("; "))).await;
-        for (_, line) in got.headers.iter().filter(|(name, _)| name == "set-cookie") {
-            let (name, value) = line.split(';').next().unwrap().split_once('=').unwrap();
-            assert!(line.contains("HttpOnly; SameSite=Strict"), "{line}");
-            self.cookies.insert(name.to_owned(), value.to_owned());
-        }
+        let got = self.gate.admin.send(&self.cookies.onto(request.add("Host", &host))).await;
+        self.cookies.keep(&got, |_| &["HttpOnly; SameSite=Strict"]);
         got
     }
 
@@ -38,7 +32,7 @@ async fn a_link_works_once_and_makes_an_operator() {
     let Run::Here(running) = &gate.run else { panic!("in process") };
     let link = running.console_link().unwrap();
     let target = link.strip_prefix(&format!("http://{}", gate.admin.addr)).unwrap().to_owned();
-    let mut door = Door { gate, cookies: BTreeMap::new() };
+    let mut door = Door { gate, cookies: Jar::default() };
     assert_eq!(door.send(Req::new("GET", "/console/approvals")).await.status, 401);
 
     // Looking at it, as mail filters do, uses nothing up.
@@ -49,7 +43,7 @@ async fn a_link_works_once_and_makes_an_operator() {
     let elsewhere = door.redeem(&key).set("Origin", "https://evil.example");
     assert_eq!(door.send(elsewhere).await.status, 403);
     assert_eq!(door.send(door.redeem("AAAA")).await.status, 403);
-    assert!(door.cookies.is_empty());
+    assert!(door.cookies.lock().is_empty());
     let welcome = door.send(door.redeem(&key)).await;
     assert_eq!(welcome.status, 200, "{}", welcome.whole());
     let page = door.send(Req::new("GET", "/console/approvals")).await;
@@ -67,6 +61,7 @@ async fn a_link_works_once_and_makes_an_operator() {
         .body(form(&[("csrf", &csrf)]));
     assert_eq!(door.send(out).await.status, 200);
     assert_eq!(door.send(Req::new("GET", "/console/approvals")).await.status, 401);
+    soon("the records", || door.gate.audit_text().contains("console/link")).await;
     let log = door.gate.audit_text();
     assert!(!log.contains(&key), "the secret of the link is in no record");
     assert!(log.contains("console/link") && log.contains("portcullis:console"), "{log}");

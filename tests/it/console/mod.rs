@@ -8,12 +8,10 @@ mod hostile;
 mod link;
 mod signing_in;
 
-use std::collections::BTreeMap;
-
-use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::authserver::{Idp, field, form, location};
+use crate::cookies::Jar;
 use crate::gate::{Files, Gate, soon};
 use crate::keys::{self, ED};
 use crate::wire::{Req, Resp};
@@ -69,7 +67,7 @@ impl Desk {
     }
 
     pub(crate) fn browser(&self) -> Browser<'_> {
-        Browser { desk: self, cookies: Mutex::default() }
+        Browser { desk: self, cookies: Jar::default() }
     }
 
     /// The browser of somebody who has signed in.
@@ -133,7 +131,7 @@ impl Desk {
 /// A browser: it keeps cookies and says where forms come from.
 pub(crate) struct Browser<'d> {
     pub(crate) desk: &'d Desk,
-    pub(crate) cookies: Mutex<BTreeMap<String, String>>,
+    pub(crate) cookies: Jar,
 }
 
 impl Browser<'_> {
@@ -172,29 +170,12 @@ impl Browser<'_> {
         field(&self.get("/console/audit").await, "csrf")
     }
 
-    pub(crate) async fn send(&self, mut request: Req) -> Resp {
-        let cookies: Vec<String> = self.cookies.lock().iter().map(|(name, value)| format!("{name}={value}")).collect();
-        if !cookies.is_empty() {
-            request = request.add("Cookie", &cookies.join("; "));
-        }
-        let got = self.desk.send(&request).await;
-        self.keep(&got);
+    pub(crate) async fn send(&self, request: Req) -> Resp {
+        let got = self.desk.send(&self.cookies.onto(request)).await;
+        self.cookies.keep(&got, |name| match name {
+            "portcullis-console" => &["Path=/", "HttpOnly", "SameSite=Strict"],
+            _ => &["Path=/", "HttpOnly", "SameSite=Lax"],
+        });
         got
-    }
-
-    fn keep(&self, got: &Resp) {
-        for (_, line) in got.headers.iter().filter(|(name, _)| name == "set-cookie") {
-            let (name, value) = line.split(';').next().unwrap().split_once('=').unwrap();
-            let site = if name == "portcullis-console" { "; SameSite=Strict" } else { "; SameSite=Lax" };
-            for attribute in ["; Path=/", "; HttpOnly", site] {
-                assert!(line.contains(attribute), "{line}");
-            }
-            let mut cookies = self.cookies.lock();
-            if line.contains("Max-Age=0") {
-                cookies.remove(name);
-            } else {
-                cookies.insert(name.to_owned(), value.to_owned());
-            }
-        }
     }
 }
