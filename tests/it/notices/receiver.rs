@@ -30,6 +30,7 @@ pub(super) enum Manner {
 pub(super) struct Came {
     pub(super) delivery: String,
     pub(super) event: String,
+    pub(super) signed: bool,
     pub(super) text: String,
 }
 
@@ -104,6 +105,7 @@ impl Seen {
             Some(Ok(())) | None => self.came.lock().push(Came {
                 delivery: header("portcullis-delivery").unwrap_or_default(),
                 event: header("portcullis-event").unwrap_or_default(),
+                signed: header("portcullis-signature").is_some(),
                 text: body,
             }),
             Some(Err(why)) => self.wrong.lock().push(why),

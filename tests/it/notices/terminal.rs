@@ -52,14 +52,14 @@ async fn people_decide_from_a_terminal_as_who_they_are() {
     let own = run(&desk, &alice, &["approve", &one]).await;
     assert_eq!((own.code, own.stdout.as_str()), (1, ""), "who asks does not approve: {}", own.stderr);
 
-    let approved = run(&desk, &sven, &["approve", &one, "--reason", "fine"]).await;
+    let approved = run(&desk, &sven, &["approve", &one, "--reason", "fine \u{202e}\u{1b}[2J"]).await;
     assert_eq!((approved.code, approved.stdout), (0, format!("{one} approved\n")), "{}", approved.stderr);
     let denied = run(&desk, &sven, &["deny", &two, "--reason", "no"]).await;
     assert_eq!((denied.code, denied.stdout), (0, format!("{two} denied\n")), "{}", denied.stderr);
     let twice = run(&desk, &sven, &["approve", &two]).await;
     assert_eq!((twice.code, twice.stdout.as_str()), (1, ""), "{}", twice.stderr);
     let whole = run(&desk, &sven, &["show", &one]).await.stdout;
-    assert!(whole.contains("yes: fine"), "{whole}");
+    assert!(whole.contains("yes: fine \\u202e\\u001b[2J") && !whole.contains(['\u{1b}', '\u{202e}']), "{whole}");
 
     let withdrawn = run(&desk, &alice, &["withdraw", &one]).await;
     assert_eq!((withdrawn.code, withdrawn.stdout), (0, format!("{one} withdrawn\n")), "{}", withdrawn.stderr);

@@ -20,6 +20,7 @@ async fn what_is_sent_can_be_verified_and_comes_once_in_order() {
     let came = receiver.of(id);
     let events: Vec<&str> = came.iter().map(|came| came.event.as_str()).collect();
     assert_eq!(events, ["approval.requested", "approval.approved", "approval.used"]);
+    assert!(came.iter().all(|came| came.signed));
     let first = came[0].json();
     assert_eq!((first["version"].as_u64(), first["id"].as_str()), (Some(1), Some(came[0].delivery.as_str())));
     let origin = format!("http://{}", gate.admin.addr);
