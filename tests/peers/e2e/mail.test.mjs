@@ -179,5 +179,6 @@ describe('mail', { timeout: 120_000 }, () => {
     const ids = (await late.seen()).late.mails.map(mail => header(mail, 'Message-ID'));
     assert.equal(new Set(ids).size, ids.length, `told twice: ${ids}`);
     assert.equal((await mailsOf('late', first, late)).length, 1);
+    for (const secret of [PASSWORD, SECRET]) assert.ok(!gateway.log().includes(secret), 'a secret in the log');
   });
 });
