@@ -9,7 +9,8 @@ use crate::audit::ApprovalNote;
 use crate::policy::permit::Grant;
 use crate::vocab::{Digest, Principal};
 
-/// An approval that was used up, for the call that it was given for. Made by [`Desk::claim`] only; not `Clone`.
+/// An approval that was used up, for the call that it was given for. Made by [`Desk::claim`] only; not `Clone`, so that the call has
+/// one course: a round of it, then perhaps the next.
 ///
 /// ```compile_fail
 /// fn twice(spent: portcullis::approval::Spent) -> portcullis::approval::Spent {
@@ -28,10 +29,16 @@ impl Spent {
         self.request.note()
     }
 
-    /// The evidence that the call's decision wants.
-    pub fn into_grant(self) -> Grant {
+    /// The request that was approved.
+    pub fn request(&self) -> &Arc<Request> {
+        &self.request
+    }
+
+    /// The evidence that the decision of one round of the call wants, and what a next round needs: not another start of the call, but
+    /// its server's going on with what it asked.
+    pub fn grant(self) -> (Grant, Self) {
         let bound = &self.request.bound;
-        Grant::assertion(&bound.name, Arc::from(&*bound.policy))
+        (Grant::assertion(&bound.name, Arc::from(&*bound.policy)), self)
     }
 }
 

@@ -16,6 +16,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use url::Url;
@@ -25,7 +26,7 @@ use super::DemoError;
 /// The revision spoken.
 const REVISION: &str = "2026-07-28";
 /// Time for a whole exchange; the first one waits for the sample server to start.
-const EXCHANGE_S_MAX: u64 = 30;
+pub(super) const EXCHANGE_S_MAX: u64 = 30;
 /// Size of an answer.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
@@ -116,29 +117,52 @@ impl Client {
         let host = self.url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
         let host = ServerName::try_from(host).map_err(|error| says(&error))?;
         let stream = self.tls.connect(host, tcp).await.map_err(|error| says(&error))?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| says(&error))?;
-        let work = async move {
-            let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
-            read(response, id).await
-        };
-        tokio::pin!(work);
-        // The connection is driven here, beside its only request, so that it ends with it.
-        tokio::select! {
-            biased;
-            done = &mut work => return done,
-            _ = connection => {}
+        let Whole { status, is_stream, text } = over(stream, request).await?;
+        let found = if is_stream { streamed(&text, id) } else { serde_json::from_str(&text).ok() };
+        match found {
+            Some(body) if body.get("id").and_then(Value::as_str) == Some(id) => Ok(Answer { status, body }),
+            _ => Err(format!("{status} without an answer to this request: {}", text.chars().take(200).collect::<String>())),
         }
-        work.await
     }
 }
 
+/// An answer, read to its end.
+pub(super) struct Whole {
+    pub(super) status: StatusCode,
+    is_stream: bool,
+    pub(super) text: String,
+}
+
+/// Sends the only request of a connection, and reads its answer.
+///
+/// # Errors
+/// Why there is none, in words.
+pub(super) async fn over(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    request: Request<Full<Bytes>>,
+) -> Result<Whole, String> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
+    let work = async move {
+        let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
+        read(response).await
+    };
+    tokio::pin!(work);
+    // The connection is driven here, beside its only request, so that it ends with it.
+    tokio::select! {
+        biased;
+        done = &mut work => return done,
+        _ = connection => {}
+    }
+    work.await
+}
+
 /// Host and port as a browser would send them.
-fn authority(url: &Url) -> String {
+pub(super) fn authority(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-async fn read(response: Response<Incoming>, id: &str) -> Result<Answer, String> {
+async fn read(response: Response<Incoming>) -> Result<Whole, String> {
     let status = response.status();
     let is_stream = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
     let mut body = response.into_body();
@@ -150,12 +174,8 @@ async fn read(response: Response<Incoming>, id: &str) -> Result<Answer, String> 
         }
         whole.extend_from_slice(&data);
     }
-    let text = std::str::from_utf8(&whole).map_err(|error| error.to_string())?;
-    let found = if is_stream { streamed(text, id) } else { serde_json::from_str(text).ok() };
-    match found {
-        Some(body) if body.get("id").and_then(Value::as_str) == Some(id) => Ok(Answer { status, body }),
-        _ => Err(format!("{status} without an answer to this request: {}", text.chars().take(200).collect::<String>())),
-    }
+    let text = String::from_utf8(whole.to_vec()).map_err(|error| error.to_string())?;
+    Ok(Whole { status, is_stream, text })
 }
 
 /// The message of an event stream that answers the request `id`.

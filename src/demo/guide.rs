@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::DemoError;
-use super::place::Place;
+use super::place::{ADMIN_PORT, Place};
 use super::screen::{Ink, Screen};
 use super::walk::ROUTE;
 
@@ -20,13 +20,7 @@ pub(super) fn intro(screen: &mut Screen<'_>, place: &Place, origin: &str) -> Res
 }
 
 /// How to point real clients at the gateway while it runs.
-pub(super) fn connect(
-    screen: &mut Screen<'_>,
-    place: &Place,
-    origin: &str,
-    ca: &Path,
-    admin: Option<&str>,
-) -> Result<(), DemoError> {
+pub(super) fn connect(screen: &mut Screen<'_>, place: &Place, origin: &str, ca: &Path, admin: &str) -> Result<(), DemoError> {
     let url = format!("{origin}{ROUTE}");
     let (program, config, ca) = (quoted(place.program()), quoted(&place.config()), quoted(ca));
     screen.heading("The gateway stays up. Connect your own client:")?;
@@ -46,9 +40,16 @@ pub(super) fn connect(
         "    {{ \"mcpServers\": {{ \"notes\": {{ \"url\": \"{url}\", \"headers\": {{ \"Authorization\": \"Bearer ${{env:TOKEN}}\" }} }} }} }}"
     ))?;
     screen.line("")?;
-    if let Some(admin) = admin {
-        screen.line(format_args!("  Metrics and health: {admin}/metrics, {admin}/healthz"))?;
+    // A token for a console whose port was any free one could not be made: the config does not name it.
+    if admin.ends_with(&format!(":{ADMIN_PORT}")) {
+        screen.line("  Decide about calls that wait for a lead, from another shell:")?;
+        screen.line(format_args!(
+            "    export PORTCULLIS_TOKEN=$({program} token --config {config} --admin --sub lena --groups leads)"
+        ))?;
+        screen.line(format_args!("    {program} approvals --admin {admin}"))?;
+        screen.line("")?;
     }
+    screen.line(format_args!("  Console: {admin}/console. Metrics and health: {admin}/metrics, {admin}/healthz"))?;
     screen.line("  Ctrl-C stops it.")
 }
 

@@ -1,6 +1,7 @@
 //! `portcullis demo`: a gateway, a sample MCP server and a client in one process, on loopback, with nothing else installed.
 
 mod client;
+mod desk;
 mod guide;
 mod place;
 mod screen;
@@ -18,6 +19,7 @@ pub use server::{NotesServer, serve_notes};
 use crate::app::{self, StartError};
 use crate::identity::dev::DevIssuer;
 use crate::vocab::Problem;
+use desk::Desk;
 use place::Place;
 use screen::Screen;
 use walk::Walk;
@@ -104,11 +106,12 @@ async fn gateway(options: &Options, place: &Place, screen: &mut Screen<'_>) -> R
     let walk = async {
         let ca = running.ca_path().ok_or_else(|| DemoError::fault("the gateway", "has no CA of its own"))?;
         let origin = running.mcp_url();
-        let walk = Walk::new(&origin, &ca, issuer, audit)?;
+        let admin = running.admin_url().ok_or_else(|| DemoError::fault("the gateway", "has no console"))?;
+        let walk = Walk::new(&origin, &ca, Desk::new(&admin)?, issuer, audit)?;
         guide::intro(screen, place, &origin)?;
         Box::pin(walk.go(screen)).await?;
         if !options.once {
-            guide::connect(screen, place, &origin, &ca, running.admin_url().as_deref())?;
+            guide::connect(screen, place, &origin, &ca, &admin)?;
         }
         Ok(())
     };

@@ -14,7 +14,7 @@ const POLICY: &str = include_str!("../../policies/demo/demo.yaml");
 const MARK: &str = "# The config of `portcullis demo`.";
 const CONFIG: &str = "portcullis.yaml";
 const MCP_PORT: u16 = 8443;
-const ADMIN_PORT: u16 = 9443;
+pub(super) const ADMIN_PORT: u16 = 9443;
 
 /// The directory, written and ready.
 pub(super) struct Place {
@@ -126,7 +126,7 @@ upstreams:
     stdio: {{ command: {program}, args: [demo-server], danger_unsandboxed: true }}
     shared: true                       # one process, so that everybody sees the same notes
 policies: [policies]
-admin: {{ listen: \"{admin}\" }}
+admin: {{ listen: \"{admin}\", roles: {{ approver: [\"group:leads\"] }} }}
 "
     ))
 }

@@ -59,17 +59,28 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How much of the file is read, in bytes: a walk leaves a few KiB at its end.
 const TAIL_BYTES_MAX: u64 = 1024 * 1024;
 
-/// Finds the records of `calls` below `audit`, checks them and shows them.
-pub(super) async fn show(screen: &mut Screen<'_>, audit: &Path, calls: &[Call]) -> Result<(), DemoError> {
+/// Finds the records of `calls` below `audit`, and of the `approvals` that they asked for (who, and what); checks and shows them.
+pub(super) async fn show(
+    screen: &mut Screen<'_>,
+    audit: &Path,
+    calls: &[Call],
+    approvals: &[(&str, &str)],
+) -> Result<(), DemoError> {
     let file = file_of(audit);
     let records = records(&file, calls).await?;
+    let decided = records.iter().filter(|record| is_approval(record));
+    let decided: Vec<_> = decided.map(|record| (text(record, "/principal/sub"), text(record, "/method"))).collect();
+    if decided != approvals {
+        return Err(DemoError::unexpected("the records of approvals", format!("{approvals:?}"), format!("{decided:?}")));
+    }
     for call in calls {
         check(call, &records).map_err(|(expected, got)| {
             DemoError::unexpected(format!("the record of {} as {} ({})", call.method, call.sub, call.id), expected, got)
         })?;
     }
     let intents = records.iter().filter(|record| text(record, "/kind") == "intent").count();
-    screen.heading("6. The audit trail: one record per request, and an intent before each write left.")?;
+    screen
+        .heading("7. The audit trail: one record per request and decision of a person, and an intent before each write left.")?;
     let row = |cells: [&str; 6]| {
         let [time, who, name, decision, rules, outcome] = cells;
         format!("  {time:<12} {who:<6} {name:<20} {decision:<18} {rules:<20} {outcome}").trim_end().to_owned()
@@ -80,13 +91,21 @@ pub(super) async fn show(screen: &mut Screen<'_>, audit: &Path, calls: &[Call]) 
         let name = Some(text(record, "/name")).filter(|name| !name.is_empty()).unwrap_or_else(|| text(record, "/method"));
         let rules = record.pointer("/decision/rules").and_then(Value::as_array).into_iter().flatten();
         let rules = rules.filter_map(Value::as_str).collect::<Vec<_>>().join(" ");
-        let is_intent = text(record, "/kind") == "intent";
-        let outcome = if is_intent { "(intent)" } else { text(record, "/outcome/status") };
+        let outcome = match text(record, "/kind") {
+            "intent" => "(intent)",
+            "approval" => text(record, "/approval/state"),
+            _ => text(record, "/outcome/status"),
+        };
+        let name = if is_approval(record) { text(record, "/method") } else { name };
         let time = text(record, "/time").split_once('T').map_or("", |(_, time)| time).trim_end_matches('Z');
         screen.line(row([time, text(record, "/principal/sub"), name, text(record, "/decision/reason"), &rules, outcome]))?;
     }
     let requests = calls.len();
-    screen.line(format_args!("  {requests} requests, {requests} records, {intents} intents: {}", file.display()))?;
+    let decisions = approvals.len();
+    screen.line(format_args!(
+        "  {requests} requests, {requests} records, {intents} intents, {decisions} of approvals: {}",
+        file.display()
+    ))?;
     screen.line("  Arguments are recorded as keyed digests, never in clear unless a rule or the config says so.")
 }
 
@@ -95,16 +114,17 @@ fn file_of(audit: &Path) -> PathBuf {
     if audit.is_dir() { audit.join("audit.jsonl") } else { audit.to_owned() }
 }
 
-/// The records of `calls`, in the order of the file, once all of them are there.
+/// The records of `calls` and of what they asked people, in the order of the file, once all of them are there.
 async fn records(file: &Path, calls: &[Call]) -> Result<Vec<Value>, DemoError> {
     for _ in 0..LOOKS_MAX {
         let tail = tail(file).map_err(|error| DemoError::fault(file.display(), error))?;
         let records: Vec<Value> = tail.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         let ours = |record: &Value| calls.iter().any(|call| text(record, "/rpc_id") == call.id);
-        let ours: Vec<Value> = records.into_iter().filter(ours).collect();
+        let ours: Vec<Value> = records.iter().filter(|record| ours(record)).cloned().collect();
         let has_record = |call: &Call| ours.iter().any(|record| is_final(record, call));
         if calls.iter().all(has_record) {
-            return Ok(ours);
+            let asked = |record: &Value| ours.iter().any(|call| is_about(record, call));
+            return Ok(records.iter().filter(|record| ours.contains(record) || asked(record)).cloned().collect());
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
@@ -120,6 +140,17 @@ fn tail(file: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();
     file.take(TAIL_BYTES_MAX).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Whether a person asked, decided, or had it used.
+fn is_approval(record: &Value) -> bool {
+    text(record, "/kind") == "approval"
+}
+
+/// Whether `record` is of the request for approval that the record `call` names.
+fn is_about(record: &Value, call: &Value) -> bool {
+    let id = text(call, "/approval/id");
+    is_approval(record) && !id.is_empty() && text(record, "/approval/id") == id
 }
 
 /// Whether `record` is the one of `call` that is not an intent.

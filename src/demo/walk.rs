@@ -1,4 +1,4 @@
-//! The walk: calls as three people, each with the answer the gateway promises. Any other answer ends the demo.
+//! The walk: calls as three people, of which a fourth approves one, each with the answer the gateway promises. Any other answer ends the demo.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::DemoError;
 use super::client::{Answer, Client};
+use super::desk::{self, Desk};
 use super::screen::Screen;
 use super::trail::{self, Call, Expect};
 use crate::identity::dev::{DevIssuer, TokenRequest};
@@ -22,6 +23,10 @@ const UNKNOWN_TOOL: i64 = -32602;
 /// Writes that the demo policy allows a writer per minute.
 const WRITES_PER_MINUTE: usize = 3;
 
+/// What is on record of the approval in the walk: who, and what.
+const APPROVALS: &[(&str, &str)] =
+    &[(WRITER.sub, "approval/ask"), (LEAD.sub, "approval/approve"), (WRITER.sub, "approval/use"), (WRITER.sub, "approval/ask")];
+
 /// Somebody who calls.
 struct Person {
     sub: &'static str,
@@ -32,11 +37,14 @@ struct Person {
 const READER: Person = Person { sub: "rita", group: "readers", sees: &["list_notes", "read_note", "search_notes"] };
 const WRITER: Person =
     Person { sub: "wendy", group: "writers", sees: &["delete_note", "list_notes", "read_note", "search_notes", "write_note"] };
+/// Calls nothing, and decides.
+const LEAD: Person = Person { sub: "lena", group: "leads", sees: &[] };
 const GUEST: Person = Person { sub: "gus", group: "guests", sees: &["read_note"] };
 
 /// A client, tokens for everybody, and what was called so far.
 pub(super) struct Walk {
     client: Client,
+    desk: Desk,
     issuer: DevIssuer,
     audience: String,
     audit: PathBuf,
@@ -46,11 +54,11 @@ pub(super) struct Walk {
 }
 
 impl Walk {
-    pub(super) fn new(origin: &str, ca: &Path, issuer: DevIssuer, audit: PathBuf) -> Result<Self, DemoError> {
+    pub(super) fn new(origin: &str, ca: &Path, desk: Desk, issuer: DevIssuer, audit: PathBuf) -> Result<Self, DemoError> {
         let audience = format!("{origin}{ROUTE}");
         let client = Client::new(&audience, ca)?;
         let run = format!("demo-{}", uuid::Uuid::now_v7().simple());
-        Ok(Self { client, issuer, audience, audit, run, calls: Vec::new() })
+        Ok(Self { client, desk, issuer, audience, audit, run, calls: Vec::new() })
     }
 
     /// Walks, and shows the record of every step.
@@ -60,7 +68,8 @@ impl Walk {
         self.arguments(screen).await?;
         self.deletes(screen).await?;
         self.limit(screen).await?;
-        trail::show(screen, &self.audit, &self.calls).await
+        self.approval(screen).await?;
+        trail::show(screen, &self.audit, &self.calls, APPROVALS).await
     }
 
     async fn lists(&mut self, screen: &mut Screen<'_>) -> Result<(), DemoError> {
@@ -142,6 +151,24 @@ impl Walk {
         }
     }
 
+    async fn approval(&mut self, screen: &mut Screen<'_>) -> Result<(), DemoError> {
+        screen.heading("6. She may delete a private note once a lead said yes to that very call. The yes is used up by it.")?;
+        let salaries = json!({ "folder": "private", "name": "salaries" });
+        let pending = Expect::denied("approval_required").by("writers-delete-private");
+        let asked = self.refused(screen, &WRITER, "delete_note", salaries.clone(), pending).await?;
+        let id = approval_id(&asked)?;
+        let token = self.token(&LEAD, self.desk.audience())?;
+        let state = self.desk.approve(&token, &id, "agreed by phone").await?;
+        screen.call(LEAD.sub, &format!("({}) POST {}", LEAD.group, desk::path(&id)), true, &state)?;
+        if state != "approved" {
+            return Err(DemoError::unexpected(format!("the request {id}"), "approved", state));
+        }
+        let expect = Expect::allowed("writers-delete-private").leaving();
+        self.allowed(screen, &WRITER, "delete_note", salaries.clone(), expect).await?;
+        let again = approval_id(&self.refused(screen, &WRITER, "delete_note", salaries, pending).await?)?;
+        if again == id { Err(DemoError::unexpected("the same call once more", "a new request", again)) } else { Ok(()) }
+    }
+
     /// A call that must reach the server and come back with an answer.
     async fn allowed(
         &mut self,
@@ -199,22 +226,27 @@ impl Walk {
         expect: Expect,
     ) -> Result<Answer, DemoError> {
         let id = format!("{}-{}", self.run, self.calls.len() + 1);
-        let token = self.token(person)?;
+        let token = self.token(person, &self.audience)?;
         self.calls.push(Call { id: id.clone(), sub: person.sub, method, expect, record: None });
         self.client.request(&token, &id, method, name, params).await
     }
 
-    fn token(&self, person: &Person) -> Result<SecretString, DemoError> {
+    fn token(&self, person: &Person, audience: &str) -> Result<SecretString, DemoError> {
         let request = TokenRequest {
             sub: person.sub.to_owned(),
             groups: vec![person.group.to_owned()],
             scopes: Vec::new(),
             client_id: Some("portcullis-demo".to_owned()),
-            audience: self.audience.clone(),
+            audience: audience.to_owned(),
             expires: TOKEN_LIFE,
         };
         self.issuer.mint(&request, Clock::system().unix_s()).map_err(|error| DemoError::fault("a token", error))
     }
+}
+
+fn approval_id(answer: &Answer) -> Result<String, DemoError> {
+    let id = answer.denial("approval_id").and_then(Value::as_str);
+    id.map(str::to_owned).ok_or_else(|| DemoError::unexpected("a call that waits for a person", "an approval_id", answer.shown()))
 }
 
 fn call(tool: &str, arguments: &Value) -> (String, Value) {

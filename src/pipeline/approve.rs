@@ -36,6 +36,8 @@ pub(super) struct Unapproved {
 pub(super) struct Approved {
     request: Arc<Request>,
     case: Case,
+    /// The round, where the call is under way and goes on.
+    sequel: Option<u128>,
 }
 
 /// Finds the approval that `decision` wants, or asks for it. `call` is what may be asked about: a call, a prompt, a resource. Nothing is
@@ -44,7 +46,7 @@ pub(super) struct Approved {
 /// # Errors
 /// What the client is told; a fault when nothing could be asked.
 pub(super) async fn look_up(
-    ctx: &Ctx,
+    ctx: &mut Ctx,
     decision: &Decision,
     target: &Target,
     call: Option<&Operation>,
@@ -59,28 +61,38 @@ pub(super) async fn look_up(
         return Err(unapproved(ctx, denial(), None, NOT_ASKED.to_owned()));
     };
     let case = case(ctx, decision, target, operation)?;
-    match ctx.gateway.approvals.ask(case.clone()).await {
-        Ok(Standing::Approved(request)) => {
-            still_defined(ctx, target, denial).await?;
-            ctx.note(|draft| draft.approval = Some(Box::new(request.note())));
-            Ok(Some(Approved { request, case }))
-        }
-        Ok(standing) => Err(refused(ctx, denial(), &standing)),
-        Err(AskError::TooMany | AskError::Full) => Err(unapproved(ctx, denial(), None, TOO_MANY.to_owned())),
-        Err(error) => Err(failed(&error).into()),
-    }
+    let (sequel, now_s) = (ctx.sequel.take(), ctx.gateway.clock.unix_s());
+    let goes_on = sequel.and_then(|number| ctx.gateway.sequels.approved(number, &case.bound.digest(), now_s));
+    let (request, sequel) = match goes_on {
+        Some(request) => (request, sequel),
+        None => match ctx.gateway.approvals.ask(case.clone()).await {
+            Ok(Standing::Approved(request)) => (request, None),
+            Ok(standing) => return Err(refused(ctx, denial(), &standing)),
+            Err(AskError::TooMany | AskError::Full) => return Err(unapproved(ctx, denial(), None, TOO_MANY.to_owned())),
+            Err(error) => return Err(failed(&error).into()),
+        },
+    };
+    still_defined(ctx, target, denial).await?;
+    ctx.note(|draft| draft.approval = Some(Box::new(request.note())));
+    Ok(Some(Approved { request, case, sequel }))
 }
 
-/// Uses the approval up: on disk, and nobody else's, when this returns.
+/// Uses the approval up: on disk, and nobody else's, when this returns. A round of a call under way takes over what that call used.
 ///
 /// # Errors
 /// As [`look_up`], when another call was faster.
-pub(super) async fn spend(ctx: &Ctx, Approved { request, case }: Approved) -> Result<Grant, Refusal> {
-    let desk = &ctx.gateway.approvals;
-    match desk.claim(&request.id, &request.digest, ctx.principal()?).await {
+pub(super) async fn spend(ctx: &mut Ctx, Approved { request, case, sequel }: Approved) -> Result<Grant, Refusal> {
+    let (desk, now_s) = (&ctx.gateway.approvals, ctx.gateway.clock.unix_s());
+    let spent = match sequel {
+        None => desk.claim(&request.id, &request.digest, ctx.principal()?).await,
+        Some(number) => ctx.gateway.sequels.take(number, &request.digest, now_s).ok_or(Void::State(request.state)),
+    };
+    match spent {
         Ok(spent) => {
             ctx.note(|draft| draft.approval = Some(Box::new(spent.note())));
-            Ok(spent.into_grant())
+            let (grant, spent) = spent.grant();
+            ctx.spent = Some(spent);
+            Ok(grant)
         }
         // Used, taken back or expired since it was looked up: this call is asked for by itself.
         Err(Void::State(_) | Void::OtherCall) => {

@@ -17,6 +17,7 @@ use super::session::Session;
 use super::standing;
 use super::task::Tasks;
 use super::world::{Route, World};
+use crate::approval::Spent;
 use crate::audit::{AuditHandle, DecisionNote, Draft, Kind, OutcomeNote, Status};
 use crate::catalog::Access;
 use crate::mcp::client_caps::ClientCaps;
@@ -54,6 +55,10 @@ pub(super) struct Ctx {
     pub streams: bool,
     /// How a legacy client cancels this call.
     pub cancel: Option<Registered>,
+    /// The approval that the call used up, which its next round goes on by.
+    pub(super) spent: Option<Spent>,
+    /// The number of this round, where it goes on with a call that was approved.
+    pub(super) sequel: Option<u128>,
     /// Set when the call leaves for its upstream, where somebody waits for that.
     pub left: Option<CancellationToken>,
 }
@@ -144,6 +149,8 @@ impl Ctx {
             asked: Asked::default(),
             streams: false,
             cancel: None,
+            spent: None,
+            sequel: None,
             left: None,
         }
     }
@@ -171,6 +178,8 @@ impl Ctx {
             // An entry's answer is one element of an array: nothing can be streamed.
             streams: false,
             cancel: None,
+            spent: None,
+            sequel: None,
             left: None,
         }
     }

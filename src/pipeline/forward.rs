@@ -151,7 +151,12 @@ pub(super) fn took(ctx: &Ctx, target: &Target, called: Instant, fault: Option<&F
 ///
 /// # Errors
 /// As [`screen`]; a question or task that was never agreed to.
-pub(super) fn finish(ctx: &Ctx, target: &Target, operation: &Operation, reply: Inspected<Reply>) -> Result<Answered, Refusal> {
+pub(super) fn finish(
+    ctx: &mut Ctx,
+    target: &Target,
+    operation: &Operation,
+    reply: Inspected<Reply>,
+) -> Result<Answered, Refusal> {
     let reply = reply.into_inner();
     if task::is_about(operation.method) {
         return task::finish(ctx, target, operation, reply);

@@ -14,7 +14,7 @@ use crate::mcp::era;
 use crate::mcp::error::{self, ProtocolError};
 use crate::mcp::{LogLevel, Message, Method, Outgoing, Reply};
 use crate::vocab::limits::LIST_FIRST_MS_MAX;
-use crate::vocab::{Fault, FaultKind, Revision};
+use crate::vocab::{Fault, FaultKind, Reason, Revision};
 
 /// Opens a legacy session: a revision both sides know, and a sealed id.
 ///
@@ -115,7 +115,7 @@ async fn set_level(ctx: &Ctx, operation: &Operation) -> Result<(), Refusal> {
 }
 
 /// What the upstreams of the route offer this principal, together. One that cannot be asked in time is taken to offer lists,
-/// so that nothing stays hidden when it comes back.
+/// so that nothing stays hidden when it comes back. Where people have to approve calls the gateway makes tasks of its own.
 async fn capabilities(ctx: &Ctx) -> Result<ServerCapabilities, Refusal> {
     let route = ctx.route()?.clone();
     let access = ctx.access()?;
@@ -137,5 +137,8 @@ async fn capabilities(ctx: &Ctx) -> Result<ServerCapabilities, Refusal> {
         let offered = offered.unwrap_or(ServerCapabilities { tools: true, prompts: true, resources: true, ..Default::default() });
         all = all.union(offered);
     }
+    let observed = ctx.world.observe.is_some_and(|observe| observe.passes(Reason::ApprovalRequired));
+    let (policy, principal, moment) = (&ctx.world.policy, ctx.principal()?, ctx.moment_of_record());
+    all.tasks |= !observed && route.upstreams.iter().any(|upstream| policy.asks_people(principal, upstream, moment));
     Ok(all)
 }

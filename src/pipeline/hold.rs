@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use tokio::sync::mpsc;
 
 use super::approve::{Unapproved, from_whom, in_words};
 use super::body::ReplyBody;
@@ -14,6 +13,7 @@ use super::carry::{Carrier, Way};
 use super::consult::{Consultation, Said, confirm};
 use super::ctx::Ctx;
 use super::operate::{Done, line, measure};
+use super::outlet::Outlet;
 use super::refusal::Refusal;
 use super::reply::{Answered, Content};
 use super::rescue::rescue;
@@ -25,7 +25,7 @@ use crate::mcp::dialect::{self, Operation};
 use crate::mcp::headers::McpHeaders;
 use crate::mcp::{RawId, RawJson, sse};
 use crate::upstream::QuestionReply;
-use crate::vocab::limits::{APPROVAL_PROGRESS_MS, REPLY_EVENTS_MAX};
+use crate::vocab::limits::APPROVAL_PROGRESS_MS;
 use crate::vocab::{Deadline, Denial, Reason, Revision};
 
 /// What a call that is held needs besides itself.
@@ -54,11 +54,11 @@ fn deadline(ctx: &Ctx) -> Deadline {
 
 /// Answers with a stream, on which the call is held.
 pub(super) fn stream(ctx: Ctx, operation: Box<Operation>, held: Held, in_flight: InFlight) -> Response<ReplyBody> {
-    let (events, receiver) = mpsc::channel(REPLY_EVENTS_MAX);
+    let (outlet, receiver) = Outlet::open();
     let answered = Answered { content: Content::Events(receiver), ..Answered::empty(StatusCode::OK) };
     let response = answered.respond(&ctx);
     let (gateway, standing) = (ctx.gateway.clone(), Standing::of(&ctx));
-    let holding = Holding { ctx, operation, events, standing, carrier: Carrier::default(), bytes_out: 0, told: 0 };
+    let holding = Holding { ctx, operation, outlet, standing, carrier: Carrier::default(), told: 0 };
     gateway.outlive(holding.run(held, in_flight));
     response
 }
@@ -66,10 +66,9 @@ pub(super) fn stream(ctx: Ctx, operation: Box<Operation>, held: Held, in_flight:
 struct Holding {
     ctx: Ctx,
     operation: Box<Operation>,
-    events: mpsc::Sender<Bytes>,
+    outlet: Outlet,
     standing: Standing,
     carrier: Carrier,
-    bytes_out: u64,
     /// Progress messages so far.
     told: u64,
 }
@@ -140,7 +139,7 @@ impl Holding {
             state = decided => Next::Decided(state),
             () = stopping.wait() => Next::Decided(State::Pending),
             (_, reply) = self.carrier.answered() => Next::Answer(reply),
-            () = self.events.closed(), if modern => Next::Gone,
+            () = self.outlet.closed(), if modern => Next::Gone,
             () = stream::cancelled(&self.ctx) => Next::Gone,
             why = self.standing.over() => Next::Over(why),
             () = tokio::time::sleep(Duration::from_millis(APPROVAL_PROGRESS_MS)) => Next::Tick,
@@ -151,15 +150,16 @@ impl Holding {
     async fn ask(&mut self, consultation: &Consultation) {
         let Some(session) = self.ctx.asked.session else { return };
         let gateway = self.ctx.gateway.clone();
-        let way = Way { questions: &gateway.questions, session, events: &self.events, longest: self.ctx.world.approvals.wait };
+        let way =
+            Way { questions: &gateway.questions, session, events: self.outlet.events(), longest: self.ctx.world.approvals.wait };
         if let Some(message) = self.carrier.ask(&way, RawId::number(0), &consultation.question) {
-            self.send_message(&message).await;
+            self.outlet.send_message(&message).await;
         }
     }
 
     async fn progress(&mut self, whom: &str, id: &str) {
         let Some(token) = self.operation.wants_progress.clone() else {
-            return self.send(Bytes::from_static(sse::KEEP_ALIVE)).await;
+            return self.outlet.send(Bytes::from_static(sse::KEEP_ALIVE)).await;
         };
         self.told += 1;
         let told = RawJson::of_ours(self.told.to_string().into_bytes());
@@ -168,7 +168,7 @@ impl Holding {
             (RawJson::of_static("\"message\""), RawJson::of_text(&format!("waiting for approval by {whom} ({id})"))),
         ];
         let message = dialect::lower_progress(self.operation.revision, &token, &members);
-        self.send_message(&message).await;
+        self.outlet.send_message(&message).await;
     }
 
     /// Makes the call, by the rules in force now.
@@ -186,7 +186,7 @@ impl Holding {
                 };
                 tokio::select! {
                     done = Box::pin(line(&mut self.ctx, &self.operation, &headers)) => Some(done),
-                    () = self.events.closed(), if modern => None,
+                    () = self.outlet.closed(), if modern => None,
                     () = cancelled => None,
                 }
             }
@@ -195,8 +195,8 @@ impl Holding {
         match done {
             None => self.ctx.ended(Status::Cancelled, Reason::Cancelled),
             Some(Ok(Done::Streaming(streaming))) => {
-                let Self { ctx, operation, events, bytes_out, .. } = self;
-                stream::go_on(ctx, operation, *streaming, in_flight, events, bytes_out).await;
+                let Self { ctx, operation, outlet, .. } = self;
+                stream::go_on(ctx, operation, *streaming, in_flight, outlet).await;
             }
             Some(Ok(Done::Answered(answered))) => self.close(answered).await,
             Some(Ok(Done::Held(held))) => self.close(in_words(&self.ctx, &held.unapproved)).await,
@@ -215,22 +215,9 @@ impl Holding {
 
     async fn send_last(&mut self, last: Answered) {
         if let Content::Json(body) = &last.content {
-            self.send_message(body).await;
+            self.outlet.send_message(body).await;
         }
-        let bytes_out = self.bytes_out;
+        let bytes_out = self.outlet.bytes_out();
         self.ctx.note(|draft| draft.bytes_out = bytes_out);
-    }
-
-    async fn send_message(&mut self, json: &[u8]) {
-        let mut event = Vec::with_capacity(json.len() + 32);
-        sse::encode(&mut event, json);
-        self.send(event.into()).await;
-    }
-
-    async fn send(&mut self, bytes: Bytes) {
-        let length = bytes.len() as u64;
-        if self.events.send(bytes).await.is_ok() {
-            self.bytes_out += length;
-        }
     }
 }

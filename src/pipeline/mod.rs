@@ -29,6 +29,7 @@ mod memory;
 mod merged;
 mod ongoing;
 mod operate;
+mod outlet;
 mod pages;
 mod parked;
 mod polled;
@@ -40,6 +41,7 @@ mod rescue;
 mod resumable;
 mod rounds;
 mod route;
+mod sequel;
 mod session;
 mod standing;
 mod stream;
@@ -70,6 +72,7 @@ pub use deferred::Deferred;
 pub use memory::Memory;
 pub use pages::{PeerAddress, page_outcome};
 pub use parked::ParkedCalls;
+pub use sequel::Sequels;
 pub use session::Sessions;
 pub use streams::Streams;
 pub use world::{Approvals, Bounds, Route, Subjects, World};
@@ -135,6 +138,8 @@ pub struct Gateway {
     pub parked: ParkedCalls,
     /// Calls that wait for approval as tasks.
     pub deferred: Deferred,
+    /// Approved calls whose servers asked something back.
+    pub sequels: Sequels,
     /// Streams to clients, and what they need to know of each other.
     pub streams: Streams,
     /// Requests under way.

@@ -21,6 +21,7 @@ use super::question::{self, invalid, responses, sealed, told};
 use super::refusal::Refusal;
 use super::reply::{Answered, lower};
 use super::route::Target;
+use super::sequel;
 use super::standing::Standing;
 use super::watch::{Asked, Resting, Seen, Watched};
 use crate::inspect::Inspected;
@@ -49,6 +50,8 @@ struct Table {
 struct Slot {
     who: PrincipalKey,
     expected: Expected,
+    /// The round that goes on with it, where people approved the call.
+    sequel: Option<u128>,
     claim: oneshot::Sender<oneshot::Sender<Waiting>>,
 }
 
@@ -74,9 +77,17 @@ struct Place {
 }
 
 impl ParkedCalls {
-    /// Which answers the call `id` of `who` waits for; `None` if it does not wait here.
-    pub(super) fn expects(&self, id: u128, who: &PrincipalKey) -> Option<Expected> {
-        self.table.lock().calls.get(&id).filter(|slot| slot.who == *who).map(|slot| slot.expected.clone())
+    /// Which answers the call `id` of `who` waits for, and as which round of an approved call it goes on; `None` if it does not wait here.
+    pub(super) fn expects(&self, id: u128, who: &PrincipalKey) -> Option<(Expected, Option<u128>)> {
+        let table = self.table.lock();
+        table.calls.get(&id).filter(|slot| slot.who == *who).map(|slot| (slot.expected.clone(), slot.sequel))
+    }
+
+    /// Notes as which round of an approved call the call `id` goes on.
+    fn goes_on_as(&self, id: u128, sequel: Option<u128>) {
+        if let Some(slot) = self.table.lock().calls.get_mut(&id) {
+            slot.sequel = sequel;
+        }
     }
 
     /// A place for one more call of `who`, whoever may claim it. `None` when all are taken.
@@ -88,7 +99,7 @@ impl ParkedCalls {
         }
         let id = uuid::Uuid::new_v4().as_u128();
         let (claim, claimed) = oneshot::channel();
-        table.calls.insert(id, Slot { who: who.clone(), expected, claim });
+        table.calls.insert(id, Slot { who: who.clone(), expected, sequel: None, claim });
         table.of.insert(who.clone(), count.saturating_add(1));
         Some((Place { table: self.table.clone(), who: who.clone(), id }, claimed))
     }
@@ -134,7 +145,7 @@ pub(super) enum Parking {
 /// # Errors
 /// A fault when the state cannot be sealed.
 pub(super) fn park(
-    ctx: &Ctx,
+    ctx: &mut Ctx,
     target: &Target,
     operation: &Operation,
     mut call: Watched,
@@ -175,6 +186,8 @@ pub(super) fn park(
         open.iter().for_each(|open| call.answer(&open.id, QuestionReply::Refused));
         return Ok(Parking::On(Box::new(call), None));
     };
+    let sequel = sequel::keep(ctx);
+    ctx.gateway.parked.goes_on_as(place.id, sequel);
     let state = sealed(ctx, target, operation, Purpose::Parked, (&place.id.to_be_bytes(), PARKED_MS_MAX / 1000))?;
     tracing::info!(record = %ctx.id, %upstream, questions = open.len(), "an upstream's question goes to the client, and the call waits");
     let waiting = Waiting { call: call.rest(ctx), open };

@@ -14,6 +14,7 @@ use super::expected::{Expected, conceivable};
 use super::link;
 use super::refusal::Refusal;
 use super::route::Target;
+use super::sequel;
 use super::world::World;
 use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::dialect::{Operation, Question, input_request};
@@ -90,7 +91,10 @@ pub(super) fn resume(
         }
         let route = ctx.route()?.path.clone();
         let open = |purpose| gateway.sealer.open_text(binding(purpose, &key, &route, &call), text, now_s).ok();
-        if let Some(state) = open(Purpose::RequestState) {
+        let approved = || open(Purpose::ApprovedRound).and_then(|state| numbered(&state));
+        let state = open(Purpose::RequestState).map(|state| (None, state)).or_else(approved);
+        if let Some((sequel, state)) = state {
+            ctx.sequel = sequel;
             let (expected, own) = Expected::read(&state).ok_or_else(|| invalid(operation))?;
             let answers = expected.among(responses(operation)?).map_err(|_| misfit(operation))?;
             outgoing.request_state = Some(String::from_utf8(own.to_vec()).map_err(|_| invalid(operation))?);
@@ -101,7 +105,8 @@ pub(super) fn resume(
         } else if let Some(parked) = open(Purpose::Parked) {
             let id = u128::from_be_bytes(parked.try_into().map_err(|_| invalid(operation))?);
             let answers = responses(operation)?;
-            let expected = gateway.parked.expects(id, &key).ok_or_else(|| invalid(operation))?;
+            let (expected, sequel) = gateway.parked.expects(id, &key).ok_or_else(|| invalid(operation))?;
+            ctx.sequel = sequel;
             return expected.among(answers).map(|_| Some(id)).map_err(|_| misfit(operation));
         } else {
             let visits = open(Purpose::Visit).ok_or_else(|| invalid(operation))?;
@@ -115,6 +120,12 @@ pub(super) fn resume(
     }
     outgoing.input_responses = unasked(ctx, operation)?;
     Ok(None)
+}
+
+/// The number of the round, before what a state of [`Purpose::RequestState`] holds.
+fn numbered(state: &[u8]) -> Option<(Option<u128>, Vec<u8>)> {
+    let (number, rest) = state.split_first_chunk()?;
+    Some((Some(u128::from_be_bytes(*number)), rest.to_vec()))
 }
 
 /// Answers to an upstream that keeps its questions to itself: only it knows what it asked. To questions that it may not ask none
@@ -171,7 +182,7 @@ pub(super) fn spend(ctx: &Ctx, operation: &Operation) -> Result<(), Refusal> {
 ///
 /// # Errors
 /// A fault for a question that was not granted or that no client could show.
-pub(super) fn relay(ctx: &Ctx, target: &Target, operation: &Operation, body: &mut ResultBody) -> Result<(), Refusal> {
+pub(super) fn relay(ctx: &mut Ctx, target: &Target, operation: &Operation, body: &mut ResultBody) -> Result<(), Refusal> {
     let forbidden = || Fault::upstream(FaultKind::Malformed, "the upstream asks what it may not ask");
     let questions = requests(ctx, target, body).ok_or_else(forbidden)?;
     if body.member("inputRequests").is_some() {
@@ -181,7 +192,11 @@ pub(super) fn relay(ctx: &Ctx, target: &Target, operation: &Operation, body: &mu
     if let Some(state) = state(body).map_err(|_| forbidden())? {
         let asked = questions.iter().map(|(key, question)| (key.as_str(), question));
         let payload = Expected::of(asked).ok_or_else(forbidden)?.before(state.as_bytes());
-        body.replace("requestState", sealed(ctx, target, operation, Purpose::RequestState, (&payload, REQUEST_STATE_S_MAX))?);
+        let (purpose, payload) = match sequel::keep(ctx) {
+            Some(number) => (Purpose::ApprovedRound, [&number.to_be_bytes()[..], &payload].concat()),
+            None => (Purpose::RequestState, payload),
+        };
+        body.replace("requestState", sealed(ctx, target, operation, purpose, (&payload, REQUEST_STATE_S_MAX))?);
     }
     Ok(())
 }

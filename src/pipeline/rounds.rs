@@ -15,6 +15,7 @@ use super::forward::Leaving;
 use super::operate::{Cleared, clear};
 use super::question::{BUSY, DECLINED, UNABLE, requests, state};
 use super::refusal::Refusal;
+use super::sequel;
 use super::stream::{Course, End, Relay};
 use super::watch::Watched;
 use crate::inspect::Inspected;
@@ -82,10 +83,10 @@ impl Relay {
         for (at, pending) in (0_u64..).zip(&round.questions) {
             self.rounds.patience.asked();
             let longest = self.rounds.patience.longest();
-            let way = Way { questions: &gateway.questions, session, events: &self.events, longest };
+            let way = Way { questions: &gateway.questions, session, events: self.outlet.events(), longest };
             let message = self.carrier.ask(&way, RawId::number(at), &pending.question);
             let Some(message) = message else { return Err(refused(Refusal::Unanswered(UNABLE))) };
-            self.send_message(&message).await;
+            self.outlet.send_message(&message).await;
         }
         self.next_round(round).await
     }
@@ -133,6 +134,8 @@ impl Relay {
 
     async fn call_again(&mut self, round: Round) -> Result<BoxFuture<'static, Result<Box<Watched>, Fault>>, Refusal> {
         self.ctx.renew()?;
+        // An upstream that gave no state starts anew.
+        self.ctx.sequel = round.state.is_some().then(|| sequel::keep(&mut self.ctx)).flatten();
         let cleared = Box::pin(clear(&mut self.ctx, &self.operation, &McpHeaders::default(), Some(&self.target))).await?;
         let Cleared { target, permit, leaving: Leaving::Call(mut outgoing) } = cleared else {
             return Err(Fault::internal(FaultKind::Internal, "a round that is no call").into());

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::Response;
-use tokio::sync::mpsc;
 
 use super::body::ReplyBody;
 use super::cancel::InFlight;
@@ -13,6 +12,7 @@ use super::carry::{Carrier, Way};
 use super::ctx::Ctx;
 use super::forward::{finish, shows, took};
 use super::operate::measure;
+use super::outlet::Outlet;
 use super::parked::{self, Parking};
 use super::refusal::Refusal;
 use super::reply::{Answered, Content};
@@ -27,7 +27,7 @@ use crate::inspect::Inspected;
 use crate::mcp::dialect::{self, Operation, Question};
 use crate::mcp::{RawId, Reply, sse};
 use crate::upstream::QuestionReply;
-use crate::vocab::limits::{REPLY_EVENTS_MAX, STREAM_KEEPALIVE_MS};
+use crate::vocab::limits::STREAM_KEEPALIVE_MS;
 use crate::vocab::{Denial, Fault, FaultKind, Reason, Revision};
 
 /// Relays `answer`, whose first event is `first`, from a task that ends with it.
@@ -35,27 +35,20 @@ use crate::vocab::{Denial, Fault, FaultKind, Reason, Revision};
 /// When a client of the newest revision goes away, the task ends and the upstream is told (T-11). An older client's going
 /// away means nothing: the call runs to its end and is recorded.
 pub(super) fn relay(ctx: Ctx, operation: Box<Operation>, streaming: Streaming, in_flight: InFlight) -> Response<ReplyBody> {
-    let (events, receiver) = mpsc::channel(REPLY_EVENTS_MAX);
+    let (outlet, receiver) = Outlet::open();
     let answered = Answered { content: Content::Events(receiver), ..Answered::empty(http::StatusCode::OK) };
     let response = answered.respond(&ctx);
     let gateway = ctx.gateway.clone();
-    gateway.outlive(go_on(ctx, operation, streaming, in_flight, events, 0));
+    gateway.outlive(go_on(ctx, operation, streaming, in_flight, outlet));
     response
 }
 
-/// As [`relay`], on a stream that is there already and on which `bytes_out` were sent.
-pub(super) async fn go_on(
-    ctx: Ctx,
-    operation: Box<Operation>,
-    streaming: Streaming,
-    in_flight: InFlight,
-    events: mpsc::Sender<Bytes>,
-    bytes_out: u64,
-) {
+/// As [`relay`], on a stream that is there already.
+pub(super) async fn go_on(ctx: Ctx, operation: Box<Operation>, streaming: Streaming, in_flight: InFlight, outlet: Outlet) {
     let Streaming { target, answer, first, called } = streaming;
     let (standing, rounds) = (Standing::of(&ctx), Rounds::of(&ctx));
     let carrier = Carrier::default();
-    let relay = Relay { ctx, operation, target, called, events, carrier, rounds, standing, bytes_out, _in_flight: in_flight };
+    let relay = Relay { ctx, operation, target, called, outlet, carrier, rounds, standing, _in_flight: in_flight };
     Box::pin(relay.run(answer, first)).await;
 }
 
@@ -74,11 +67,10 @@ pub(super) struct Relay {
     pub(super) operation: Box<Operation>,
     pub(super) target: Target,
     pub(super) called: Instant,
-    pub(super) events: mpsc::Sender<Bytes>,
+    pub(super) outlet: Outlet,
     pub(super) carrier: Carrier,
     pub(super) rounds: Rounds,
     standing: Standing,
-    bytes_out: u64,
     _in_flight: InFlight,
 }
 
@@ -178,7 +170,7 @@ impl Relay {
                 Err(end)
             }
             (Next::Silence, course) => {
-                self.send(Bytes::from_static(b":\n\n")).await;
+                self.outlet.send(Bytes::from_static(sse::KEEP_ALIVE)).await;
                 Ok(course)
             }
             (_, course) => Ok(course),
@@ -190,7 +182,7 @@ impl Relay {
         tokio::select! {
             next = course.next() => next,
             (id, reply) = self.carrier.answered() => Next::Answer(id, reply),
-            () = self.events.closed(), if modern => Next::End(End::Gone),
+            () = self.outlet.closed(), if modern => Next::End(End::Gone),
             () = cancelled(&self.ctx) => Next::End(End::Gone),
             why = self.standing.over() => Next::End(End::Over(why)),
             () = tokio::time::sleep(Duration::from_millis(STREAM_KEEPALIVE_MS)) => Next::Silence,
@@ -221,7 +213,7 @@ impl Relay {
             call.over(&self.ctx);
             return self.begin_round(reply).await;
         }
-        let last = finish(&self.ctx, &self.target, &self.operation, reply);
+        let last = finish(&mut self.ctx, &self.target, &self.operation, reply);
         took(&self.ctx, &self.target, self.called, last.as_ref().err().and_then(Refusal::fault));
         call.over(&self.ctx);
         Err(End::Reply(last.map(Box::new)))
@@ -237,14 +229,15 @@ impl Relay {
         let (gateway, upstream) = (self.ctx.gateway.clone(), self.target.view.upstream().settings().name.clone());
         let question = Question::of(&upstream, &method, params.map(Inspected::into_inner));
         let message = self.ctx.asked.session.zip(question).and_then(|(session, question)| {
-            let way = Way { questions: &gateway.questions, session, events: &self.events, longest: call.longest_question() };
+            let way =
+                Way { questions: &gateway.questions, session, events: self.outlet.events(), longest: call.longest_question() };
             self.carrier.ask(&way, id.clone(), &question)
         });
         match message {
             Some(message) => {
                 tracing::info!(record = %self.ctx.id, %upstream, method, "an upstream's question goes to the client");
                 let message = task::tied(&self.ctx, message);
-                self.send_message(&message).await;
+                self.outlet.send_message(&message).await;
             }
             None if call.is_task() => return Box::pin(self.answered_task(call, &id, QuestionReply::Refused)).await,
             None => call.answer(&id, QuestionReply::Refused),
@@ -261,7 +254,7 @@ impl Relay {
 
     /// Ends the stream with a question of the upstream, and leaves the call waiting for the retry that brings its answer.
     async fn park(&mut self, call: Box<Watched>, asked: Asked) -> Result<Course, End> {
-        match parked::park(&self.ctx, &self.target, &self.operation, *call, asked) {
+        match parked::park(&mut self.ctx, &self.target, &self.operation, *call, asked) {
             Ok(Parking::Asked(answered)) => {
                 took(&self.ctx, &self.target, self.called, None);
                 Err(End::Reply(Ok(Box::new(answered))))
@@ -283,31 +276,17 @@ impl Relay {
             _ => return,
         };
         let message = task::tied(&self.ctx, message);
-        self.send_message(&message).await;
+        self.outlet.send_message(&message).await;
     }
 
     async fn close(mut self, last: Answered) {
         if let Content::Json(body) = &last.content {
-            self.send_message(body).await;
+            self.outlet.send_message(body).await;
         }
         self.measure();
     }
 
     fn measure(&self) {
-        self.ctx.note(|draft| draft.bytes_out = self.bytes_out);
-    }
-
-    pub(super) async fn send_message(&mut self, json: &[u8]) {
-        let mut event = Vec::with_capacity(json.len() + 32);
-        sse::encode(&mut event, json);
-        self.send(event.into()).await;
-    }
-
-    /// Waits for a slow reader; a gone one is no error here.
-    async fn send(&mut self, bytes: Bytes) {
-        let length = bytes.len() as u64;
-        if self.events.send(bytes).await.is_ok() {
-            self.bytes_out += length;
-        }
+        self.ctx.note(|draft| draft.bytes_out = self.outlet.bytes_out());
     }
 }

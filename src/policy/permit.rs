@@ -103,7 +103,7 @@ pub struct Grant {
 
 impl Grant {
     /// Asserts that every approval that the policy of this digest demands of the operation of this full name was given, for the very
-    /// call that is about to leave, and was used for nothing else and never will be.
+    /// call that is about to leave or to go on, and was used for nothing else and never will be.
     pub(crate) fn assertion(name: &str, policy: Arc<str>) -> Self {
         Self { name: name.into(), policy }
     }

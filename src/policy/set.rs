@@ -166,6 +166,16 @@ impl PolicySet {
         self.rules.get(at)?.demands.approval.as_ref()
     }
 
+    /// Whether `who` may call a tool of `upstream` that people have to approve, whatever it is called with.
+    pub fn asks_people(&self, who: &Principal, upstream: &str, moment: Moment<'_>) -> bool {
+        let (scene, prefix) = (Scene::new(who, moment, None, None), format!("{upstream}__"));
+        self.rules.iter().any(|rule| {
+            let asks = rule.effect == Effect::Allow && rule.demands.approval.is_some();
+            let covers = asks && rule.targets.tools.iter().any(|glob| glob.may_start_with(&prefix));
+            covers && rule.is_about(who) && rule.could_speak(&scene)
+        })
+    }
+
     /// What `upstream` may ask of the client of `who`.
     pub fn capabilities(&self, who: &Principal, upstream: &str, moment: Moment<'_>) -> Capabilities {
         let scene = Scene::new(who, moment, None, None);

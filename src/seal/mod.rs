@@ -26,6 +26,8 @@ pub enum Purpose {
     Cursor,
     /// `requestState` of an upstream.
     RequestState,
+    /// `requestState` of an upstream whose call people approved.
+    ApprovedRound,
     /// `requestState` of ours, naming a call that waits for an answer.
     Parked,
     /// `requestState` of ours, while a person visits a page that an upstream wants visited.
@@ -52,6 +54,7 @@ impl Purpose {
             Self::Visit => 7,
             Self::Task => 8,
             Self::ApprovalState => 9,
+            Self::ApprovedRound => 10,
         }
     }
 }

@@ -196,6 +196,10 @@ pub const ASK_TURN_MS_MAX: u64 = 2_000;
 pub const HELD_QUESTION_MS_MAX: u64 = 3_000;
 /// Time that people may take, all questions of one call together. It does not count as the upstream's.
 pub const QUESTION_MS_MAX: u64 = 300_000;
+/// How long a call that people approved waits for an answer to its server before it needs another approval to go on.
+pub const SEQUEL_S_MAX: u64 = 300;
+/// Approved calls that wait for such an answer.
+pub const SEQUELS_MAX: usize = 10_000;
 /// Rounds of questions of one call whose upstream asks in results.
 pub const ROUNDS_MAX: u32 = 8;
 /// Calls of one principal whose questions the gateway puts to older clients itself, round by round.

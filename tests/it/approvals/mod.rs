@@ -11,6 +11,8 @@ mod many;
 mod once;
 mod pages;
 mod people;
+mod rounds;
+mod sdk;
 mod states;
 mod whole;
 

@@ -40,7 +40,7 @@ pub(super) fn state_of(round: usize) -> String {
 }
 
 /// A call of `up` that was answered so often already.
-pub(super) fn asking_in_results(seen: &Seen) -> Answer {
+pub(crate) fn asking_in_results(seen: &Seen) -> Answer {
     let request = seen.json();
     let rounds = rounds(&request);
     let state = request["params"]["requestState"].as_str();
@@ -70,7 +70,7 @@ fn reply(request: &Value, heard: &Value) -> Answer {
 
 /// The calls under way of `old`.
 #[derive(Default)]
-pub(super) struct Asker {
+pub(crate) struct Asker {
     open: Mutex<Vec<Open>>,
     ids: Mutex<u32>,
 }
@@ -132,7 +132,7 @@ impl Asker {
 }
 
 /// An upstream of 2025-11-25.
-pub(super) fn asking_by_requests(asker: &Asker, seen: &Seen) -> Answer {
+pub(crate) fn asking_by_requests(asker: &Asker, seen: &Seen) -> Answer {
     let request = seen.json();
     if seen.rpc().is_empty() {
         asker.heard(&request);

@@ -1,6 +1,6 @@
 //! Questions of upstreams to people, models and clients, across revisions, and what must not come of them.
 
-mod asker;
+pub(crate) mod asker;
 mod attacks;
 mod misfits;
 mod newer_clients;
@@ -15,7 +15,7 @@ use self::asker::{Asker, asking_by_requests, asking_in_results};
 use crate::gate::{Files, Gate, META};
 use crate::wire::{Conn, Req, Resp};
 
-const MAY_ASK: &str = r#"
+pub(crate) const MAY_ASK: &str = r#"
   - id: may-ask
     effect: allow
     principals: ["group:eng"]
@@ -55,12 +55,7 @@ impl World {
 
     /// A legacy session of a client that can be asked this.
     async fn session(&self, token: &str, revision: &str, capabilities: &Value) -> Session<'_> {
-        let opening = self.gate.initialize("/mcp", token, revision);
-        let opening = opening.edit(r#""capabilities":{}"#, &format!(r#""capabilities":{capabilities}"#));
-        let opened = self.gate.reach.send(&opening).await;
-        assert_eq!(opened.json()["result"]["protocolVersion"], revision, "{}", opened.whole());
-        let id = opened.header("mcp-session-id").unwrap().to_owned();
-        Session { gate: &self.gate, token: token.to_owned(), revision: revision.to_owned(), id }
+        Session::open(&self.gate, token, revision, capabilities).await
     }
 
     /// A call of 2026-07-28 by a client that can be asked this, with more members of `params`.
@@ -92,13 +87,13 @@ impl World {
 }
 
 /// A result that asks for input.
-struct Asked {
-    requests: Vec<(String, Value)>,
-    state: String,
+pub(crate) struct Asked {
+    pub(crate) requests: Vec<(String, Value)>,
+    pub(crate) state: String,
 }
 
 impl Asked {
-    fn of(answer: &Resp) -> Self {
+    pub(crate) fn of(answer: &Resp) -> Self {
         let result = answer.json()["result"].clone();
         assert_eq!((answer.status, &result["resultType"]), (200, &json!("input_required")), "{}", answer.whole());
         Self::of_message(&answer.json())
@@ -111,7 +106,7 @@ impl Asked {
     }
 
     /// What a willing client answers to each question.
-    fn answers(&self) -> Value {
+    pub(crate) fn answers(&self) -> Value {
         let answer =
             |(key, request): &(String, Value)| (key.clone(), willing(request["method"].as_str().unwrap(), &request["params"]));
         self.requests.iter().map(answer).collect::<serde_json::Map<_, _>>().into()
@@ -132,32 +127,56 @@ fn willing(method: &str, params: &Value) -> Value {
 }
 
 /// A client of 2025-11-25 or older.
-struct Session<'g> {
+pub(crate) struct Session<'g> {
     gate: &'g Gate,
     token: String,
     revision: String,
     id: String,
 }
 
-impl Session<'_> {
-    fn message(&self, body: &Value) -> Req {
+impl<'g> Session<'g> {
+    /// Of a client that can be asked this.
+    pub(crate) async fn open(gate: &'g Gate, token: &str, revision: &str, capabilities: &Value) -> Self {
+        let opening = gate.initialize("/mcp", token, revision);
+        let opening = opening.edit(r#""capabilities":{}"#, &format!(r#""capabilities":{capabilities}"#));
+        let opened = gate.reach.send(&opening).await;
+        assert_eq!(opened.json()["result"]["protocolVersion"], revision, "{}", opened.whole());
+        let id = opened.header("mcp-session-id").unwrap().to_owned();
+        Self { gate, token: token.to_owned(), revision: revision.to_owned(), id }
+    }
+
+    /// Answers every question of a stream as a willing client does; the questions, and the last message.
+    pub(crate) async fn oblige(&self, conn: &mut Conn, id: u32) -> (Vec<Value>, Value) {
+        let mut asked = Vec::new();
+        loop {
+            let message = conn.message().await.expect("an answer");
+            if message["id"] == id {
+                return (asked, message);
+            }
+            let method = message["method"].as_str().unwrap();
+            assert_eq!(self.answer(&message, &willing(method, &message["params"])).await, 202);
+            asked.push(message);
+        }
+    }
+
+    pub(crate) fn message(&self, body: &Value) -> Req {
         self.gate.legacy("/mcp", &self.token, &self.revision, &self.id, &body.to_string())
     }
 
-    fn calling(&self, id: u32, tool: &str, arguments: &Value) -> Req {
+    pub(crate) fn calling(&self, id: u32, tool: &str, arguments: &Value) -> Req {
         let params = json!({"name": tool, "arguments": arguments});
         self.message(&json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params}))
     }
 
     /// The stream of a call.
-    async fn call(&self, id: u32, tool: &str, arguments: &Value) -> Conn {
+    pub(crate) async fn call(&self, id: u32, tool: &str, arguments: &Value) -> Conn {
         let mut conn = self.gate.reach.open().await;
         conn.stream(&self.calling(id, tool, arguments)).await;
         conn
     }
 
     /// Answers a question; the status.
-    async fn answer(&self, question: &Value, result: &Value) -> u16 {
+    pub(crate) async fn answer(&self, question: &Value, result: &Value) -> u16 {
         self.gate.reach.send(&self.message(&json!({"jsonrpc": "2.0", "id": question["id"], "result": result}))).await.status
     }
 

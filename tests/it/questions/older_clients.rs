@@ -8,20 +8,6 @@ use crate::gate::{POLICY, soon};
 use crate::peer::{Peer, Seen, modern};
 use crate::wire::Conn;
 
-/// Answers every question of a stream as a willing client does; the questions, and the last message.
-async fn obliging(session: &Session<'_>, conn: &mut Conn, id: u32) -> (Vec<Value>, Value) {
-    let mut asked = Vec::new();
-    loop {
-        let message = conn.message().await.expect("an answer");
-        if message["id"] == id {
-            return (asked, message);
-        }
-        let method = message["method"].as_str().unwrap();
-        assert_eq!(session.answer(&message, &willing(method, &message["params"])).await, 202);
-        asked.push(message);
-    }
-}
-
 fn param(seen: &Seen, pointer: &str) -> Value {
     seen.json()["params"].pointer(pointer).cloned().unwrap_or(Value::Null)
 }
@@ -77,7 +63,7 @@ async fn are_asked_on_the_stream_of_their_call_and_the_upstream_is_called_again(
         let session = world.session(&world.alice, revision, caps).await;
         let before = world.gate.up.calls().len();
         let mut conn = session.call(at, "up__echo", &json!({"ask": [[kind]]})).await;
-        let (asked, last) = obliging(&session, &mut conn, at).await;
+        let (asked, last) = session.oblige(&mut conn, at).await;
         assert_eq!(conn.message().await, None, "nothing comes after the answer");
         let [question] = asked.as_slice() else { panic!("{asked:?}") };
         for (name, value) in params.as_object().into_iter().flatten() {
@@ -106,7 +92,7 @@ async fn go_through_rounds_in_bounded_number_each_with_its_own_answers() {
     let session = world.session(&world.alice, "2025-11-25", &all()).await;
     let ask = |rounds: &Value| json!({ "ask": rounds });
     let mut conn = session.call(1, "up__echo", &ask(&json!([["form"], [], ["sample", "roots"]]))).await;
-    let (asked, last) = obliging(&session, &mut conn, 1).await;
+    let (asked, last) = session.oblige(&mut conn, 1).await;
     assert_eq!(asked.len(), 3);
     assert!(!said(&last).1, "{last}");
     let calls = world.gate.up.calls();
@@ -121,10 +107,10 @@ async fn go_through_rounds_in_bounded_number_each_with_its_own_answers() {
     assert_eq!(states, [Value::Null, json!(state_of(0)), json!(state_of(1)), json!(state_of(2))]);
 
     let mut conn = session.call(2, "up__echo", &ask(&json!(vec![["form"]; 8]))).await;
-    let (asked, last) = obliging(&session, &mut conn, 2).await;
+    let (asked, last) = session.oblige(&mut conn, 2).await;
     assert_eq!((asked.len(), said(&last).1), (8, false), "{last}");
     let mut conn = session.call(3, "up__echo", &ask(&json!(vec![["form"]; 9]))).await;
-    let (asked, last) = obliging(&session, &mut conn, 3).await;
+    let (asked, last) = session.oblige(&mut conn, 3).await;
     assert_eq!((asked.len(), said(&last).1), (8, true), "{last}");
 }
 
@@ -209,12 +195,12 @@ async fn are_decided_about_anew_in_every_round() {
     let session = world.session(&world.alice, "2025-11-25", &all()).await;
     // Each round takes of the limit.
     let mut conn = session.call(1, "up__limited", &json!({"ask": [["form"], ["form"]]})).await;
-    let (asked, last) = obliging(&session, &mut conn, 1).await;
+    let (asked, last) = session.oblige(&mut conn, 1).await;
     let denial = &last["result"]["_meta"]["dev.portcullis/denial"];
     assert_eq!((asked.len(), &denial["reason"], world.gate.up.calls().len()), (2, &json!("rate_limited"), 2), "{last}");
     // Each round of a write is announced, and all of them are one request.
     let mut conn = session.call(2, "up__write", &json!({"ask": [["form"]]})).await;
-    assert_eq!(obliging(&session, &mut conn, 2).await.0.len(), 1);
+    assert_eq!(session.oblige(&mut conn, 2).await.0.len(), 1);
     soon("the record of the write", || {
         world.gate.records().iter().any(|record| record["kind"] == "outcome" && record["rpc_id"] == "2")
     })

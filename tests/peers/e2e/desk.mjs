@@ -2,7 +2,7 @@
 // Chromium for the people.
 import { startChromium, signInAndConsent } from '../chromium.mjs';
 import { freePort } from '../harness.mjs';
-import { META, SERVERS, rpc, startGuarded, tokenFor } from './oauth.mjs';
+import { SERVERS, rpc, startGuarded, tokenFor } from './oauth.mjs';
 
 const SECRET = 'console-secret-at-the-identity-provider';
 const GROUPS = { alice: ['eng'], bob: ['eng'], sam: ['sre'], sue: ['sre'], vera: ['staff'], olga: ['ops'], mallory: [] };
@@ -107,10 +107,6 @@ export async function startDesk() {
     },
     /** A token of `account` for an agent. */
     agentToken: account => token(account, `${world.gateway.base}/mcp`),
-    meta: META,
-    /** One raw request of an agent. */
-    rpc: (method, params, token) =>
-      rpc(world.gateway, method, params, { token, headers: params.taskId ? { 'mcp-name': params.taskId } : {} }),
     /** A token of `account` for the admin API. */
     apiToken: account => token(account, admin),
     /** Somebody who is signed in, looking at `path`: {page, close, ...}. */

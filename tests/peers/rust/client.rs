@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rmcp::model::{
-    CallToolRequestParams, ClientConfig, ClientRequest, CompleteRequestParams, CreateMessageRequestParams, CreateMessageResult,
-    ElicitRequestParams, ElicitResult, Implementation, ProgressNotificationParam, ProtocolVersion, Request,
-    ResourceUpdatedNotificationParam, SubscriptionFilter,
+    CallToolRequestParams, CallToolResponse, ClientConfig, ClientRequest, CompleteRequestParams, CreateMessageRequestParams,
+    CreateMessageResult, ElicitRequestParams, ElicitResult, GetTaskParams, Implementation, ProgressNotificationParam,
+    ProtocolVersion, Request, ResourceUpdatedNotificationParam, SubscriptionFilter, TaskPayload,
 };
 use rmcp::service::{
     ClientLifecycleMode, ClientServiceExt, NotificationContext, PeerRequestOptions, RequestContext, RunningService,
@@ -171,6 +171,7 @@ async fn act(client: &Client, step: &Value, told: &Told, modern: bool, limit: Du
     match step["op"].as_str().unwrap() {
         "list" => shown(client.list_all_tools().await).map(|tools| json!({"tools": tools})),
         "call" | "progressCall" => shown(client.call_tool(call(step)).await),
+        "taskCall" => task_call(client, step).await,
         "cancelCall" => {
             let request = ClientRequest::CallToolRequest(Request::new(call(step)));
             let sent = client.send_cancellable_request(request, PeerRequestOptions::no_options()).await;
@@ -191,6 +192,25 @@ async fn act(client: &Client, step: &Value, told: &Told, modern: bool, limit: Du
             Ok(json!({}))
         }
         other => panic!("unknown step: {other}"),
+    }
+}
+
+/// Calls; looks from time to time at the task that comes of it, if one does; the call's own result.
+async fn task_call(client: &Client, step: &Value) -> Result<Value, Value> {
+    let made = match client.call_tool_once(call(step)).await.map_err(|error| failed(&error))? {
+        CallToolResponse::Task(made) => made.task,
+        CallToolResponse::Complete(result) => return shown(Ok(result)),
+        other => return Err(json!({"message": format!("neither a task nor a result: {other:?}")})),
+    };
+    let pause = Duration::from_millis(made.poll_interval_ms.unwrap_or(1_000));
+    loop {
+        let seen = client.get_task(GetTaskParams::new(&made.task_id)).await.map_err(|error| failed(&error))?.task;
+        match seen.payload {
+            TaskPayload::Completed { result } => return Ok(result.into()),
+            TaskPayload::Failed { error } => return Err(error.into()),
+            TaskPayload::Working => tokio::time::sleep(pause).await,
+            other => return Err(json!({"message": format!("no way for a task to go on: {other:?}")})),
+        }
     }
 }
 
