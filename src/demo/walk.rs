@@ -48,7 +48,7 @@ pub(super) struct Walk {
     issuer: DevIssuer,
     audience: String,
     audit: PathBuf,
-    /// What the ids of this walk's requests begin with, so that their records are found among others.
+    /// What the ids of this walk's requests begin with, so that their records are found among others, and the id of its client.
     run: String,
     calls: Vec<Call>,
 }
@@ -154,7 +154,7 @@ impl Walk {
     async fn approval(&mut self, screen: &mut Screen<'_>) -> Result<(), DemoError> {
         screen.heading("6. She may delete a private note once a lead said yes to that very call. The yes is used up by it.")?;
         let salaries = json!({ "folder": "private", "name": "salaries" });
-        let pending = Expect::denied("approval_required").by("writers-delete-private");
+        let pending = Expect::denied("approval_required").by("writers-ask-a-lead");
         let asked = self.refused(screen, &WRITER, "delete_note", salaries.clone(), pending).await?;
         let id = approval_id(&asked)?;
         let token = self.token(&LEAD, self.desk.audience())?;
@@ -163,7 +163,7 @@ impl Walk {
         if state != "approved" {
             return Err(DemoError::unexpected(format!("the request {id}"), "approved", state));
         }
-        let expect = Expect::allowed("writers-delete-private").leaving();
+        let expect = Expect::allowed("writers-ask-a-lead").leaving();
         self.allowed(screen, &WRITER, "delete_note", salaries.clone(), expect).await?;
         let again = approval_id(&self.refused(screen, &WRITER, "delete_note", salaries, pending).await?)?;
         if again == id { Err(DemoError::unexpected("the same call once more", "a new request", again)) } else { Ok(()) }
@@ -236,7 +236,8 @@ impl Walk {
             sub: person.sub.to_owned(),
             groups: vec![person.group.to_owned()],
             scopes: Vec::new(),
-            client_id: Some("portcullis-demo".to_owned()),
+            // A client of its own: what an earlier walk asked people is another client's.
+            client_id: Some(self.run.clone()),
             audience: audience.to_owned(),
             expires: TOKEN_LIFE,
         };

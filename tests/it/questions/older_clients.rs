@@ -6,7 +6,6 @@ use super::asker::state_of;
 use super::{Session, World, all, said, willing};
 use crate::gate::{POLICY, soon};
 use crate::peer::{Peer, Seen, modern};
-use crate::wire::Conn;
 
 fn param(seen: &Seen, pointer: &str) -> Value {
     seen.json()["params"].pointer(pointer).cloned().unwrap_or(Value::Null)

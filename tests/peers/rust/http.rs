@@ -11,13 +11,18 @@ use futures_util::stream::BoxStream;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::client::conn::http1;
+use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use rmcp::model::{ClientJsonRpcMessage, ServerJsonRpcMessage};
 use rmcp::transport::streamable_http_client::{StreamableHttpClient, StreamableHttpError, StreamableHttpPostResponse};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
 use sse_stream::{Error as SseError, Sse, SseStream};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 type Failure = StreamableHttpError<io::Error>;
 type Events = BoxStream<'static, Result<Sse, SseError>>;
@@ -37,13 +42,36 @@ struct Head {
     headers: HashMap<HeaderName, HeaderValue>,
 }
 
+async fn sender(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> io::Result<SendRequest<Full<Bytes>>> {
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+/// TLS with certificates of the CA in the file NODE_EXTRA_CA_CERTS.
+fn trusting() -> TlsConnector {
+    let mut roots = RootCertStore::empty();
+    let file = std::env::var("NODE_EXTRA_CA_CERTS").expect("a CA");
+    for certificate in CertificateDer::pem_file_iter(file).unwrap() {
+        roots.add(certificate.unwrap()).unwrap();
+    }
+    let provider = rustls::crypto::aws_lc_rs::default_provider().into();
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    TlsConnector::from(Arc::new(config.with_root_certificates(roots).with_no_client_auth()))
+}
+
 impl Carrier {
     async fn send(&self, head: Head, body: Vec<u8>) -> io::Result<Response<Incoming>> {
         let uri: http::Uri = head.uri.parse().map_err(io::Error::other)?;
         let authority = uri.authority().expect("an absolute URI").as_str().to_owned();
-        let stream = TokioIo::new(TcpStream::connect(&authority).await?);
-        let (mut sender, connection) = http1::handshake(stream).await.map_err(io::Error::other)?;
-        tokio::spawn(connection);
+        let stream = TcpStream::connect(&authority).await?;
+        let mut sender = match uri.scheme_str() {
+            Some("https") => {
+                let name = ServerName::try_from(uri.host().expect("an absolute URI").to_owned()).map_err(io::Error::other)?;
+                sender(trusting().connect(name, stream).await?).await?
+            }
+            _ => sender(stream).await?,
+        };
         let mut request = Request::builder()
             .method(head.method.clone())
             .uri(uri.path())
