@@ -8,7 +8,7 @@ import { denial, line, said, stepsOf } from './expect.mjs';
 
 const URL_QUESTIONS = { CAPABILITIES: JSON.stringify({ elicitation: { form: {}, url: {} } }), ANSWERS: JSON.stringify({ 'elicitation/url': { action: 'accept' } }) };
 const NO_QUESTIONS = { CAPABILITIES: '{}' };
-// The SDKs for JavaScript refuse tasks of 2026-07-28 before anything leaves; the one for Rust speaks them.
+// The SDKs for JavaScript know no tasks of 2026-07-28: they refuse such a result, and send no tasks/get. The one for Rust speaks them.
 const TASKS = { CAPABILITIES: JSON.stringify({ extensions: { 'io.modelcontextprotocol/tasks': {} } }), TIMEOUT_MS: '90000' };
 // Who is told how. `held`: the call itself waits for the people.
 const AGENTS = [
