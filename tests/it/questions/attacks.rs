@@ -11,12 +11,17 @@ use crate::keys::{self, now_s};
 use crate::peer::Peer;
 use crate::wire::Req;
 
-/// As the gateway knows a call.
-fn fingerprint(tool: &str, arguments: &Value) -> Vec<u8> {
+/// As the gateway knows a call of the server at `server`.
+fn fingerprint(server: &Peer, tool: &str, arguments: &Value) -> Vec<u8> {
+    let server = digest(&[b"http", format!("http://{}/mcp", server.addr).as_bytes()]);
+    digest(&[b"tools/call", tool.as_bytes(), arguments.to_string().as_bytes(), &server])
+}
+
+fn digest(parts: &[&[u8]]) -> Vec<u8> {
     let mut context = Context::new(&SHA256);
-    for part in ["tools/call", tool, &arguments.to_string()] {
+    for part in parts {
         context.update(&(part.len() as u64).to_be_bytes());
-        context.update(part.as_bytes());
+        context.update(part);
     }
     context.finish().as_ref().to_vec()
 }
@@ -31,7 +36,8 @@ impl Forge {
     fn of(world: &World, tool: &str, arguments: &Value) -> Self {
         let sealer = Sealer::open(&world.gate.dir.path().join("data/keys/seal")).unwrap();
         let alice = PrincipalKey { iss: keys::ISSUER.into(), sub: "alice".into() };
-        Self { sealer, call: fingerprint(tool, arguments), alice }
+        let server = if tool.starts_with("up__") { &world.gate.up } else { &world.gate.old };
+        Self { sealer, call: fingerprint(server, tool, arguments), alice }
     }
 
     fn binding(&self, purpose: Purpose) -> Binding<'_> {
