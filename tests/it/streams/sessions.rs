@@ -1,0 +1,94 @@
+//! The stream that a session opens by GET.
+
+use serde_json::{Value, json};
+
+use super::{Feed, PUBLIC, fed, get, method, streamed};
+use crate::gate::soon;
+use crate::wire::Req;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_opens_one_stream_of_its_own() {
+    let (gate, up, old) = fed(|_| {}).await;
+    let (alice, bob) = (gate.token("alice", &["eng"]), gate.token("bob", &["eng"]));
+    let revision = "2025-11-25";
+    let session = gate.session("/mcp", &alice, revision).await;
+    let good = get(&gate, "/mcp", &alice, &session);
+    for (what, request, status) in [
+        ("no session", good.clone().without("Mcp-Session-Id"), 400),
+        ("unknown", good.clone().set("Mcp-Session-Id", "x"), 404),
+        ("another's", get(&gate, "/mcp", &bob, &session), 404),
+        ("another route", get(&gate, "/legacy", &alice, &session), 404),
+        ("a route without sessions", get(&gate, "/new", &alice, &session), 405),
+        ("no credential", good.clone().without("Authorization"), 401),
+        ("another revision", good.clone().add("MCP-Protocol-Version", "2025-06-18"), 400),
+        ("a newer revision", good.clone().add("MCP-Protocol-Version", "2026-07-28"), 400),
+        ("no stream taken", good.clone().set("Accept", "application/json"), 406),
+        ("no event of ours", good.clone().add("Last-Event-ID", "7"), 405),
+        ("content", good.clone().body("x"), 400),
+        ("a query", Req { target: "/mcp?x".into(), ..good.clone() }, 400),
+        ("another origin", good.clone().add("Origin", "https://evil.example"), 403),
+        ("another host", good.clone().set("Host", "evil.example"), 403),
+    ] {
+        let answer = gate.reach.send(&request).await;
+        assert_eq!(answer.status, status, "{what}: {}", answer.whole());
+    }
+    let mut first = streamed(&gate, &good).await;
+    let priming = first.event().await.unwrap();
+    assert!(priming.id.is_some() && priming.data.is_empty(), "{priming:?}");
+    soon("both are watched", || up.streams() == 1 && old.streams() == 1).await;
+    old.list_changed("tools");
+    let changed = first.event().await.unwrap();
+    assert_eq!(changed.json(), json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}));
+    assert!(changed.id.is_some() && changed.id != priming.id);
+    // Resources that the session subscribed to, at upstreams of either era.
+    let subscribe = |word: &str, uri: &str| {
+        let body = format!(r#"{{"jsonrpc":"2.0","id":3,"method":"resources/{word}","params":{{"uri":"{uri}"}}}}"#);
+        gate.legacy("/mcp", &alice, revision, &session, &body)
+    };
+    for (uri, code) in [
+        ("up+file:///srv/public/a.txt", 0),
+        ("old+file:///srv/public/b", 0),
+        ("up+file:///etc/shadow", -32002),
+        ("nobody+a:b", -32002),
+    ] {
+        let answer = gate.reach.send(&subscribe("subscribe", uri)).await;
+        assert_eq!((answer.status, answer.code()), (200, code), "{uri}: {}", answer.whole());
+    }
+    let told = |peer: &crate::peer::Peer, rpc: &str, text: &str| {
+        peer.seen().iter().any(|seen| seen.rpc() == rpc && seen.body.contains(text))
+    };
+    soon("the subscriptions", || {
+        told(&gate.up, "subscriptions/listen", PUBLIC) && told(&gate.old, "resources/subscribe", "file:///srv/public/b")
+    })
+    .await;
+    soon("one watch each", || up.streams() == 1).await;
+    let mut updated = async |feed: &Feed, uri: &str, public: &str| {
+        feed.updated(uri);
+        loop {
+            let said = first.event().await.unwrap().json();
+            if said["method"] == "notifications/resources/updated" && said["params"]["uri"] == public {
+                break;
+            }
+            assert_ne!(said["params"]["uri"], "up+file:///etc/shadow");
+        }
+    };
+    updated(&up, PUBLIC, "up+file:///srv/public/a.txt").await;
+    updated(&old, "file:///srv/public/b", "old+file:///srv/public/b").await;
+    assert_eq!(gate.reach.send(&subscribe("unsubscribe", "old+file:///srv/public/b")).await.json()["result"], json!({}));
+    soon("it is unsubscribed from", || told(&gate.old, "resources/unsubscribe", "file:///srv/public/b")).await;
+    // Another takes the place of the first, and the end of the session ends it.
+    let mut second = streamed(&gate, &good.clone().add("Last-Event-ID", priming.id.as_deref().unwrap())).await;
+    while first.event().await.is_some() {}
+    assert!(second.event().await.unwrap().data.is_empty());
+    let mut announced = Vec::new();
+    while announced.len() < 4 {
+        announced.push(method(&second.event().await.unwrap()));
+    }
+    for expected in ["tools/list_changed", "prompts/list_changed", "resources/list_changed", "resources/updated"] {
+        assert!(announced.contains(&format!("notifications/{expected}")), "it may have missed anything: {announced:?}");
+    }
+    let end = Req { verb: "DELETE".into(), ..good.clone() };
+    assert_eq!(gate.reach.send(&end).await.status, 204);
+    while second.event().await.is_some() {}
+    assert_eq!(gate.reach.send(&good).await.status, 404);
+}
