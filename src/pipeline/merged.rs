@@ -6,27 +6,22 @@
 //! only if policy lets the principal read it at that moment.
 
 use std::collections::BTreeSet;
-use std::future::poll_fn;
-use std::sync::{Arc, Weak};
-use std::task::Poll;
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
-use futures_util::stream::{self, BoxStream, StreamExt as _};
 use tokio::time::Instant;
 
 use super::authorize::{hear, hears};
 use super::ctx::Ctx;
 use super::followed::Followed;
-use super::question;
+use super::leg::{Leg, Told, opened, told};
 use crate::catalog::Part;
 use crate::mcp::interest::{Interest, ListSet};
 use crate::mcp::names::{check_uri, full_name, public_uri};
 use crate::mcp::reply::Listing;
 use crate::policy::permit::Permit;
-use crate::upstream::{Happening, Upstream, Watch};
-use crate::vocab::Fault;
-use crate::vocab::limits::{LISTEN_READY_MS_MAX, LISTEN_URIS_MAX, NEWS_GATHER_MS, WATCH_AGAIN_MS};
+use crate::upstream::Happening;
+use crate::vocab::limits::{LISTEN_URIS_MAX, NEWS_GATHER_MS, WATCH_AGAIN_MS};
 
 /// A resource at an upstream, by its own URI.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,26 +59,6 @@ pub(super) struct Merged {
     again: Option<Instant>,
 }
 
-/// The watch of one upstream.
-struct Leg {
-    name: Arc<str>,
-    /// Weak, so that an upstream that was replaced can end.
-    upstream: Weak<Upstream>,
-    interest: Interest,
-    since: Instant,
-    live: BoxStream<'static, Told>,
-    /// The watch that this one replaces, until this one is open.
-    before: Option<BoxStream<'static, Told>>,
-    /// It is of an upstream that was not watched before: what the client knows may be of another, or of none.
-    anew: bool,
-}
-
-enum Told {
-    Opened,
-    Happened(Happening),
-    Over(Fault),
-}
-
 impl Resource {
     /// `upstream__URI`, as rules and records say it.
     pub(super) fn full(&self) -> String {
@@ -103,15 +78,20 @@ impl Merged {
         Self { tasks, ..self }
     }
 
-    /// Wants to hear of other resources and tasks from now on.
+    /// Wants to hear of other resources and tasks from now on. A watch that is being opened is waited for: whoever wants one more
+    /// thing after the other opens no watch for each.
     pub(super) fn want(&mut self, ctx: &Ctx, resources: Vec<Resource>, tasks: Vec<Followed>) {
         (self.resources, self.tasks) = (resources, tasks);
-        self.refresh(ctx, Vec::new());
+        self.renew(ctx, Vec::new(), true);
     }
 
     /// Opens, opens anew and closes watches, until they are those of the upstreams, rules and wishes of now. `permits` are taken
     /// first, before others are asked for.
-    pub(super) fn refresh(&mut self, ctx: &Ctx, mut permits: Vec<(Resource, Permit)>) {
+    pub(super) fn refresh(&mut self, ctx: &Ctx, permits: Vec<(Resource, Permit)>) {
+        self.renew(ctx, permits, false);
+    }
+
+    fn renew(&mut self, ctx: &Ctx, mut permits: Vec<(Resource, Permit)>, patient: bool) {
         let (Ok(route), Ok(access)) = (ctx.route().cloned(), ctx.access_now()) else { return };
         let mut legs = std::mem::take(&mut self.legs);
         for name in &route.upstreams {
@@ -127,9 +107,9 @@ impl Merged {
             if interest.is_empty() {
                 continue;
             }
-            let same = |leg: &Leg| leg.interest == interest && std::ptr::eq(leg.upstream.as_ptr(), Arc::as_ptr(upstream));
             let leg = match leg {
-                Some(leg) if same(&leg) => leg,
+                Some(leg) if leg.is_of(upstream) && leg.interest == interest => leg.wanted(true),
+                Some(leg) if patient && leg.is_of(upstream) && leg.is_opening() => leg.wanted(false),
                 old => {
                     let taken = wanted.into_iter().filter_map(|resource| {
                         let at = permits.iter().position(|(with, _)| *with == resource);
@@ -139,10 +119,11 @@ impl Merged {
                     });
                     let taken = taken.collect();
                     let live = opened(ctx, upstream.clone(), permit, self.lists, taken, followed);
-                    let upstream = Arc::downgrade(upstream);
-                    let anew = old.as_ref().map_or(self.begun, |old| !old.upstream.ptr_eq(&upstream));
-                    let (since, before) = (Instant::now(), old.map(|old| old.live));
-                    Leg { name: name.clone(), upstream, interest, since, live, before, anew }
+                    let leg = Leg::new(upstream, interest, live, self.begun);
+                    match old {
+                        Some(old) => leg.replacing(old),
+                        None => leg,
+                    }
                 }
             };
             self.legs.push(leg);
@@ -194,11 +175,15 @@ impl Merged {
                 return;
             }
             Told::Opened => {
-                // What the client read before may be older than this.
-                leg.before = None;
-                if leg.anew || leg.since.elapsed() > Duration::from_millis(LISTEN_READY_MS_MAX) {
+                let (missed, otherwise) = leg.opened();
+                if missed {
                     self.missed(ctx, &leg);
                 }
+                self.legs.push(leg);
+                if otherwise {
+                    self.renew(ctx, Vec::new(), true);
+                }
+                return;
             }
             Told::Happened(Happening::ListChanged(listing)) => {
                 out_of_date(ctx, &leg.name, listing);
@@ -229,15 +214,17 @@ impl Merged {
     /// All that is watched at an upstream was updated.
     fn whole(&mut self, leg: &Leg) {
         self.move_those(|task| task.upstream == leg.name);
-        let all = leg.interest.uris.iter().map(|uri| Resource { upstream: leg.name.clone(), uri: uri.clone() });
-        self.updated.extend(all);
+        self.updated.extend(self.resources.iter().filter(|resource| resource.upstream == leg.name).cloned());
         if !self.updated.is_empty() {
             self.gather();
         }
     }
 
     fn update(&mut self, leg: &Leg, uri: String) {
-        if !leg.interest.covers(&uri) || check_uri(&uri).is_err() {
+        // The watch may be one for more than is wanted by now.
+        let own = self.resources.iter().filter(|resource| resource.upstream == leg.name);
+        let wanted = Interest { uris: own.map(|resource| resource.uri.clone()).collect(), ..Interest::default() };
+        if !wanted.covers(&uri) || check_uri(&uri).is_err() {
             return;
         }
         // An upstream can name as many parts of a resource as it likes; then all of it was updated.
@@ -281,62 +268,6 @@ fn out_of_date(ctx: &Ctx, upstream: &str, listing: Listing) {
     for part in Part::changed(listing) {
         ctx.gateway.catalog.changed(upstream, who.as_ref(), *part);
     }
-}
-
-enum Watching {
-    Opening(BoxFuture<'static, Result<Watch, Fault>>),
-    Open(Box<Watch>),
-    Over,
-}
-
-/// A watch, from before it is open to its end.
-fn opened(
-    ctx: &Ctx,
-    upstream: Arc<Upstream>,
-    permit: Permit,
-    lists: ListSet,
-    uris: Vec<(String, Permit)>,
-    tasks: Vec<(String, Permit)>,
-) -> BoxStream<'static, Told> {
-    let caps = question::told(ctx, &upstream.settings().name);
-    let who = ctx.principal().map(|principal| principal.key());
-    let opening = async move {
-        let Ok(who) = who else { return Err(Fault::internal(crate::vocab::FaultKind::Internal, "nobody listens")) };
-        upstream.watch(permit, &who, caps, lists, uris, tasks).await
-    };
-    let step = |watching| async move {
-        Some(match watching {
-            Watching::Opening(opening) => match opening.await {
-                Ok(watch) => (Told::Opened, Watching::Open(Box::new(watch))),
-                Err(fault) => (Told::Over(fault), Watching::Over),
-            },
-            Watching::Open(mut watch) => match watch.next().await {
-                Ok(happening) => (Told::Happened(happening), Watching::Open(watch)),
-                Err(fault) => (Told::Over(fault), Watching::Over),
-            },
-            Watching::Over => return None,
-        })
-    };
-    stream::unfold(Watching::Opening(Box::pin(opening)), step).fuse().boxed()
-}
-
-/// The next thing that one of them tells, and which of them.
-async fn told(legs: &mut [Leg]) -> (usize, Told) {
-    poll_fn(|cx| {
-        for (at, leg) in legs.iter_mut().enumerate() {
-            let before = leg.before.as_mut().map_or(Poll::Pending, |before| before.poll_next_unpin(cx));
-            if let Poll::Ready(Some(told @ Told::Happened(_))) = before {
-                return Poll::Ready((at, told));
-            }
-            match leg.live.poll_next_unpin(cx) {
-                Poll::Ready(Some(told)) => return Poll::Ready((at, told)),
-                // A watch says that it is over before it ends.
-                Poll::Ready(None) | Poll::Pending => {}
-            }
-        }
-        Poll::Pending
-    })
-    .await
 }
 
 async fn at(when: Option<Instant>) {

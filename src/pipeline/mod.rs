@@ -21,6 +21,7 @@ mod handshake;
 mod hold;
 mod interview;
 mod journal;
+mod leg;
 mod line;
 mod link;
 mod listen;

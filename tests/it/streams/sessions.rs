@@ -1,9 +1,14 @@
 //! The stream that a session opens by GET.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use super::{Feed, PUBLIC, fed, get, method, streamed};
-use crate::gate::soon;
+use crate::gate::{Files, Gate, soon};
+use crate::peer::{Answer, Seen};
 use crate::wire::Req;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -91,4 +96,49 @@ async fn a_session_opens_one_stream_of_its_own() {
     assert_eq!(gate.reach.send(&end).await.status, 204);
     while second.event().await.is_some() {}
     assert_eq!(gate.reach.send(&good).await.status, 404);
+}
+
+/// Upstreams and calls have more time than a test takes.
+fn patient(files: &mut Files) {
+    files.config = files.config.replace("timeout: 2s }", "timeout: 60s }").replace("call_timeout: 10s", "call_timeout: 60s");
+}
+
+fn listened(gate: &Gate) -> Vec<Seen> {
+    gate.up.seen().into_iter().filter(|seen| seen.rpc() == "subscriptions/listen").collect()
+}
+
+/// The watch that is open is listened to until the one in its place is, however often the session wants to hear of more meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_while_another_watch_is_opened() {
+    let (gate, up, _) = fed(patient).await;
+    let (token, revision) = (gate.token("alice", &["eng"]), "2025-11-25");
+    let session = gate.session("/bare", &token, revision).await;
+    let mut conn = streamed(&gate, &get(&gate, "/bare", &token, &session)).await;
+    assert!(conn.event().await.unwrap().data.is_empty());
+    soon("the watch", || up.streams() == 1).await;
+    // From now on a watch is acknowledged when the test says so.
+    let (held, released) = (Arc::new(Notify::new()), Arc::new(AtomicBool::new(false)));
+    let (hold, open, quick) = (held.clone(), released.clone(), up.modern());
+    gate.up.behave(move |seen| match seen.rpc().as_str() {
+        "subscriptions/listen" if !open.load(Ordering::SeqCst) => Answer::Once(hold.clone(), Box::new(quick(seen))),
+        _ => quick(seen),
+    });
+    let uri = |n: usize| format!("file:///srv/public/{n}");
+    for n in 0..4 {
+        let body = json!({"jsonrpc": "2.0", "id": 3, "method": "resources/subscribe", "params": {"uri": uri(n)}});
+        let answer = gate.reach.send(&gate.legacy("/bare", &token, revision, &session, &body.to_string())).await;
+        assert_eq!((answer.status, answer.code()), (200, 0), "{}", answer.whole());
+        soon("another watch is asked for", || listened(&gate).len() > 1).await;
+        up.list_changed("tools");
+        assert_eq!(method(&conn.event().await.unwrap()), "notifications/tools/list_changed", "after {n} others");
+    }
+    released.store(true, Ordering::SeqCst);
+    held.notify_one();
+    let all: Vec<String> = (0..4).map(uri).collect();
+    let wanted = || listened(&gate).pop().unwrap().json()["params"]["notifications"]["resourceSubscriptions"].clone();
+    soon("all of it is watched", || wanted() == json!(all)).await;
+    soon("the watches before it end", || up.streams() == 1).await;
+    assert_eq!(listened(&gate).len(), 3, "one for all that was wanted while another was opened");
+    up.updated(&uri(3));
+    while conn.event().await.unwrap().json()["params"]["uri"] != uri(3) {}
 }
