@@ -184,6 +184,28 @@ impl Ctx {
         }
     }
 
+    /// The same request once more, for what is found out beside it until `deadline`.
+    pub(super) fn beside(&self, deadline: Deadline) -> Self {
+        Self {
+            gateway: self.gateway.clone(),
+            memory: self.memory.clone(),
+            world: self.world.clone(),
+            id: self.id,
+            started: self.started,
+            deadline,
+            audit: self.audit.clone(),
+            trace: self.trace,
+            route: self.route.clone(),
+            principal: self.principal.clone(),
+            asked: self.asked.clone(),
+            streams: self.streams,
+            cancel: None,
+            spent: None,
+            sequel: None,
+            left: None,
+        }
+    }
+
     /// Changes the record.
     pub(super) fn note(&self, change: impl FnOnce(&mut Draft)) {
         self.audit.with(change);

@@ -5,6 +5,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
 use super::authorize::{hear_task, task_permit};
 use super::ctx::Ctx;
 use super::question::{self, allowed};
@@ -104,17 +107,57 @@ impl Followed {
     }
 }
 
+/// Tasks that moved, and the look at how they stand. It goes on beside whatever else happens on the stream.
+#[derive(Default)]
+pub(super) struct Looks {
+    /// Not looked at yet, each once.
+    moved: Vec<Followed>,
+    /// Looked at now.
+    under_way: Vec<Followed>,
+    look: Option<BoxFuture<'static, Vec<State>>>,
+}
+
+impl Looks {
+    /// These moved.
+    pub(super) fn add(&mut self, moved: Vec<Followed>) {
+        let known = moved.into_iter().filter(|task| self.moved.iter().all(|other| other.text != task.text));
+        let known: Vec<Followed> = known.collect();
+        self.moved.extend(known);
+    }
+
+    /// Other rules are in force: whatever is under way is looked at by those.
+    pub(super) fn begin_anew(&mut self) {
+        self.look = None;
+        let again = std::mem::take(&mut self.under_way);
+        self.add(again);
+    }
+
+    /// How those stand that moved, as the client may be told. Never returns while none did. Safe to drop and call again.
+    pub(super) async fn next(&mut self, ctx: &Ctx) -> Vec<State> {
+        if self.look.is_none() {
+            if self.moved.is_empty() {
+                return std::future::pending().await;
+            }
+            self.under_way = std::mem::take(&mut self.moved);
+            let aside = ctx.beside(Deadline::after(Duration::from_millis(FOLLOWED_MS_MAX)));
+            self.look = Some(states(aside, self.under_way.clone()).boxed());
+        }
+        let found = match &mut self.look {
+            Some(look) => look.await,
+            None => Vec::new(),
+        };
+        (self.look, self.under_way) = (None, Vec::new());
+        found
+    }
+}
+
 /// How those of `moved` stand that the client may be told of now. What cannot be found out in time is not told: whoever follows a task
 /// can ask.
-pub(super) async fn states(ctx: &mut Ctx, moved: &[Followed]) -> Vec<State> {
+async fn states(mut ctx: Ctx, moved: Vec<Followed>) -> Vec<State> {
     let mut states = Vec::new();
-    if moved.is_empty() {
-        return states;
-    }
-    ctx.deadline = Deadline::after(Duration::from_millis(FOLLOWED_MS_MAX));
+    let until = ctx.deadline.instant();
     for followed in moved {
-        let until = ctx.deadline.instant();
-        match tokio::time::timeout_at(until.into(), Box::pin(followed.state(ctx))).await {
+        match tokio::time::timeout_at(until.into(), Box::pin(followed.state(&mut ctx))).await {
             Ok(Ok(state)) => states.push(state),
             Ok(Err(refusal)) => {
                 tracing::debug!(record = %ctx.id, upstream = %followed.upstream, ?refusal, "a task is not told of")

@@ -14,7 +14,7 @@ use super::authorize::hear;
 use super::body::ReplyBody;
 use super::cancel::InFlight;
 use super::ctx::Ctx;
-use super::followed::{Followed, State, states};
+use super::followed::{Followed, State};
 use super::merged::{Merged, News, Resource};
 use super::ongoing::{Ongoing, Turn};
 use super::operate::measure;
@@ -191,10 +191,8 @@ impl Listening {
         // What the news were may not be for this client any more.
         while piece.is_empty() {
             piece = match self.ongoing.turn().await {
-                Turn::News(news) => {
-                    let states = states(&mut self.ongoing.ctx, &news.tasks).await;
-                    told(&news, &states, Some(&self.subscription))
-                }
+                Turn::News(news) => told(&news, &[], Some(&self.subscription)),
+                Turn::States(states) => told(&News::default(), &states, Some(&self.subscription)),
                 Turn::Silence => Bytes::from_static(sse::KEEP_ALIVE),
                 Turn::Over(reason) => {
                     piece = self.end(reason);

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::ctx::Ctx;
+use super::followed::{Looks, State};
 use super::merged::{Merged, News};
 use super::standing::Standing;
 use super::streams::Place;
@@ -21,6 +22,7 @@ pub(super) struct Ongoing {
     _place: Place,
     pub(super) ctx: Ctx,
     pub(super) merged: Merged,
+    looks: Looks,
     standing: Standing,
     /// Changes when another set of rules is in force.
     revised: watch::Receiver<()>,
@@ -30,6 +32,8 @@ pub(super) struct Ongoing {
 /// What a stream has waited for.
 pub(super) enum Turn {
     News(News),
+    /// How tasks stand that moved.
+    States(Vec<State>),
     /// Nothing happened for a while: the client is shown that the stream lives.
     Silence,
     /// It ends, and why.
@@ -43,15 +47,19 @@ impl Ongoing {
         // A set that came into force since the request began counts too.
         revised.mark_changed();
         let until = Instant::now() + Duration::from_secs(STREAM_S_MAX);
-        Self { ctx, merged, standing, revised, until, _place: place }
+        Self { ctx, merged, looks: Looks::default(), standing, revised, until, _place: place }
     }
 
     /// Waits. Safe to drop and call again.
     pub(super) async fn turn(&mut self) -> Turn {
         loop {
-            let Self { ctx, merged, standing, revised, until, .. } = self;
+            let Self { ctx, merged, looks, standing, revised, until, .. } = self;
             tokio::select! {
-                news = merged.next(ctx) => return Turn::News(news),
+                mut news = merged.next(ctx) => {
+                    looks.add(std::mem::take(&mut news.tasks));
+                    return Turn::News(news);
+                }
+                states = looks.next(ctx) => return Turn::States(states),
                 why = standing.over() => {
                     tracing::info!(record = %ctx.id, why, "a stream ends with its credential");
                     return Turn::Over(Reason::Unauthenticated);
@@ -89,6 +97,7 @@ impl Ongoing {
             && old.observe.is_some() == world.observe.is_some()
             && (&before.upstreams, before.bare) == (&route.upstreams, route.bare);
         self.ctx.route = Some(route);
+        self.looks.begin_anew();
         self.merged.refresh(&self.ctx, Vec::new());
         if !same {
             self.merged.change(ListSet::ALL);

@@ -17,7 +17,7 @@ use super::body::ReplyBody;
 use super::ctx::Ctx;
 use super::decode;
 use super::event_id::{EventId, StreamId};
-use super::followed::{State, states};
+use super::followed::State;
 use super::journal::Journal;
 use super::line::{self, Begun};
 use super::listen::messages;
@@ -250,17 +250,17 @@ impl Push {
     async fn later(&mut self) -> Option<Bytes> {
         loop {
             tokio::select! {
-                turn = self.ongoing.turn() => match turn {
-                    Turn::News(news) => {
-                        let states = states(&mut self.ongoing.ctx, &news.tasks).await;
-                        let told = self.told(&news, &states);
-                        if !told.is_empty() {
-                            return Some(told);
-                        }
+                turn = self.ongoing.turn() => {
+                    let told = match turn {
+                        Turn::News(news) => self.told(&news, &[]),
+                        Turn::States(states) => self.told(&News::default(), &states),
+                        Turn::Silence => return self.looked(),
+                        Turn::Over(reason) => return self.end(reason),
+                    };
+                    if !told.is_empty() {
+                        return Some(told);
                     }
-                    Turn::Silence => return self.looked(),
-                    Turn::Over(reason) => return self.end(reason),
-                },
+                }
                 answer = line::answer(&mut self.line) => return Some(answer),
                 Ok(()) = self.changes.changed() => self.resubscribe(),
                 () = self.registered.over.cancelled() => return self.end(Reason::Allowed),

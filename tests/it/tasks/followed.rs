@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::{EXTENSION, POLICY, SECRET, Workshop};
-use crate::gate::soon;
+use crate::gate::{Files, soon};
 use crate::peer::{Answer, Seen};
 use crate::wire::{Conn, Req};
 
@@ -48,7 +48,11 @@ fn listened(shop: &Workshop) -> Vec<Seen> {
 
 /// A workshop whose upstreams announce.
 async fn open() -> (Workshop, Bell, Bell) {
-    let shop = Workshop::open().await;
+    open_with(|_| {}).await
+}
+
+async fn open_with(change: impl FnOnce(&mut Files)) -> (Workshop, Bell, Bell) {
+    let shop = Workshop::with(change).await;
     let (up, old) = (Bell::default(), Bell::default());
     let (shelf, bell) = (shop.up.clone(), up.clone());
     shop.gate.up.behave(move |seen| {
@@ -148,6 +152,63 @@ async fn whoever_knows_no_tasks_or_too_many_is_told_so() {
     assert!(shop.seen_tasks().is_empty());
 }
 
+/// Makes a task at `old` in a session; the client's id of it.
+async fn made_in(shop: &Workshop, token: &str, session: &str) -> String {
+    let params = json!({"name": "old__optional", "arguments": {}, "task": {}});
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).to_string();
+    let answer = shop.send(&shop.gate.legacy("/mcp", token, "2025-11-25", session, &call)).await;
+    answer.json()["result"]["task"]["taskId"].as_str().unwrap().to_owned()
+}
+
+/// The stream of a session.
+async fn heard(shop: &Workshop, token: &str, session: &str, last: Option<&str>) -> Conn {
+    let get = Req::new("GET", "/mcp").add("Host", &shop.gate.authority()).add("Authorization", &format!("Bearer {token}"));
+    let get = get.add("Accept", "text/event-stream").add("Mcp-Session-Id", session);
+    let mut conn = shop.gate.reach.open().await;
+    conn.stream(&last.iter().fold(get, |get, last| get.add("Last-Event-ID", last))).await;
+    conn
+}
+
+/// The next thing that a session is told of a task.
+async fn of_a_task(conn: &mut Conn) -> Value {
+    loop {
+        let message = conn.message().await.unwrap();
+        if message["method"].as_str().is_some_and(|method| method.contains("tasks")) {
+            return message["params"].clone();
+        }
+    }
+}
+
+fn looks(shop: &Workshop, own: &str) -> usize {
+    let looks = shop.seen_tasks().into_iter().filter(|seen| seen.rpc() == "tasks/get");
+    looks.filter(|seen| seen.json()["params"]["taskId"] == own).count()
+}
+
+/// An upstream that does not say how a task stands makes nobody deaf.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_goes_on_while_a_task_is_looked_at() {
+    let (shop, up, bell) = open_with(|files| files.config = files.config.replace("timeout: 2s }", "timeout: 60s }")).await;
+    let alice = shop.gate.token("alice", &["eng"]);
+    let session = shop.gate.session("/mcp", &alice, "2025-11-25").await;
+    let id = made_in(&shop, &alice, &session).await;
+    let mut conn = heard(&shop, &alice, &session, None).await;
+    soon("the watches", || bell.streams() == 1 && up.streams() == 1).await;
+    let (held, old, open) = (Arc::new(tokio::sync::Notify::new()), shop.old.clone(), bell.clone());
+    let hold = held.clone();
+    shop.gate.old.behave(move |seen| match (seen.verb.as_str(), seen.rpc().as_str()) {
+        ("GET", _) => open.open(Value::Null, None),
+        (_, "tasks/get") => Answer::Once(hold.clone(), Box::new(old.legacy(seen))),
+        _ => old.legacy(seen),
+    });
+    bell.ring("notifications/tasks/status", "own-1");
+    soon("the look", || looks(&shop, "own-1") == 1).await;
+    up.ring("notifications/tools/list_changed", "");
+    let told = conn.message().await.unwrap();
+    assert_eq!(told["method"], "notifications/tools/list_changed", "{told}");
+    held.notify_one();
+    assert_eq!(of_a_task(&mut conn).await["taskId"], id);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_is_told_of_its_own_tasks() {
     let (shop, _, bell) = open().await;
@@ -155,18 +216,12 @@ async fn a_session_is_told_of_its_own_tasks() {
     let mut made = Vec::new();
     for token in [&alice, &alice, &bob] {
         let session = shop.gate.session("/mcp", token, "2025-11-25").await;
-        let params = json!({"name": "old__optional", "arguments": {}, "task": {}});
-        let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).to_string();
-        let answer = shop.send(&shop.gate.legacy("/mcp", token, "2025-11-25", &session, &call)).await;
-        let id = answer.json()["result"]["task"]["taskId"].as_str().unwrap().to_owned();
+        let id = made_in(&shop, token, &session).await;
         made.push((token, session, id));
     }
     let mut conns = Vec::new();
     for (token, session, _) in &made {
-        let mut conn = shop.gate.reach.open().await;
-        let get = Req::new("GET", "/mcp").add("Host", &shop.gate.authority()).add("Authorization", &format!("Bearer {token}"));
-        conn.stream(&get.add("Accept", "text/event-stream").add("Mcp-Session-Id", session)).await;
-        conns.push(conn);
+        conns.push(heard(&shop, token, session, None).await);
     }
     soon("the streams", || bell.streams() == 2).await;
     for own in ["own-1", "own-2", "own-3"] {
