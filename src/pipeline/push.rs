@@ -5,12 +5,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use dashmap::DashMap;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use http::{HeaderMap, Response, StatusCode};
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::body::ReplyBody;
@@ -35,6 +37,7 @@ use crate::mcp::error::ProtocolError;
 use crate::mcp::headers::McpHeaders;
 use crate::mcp::interest::ListSet;
 use crate::mcp::sse;
+use crate::vocab::limits::STREAM_KEEPALIVE_MS;
 use crate::vocab::{Fault, FaultKind, Reason, Revision};
 
 /// Streams that are open, by session. Bounded by the number of streams.
@@ -201,7 +204,8 @@ fn pushed(ctx: Ctx, session: Session, opening: Opening, place: Place) -> Respons
     };
     reply::stream(ctx, move |ctx| {
         let ongoing = Ongoing::new(ctx, merged, place);
-        let push = Push { ongoing, session, subscribed, changes, registered, stream: id, next: 0, begun: false, line };
+        let push =
+            Push { ongoing, session, subscribed, changes, registered, stream: id, next: 0, begun: false, look: soon(), line };
         stream::unfold(push, Push::piece).boxed()
     })
 }
@@ -218,6 +222,8 @@ struct Push {
     /// The number of the next event.
     next: u64,
     begun: bool,
+    /// When it is looked at whether the session goes on, however much there is to tell.
+    look: Instant,
 }
 
 impl Push {
@@ -262,6 +268,7 @@ impl Push {
                     }
                 }
                 answer = line::answer(&mut self.line) => return Some(answer),
+                () = sleep_until(self.look) => return self.looked(),
                 Ok(()) = self.changes.changed() => self.resubscribe(),
                 () = self.registered.over.cancelled() => return self.end(Reason::Allowed),
             }
@@ -285,8 +292,9 @@ impl Push {
         self.ongoing.merged.want(&self.ongoing.ctx, resources, tasks);
     }
 
-    /// Nothing happened for a while. Whether the session goes on is looked at meanwhile, and its subscriptions are kept in use.
+    /// Whether the session goes on is looked at, its subscriptions are kept in use, and the client is shown that the stream lives.
     fn looked(&mut self) -> Option<Bytes> {
+        self.look = soon();
         let gateway = self.ongoing.ctx.gateway.clone();
         let now_s = gateway.clock.unix_s();
         let principal = self.ongoing.ctx.principal().map(|principal| principal.key());
@@ -305,6 +313,10 @@ impl Push {
         self.ongoing.ctx.ended(Status::Completed, reason);
         None
     }
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_millis(STREAM_KEEPALIVE_MS)
 }
 
 #[cfg(test)]
