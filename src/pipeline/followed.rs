@@ -18,7 +18,7 @@ use super::task_id::TaskId;
 use super::watch::{Seen, Watched};
 use crate::mcp::outgoing::OwnTask;
 use crate::mcp::task::{Form, Task, declaring};
-use crate::mcp::{Method, Outgoing, RawJson, Reply};
+use crate::mcp::{Method, Outgoing, RawJson, Reply, codes};
 use crate::policy::permit::Permit;
 use crate::policy::{Hints, TaskStep};
 use crate::vocab::limits::FOLLOWED_MS_MAX;
@@ -37,6 +37,15 @@ pub(super) struct Followed {
 
 /// The members of a task as its client may see it.
 pub(super) type State = Vec<(RawJson, RawJson)>;
+
+/// What was found out about tasks that moved.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// How they stand, as the client may be told.
+    pub(super) states: Vec<State>,
+    /// Those that are over: what the client calls them. There is nothing more to hear of them.
+    pub(super) over: Vec<Arc<str>>,
+}
 
 impl Followed {
     /// The task that `text` names to this client, on the route of the request. `None` for a text that opens nothing here, and where
@@ -75,8 +84,8 @@ impl Followed {
         Some((self.task.id.clone(), permit.ok()?))
     }
 
-    /// How it stands, as the client may see it.
-    async fn state(&self, ctx: &mut Ctx) -> Result<State, Refusal> {
+    /// How it stands, as the client may see it, and whether it is over. `None` where its upstream does not know it any more.
+    async fn state(&self, ctx: &mut Ctx) -> Result<Option<(State, bool)>, Refusal> {
         let target = route::tool(ctx, &self.upstream, &self.task.tool).await?;
         let granted = ctx.asked.caps.and(allowed(&ctx.world, ctx.principal()?, &self.upstream, ctx.moment_now()));
         let mut out = Outgoing::new(Method::TasksGet);
@@ -98,12 +107,16 @@ impl Followed {
             }
         };
         call.over(ctx);
-        let Reply::Result(body) = reply else { return Err(Fault::upstream(FaultKind::Failed, "lost a task").into()) };
+        let body = match reply {
+            Reply::Result(body) => body,
+            Reply::Error(error) if error.code == codes::INVALID_PARAMS => return Ok(None),
+            Reply::Error(_) => return Err(Fault::upstream(FaultKind::Failed, "lost a task").into()),
+        };
         let task = Task::read(self.task.form, &body).map_err(|_| malformed("an answer about a task is none"))?;
         if task.id != self.task.id {
             return Err(malformed("an answer about another task").into());
         }
-        shown(ctx, &target, &task, &self.text)
+        Ok(Some((shown(ctx, &target, &task, &self.text)?, task.status.is_final())))
     }
 }
 
@@ -114,7 +127,7 @@ pub(super) struct Looks {
     moved: Vec<Followed>,
     /// Looked at now.
     under_way: Vec<Followed>,
-    look: Option<BoxFuture<'static, Vec<State>>>,
+    look: Option<BoxFuture<'static, Found>>,
 }
 
 impl Looks {
@@ -133,7 +146,7 @@ impl Looks {
     }
 
     /// How those stand that moved, as the client may be told. Never returns while none did. Safe to drop and call again.
-    pub(super) async fn next(&mut self, ctx: &Ctx) -> Vec<State> {
+    pub(super) async fn next(&mut self, ctx: &Ctx) -> Found {
         if self.look.is_none() {
             if self.moved.is_empty() {
                 return std::future::pending().await;
@@ -144,7 +157,7 @@ impl Looks {
         }
         let found = match &mut self.look {
             Some(look) => look.await,
-            None => Vec::new(),
+            None => Found::default(),
         };
         (self.look, self.under_way) = (None, Vec::new());
         found
@@ -153,17 +166,21 @@ impl Looks {
 
 /// How those of `moved` stand that the client may be told of now. What cannot be found out in time is not told: whoever follows a task
 /// can ask.
-async fn states(mut ctx: Ctx, moved: Vec<Followed>) -> Vec<State> {
-    let mut states = Vec::new();
+async fn states(mut ctx: Ctx, moved: Vec<Followed>) -> Found {
+    let mut found = Found::default();
     let until = ctx.deadline.instant();
     for followed in moved {
         match tokio::time::timeout_at(until.into(), Box::pin(followed.state(&mut ctx))).await {
-            Ok(Ok(state)) => states.push(state),
+            Ok(Ok(Some((state, over)))) => {
+                found.states.push(state);
+                found.over.extend(over.then_some(followed.text));
+            }
+            Ok(Ok(None)) => found.over.push(followed.text),
             Ok(Err(refusal)) => {
                 tracing::debug!(record = %ctx.id, upstream = %followed.upstream, ?refusal, "a task is not told of")
             }
             Err(_) => break,
         }
     }
-    states
+    found
 }

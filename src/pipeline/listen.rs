@@ -192,7 +192,7 @@ impl Listening {
         while piece.is_empty() {
             piece = match self.ongoing.turn().await {
                 Turn::News(news) => told(&news, &[], Some(&self.subscription)),
-                Turn::States(states) => told(&News::default(), &states, Some(&self.subscription)),
+                Turn::Tasks(found) => told(&News::default(), &found.states, Some(&self.subscription)),
                 Turn::Silence => Bytes::from_static(sse::KEEP_ALIVE),
                 Turn::Over(reason) => {
                     piece = self.end(reason);

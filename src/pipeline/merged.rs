@@ -85,6 +85,11 @@ impl Merged {
         self.renew(ctx, Vec::new(), true);
     }
 
+    /// These tasks are over. The watch that names them stays as it is, until another is opened for some other cause.
+    pub(super) fn unfollow(&mut self, over: &[Arc<str>]) {
+        self.tasks.retain(|task| !over.contains(&task.text));
+    }
+
     /// Opens, opens anew and closes watches, until they are those of the upstreams, rules and wishes of now. `permits` are taken
     /// first, before others are asked for.
     pub(super) fn refresh(&mut self, ctx: &Ctx, permits: Vec<(Resource, Permit)>) {
@@ -247,7 +252,8 @@ impl Merged {
         let updated = std::mem::take(&mut self.updated);
         let uris = updated.into_iter().filter(|resource| hears(ctx, &resource.full())).map(public).collect();
         let moved = std::mem::take(&mut self.moved);
-        let tasks = self.tasks.iter().filter(|task| moved.contains(&task.text)).cloned().collect();
+        // The newest first: there may be no time for all.
+        let tasks = self.tasks.iter().rev().filter(|task| moved.contains(&task.text)).cloned().collect();
         let news = News { lists: std::mem::take(&mut self.changed), uris, tasks };
         let nothing = news.lists.is_empty() && news.uris.is_empty() && news.tasks.is_empty();
         (!nothing).then_some(news)

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::ctx::Ctx;
-use super::followed::{Looks, State};
+use super::followed::{Found, Looks};
 use super::merged::{Merged, News};
 use super::standing::Standing;
 use super::streams::Place;
@@ -32,8 +32,8 @@ pub(super) struct Ongoing {
 /// What a stream has waited for.
 pub(super) enum Turn {
     News(News),
-    /// How tasks stand that moved.
-    States(Vec<State>),
+    /// How tasks stand that moved. Those that are over are not followed any more.
+    Tasks(Found),
     /// Nothing happened for a while: the client is shown that the stream lives.
     Silence,
     /// It ends, and why.
@@ -59,7 +59,10 @@ impl Ongoing {
                     looks.add(std::mem::take(&mut news.tasks));
                     return Turn::News(news);
                 }
-                states = looks.next(ctx) => return Turn::States(states),
+                found = looks.next(ctx) => {
+                    merged.unfollow(&found.over);
+                    return Turn::Tasks(found);
+                }
                 why = standing.over() => {
                     tracing::info!(record = %ctx.id, why, "a stream ends with its credential");
                     return Turn::Over(Reason::Unauthenticated);

@@ -259,7 +259,10 @@ impl Push {
                 turn = self.ongoing.turn() => {
                     let told = match turn {
                         Turn::News(news) => self.told(&news, &[]),
-                        Turn::States(states) => self.told(&News::default(), &states),
+                        Turn::Tasks(found) => {
+                            self.ongoing.ctx.gateway.streams.subscriptions.unfollow(self.session.id, &found.over);
+                            self.told(&News::default(), &found.states)
+                        }
                         Turn::Silence => return self.looked(),
                         Turn::Over(reason) => return self.end(reason),
                     };

@@ -1,5 +1,5 @@
-//! Resources that sessions subscribe to (`resources/subscribe`, until 2025-11-25), and tasks that they made: remembered here, watched by the stream that the
-//! session opens by GET. So it is the same whether their upstream has sessions or not.
+//! Resources that sessions subscribe to (`resources/subscribe`, until 2025-11-25), and tasks that they made, until those are over:
+//! remembered here, watched by the stream that the session opens by GET. So it is the same whether their upstream has sessions or not.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,6 +81,14 @@ impl Subscriptions {
         // Weighed anew.
         self.0.insert(session, of.clone());
         of.changed.send_replace(());
+    }
+
+    /// These tasks of `session` are over, and it knows. Whoever watches goes on as before.
+    pub(super) fn unfollow(&self, session: u128, over: &[Arc<str>]) {
+        // What it weighs too much is found out with the next one.
+        if let Some(of) = self.0.get(&session).filter(|_| !over.is_empty()) {
+            of.tasks.lock().retain(|task| !over.contains(&task.text));
+        }
     }
 
     fn remove(&self, session: u128, resource: &Resource) {

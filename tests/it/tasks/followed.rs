@@ -184,6 +184,32 @@ fn looks(shop: &Workshop, own: &str) -> usize {
     looks.filter(|seen| seen.json()["params"]["taskId"] == own).count()
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_that_is_over_is_told_of_once() {
+    let (shop, _, bell) = open().await;
+    let alice = shop.gate.token("alice", &["eng"]);
+    let session = shop.gate.session("/mcp", &alice, "2025-11-25").await;
+    let (over, works, unknown) =
+        (made_in(&shop, &alice, &session).await, made_in(&shop, &alice, &session).await, made_in(&shop, &alice, &session).await);
+    let mut conn = heard(&shop, &alice, &session, None).await;
+    let priming = conn.event().await.unwrap().id.unwrap();
+    soon("the watch", || bell.streams() == 1).await;
+    shop.old.set("own-1", &json!({"status": "completed"}));
+    shop.old.lose("own-3");
+    bell.ring("notifications/tasks/status", "own-3");
+    bell.ring("notifications/tasks/status", "own-1");
+    let told = of_a_task(&mut conn).await;
+    assert_eq!((&told["taskId"], &told["status"]), (&json!(over), &json!("completed")), "{told}");
+    soon("a look at each", || looks(&shop, "own-1") + looks(&shop, "own-3") >= 2).await;
+    // Whoever comes back is told anew of what goes on, and of that only.
+    let mut again = heard(&shop, &alice, &session, Some(&priming)).await;
+    assert_eq!(of_a_task(&mut again).await["taskId"], works);
+    bell.ring("notifications/tasks/status", "own-1");
+    bell.ring("notifications/tasks/status", "own-2");
+    assert_eq!(of_a_task(&mut again).await["taskId"], works);
+    assert_eq!((looks(&shop, "own-1"), looks(&shop, "own-3")), (1, 1), "{unknown}");
+}
+
 /// An upstream that does not say how a task stands makes nobody deaf.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_goes_on_while_a_task_is_looked_at() {

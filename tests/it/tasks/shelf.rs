@@ -29,6 +29,11 @@ impl Shelf {
         }
     }
 
+    /// Knows a task no more.
+    pub(super) fn lose(&self, id: &str) {
+        self.tasks.lock().remove(id);
+    }
+
     pub(super) fn ids(&self) -> Vec<String> {
         self.tasks.lock().keys().cloned().collect()
     }
