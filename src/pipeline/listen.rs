@@ -45,11 +45,11 @@ pub(super) async fn serve(ctx: Ctx, operation: &Operation, in_flight: InFlight) 
     };
     let Some(place) = place(&ctx) else { return too_many(&ctx).respond(&ctx) };
     ctx.decided(true, Reason::Allowed);
-    let agreed = Box::pin(agree(&ctx, &wanted)).await;
+    // Both at once: the client waits for the slower of them.
+    let (agreed, tasks) = Box::pin(async { tokio::join!(agree(&ctx, &wanted), follow(&ctx, &wanted)) }).await;
     measure(&ctx, None);
     drop(in_flight);
     let subscription = operation.id.clone();
-    let tasks = Box::pin(follow(&ctx, &wanted)).await;
     let honoured = Interest {
         lists: wanted.lists,
         uris: agreed.iter().map(|agreed| agreed.public.clone()).collect(),
