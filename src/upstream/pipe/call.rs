@@ -29,7 +29,7 @@ pub(in crate::upstream) struct PipeCall {
     /// The other side is to be told if nobody waits for the answer any more.
     cancel: bool,
     bytes_read: usize,
-    _turn: Option<OwnedSemaphorePermit>,
+    turn: Option<OwnedSemaphorePermit>,
 }
 
 impl PipeCall {
@@ -60,7 +60,7 @@ impl PipeCall {
         let role = if askable.is_empty() { Role::Call } else { Role::Askable };
         let turn = if role == Role::Askable { pipe.talk().turn().await } else { None };
         let messages = pipe.talk().calls.enter(id, role);
-        let call = Self { pipe, id, messages, inbox: Inbox::new(id, askable), ticket, cancel, bytes_read: 0, _turn: turn };
+        let call = Self { pipe, id, messages, inbox: Inbox::new(id, askable), ticket, cancel, bytes_read: 0, turn };
         // Looked at after the insertion: either this sees the end, or the end sees the insertion.
         if call.pipe.has_ended() {
             return Err(call.pipe.lost());
@@ -129,6 +129,7 @@ impl PipeCall {
         }
     }
 
+    /// What became of a call that is handed nothing more.
     fn lost(&self) -> Fault {
         if let Some(kind) = self.pipe.talk().calls.abandoned_as() {
             return Fault::upstream(kind, "the upstream was given up for what it sent");
@@ -140,7 +141,7 @@ impl PipeCall {
 impl Drop for PipeCall {
     fn drop(&mut self) {
         let talk = self.pipe.talk();
-        talk.calls.leave(self.id);
+        talk.calls.leave(self.id, self.turn.take());
         refuse(&*self.pipe);
         if self.cancel && !self.pipe.has_ended() {
             let revision = talk.facts().map_or(STATELESS, |facts| facts.revision);

@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::mcp::{Incoming, RawId};
 use crate::vocab::FaultKind;
-use crate::vocab::limits::{CALL_QUESTIONS_MAX, CALL_QUEUE_MESSAGES_MAX, HELD_QUESTION_MS_MAX, WATCH_EVENT_BYTES_MAX};
+use crate::vocab::limits::{
+    ASK_TURN_MS_MAX, CALL_QUESTIONS_MAX, CALL_QUEUE_MESSAGES_MAX, HELD_QUESTION_MS_MAX, WATCH_EVENT_BYTES_MAX,
+};
 
 /// The calls in flight of one conversation.
 pub(in crate::upstream) struct Calls {
@@ -34,6 +36,8 @@ pub(super) enum Role {
 #[derive(Default)]
 struct Table {
     waiting: HashMap<u64, Waiting>,
+    /// Calls that were given up and may ask all the same, oldest first.
+    gone: Vec<Gone>,
     held: Vec<Held>,
     /// Questions that nobody is asked, until the other side is told.
     refused: Vec<Unasked>,
@@ -44,6 +48,14 @@ struct Held {
     question: Delivery,
     of: Vec<u64>,
     since: Instant,
+}
+
+/// A call that nobody waits for any more. The other side knows that a moment later, and may have asked before.
+struct Gone {
+    id: u64,
+    since: Instant,
+    /// Its turn: whoever comes after it is asked when it is clear that it asks nothing more.
+    _turn: Option<OwnedSemaphorePermit>,
 }
 
 /// A question that nobody is asked: its id and its method.
@@ -92,28 +104,41 @@ impl Calls {
         messages
     }
 
-    /// Nobody waits for call `id` any more.
-    pub(super) fn leave(&self, id: u64) {
+    /// Nobody waits for call `id` any more. What it asks nevertheless is nobody's.
+    pub(super) fn leave(&self, id: u64, turn: Option<OwnedSemaphorePermit>) {
         let mut table = self.table.lock();
-        if table.waiting.remove(&id).is_some() {
-            table.given_up(id);
+        table.forget_gone(Instant::now());
+        if let Some(call) = table.waiting.remove(&id) {
+            table.given_up(id, call.role, turn);
         }
+    }
+
+    /// Gives back the turns of calls that were given up a while ago.
+    pub(super) fn forget_gone(&self, now: Instant) {
+        self.table.lock().forget_gone(now);
     }
 
     /// Hands `message` to call `id`. A call that does not read its messages, or whose answer is over the limit, loses its place: it
     /// must not hold up the others.
     pub(super) fn deliver(&self, id: Option<u64>, message: Incoming, bytes: usize) -> bool {
         let Some(id) = id else { return false };
-        self.table.lock().hand(id, Delivery { message, bytes }, self.bytes_max)
+        let mut table = self.table.lock();
+        if matches!(message, Incoming::Response { .. }) {
+            table.gone.retain(|gone| gone.id != id);
+        }
+        table.hand(id, Delivery { message, bytes }, self.bytes_max)
     }
 
     /// Takes a question of the other side to the call that it must be of, or holds it while it could be of several. Where every one
-    /// of those may wait for an answer, none would ever be over: then nobody is asked.
+    /// of those may wait for an answer, none would ever be over: then nobody is asked. Nor is anybody while it could be of a call that
+    /// was given up.
     pub(super) fn ask(&self, message: Incoming, bytes: usize) {
         let mut table = self.table.lock();
+        table.forget_gone(Instant::now());
         let of: Vec<u64> = table.waiting.iter().filter(|(_, call)| call.role == Role::Askable).map(|(id, _)| *id).collect();
         let question = Delivery { message, bytes };
         match of.as_slice() {
+            _ if !table.gone.is_empty() => table.refuse(question),
             [] => table.refuse(question),
             [only] => table.put(*only, question, self.bytes_max),
             several => {
@@ -163,9 +188,15 @@ impl Table {
         };
         let outcome = if over { None } else { Some(call.queue.try_send(delivery)) };
         let taken = matches!(outcome, Some(Ok(())));
+        let role = call.role;
         if last || matches!(outcome, None | Some(Err(TrySendError::Full(_)))) {
             self.waiting.remove(&id);
-            if taken { self.answered(id, bytes_max) } else { self.given_up(id) }
+            match (taken, last) {
+                (true, _) => self.answered(id, bytes_max),
+                // What has answered asks nothing more.
+                (false, true) => self.given_up(id, Role::Call, None),
+                (false, false) => self.given_up(id, role, None),
+            }
         }
         taken
     }
@@ -194,12 +225,34 @@ impl Table {
         }
     }
 
-    /// Nobody waits for call `id`, which may well be the one that asked.
-    fn given_up(&mut self, id: u64) {
+    /// Nobody waits for call `id`, which may well be the one that asked, or will be.
+    fn given_up(&mut self, id: u64, role: Role, turn: Option<OwnedSemaphorePermit>) {
+        if role == Role::Askable {
+            let gone = Gone { id, since: Instant::now(), _turn: turn };
+            // Of very many the last stands for those after it too: it is known to be over when time is, whoever answers.
+            if self.gone.len() >= CALLS_GONE_MAX {
+                self.gone.truncate(CALLS_GONE_MAX.saturating_sub(1));
+                self.gone.push(Gone { id: NOBODY, ..gone });
+            } else {
+                self.gone.push(gone);
+            }
+        }
         let its: Vec<Held> = self.held.extract_if(.., |held| held.of.contains(&id)).collect();
         its.into_iter().for_each(|held| self.refuse(held.question));
     }
 }
+
+impl Table {
+    fn forget_gone(&mut self, now: Instant) {
+        let patience = Duration::from_millis(ASK_TURN_MS_MAX);
+        self.gone.retain(|gone| now.saturating_duration_since(gone.since) < patience);
+    }
+}
+
+/// Calls given up that are told apart by their ids.
+const CALLS_GONE_MAX: usize = 64;
+/// An id that no call has: they are counted from one.
+const NOBODY: u64 = 0;
 
 fn name(message: &Incoming) -> Option<Unasked> {
     match message {
@@ -209,90 +262,4 @@ fn name(message: &Incoming) -> Option<Unasked> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::mcp::Notification;
-
-    #[test]
-    fn a_call_is_handed_no_more_than_the_limit_and_a_listener_no_larger_event() {
-        let calls = Calls::new(100);
-        let message = || Incoming::Notification(Notification::Other("x".to_owned()));
-        let mut call = calls.enter(1, Role::Call);
-        let mut listener = calls.enter(2, Role::Listener);
-        assert!(calls.deliver(Some(1), message(), 60) && calls.deliver(Some(1), message(), 40));
-        assert!(!calls.deliver(Some(1), message(), 1), "over the limit in all");
-        assert!(!calls.deliver(Some(1), message(), 1), "and out of the table");
-        for _ in 0..3 {
-            assert!(calls.deliver(Some(2), message(), WATCH_EVENT_BYTES_MAX));
-        }
-        assert!(!calls.deliver(Some(2), message(), WATCH_EVENT_BYTES_MAX + 1));
-        let taken = |queue: &mut mpsc::Receiver<Delivery>| std::iter::from_fn(|| queue.try_recv().ok()).count();
-        assert_eq!((taken(&mut call), taken(&mut listener)), (2, 3));
-        assert!(calls.is_empty());
-    }
-
-    fn question(id: u64) -> Incoming {
-        Incoming::Request { id: RawId::number(id), method: "roots/list".to_owned(), params: None }
-    }
-
-    fn reply(id: u64) -> Incoming {
-        Incoming::Response { id: RawId::number(id), reply: crate::mcp::Reply::Result(crate::mcp::ResultBody::default()) }
-    }
-
-    fn asked(queue: &mut mpsc::Receiver<Delivery>) -> Vec<u64> {
-        let questions = std::iter::from_fn(|| queue.try_recv().ok()).filter_map(|it| name(&it.message)?.0.as_u64());
-        questions.collect()
-    }
-
-    fn refused(calls: &Calls) -> Vec<u64> {
-        calls.take_refused(Instant::now()).iter().filter_map(|(id, _)| id.as_u64()).collect()
-    }
-
-    #[test]
-    fn a_question_waits_until_it_can_be_of_one_call_only() {
-        let calls = Calls::new(1_000);
-        calls.ask(question(1), 1);
-        assert_eq!(refused(&calls), [1], "there is nobody to ask");
-        let (mut a, mut plain, mut b) =
-            (calls.enter(1, Role::Askable), calls.enter(2, Role::Call), calls.enter(3, Role::Askable));
-        calls.ask(question(2), 1);
-        assert!(asked(&mut a).is_empty() && asked(&mut b).is_empty() && refused(&calls).is_empty());
-        // Who comes later cannot have asked, and who may not ask did not.
-        let mut c = calls.enter(4, Role::Askable);
-        assert!(calls.deliver(Some(2), reply(2), 1) && asked(&mut a).is_empty());
-        assert!(calls.deliver(Some(3), reply(3), 1));
-        assert_eq!((asked(&mut a), asked(&mut c).len(), refused(&calls).len()), (vec![2], 0, 0));
-        assert!(asked(&mut plain).is_empty());
-        // The only one that is left is asked at once.
-        calls.leave(4);
-        calls.ask(question(3), 1);
-        assert_eq!((asked(&mut a), refused(&calls).len()), (vec![3], 0));
-    }
-
-    #[test]
-    fn a_question_of_a_call_that_was_given_up_or_of_all_at_once_is_refused() {
-        let calls = Calls::new(1_000);
-        let (mut a, mut b, mut c) = (calls.enter(1, Role::Askable), calls.enter(2, Role::Askable), calls.enter(3, Role::Askable));
-        calls.ask(question(1), 1);
-        calls.leave(2);
-        assert_eq!(refused(&calls), [1], "it may have been the one that asked");
-        calls.ask(question(2), 1);
-        assert!(refused(&calls).is_empty());
-        calls.ask(question(3), 1);
-        assert_eq!(refused(&calls), [2, 3], "both may wait for each other");
-        assert!(asked(&mut a).is_empty() && asked(&mut b).is_empty() && asked(&mut c).is_empty());
-        calls.ask(question(6), 1);
-        let later = |ms| Instant::now() + Duration::from_millis(ms);
-        assert!(calls.take_refused(later(HELD_QUESTION_MS_MAX - 1_000)).is_empty());
-        assert_eq!(calls.take_refused(later(HELD_QUESTION_MS_MAX)).len(), 1, "it was held long enough");
-        // What the last call does not take is refused as well.
-        calls.ask(question(4), 999);
-        assert!(calls.deliver(Some(1), reply(1), 1) && calls.deliver(Some(3), reply(3), 1));
-        assert_eq!((asked(&mut c), refused(&calls).len()), (vec![4], 0));
-        let calls = Calls::new(10);
-        let (_a, _b) = (calls.enter(1, Role::Askable), calls.enter(2, Role::Askable));
-        calls.ask(question(5), 11);
-        assert!(calls.deliver(Some(1), reply(1), 1));
-        assert_eq!((refused(&calls), calls.is_empty()), (vec![5], true));
-    }
-}
+mod tests;

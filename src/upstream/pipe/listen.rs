@@ -89,7 +89,7 @@ impl PipeListen {
 
 impl Drop for PipeListen {
     fn drop(&mut self) {
-        self.pipe.talk().calls.leave(self.id);
+        self.pipe.talk().calls.leave(self.id, None);
         if self.live && !self.pipe.has_ended() {
             self.pipe.send_if_room(wire::cancelled(STATELESS, self.id));
         }

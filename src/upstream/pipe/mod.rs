@@ -88,8 +88,10 @@ impl Talk {
     }
 
     /// The turn of a call that may be asked something. Where the other side is known to ask, such calls go one after the other, so
-    /// that it is clear which of them asks; one that waited too long goes beside the other, without a turn.
+    /// that it is clear which of them asks; one that waited too long goes beside the other, without a turn. The turn of one that was
+    /// given up is free once it is known to be over, or a while later.
     async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        self.calls.forget_gone(Instant::now());
         let turn = Arc::clone(&self.turn);
         if !self.asks.load(Ordering::Relaxed) {
             return turn.try_acquire_owned().ok();

@@ -3,9 +3,10 @@
 use super::stdio::{SERVER, python};
 use super::*;
 
-/// `quiet` is answered once another call asked, `ask` asks and says what it heard, `pair` asks when there are two of it.
+/// `quiet` is answered once another call asked, `ask` asks and says what it heard, `pair` asks when there are two of it, `late` when it
+/// is cancelled.
 const ASKING: &str = r#"
-quiet, open, pair = [], {}, []
+quiet, open, pair, late = [], {}, [], {}
 def ask(m):
     open["q%s" % m["id"]] = m
     send({"jsonrpc": "2.0", "id": "q%s" % m["id"], "method": "roots/list"})
@@ -26,7 +27,9 @@ for line in sys.stdin:
             if len(pair) == 2:
                 for m in pair: ask(m)
         elif name == "leave": ask(m)
+        elif name == "late": late[m["id"]] = m
         elif name == "open": reply(m, open=sorted(open))
+    elif method == "notifications/cancelled" and m["params"]["requestId"] in late: ask(late.pop(m["params"]["requestId"]))
     elif method is None and m.get("id") in open:
         reply(open.pop(m["id"]), heard=m["result"]["roots"] if "result" in m else m["error"]["code"])
 "#;
@@ -98,5 +101,27 @@ async fn a_call_that_waits_for_a_person_does_not_stop_the_others() {
     let mut open = begin(&upstream, "open").await;
     assert_eq!(finish(&mut open).await.unwrap(), r#""open":[]"#, "it was refused");
     drop(beside);
+    registry.shutdown(soon()).await;
+}
+
+/// What a call asked that was given up is not asked of another, whichever of them waits.
+#[tokio::test]
+async fn a_question_that_comes_after_its_call_was_given_up_is_nobodys() {
+    let (registry, upstream, _) = registry(asking());
+    let mut stays = begin(&upstream, "quiet").await;
+    let gone = begin(&upstream, "late").await;
+    drop(gone);
+    let mut left = String::new();
+    for _ in 0..3 {
+        left = finish(&mut begin(&upstream, "open").await).await.unwrap();
+        if left == r#""open":[]"# {
+            break;
+        }
+    }
+    assert_eq!(left, r#""open":[]"#, "it was refused");
+    assert!(tokio::time::timeout(Duration::from_millis(100), stays.next()).await.is_err(), "and is nobody else's");
+    // Whoever comes later is asked again.
+    assert_eq!(asked(&mut begin(&upstream, "ask").await, "a").await, r#""heard":["a"]"#);
+    assert_eq!(finish(&mut stays).await.unwrap(), r#""ok":1"#);
     registry.shutdown(soon()).await;
 }
