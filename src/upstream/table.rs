@@ -127,12 +127,12 @@ impl<T: Kept> Table<T> {
         self.slots.lock().drain().filter_map(|(_, slot)| slot.cell.get().cloned()).collect()
     }
 
-    /// True if anything kept is in use.
     /// How many there are.
     pub(super) fn count(&self) -> usize {
         self.slots.lock().len()
     }
 
+    /// True if anything kept is in use.
     pub(super) fn any_busy(&self) -> bool {
         self.slots.lock().values().any(|slot| !slot.is_idle())
     }
