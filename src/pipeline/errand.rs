@@ -166,6 +166,7 @@ async fn reply(mut answer: Answer) -> Result<Reply, Fault> {
     Err(malformed("the answer never came"))
 }
 
+/// What an upstream said of a task is none of what it can be.
 pub(super) fn malformed(detail: &'static str) -> Fault {
     Fault::upstream(FaultKind::Malformed, detail)
 }

@@ -10,10 +10,11 @@ use futures_util::future::BoxFuture;
 
 use super::authorize::{hear_task, task_permit};
 use super::ctx::Ctx;
+use super::errand::malformed;
 use super::question::{self, allowed};
 use super::refusal::Refusal;
 use super::route::{self, Target};
-use super::task::{malformed, shown};
+use super::task::shown;
 use super::task_id::TaskId;
 use super::watch::{Seen, Watched};
 use crate::mcp::outgoing::OwnTask;

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use super::authorize::authorize_task;
 use super::ctx::Ctx;
+use super::errand::malformed;
 use super::followed::Followed;
 use super::question;
 use super::refusal::Refusal;
@@ -95,10 +96,6 @@ fn unknown() -> Refusal {
 
 fn out_of_order() -> Refusal {
     Fault::internal(FaultKind::Internal, "stage out of order: no task").into()
-}
-
-pub(super) fn malformed(detail: &'static str) -> Fault {
-    Fault::upstream(FaultKind::Malformed, detail)
 }
 
 /// The request about a task in its upstream's own words.
