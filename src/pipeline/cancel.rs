@@ -54,6 +54,13 @@ impl Cancels {
     }
 }
 
+impl Cancels {
+    /// Cancels whatever is under way in a session that its client ended.
+    pub(super) fn end(&self, session: u128) {
+        self.calls.iter().filter(|call| call.key().0 == session).for_each(|call| call.value().cancel());
+    }
+}
+
 impl Drop for Registered {
     fn drop(&mut self) {
         self.calls.remove(&self.key);

@@ -209,6 +209,9 @@ impl Journal {
         let (bytes, state) = (AtomicUsize::new(state.bytes), Mutex::new(state));
         let kept = Arc::new(Kept { id, session: session.id, owner, bytes, state });
         gateway.streams.journal.add(&kept);
+        if gateway.has_forgotten(&kept.owner, session) {
+            gateway.streams.journal.end(session.id);
+        }
         Reader { gateway, kept, turn: 0, at: 0, greeting }.boxed()
     }
 

@@ -317,7 +317,7 @@ async fn entry_line(ctx: &mut Ctx, message: Message) -> Result<Answered, Refusal
     }
 }
 
-/// Ends the legacy session that the headers name.
+/// Ends the legacy session that the headers name, and what is under way in it.
 ///
 /// # Errors
 /// 400 without a session id, 404 for one that is not this principal's.
@@ -326,6 +326,7 @@ pub(super) fn end_session(ctx: &Ctx, headers: &HeaderMap) -> Result<Answered, Re
     let missing = || ProtocolError::invalid_request("the Mcp-Session-Id header is missing");
     let session = decode::find(ctx, text.ok_or_else(missing)?)?;
     ctx.gateway.sessions.end(&ctx.principal()?.key(), session);
+    ctx.gateway.cancels.end(session.id);
     ctx.gateway.forget(session.id);
     ctx.completed();
     Ok(Answered::empty(StatusCode::NO_CONTENT))

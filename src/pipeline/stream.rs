@@ -228,7 +228,13 @@ impl Relay {
         }
         let (gateway, upstream) = (self.ctx.gateway.clone(), self.target.view.upstream().settings().name.clone());
         let question = Question::of(&upstream, &method, params.map(Inspected::into_inner));
-        let message = self.ctx.asked.session.zip(question).and_then(|(session, question)| {
+        // Whose session is over cannot answer.
+        let session = self
+            .ctx
+            .asked
+            .session
+            .filter(|session| self.ctx.principal().is_ok_and(|principal| !gateway.has_forgotten(&principal.key(), *session)));
+        let message = session.zip(question).and_then(|(session, question)| {
             let way =
                 Way { questions: &gateway.questions, session, events: self.outlet.events(), longest: call.longest_question() };
             self.carrier.ask(&way, id.clone(), &question)

@@ -13,6 +13,7 @@ use super::journal::Journal;
 use super::line::Lines;
 use super::push::Pushes;
 use super::reply::Answered;
+use super::session::Session;
 use super::subscribed::Subscriptions;
 use crate::audit::Status;
 use crate::mcp::codes;
@@ -51,6 +52,12 @@ impl Gateway {
         self.streams.pushes.end(session);
         self.streams.subscriptions.end(session);
         self.streams.journal.end(session);
+    }
+
+    /// Whether a session of `principal` is over by now. Looked at after something was kept for it: either this sees the end, or the end
+    /// sees what was kept.
+    pub(super) fn has_forgotten(&self, principal: &PrincipalKey, session: Session) -> bool {
+        self.sessions.going_on(principal, session, self.clock.unix_s()).is_err()
     }
 }
 

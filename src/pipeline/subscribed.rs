@@ -9,6 +9,7 @@ use moka::sync::Cache;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use super::Gateway;
 use super::ctx::Ctx;
 use super::followed::Followed;
 use super::listen::named;
@@ -17,9 +18,11 @@ use super::question;
 use super::refusal::Refusal;
 use super::reply::{Answered, lower, nothing};
 use super::route::Target;
+use super::session::Session;
 use crate::mcp::dialect::Operation;
 use crate::mcp::error::ProtocolError;
 use crate::policy::permit::Permit;
+use crate::vocab::PrincipalKey;
 use crate::vocab::limits::{LISTEN_URIS_MAX, SESSION_S_MAX, SUBSCRIBED_BYTES_MAX};
 
 /// What sessions have subscribed to; nothing of a session that never did.
@@ -97,6 +100,13 @@ impl Subscriptions {
         of.changed.send_replace(());
     }
 
+    /// Forgets a session that ended while something was kept for it.
+    pub(super) fn keep_no_longer(&self, gateway: &Gateway, who: &PrincipalKey, session: Session) {
+        if gateway.has_forgotten(who, session) {
+            self.end(session.id);
+        }
+    }
+
     /// Forgets a session that has ended.
     pub(super) fn end(&self, session: u128) {
         self.0.invalidate(&session);
@@ -148,6 +158,7 @@ pub(super) async fn subscribe(ctx: &Ctx, operation: &Operation, target: &Target,
     if !ctx.gateway.streams.subscriptions.add(session.id, resource) {
         return Err(ProtocolError::invalid_params("Too many resources are subscribed to in this session").with_id(id).into());
     }
+    ctx.gateway.streams.subscriptions.keep_no_longer(&ctx.gateway, &who, session);
     ctx.completed();
     Ok(lower(ctx, &nothing()))
 }

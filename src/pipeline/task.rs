@@ -236,7 +236,9 @@ pub(super) fn created(ctx: &Ctx, target: &Target, body: &mut ResultBody) -> Resu
     *body = ResultBody { meta, ..task.created(form, &text) };
     // A session is told of its tasks unasked.
     if let Some(session) = ctx.asked.session.filter(|_| form == Form::Session) {
-        ctx.gateway.streams.subscriptions.follow(session.id, Followed::made(target, sealed, &text));
+        let subscriptions = &ctx.gateway.streams.subscriptions;
+        subscriptions.follow(session.id, Followed::made(target, sealed, &text));
+        subscriptions.keep_no_longer(&ctx.gateway, &who, session);
     }
     unrelate(body);
     Ok(())

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use super::{Feed, PUBLIC, fed, get, method, streamed};
 use crate::gate::{Files, Gate, soon};
-use crate::peer::{Answer, Seen};
+use crate::peer::{Answer, Seen, legacy};
 use crate::wire::Req;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -141,4 +141,29 @@ async fn nothing_is_lost_while_another_watch_is_opened() {
     assert_eq!(listened(&gate).len(), 3, "one for all that was wanted while another was opened");
     up.updated(&uri(3));
     while conn.event().await.unwrap().json()["params"]["uri"] != uri(3) {}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_under_way_ends_with_its_session() {
+    let gate = Gate::with(patient).await;
+    let (token, revision) = (gate.token("alice", &["eng"]), "2025-06-18");
+    gate.old.behave(|seen| if seen.rpc() == "tools/call" { Answer::Hang } else { legacy(seen) });
+    let (ends, stays) = (gate.session("/legacy", &token, revision).await, gate.session("/legacy", &token, revision).await);
+    let call = r#"{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":"echo","arguments":{}}}"#;
+    let mut conns = Vec::new();
+    for session in [&ends, &stays] {
+        let mut conn = gate.reach.open().await;
+        conn.write(&gate.legacy("/legacy", &token, revision, session, call).bytes()).await;
+        conns.push(conn);
+    }
+    soon("both calls", || gate.old.calls().len() == 2).await;
+    let end = Req { verb: "DELETE".into(), ..get(&gate, "/legacy", &token, &ends) };
+    assert_eq!(gate.reach.send(&end).await.status, 204);
+    let outcomes = || {
+        let calls = gate.records().into_iter().filter(|record| record["method"] == "tools/call");
+        calls.map(|record| record["outcome"]["status"].clone()).collect::<Vec<Value>>()
+    };
+    soon("the record", || outcomes() == [json!("cancelled")]).await;
+    let taken_back = || gate.old.seen().iter().filter(|seen| seen.rpc() == "notifications/cancelled").count();
+    soon("the upstream is told", || taken_back() == 1).await;
 }
