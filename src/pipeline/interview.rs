@@ -97,6 +97,11 @@ impl Interview {
         Ok(())
     }
 
+    /// Whether the question `id` is one of the task's, rather than one that the call asked before the task was made.
+    pub(super) fn has(&self, id: &RawId) -> bool {
+        id.as_u64().is_some_and(|id| id < self.keys.len() as u64)
+    }
+
     /// Takes the client's answer to the question `id`; whether it was the last that was missing.
     ///
     /// # Errors

@@ -154,10 +154,10 @@ impl Relay {
                 took(&self.ctx, &self.target, self.called, Some(&fault));
                 Err(End::Reply(Err(fault.into())))
             }
-            (Next::Answer(id, reply), Course::Answering(call)) if call.is_task() => {
-                Box::pin(self.answered_task(call, &id, reply)).await
-            }
             (Next::Answer(id, reply), Course::Answering(mut call)) => {
+                if call.is_of_task(&id) {
+                    return Box::pin(self.answered_task(call, &id, reply)).await;
+                }
                 call.answer(&id, reply);
                 Ok(Course::Answering(call))
             }

@@ -124,6 +124,11 @@ impl Watched {
         self.line.source.polled.as_ref().is_some_and(|polled| polled.is_waiting())
     }
 
+    /// Whether the question `id` is one of the task that is waited for.
+    pub(super) fn is_of_task(&mut self, id: &RawId) -> bool {
+        self.line.source.interview().is_some_and(|interview| interview.has(id))
+    }
+
     /// As [`Interview::answered`].
     ///
     /// # Errors

@@ -78,6 +78,8 @@ pub(super) enum Source {
     Reply(Reply),
     Http(Box<HttpStream>),
     Pipe(Box<PipeCall>),
+    /// The reply was given, and what was asked before is still open.
+    Asking(Box<Source>),
     Over,
 }
 
@@ -113,19 +115,26 @@ impl Answer {
         self.bytes_in
     }
 
-    /// Answers the question `id` of the upstream. The future does not hold the call: events go on meanwhile. Sent at most once
-    /// more, and only if the first connection broke.
+    /// Answers the question `id` of the upstream, also where that gave its reply before. The future does not hold the call: events go
+    /// on meanwhile. Sent at most once more, and only if the first connection broke.
     ///
     /// # Errors
     /// The future's: a [`Fault`] when the upstream did not take the answer by `deadline`, or the call is over.
     pub fn answer(&mut self, id: &RawId, reply: QuestionReply) -> BoxFuture<'static, Result<(), Fault>> {
         self.patience.answered();
         let deadline = self.patience.deadline();
-        let sent = match &self.source {
+        let line = match &self.source {
+            Source::Asking(line) => line,
+            line => line,
+        };
+        let sent = match line {
             Source::Http(stream) => stream.answer(id, reply, deadline),
             Source::Pipe(call) => Some(call.answer(id, reply)),
             _ => None,
         };
+        if matches!(self.source, Source::Asking(_)) && !self.patience.is_asking() {
+            self.source = Source::Over;
+        }
         let over = || Fault::internal(FaultKind::Internal, "an answer after the call");
         let until = deadline.instant();
         match sent {
@@ -154,10 +163,14 @@ impl Answer {
             }
             Source::Http(stream) => (stream.next(deadline, asking).await, stream.bytes_read()),
             Source::Pipe(call) => (call.next(deadline).await, call.bytes_read()),
-            Source::Over => return None,
+            Source::Asking(_) | Source::Over => return None,
         };
         self.bytes_in = bytes_in;
         match &event {
+            Ok(Event::Reply(_)) if asking => {
+                let line = std::mem::replace(&mut self.source, Source::Over);
+                self.source = Source::Asking(Box::new(line));
+            }
             Ok(Event::Reply(_)) | Err(_) => self.source = Source::Over,
             Ok(Event::Question { .. }) => self.patience.asked(),
             Ok(_) => {}

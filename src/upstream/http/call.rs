@@ -310,7 +310,7 @@ impl Http {
 }
 
 fn disarm(cancel: Option<Cancel>) {
-    if let Some(cancel) = cancel {
+    if let Some(mut cancel) = cancel {
         cancel.disarm();
     }
 }

@@ -49,7 +49,7 @@ impl Cancel {
     }
 
     /// There is nothing left to cancel.
-    pub(super) fn disarm(mut self) {
+    pub(super) fn disarm(&mut self) {
         self.id = None;
     }
 }
@@ -194,7 +194,7 @@ impl HttpStream {
     }
 
     fn finish(&mut self) {
-        if let Some(cancel) = self.cancel.take() {
+        if let Some(cancel) = &mut self.cancel {
             cancel.disarm();
         }
         if let Some(exchange) = self.exchange.take() {

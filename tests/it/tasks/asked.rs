@@ -248,3 +248,39 @@ async fn a_task_of_a_session_asks_clients_of_either_kind() {
     assert_eq!(done.json()["result"]["content"][0]["text"], answer_text, "{}", done.whole());
     assert_eq!(cancels(&shop), 0);
 }
+
+/// What the call asked before its task was made is answered where it was asked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_asked_and_then_became_a_task_hears_the_answer() {
+    let asks = POLICY.replace("\"up:elicitation.form\"", "\"*:elicitation.form\"");
+    let shop = Workshop::with(|files| files.policy = asks).await;
+    let (old, heard) = (shop.old.clone(), std::sync::Arc::new(parking_lot::Mutex::new(Vec::<Value>::new())));
+    let hears = heard.clone();
+    shop.gate.old.behave(move |seen| match (seen.rpc().as_str(), old.legacy(seen)) {
+        ("tools/call", Answer::Json(_, _, made)) => {
+            let (to, events) = tokio::sync::mpsc::unbounded_channel();
+            let mut question = form("Who?");
+            (question["jsonrpc"], question["id"]) = (json!("2.0"), json!(0));
+            to.send(question).unwrap();
+            to.send(serde_json::from_str(&made).unwrap()).unwrap();
+            Answer::Events(events)
+        }
+        ("", _) => {
+            hears.lock().push(seen.json());
+            Answer::Json(202, "", String::new())
+        }
+        (_, answer) => answer,
+    });
+    let alice = Asked::open(&shop, "2025-06-18", r#"{"elicitation":{}}"#).await;
+    let mut conn = alice.call("old__required").await;
+    conn.head().await;
+    let question = conn.message().await.unwrap();
+    assert_eq!(question["params"]["message"], "[old] Who?", "{question}");
+    let answer = json!({"action": "accept", "content": {"name": "Ada"}});
+    alice.answer(&question, json!({ "result": answer })).await;
+    let said = || heard.lock().iter().find(|said| said["id"] == 0).map(|said| said["result"].clone());
+    soon("the answer", || said() == Some(answer.clone())).await;
+    shop.old.set("own-1", &result("done"));
+    let last = conn.message().await.unwrap();
+    assert_eq!((&last["id"], &last["result"]["content"][0]["text"]), (&json!(1), &json!("done")), "{last}");
+}
