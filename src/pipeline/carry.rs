@@ -12,7 +12,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::{mpsc, oneshot};
 
 use super::session::Session;
-use crate::mcp::dialect::{Question, QuestionKind, lower_question};
+use crate::mcp::dialect::{Question, QuestionKind, lower_question, lower_withdrawn};
 use crate::mcp::{Outcome, RawId, RawJson, codes};
 use crate::upstream::QuestionReply;
 use crate::vocab::PrincipalKey;
@@ -90,7 +90,16 @@ impl Drop for Registered {
 /// The questions of one call that its client was sent.
 #[derive(Default)]
 pub(super) struct Carrier {
-    waiting: FuturesUnordered<BoxFuture<'static, (RawId, QuestionReply)>>,
+    waiting: FuturesUnordered<BoxFuture<'static, Answered>>,
+    /// What the client calls those that it has not answered.
+    open: Vec<RawId>,
+}
+
+/// What came of a question.
+struct Answered {
+    ours: RawId,
+    theirs: RawId,
+    reply: QuestionReply,
 }
 
 /// To whom a question goes, and how long it may wait for its answer.
@@ -113,25 +122,35 @@ impl Carrier {
         let message = lower_question(way.session.revision, &ours, question)?;
         let kind = question.kind()?;
         let (registered, outcome) = way.questions.register(way.session, &ours);
+        self.open.push(ours.clone());
         let (client, longest) = (way.events.clone(), way.longest);
         let wait = async move {
             let _registered = registered;
-            let answer = tokio::select! {
+            let reply = tokio::select! {
                 outcome = outcome => outcome.map_or_else(|_| failed("the client is gone"), |outcome| reply(kind, outcome)),
                 // Its call goes on without the client; its question cannot.
                 () = client.closed() => failed("the client is gone"),
                 () = tokio::time::sleep(longest) => failed("nobody answered in time"),
             };
-            (theirs, answer)
+            Answered { ours, theirs, reply }
         };
         self.waiting.push(wait.boxed());
         Some(message)
     }
 
+    /// Waits for no answer any more. What tells the client so, for each question that it has not answered.
+    pub(super) fn withdraw(&mut self) -> Vec<Vec<u8>> {
+        self.waiting.clear();
+        self.open.drain(..).map(|ours| lower_withdrawn(&ours)).collect()
+    }
+
     /// An answer, and to which question. Never returns while nothing is open. Safe to drop and call again.
     pub(super) async fn answered(&mut self) -> (RawId, QuestionReply) {
         match self.waiting.next().await {
-            Some(answered) => answered,
+            Some(Answered { ours, theirs, reply }) => {
+                self.open.retain(|open| *open != ours);
+                (theirs, reply)
+            }
             None => std::future::pending().await,
         }
     }

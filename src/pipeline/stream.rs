@@ -130,6 +130,10 @@ impl Relay {
                 Err(end) => break end,
             }
         };
+        // Whoever is still looking at a question need not answer it.
+        for message in self.carrier.withdraw() {
+            self.outlet.send_message(&message).await;
+        }
         let last = match end {
             End::Reply(last) => last.map(|last| *last),
             End::Over(why) => {

@@ -29,7 +29,7 @@ pub use kind::QuestionKind;
 pub use lift::{Operation, lift_request};
 pub use lower::{Answer, ClientNotification, Lowered, lower_answer, lower_initialize, lower_notification, lower_request};
 pub use note::{lower_log, lower_progress};
-pub use question::{Question, cancelled_question, input_request, lower_question, lower_question_result};
+pub use question::{Question, cancelled_question, input_request, lower_question, lower_question_result, lower_withdrawn};
 pub use reply::{LoweredReply, lower_reply};
 pub use subscription::{lower_acknowledged, lower_list_changed, lower_task, lower_updated, subscription_result};
 

@@ -147,6 +147,16 @@ pub fn lower_question_result(revision: Revision, result: &RawJson) -> Option<Raw
     sayable.then_some(whole)
 }
 
+/// Writes `notifications/cancelled` for a question that a client was sent as request `id` (2025-11-25 and older, cancellation): nobody
+/// waits for its answer any more.
+pub fn lower_withdrawn(id: &RawId) -> Vec<u8> {
+    object_bytes(128, |out| {
+        out.text("jsonrpc", "2.0").text("method", "notifications/cancelled").object("params", |params| {
+            params.raw("requestId", id.as_str().as_bytes()).text("reason", "The call that asked is over");
+        });
+    })
+}
+
 /// What a person's refusal is to the upstream, where there is none in so many words.
 pub fn cancelled_question() -> RawJson {
     RawJson::of_static("{\"action\":\"cancel\"}")

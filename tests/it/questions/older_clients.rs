@@ -85,6 +85,24 @@ async fn are_asked_on_the_stream_of_their_call_and_the_upstream_is_called_again(
     }
 }
 
+/// Nobody goes on looking at a question whose answer nobody waits for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn are_told_when_a_question_is_open_no_more() {
+    let world = World::start().await;
+    let session = world.session(&world.alice, "2025-11-25", &all()).await;
+    let mut conn = session.call(1, "up__echo", &json!({"ask": [["form", "sample"]]})).await;
+    let asked = [conn.message().await.unwrap(), conn.message().await.unwrap()];
+    let of = |method: &str| asked.iter().find(|question| question["method"] == method).unwrap();
+    // Without a model there is no call, whatever the person says.
+    assert_eq!(session.fail(of("sampling/createMessage")).await, 202);
+    let withdrawn = conn.message().await.unwrap();
+    assert_eq!(withdrawn["method"], "notifications/cancelled", "{withdrawn}");
+    assert_eq!(withdrawn["params"]["requestId"], of("elicitation/create")["id"], "{withdrawn}");
+    let last = conn.message().await.unwrap();
+    assert!(last["id"] == 1 && said(&last).1, "{last}");
+    assert_eq!(conn.message().await, None);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn go_through_rounds_in_bounded_number_each_with_its_own_answers() {
     let world = World::start().await;
@@ -251,6 +269,11 @@ async fn have_time_of_their_own_and_can_cancel() {
         let before = world.gate.up.calls().len();
         let cancel = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": at + 10}});
         assert_eq!(world.gate.reach.send(&session.message(&cancel)).await.status, 202);
+        let withdrawn = conn.message().await.unwrap();
+        assert_eq!(
+            (&withdrawn["method"], &withdrawn["params"]["requestId"]),
+            (&json!("notifications/cancelled"), &question["id"])
+        );
         assert_eq!(conn.message().await, None, "a cancelled call has no answer");
         assert_eq!(session.answer(&question, &json!({"action": "accept"})).await, 202);
         assert_eq!(world.gate.up.calls().len(), before);

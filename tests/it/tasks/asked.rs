@@ -154,6 +154,7 @@ async fn an_answer_is_decided_about_when_it_comes() {
     shop.gate.reload("policy.yaml", &format!("{POLICY}  - {{ id: no-more, effect: deny, tools: [up__demanding] }}\n"));
     soon("the rule takes effect", || cancels(&shop) == 1).await;
     alice.answer(&question, json!({"result": {"action": "accept", "content": {"name": "answer-canary"}}})).await;
+    assert_eq!(conn.message().await.unwrap()["params"]["requestId"], question["id"], "it is withdrawn");
     let last = conn.message().await.unwrap();
     assert!(last["result"]["isError"] == true && updates(&shop).is_empty(), "{last}");
     // A tool that writes goes on by an answer: the intent of that is on record before.
