@@ -1,7 +1,9 @@
 //! Legacy sessions (2025-03-26 to 2025-11-25): sealed into their own id, so that any replica can open them and none is stored.
 //!
 //! Only what cannot be sealed lives in bounded local tables: a changed log level, the ids that were ended, and of each principal the
-//! latest sessions. Those that make room for newer ones need no entry: ids are in the order of their making (RFC 9562, version 7).
+//! latest sessions. Those that make room for newer ones need no entry: ids are in the order of their making (RFC 9562, version 7), and
+//! the newest that made room ends all that are older. Sessions that were opened elsewhere, or before a restart, are no exception: since
+//! then their principal has opened as many here as it may have.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -50,7 +52,7 @@ pub struct Sessions {
 struct Latest {
     /// Oldest first.
     ids: VecDeque<u128>,
-    /// The newest that had to make room.
+    /// The newest that had to make room. What is not newer is over, wherever it was opened, but for [`Self::ids`].
     outlived: u128,
 }
 
