@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::facts::Facts;
 use super::limits::{
-    NOTICE_AT_ONCE_MAX, NOTICE_ATTEMPT_MS_MAX, NOTICE_ATTEMPTS_MAX, NOTICE_LIFE_MS, NOTICE_LOG_MAX, NOTICE_PAUSE_MS_MAX,
-    NOTICE_PAUSE_MS_MIN,
+    NOTICE_AT_ONCE_MAX, NOTICE_ATTEMPT_MS_MAX, NOTICE_ATTEMPTS_MAX, NOTICE_LIFE_MS, NOTICE_LOG_MAX, NOTICE_MAIL_MS_MAX,
+    NOTICE_PAUSE_MS_MAX, NOTICE_PAUSE_MS_MIN,
 };
 use super::queue::Queue;
 use super::row::{Delivery, Outcome};
@@ -142,7 +142,10 @@ impl Channel {
         };
         let tried = match Facts::gather(&means.desk, &delivery, &means.console).await {
             Ok(Some(facts)) => {
-                let limit = Duration::from_millis(NOTICE_ATTEMPT_MS_MAX);
+                let limit = Duration::from_millis(match &line.way {
+                    Way::Webhook(_) => NOTICE_ATTEMPT_MS_MAX,
+                    Way::Smtp(_) => NOTICE_MAIL_MS_MAX,
+                });
                 let sent = async {
                     match &line.way {
                         Way::Webhook(hook) => webhook::send(&fetch, hook, &facts, means.clock.unix_s()).await,
@@ -174,6 +177,14 @@ impl Channel {
         self.queue.lock().again(delivery, pause);
     }
 
+    /// Says that `delivery`, which is in no store, is not told.
+    pub(super) fn refuse(&self, means: &Means, mut delivery: Delivery, why: &'static str) {
+        delivery.outcome = Outcome::Failed;
+        delivery.problem = Some(why.into());
+        self.say(means, &delivery);
+        means.note(&delivery);
+    }
+
     /// It was delivered, or never will be.
     async fn settle(&self, means: &Means, mut delivery: Delivery, problem: Option<String>) {
         delivery.outcome = if problem.is_none() { Outcome::Delivered } else { Outcome::Failed };
@@ -185,6 +196,15 @@ impl Channel {
 
     /// Notes what became of `delivery`.
     pub(super) async fn finish(&self, means: &Means, delivery: Delivery) {
+        self.say(means, &delivery);
+        if let Err(error) = delivery.keep(&means.store).await {
+            tracing::warn!(%error, channel = &*self.name, id = &*delivery.id, "a delivery could not be noted; it may be sent once more after a restart");
+        }
+        means.note(&delivery);
+    }
+
+    /// Counts and logs what became of `delivery`.
+    fn say(&self, means: &Means, delivery: &Delivery) {
         means.metrics.notice(&self.name, delivery.outcome.as_str());
         let (channel, id, event) = (&*self.name, &*delivery.id, delivery.event.as_str());
         match &delivery.problem {
@@ -195,10 +215,6 @@ impl Channel {
                 tracing::error!(channel, id, event, approval = %delivery.request, attempts = delivery.attempts, why = &**why, "approvers are not told")
             }
         }
-        if let Err(error) = delivery.keep(&means.store).await {
-            tracing::warn!(%error, channel, id, "a delivery could not be noted; it may be sent once more after a restart");
-        }
-        means.note(&delivery);
     }
 }
 

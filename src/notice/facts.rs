@@ -7,7 +7,7 @@ use super::event::Event;
 use super::row::Delivery;
 use crate::approval::{Desk, Filter, Request, Shown, State};
 use crate::store::StoreError;
-use crate::telemetry::escape::push_safe;
+pub(super) use crate::telemetry::escape::visible;
 
 /// Requests looked through for what was decided before.
 const BEFORE_MAX: usize = 100;
@@ -130,13 +130,6 @@ fn before(desk: &Desk, request: &Request) -> Before {
         }
     }
     before
-}
-
-/// `text` with everything that hides, turns around or ends what stands beside it as an escape.
-pub(super) fn visible(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    push_safe(&mut out, text);
-    String::from_utf8(out).unwrap_or_default()
 }
 
 /// A moment, RFC 3339.

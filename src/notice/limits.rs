@@ -4,8 +4,13 @@
 pub(super) const NOTICE_QUEUE_MAX: usize = 10_000;
 /// Notices of one channel that are under way at once.
 pub(super) const NOTICE_AT_ONCE_MAX: usize = 4;
-/// Time for one attempt, connecting and the whole answer included.
+/// Time for one attempt at a webhook, connecting and the whole answer included; for a mail, time to connect.
 pub(super) const NOTICE_ATTEMPT_MS_MAX: u64 = 10_000;
+/// Time for one mail: a server may look at it for long before it takes it (RFC 5321 section 4.5.3.2.6), and one that is given up
+/// meanwhile comes once more.
+pub(super) const NOTICE_MAIL_MS_MAX: u64 = 10 * 60 * 1_000;
+/// Time to take leave of a mail server.
+pub(super) const NOTICE_QUIT_MS_MAX: u64 = 2_000;
 /// Attempts to deliver a notice.
 pub(super) const NOTICE_ATTEMPTS_MAX: u32 = 20;
 /// Time after which a notice is no longer tried.
@@ -18,8 +23,10 @@ pub(super) const NOTICE_PAUSE_MS_MAX: u64 = 15 * 60 * 1_000;
 pub(super) const NOTICE_ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// Characters of the arguments in a message of a chat or a pager.
 pub(super) const NOTICE_EXCERPT_CHARS_MAX: usize = 2_500;
-/// Notices in the store, those that are done included.
-pub(super) const NOTICES_KEPT_MAX: usize = 100_000;
+/// Notices in the store, those that are done included. What is over is not told, and said so.
+pub(super) const NOTICES_KEPT_MAX: u64 = 250_000;
+/// Notices that are read from the store at one go.
+pub(super) const NOTICE_ROWS_MAX: u32 = 1_000;
 /// Notices that the delivery log shows.
 pub(super) const NOTICE_LOG_MAX: usize = 1_000;
 /// How often a reply of a mail server may go on, in lines.

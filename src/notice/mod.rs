@@ -10,6 +10,7 @@ mod channel;
 mod event;
 mod facts;
 mod format;
+mod kept;
 mod limits;
 mod queue;
 mod row;
@@ -39,7 +40,9 @@ use crate::telemetry::metrics::Metrics;
 use crate::vocab::Clock;
 use crate::vocab::limits::{APPROVAL_KEPT_S, APPROVALS_KEPT_MAX};
 use channel::{Channel, Means};
+use kept::Kept;
 use limits::{NOTICE_ATTEMPT_MS_MAX, NOTICES_KEPT_MAX};
+use row::Begun;
 
 /// The pause before what could not be kept is tried again.
 const CATCH_UP: Duration = Duration::from_secs(1);
@@ -134,23 +137,18 @@ impl Notices {
 
     /// Has `channels` tell, what they have still to tell first. False if that cannot be known yet.
     async fn begin(&self, channels: &[Arc<Channel>]) -> bool {
-        let most = u32::try_from(NOTICES_KEPT_MAX).unwrap_or(u32::MAX);
-        let rows = match self.0.means.store.list(Space::Notice, &[], most).await {
-            Ok(rows) => rows,
+        let of_these = |delivery: &Delivery| channels.iter().any(|channel| *channel.name == *delivery.channel);
+        let found = match Kept::read(&self.0.means.store, of_these).await {
+            Ok(found) => found,
             Err(error) => {
                 tracing::error!(%error, "what approvers are to be told cannot be read; it is tried again");
                 return false;
             }
         };
-        let mut deliveries: Vec<Delivery> = rows.iter().filter_map(|(_, row)| Delivery::read(row)).collect();
-        // The order in which things happened.
-        deliveries.sort_by_key(|delivery| (delivery.made_unix_ms, delivery.event));
-        for delivery in deliveries {
+        found.done.iter().for_each(|delivery| self.0.means.note(delivery));
+        for delivery in found.waiting {
             let Some(channel) = channels.iter().find(|channel| *channel.name == *delivery.channel) else { continue };
-            self.0.means.note(&delivery);
-            if delivery.outcome == Outcome::Waiting {
-                self.hand(channel, delivery).await;
-            }
+            self.hand(channel, delivery).await;
         }
         for channel in channels {
             drop(self.0.tasks.spawn(channel.clone().run(self.0.means.clone())));
@@ -192,9 +190,8 @@ impl Notices {
     async fn tell_by(&self, channel: &Arc<Channel>, request: &Request, event: Event) -> Result<(), StoreError> {
         let means = &self.0.means;
         let line = channel.line.lock().clone();
-        if !format::tells(&line.way, event) {
-            return Ok(());
-        }
+        // Who is not told of a use is told of the approval before it: what asks for people has to end for them.
+        let event = if format::tells(&line.way, event) { event } else { Event::Approved };
         if event != Event::Requested {
             // Of what they were never asked they need not hear how it ended.
             let asked = event::delivery_id(&channel.name, &request.id, Event::Requested);
@@ -204,13 +201,17 @@ impl Notices {
         }
         let kept_until_s = request.expires_unix_s.saturating_add(2 * APPROVAL_KEPT_S);
         let delivery = Delivery::new(&channel.name, request.id.clone(), event, means.clock.unix_ms(), kept_until_s);
-        if delivery.begin(&means.store).await? {
-            self.hand(channel, delivery).await;
+        match delivery.begin(&means.store, NOTICES_KEPT_MAX).await? {
+            Begun::Known => {}
+            Begun::Now => self.hand(channel, delivery).await,
+            Begun::NoRoom => channel.refuse(means, delivery, "too many notices are kept"),
         }
         Ok(())
     }
 
     async fn hand(&self, channel: &Arc<Channel>, delivery: Delivery) {
+        // Before it is anybody's to tell: what becomes of it is noted after this.
+        self.0.means.note(&delivery);
         if let Err(mut delivery) = channel.push(delivery) {
             delivery.outcome = Outcome::Failed;
             delivery.problem = Some("too many wait for this channel".into());

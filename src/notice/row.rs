@@ -54,6 +54,17 @@ impl Outcome {
     }
 }
 
+/// What came of beginning a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Begun {
+    /// It was begun before.
+    Known,
+    /// It is in the store now.
+    Now,
+    /// There is no room for it.
+    NoRoom,
+}
+
 impl Delivery {
     pub(super) fn new(channel: &str, request: RequestId, event: Event, made_unix_ms: u64, kept_until_s: u64) -> Self {
         Self {
@@ -70,14 +81,15 @@ impl Delivery {
         }
     }
 
-    /// Keeps it if it is not known yet. False if it is.
-    pub(super) async fn begin(&self, store: &Store) -> Result<bool, StoreError> {
+    /// Keeps it if it is not known yet, and fewer than `kept_max` are kept.
+    pub(super) async fn begin(&self, store: &Store, kept_max: u64) -> Result<Begun, StoreError> {
         let key = self.id.as_bytes();
-        // Most often it is known; looking is cheaper than writing.
+        // Most often it is known; looking is cheaper than writing. Nobody else makes it meanwhile: one task makes them all.
         if store.get(Space::Notice, key).await?.is_some() {
-            return Ok(false);
+            return Ok(Begun::Known);
         }
-        store.swap(Space::Notice, key, None, Some(&self.write()), Some(self.kept_until_s)).await
+        let added = store.add(Space::Notice, key, &self.write(), self.kept_until_s, kept_max).await?;
+        Ok(if added { Begun::Now } else { Begun::NoRoom })
     }
 
     /// Keeps what became of it.

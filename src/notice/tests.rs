@@ -1,13 +1,18 @@
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::time::Instant;
 
 use super::event::{Event, delivery_id};
-use super::limits::NOTICE_QUEUE_MAX;
+use super::kept::Kept;
+use super::limits::{NOTICE_QUEUE_MAX, NOTICE_ROWS_MAX};
 use super::queue::Queue;
-use super::row::Delivery;
+use super::row::{Begun, Delivery, Outcome};
 use super::webhook::signature;
 use crate::approval::RequestId;
+use crate::store::Store;
+use crate::vocab::Clock;
 
 fn request(number: u8) -> RequestId {
     RequestId::parse(&format!(
@@ -71,4 +76,33 @@ async fn a_queue_is_bounded() {
     queue.take(Instant::now()).unwrap();
     queue.done(&request(0));
     queue.push(delivery(request(1), Event::Requested)).unwrap();
+}
+
+fn numbered(number: u64) -> RequestId {
+    let id = URL_SAFE_NO_PAD.encode(u128::from(number).to_be_bytes());
+    RequestId::parse(&format!("apr_{id}")).unwrap()
+}
+
+#[tokio::test]
+async fn everything_that_waits_is_read_however_much_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&dir.path().join("store.db"), Clock::system()).unwrap();
+    let kept_until_s = Clock::system().unix_s() + 1_000;
+    let count = u64::from(NOTICE_ROWS_MAX) + 50;
+    for made_ms in 0..count {
+        // The last is the only one that was delivered, and the only one of another channel beside it.
+        let channel = if made_ms == count - 2 { "other" } else { "ops" };
+        let mut one = Delivery::new(channel, numbered(made_ms), Event::Requested, made_ms, kept_until_s);
+        if made_ms == count - 1 {
+            one.outcome = Outcome::Delivered;
+        }
+        assert_eq!(one.begin(&store, count).await, Ok(Begun::Now));
+        assert_eq!(one.begin(&store, count).await, Ok(Begun::Known));
+    }
+    let over = Delivery::new("ops", numbered(count), Event::Requested, 0, kept_until_s);
+    assert_eq!(over.begin(&store, count).await, Ok(Begun::NoRoom));
+    let kept = Kept::read(&store, |delivery| &*delivery.channel == "ops").await.unwrap();
+    let order: Vec<u64> = kept.waiting.iter().map(|delivery| delivery.made_unix_ms).collect();
+    assert_eq!(order, (0..count - 2).collect::<Vec<_>>(), "all of them, in the order in which they were made");
+    assert_eq!(kept.done.iter().map(|delivery| delivery.made_unix_ms).collect::<Vec<_>>(), [count - 1]);
 }

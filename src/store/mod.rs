@@ -163,7 +163,17 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn list(&self, space: Space, prefix: &[u8], limit: u32) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
-        self.ask(space, prefix, |answer| Task::List { limit, answer }).await
+        self.ask(space, prefix, |answer| Task::List { after: None, limit, answer }).await
+    }
+
+    /// Up to `limit` entries of the space whose keys come after `after`, in the order of their keys: a page of all of them, which
+    /// begins after the last key of the page before, the first one after the empty key.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn list_after(&self, space: Space, after: &[u8], limit: u32) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+        let after = Some(after.to_vec());
+        self.ask(space, &[], |answer| Task::List { after, limit, answer }).await
     }
 
     /// Deletes `key`, which need not be there.

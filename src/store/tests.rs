@@ -84,6 +84,25 @@ async fn lists_go_by_prefix_and_no_further() {
 }
 
 #[tokio::test]
+async fn pages_go_through_all_of_a_space_once() {
+    let (_dir, _, store) = store();
+    let keys: Vec<Vec<u8>> = [&b""[..], b"a", b"ab", b"b", &[0xff, 0xff]].map(<[u8]>::to_vec).to_vec();
+    for key in &keys {
+        store.put(SPACE, key, b"v", None).await.unwrap();
+    }
+    store.put(Space::Client, b"a", b"v", None).await.unwrap();
+    let (mut seen, mut after) = (Vec::new(), Vec::new());
+    loop {
+        let page = store.list_after(SPACE, &after, 2).await.unwrap();
+        assert!(page.len() <= 2);
+        let Some((last, _)) = page.last().cloned() else { break };
+        seen.extend(page.into_iter().map(|(key, _)| key));
+        after = last;
+    }
+    assert_eq!(seen, keys[1..], "nothing comes before the empty key");
+}
+
+#[tokio::test]
 async fn limits_are_limits() {
     let (_dir, _, store) = store();
     assert_eq!(store.put(SPACE, &vec![0; STORE_KEY_BYTES_MAX + 1], b"", None).await, Err(StoreError::TooLarge));

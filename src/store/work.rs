@@ -30,7 +30,7 @@ pub(super) enum Task {
     Add { value: Vec<u8>, expires_unix_s: u64, entries_max: u64, answer: Answer<bool> },
     Take(Answer<Option<Vec<u8>>>),
     Swap { expected: Option<Vec<u8>>, new: Option<Vec<u8>>, expires_unix_s: Option<u64>, answer: Answer<bool> },
-    List { limit: u32, answer: Answer<Vec<(Vec<u8>, Vec<u8>)>> },
+    List { after: Option<Vec<u8>>, limit: u32, answer: Answer<Vec<(Vec<u8>, Vec<u8>)>> },
 }
 
 pub(super) struct Worker {
@@ -89,7 +89,9 @@ impl Worker {
                 let done = self.swap(space, &key, expected.as_deref(), new.as_deref(), expires_unix_s);
                 drop(answer.send(done.map_err(|e| failed(&e))));
             }
-            Task::List { limit, answer } => drop(answer.send(self.list(space, &key, limit).map_err(|e| failed(&e)))),
+            Task::List { after, limit, answer } => {
+                drop(answer.send(self.list(space, &key, after.as_deref(), limit).map_err(|e| failed(&e))));
+            }
         }
     }
 
@@ -160,16 +162,17 @@ impl Worker {
         Ok(true)
     }
 
-    fn list(&self, space: u8, prefix: &[u8], limit: u32) -> rusqlite::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    fn list(&self, space: u8, prefix: &[u8], after: Option<&[u8]>, limit: u32) -> rusqlite::Result<Vec<(Vec<u8>, Vec<u8>)>> {
         let now = seconds(self.clock.unix_s());
         let mut statement = self.connection.prepare_cached(
-            "SELECT key, value FROM entry WHERE space = ?1 AND key >= ?2 AND substr(key, 1, ?3) = ?2
+            "SELECT key, value FROM entry WHERE space = ?1 AND key >= ?7 AND key IS NOT ?8 AND substr(key, 1, ?3) = ?2
              AND (?4 IS NULL OR key < ?4) AND (expires_unix_s IS NULL OR expires_unix_s > ?5) ORDER BY key LIMIT ?6",
         )?;
         let length = i64::try_from(prefix.len()).unwrap_or(i64::MAX);
-        let rows = statement
-            .query_map(params![space, prefix, length, beyond(prefix), now, limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        rows.collect()
+        // Where the index is entered, and what is not wanted of there.
+        let from = after.unwrap_or(prefix);
+        let wanted = params![space, prefix, length, beyond(prefix), now, limit, from, after];
+        statement.query_map(wanted, |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
     }
 
     fn sweep(&self) -> rusqlite::Result<usize> {

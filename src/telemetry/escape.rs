@@ -15,6 +15,13 @@ pub fn is_unsafe(c: char) -> bool {
     }
 }
 
+/// `text` with everything that hides, turns around, moves a cursor or ends what stands beside it as an escape.
+pub fn visible(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    push_safe(&mut out, text);
+    String::from_utf8(out).unwrap_or_default()
+}
+
 /// Appends `text` with every unsafe character as a JSON escape (`\u001b`). Everything else stays, quotes included.
 pub fn push_safe(out: &mut Vec<u8>, text: &str) {
     push_with(out, text, false);

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::cli::out::Out;
-use crate::telemetry::escape::push_safe;
+pub(super) use crate::telemetry::escape::visible;
 
 /// A line per request.
 pub(super) fn list(value: &Value, out: &mut Out) {
@@ -66,13 +66,6 @@ pub(super) fn whole(value: &Value, out: &mut Out) {
 pub(super) fn decided(value: &Value, out: &mut Out) {
     let text = |key: &str| visible(value.get(key).and_then(Value::as_str).unwrap_or_default());
     out.line(format_args!("{} {}", text("id"), text("state")));
-}
-
-/// `text` with everything that moves a cursor, hides or turns around as an escape.
-pub(super) fn visible(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    push_safe(&mut out, text);
-    String::from_utf8(out).unwrap_or_default()
 }
 
 fn arguments(shown: Option<&Value>, out: &mut Out) {

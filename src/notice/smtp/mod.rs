@@ -18,7 +18,7 @@ use url::Url;
 use super::channel::Trouble;
 use super::facts::Facts;
 use super::format::mail;
-use super::limits::NOTICE_ATTEMPT_MS_MAX;
+use super::limits::{NOTICE_ATTEMPT_MS_MAX, NOTICE_QUIT_MS_MAX};
 use crate::config::{MailTls, Smtp};
 use crate::net::{DialPolicy, Origin, Stream, dial, secure};
 use crate::vocab::Deadline;
@@ -107,7 +107,8 @@ async fn submit<S: AsyncRead + AsyncWrite + Unpin>(
     dialog.data(message).await?;
     dialog.expect("the message", &[250]).await?;
     // It is taken, whatever becomes of the rest.
-    drop(dialog.command("QUIT", "QUIT", &[221]).await);
+    let leave = Duration::from_millis(NOTICE_QUIT_MS_MAX);
+    drop(tokio::time::timeout(leave, dialog.command("QUIT", "QUIT", &[221])).await);
     Ok(())
 }
 
