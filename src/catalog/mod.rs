@@ -124,6 +124,15 @@ impl Catalog {
         tools.into_values().collect()
     }
 
+    /// The tool of the full name `name`, as somebody is known to be offered it: of several definitions the first, as in
+    /// [`Self::tools`].
+    pub fn tool(&self, name: &str) -> Option<Arc<Entry>> {
+        let listings = self.views.iter().filter_map(|(_, view)| view.known(Part::Tools));
+        let of_name = |listing: Arc<Listing>| listing.entries().iter().filter(|entry| *entry.full == *name).cloned().collect();
+        let found: Vec<Arc<Entry>> = listings.flat_map::<Vec<_>, _>(of_name).collect();
+        found.into_iter().min_by(|one, other| one.definition.cmp(&other.definition))
+    }
+
     /// An upstream said that a list changed: the next reader reads it again.
     pub fn changed(&self, upstream: &str, who: Option<&PrincipalKey>, part: Part) {
         for (key, view) in &*self.views {

@@ -23,6 +23,8 @@ const DIFFERENCES_MAX: usize = 100;
 /// People and things of one matrix.
 const PEOPLE_MAX: usize = 40;
 const THINGS_MAX: usize = 400;
+/// Tools that are looked through for those of one upstream.
+const TOOLS_MAX: usize = 10_000;
 /// Nesting of arguments.
 const DEPTH_MAX: usize = 64;
 
@@ -153,12 +155,14 @@ pub(in crate::admin) fn matrix(asked: &Asked<'_>, as_: Option<&str>, upstream: O
     };
     let mut hints = HintsOf::new();
     let mut rows: BTreeSet<Thing> = things(&[policy]);
-    for entry in asked.office.gateway.catalog.tools(THINGS_MAX) {
+    let tools = asked.office.gateway.catalog.tools(TOOLS_MAX + 1);
+    let unknown = tools.len() > TOOLS_MAX;
+    for entry in tools {
         hints.insert(entry.full.to_string(), entry.hints);
         rows.insert(Thing { kind: ThingKind::Tool, name: entry.full.to_string() });
     }
     rows.retain(|thing| upstream.is_none_or(|name| thing.name.starts_with(&format!("{name}__"))));
-    let cut = persons.len() > PEOPLE_MAX || rows.len() > THINGS_MAX;
+    let cut = unknown || persons.len() > PEOPLE_MAX || rows.len() > THINGS_MAX;
     persons.truncate(PEOPLE_MAX);
     let row = |thing: Thing| MatrixRow {
         kind: thing.kind.as_str(),
@@ -232,8 +236,7 @@ pub(in crate::admin) fn why(
     if arguments.as_ref().is_some_and(|raw| raw.kind() != Some(JsonKind::Object)) {
         return Err(Problem::bad("`args` is not one strict JSON object."));
     }
-    let entry = asked.office.gateway.catalog.tools(THINGS_MAX).into_iter().find(|entry| *entry.full == *name);
-    let hints = entry.map_or(Hints::default(), |entry| entry.hints);
+    let hints = asked.office.gateway.catalog.tool(name).map_or(Hints::default(), |entry| entry.hints);
     let kind = Kind::Tool { name, class: policy.class_of(name, hints), arguments: arguments.as_ref() };
     let known = name.split_once("__").is_some_and(|(upstream, _)| asked.world.upstreams.contains_key(upstream));
     let first = || asked.world.routes.keys().min().map_or("/", |path| path);
