@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 
 use super::link::OneTimeLink;
 use super::office::{Office, Standing, unauthenticated};
@@ -25,6 +25,8 @@ pub const ENTRANCE: Entrance = Entrance {
     callback: CALLBACK_PATH,
     strict: true,
 };
+
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// The cookie of a session.
 pub(super) const COOKIE: &str = "console";
@@ -76,7 +78,7 @@ impl Office {
             return self.by_token(standing, world, method, headers).await.map(Some);
         }
         match &standing.sign_in {
-            Some(sign_in) => by_session(sign_in, standing, headers).await,
+            Some(sign_in) => by_session(sign_in, standing, headers, is_use(method, path, headers)).await,
             None => Ok(self.by_link(headers)),
         }
     }
@@ -116,8 +118,16 @@ impl Office {
     }
 }
 
-async fn by_session(sign_in: &SignIn, standing: &Standing, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
-    let session = sign_in.session(headers).await.map_err(|error| {
+/// Whether somebody uses their session: by a visit or a change. What a page fetches by itself is no use, or one that was left open
+/// would keep its session for hours.
+fn is_use(method: &Method, path: &str, headers: &HeaderMap) -> bool {
+    let by_itself = headers.get_all(SEC_FETCH_DEST).into_iter().any(|what| what.as_bytes() != b"document");
+    *method == Method::POST || path.starts_with("/console") && !by_itself
+}
+
+async fn by_session(sign_in: &SignIn, standing: &Standing, headers: &HeaderMap, used: bool) -> Result<Option<Caller>, Problem> {
+    let session = if used { sign_in.session(headers).await } else { sign_in.unused_session(headers).await };
+    let session = session.map_err(|error| {
         let words = "Your session cannot be looked up now. Try again shortly.";
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, words, Verdict::Limited).because(error.to_string())
     })?;

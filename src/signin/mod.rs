@@ -273,7 +273,7 @@ impl SignIn {
     /// # Errors
     /// [`StoreError`].
     pub async fn session(&self, headers: &HeaderMap) -> Result<Option<Session>, StoreError> {
-        session::find(self, headers).await
+        session::find(self, headers, true).await
     }
 
     /// Whether `person` was revoked, or what `client_id` does in their name. All that came of a sign-in counts as made with it, by the

@@ -36,13 +36,24 @@ impl Session {
     }
 }
 
+impl SignIn {
+    /// As [`Self::session`], for what nobody asked for themselves: it does not count as use of the session.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn unused_session(&self, headers: &HeaderMap) -> Result<Option<Session>, StoreError> {
+        find(self, headers, false).await
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct Kept {
     person: Person,
     seen_s: u64,
 }
 
-pub(super) async fn find(sign_in: &SignIn, headers: &HeaderMap) -> Result<Option<Session>, StoreError> {
+/// The session of a browser; `used` puts off its end for want of use.
+pub(super) async fn find(sign_in: &SignIn, headers: &HeaderMap, used: bool) -> Result<Option<Session>, StoreError> {
     let Some(id) = cookie(headers, &sign_in.site.cookie_name(sign_in.entrance.cookie)) else { return Ok(None) };
     let key = digest(id);
     let Some(value) = sign_in.store.get(sign_in.entrance.sessions, &key).await? else { return Ok(None) };
@@ -57,7 +68,7 @@ pub(super) async fn find(sign_in: &SignIn, headers: &HeaderMap) -> Result<Option
         end(sign_in, id).await?;
         return Ok(None);
     }
-    if now_s.saturating_sub(kept.seen_s) >= TOUCH_S {
+    if used && now_s.saturating_sub(kept.seen_s) >= TOUCH_S {
         let touched = Kept { person: kept.person.clone(), seen_s: now_s };
         let new = encode(&touched)?;
         // Lost against another request of the same browser, it was touched all the same.
