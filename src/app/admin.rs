@@ -4,15 +4,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
+use url::Url;
 
 use super::authserver::idp_settings;
 use super::credentials::Outside;
 use super::start::{StartError, listen, tls_files_of};
 use crate::admin::{self, AdminState, Facts, LINK_PATH, Member, Office, OneTimeLink, Roles, Standing};
 use crate::config::{self, Config, RoleMember, Tls};
-use crate::net::Fetch;
 use crate::net::drain::Drain;
 use crate::net::head::HeadRules;
+use crate::net::{Fetch, Origin};
 use crate::notice::{Notices, Prepared};
 use crate::pipeline::{Gateway, World};
 use crate::server::tls::server_config;
@@ -178,11 +179,13 @@ impl Front {
         let loopback = admin.listen.ip().to_canonical().is_loopback();
         let rules = HeadRules::new(&hosts, &[])?.with_own_origin(&self.origin)?;
         let rules = if loopback { rules.with_loopback() } else { rules };
+        // A name that is not this machine's is what others know it by: something in front of a loopback listener lets them in.
+        let known_elsewhere = hosts.iter().any(|host| !names_loopback(host));
         let (ready, metered, registry) = (gateway.clone(), gateway.clone(), registry.clone());
         Ok(AdminState {
             ready: Arc::new(move || !ready.drain.begun() && ready.audit.healthy()),
             metrics: Arc::new(move || metrics(&metered, &registry)),
-            metrics_open: loopback,
+            metrics_open: loopback && !known_elsewhere,
             rules,
             office: Some(self.office.clone()),
         })
@@ -203,6 +206,12 @@ fn channels(config: &Config) -> Result<Vec<Prepared>, String> {
         .iter()
         .map(|channel| Prepared::new(channel).map_err(|error| format!("approvals.channels: `{}`: {error}", channel.name)));
     prepared.collect()
+}
+
+/// Whether `host`, with a port or without, is this machine for whoever is on it.
+fn names_loopback(host: &str) -> bool {
+    let url = Url::parse(&format!("http://{host}/")).ok();
+    url.and_then(|url| Origin::of(&url)).is_some_and(|origin| origin.names_loopback())
 }
 
 fn metrics(gateway: &Gateway, registry: &Registry) -> String {

@@ -70,6 +70,11 @@ impl Running {
         self.gateway.approvals.clone()
     }
 
+    /// Where records go.
+    pub fn audit(&self) -> Arc<crate::audit::Audit> {
+        self.gateway.audit.clone()
+    }
+
     /// Who tells approvers, where there is a console to lead them to.
     pub fn notices(&self) -> Option<Notices> {
         self.notices.clone()
