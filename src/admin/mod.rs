@@ -15,6 +15,7 @@ mod problem;
 mod reply;
 mod role;
 mod routes;
+mod trail;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -44,7 +45,7 @@ pub struct AdminState {
     pub ready: Arc<dyn Fn() -> bool + Send + Sync>,
     /// The metrics in the Prometheus text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
-    /// True on a loopback listener, where metrics are open; elsewhere they need a role.
+    /// True on a loopback listener that nothing leads to from elsewhere, where metrics are open; elsewhere they need a role.
     pub metrics_open: bool,
     /// Hosts and origins that are answered, the local address of each connection aside.
     pub rules: HeadRules,
@@ -106,6 +107,9 @@ enum Probed {
 fn probe<B>(state: &AdminState, request: &Request<B>) -> Probed {
     if let Err(refusal) = head::check(request.version(), request.method(), request.uri(), request.headers(), &state.rules) {
         tracing::debug!(detail = refusal.detail, "admin request refused");
+        if let Some(office) = &state.office {
+            office.note_head(&refusal);
+        }
         let is_api = request.uri().path().starts_with("/api/");
         let mut response =
             if is_api { problem::Problem::of_head(&refusal).response() } else { text(refusal.status, refusal.detail) };

@@ -6,29 +6,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Body;
 use hyper::body::Incoming;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::caller::Caller;
 use super::link::OneTimeLink;
 use super::problem::Problem;
 use super::reply::AdminBody;
-use super::role::Roles;
-use super::routes::{Act, Endpoint, Found, find};
-use super::{api, console, guard};
+use super::role::{Role, Roles};
+use super::routes::{Act, Found, find};
+use super::trail::Trail;
+use super::{api, console, guard, trail};
 use crate::approval::Desk;
-use crate::audit::{Kind, Recent, Slot};
+use crate::audit::{Recent, Slot};
 use crate::net::body::{BodyError, read_body};
-use crate::net::head;
+use crate::net::head::{self, HeadRefusal};
 use crate::notice::Notices;
-use crate::pipeline::{Gateway, World, page_outcome};
+use crate::pipeline::{Gateway, World};
 use crate::signin::SignIn;
 use crate::vocab::Deadline;
-use crate::vocab::limits::{ADMIN_BODY_BYTES_MAX, ADMIN_REQUESTS_MAX, ADMIN_STREAMS_MAX};
-use crate::web::{Note, PageAnswer, PageRequest, Site, Verdict};
+use crate::vocab::limits::{ADMIN_BODY_BYTES_MAX, ADMIN_REQUESTS_MAX, ADMIN_STRANGERS_MAX, ADMIN_STREAMS_MAX};
+use crate::web::{PageAnswer, PageRequest, Site, Verdict};
 
 /// Time for a body to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -48,7 +50,11 @@ pub struct Office {
     pub(super) facts: ArcSwap<Facts>,
     /// Who tells approvers.
     pub(super) notices: Option<Notices>,
+    /// Told after [`Self::standing`] was replaced, which a reload does last.
+    pub(super) readmitted: watch::Sender<()>,
     places: Semaphore,
+    /// Places of those who send something before anybody knows them.
+    strangers: Semaphore,
     pub(super) streams: Arc<Semaphore>,
 }
 
@@ -104,7 +110,9 @@ impl Office {
             link,
             facts: ArcSwap::default(),
             notices: None,
+            readmitted: watch::Sender::new(()),
             places: Semaphore::new(ADMIN_REQUESTS_MAX),
+            strangers: Semaphore::new(ADMIN_STRANGERS_MAX),
             streams: Arc::new(Semaphore::new(ADMIN_STREAMS_MAX)),
         }
     }
@@ -118,6 +126,7 @@ impl Office {
     /// Says who may come in from now on. Sessions of people whom it no longer names are of no use.
     pub fn admit(&self, standing: Standing) {
         self.standing.store(Arc::new(standing));
+        self.readmitted.send_replace(());
     }
 
     /// Says what is in force from now on.
@@ -136,33 +145,28 @@ impl Office {
         let (parts, body) = request.into_parts();
         let is_api = !parts.uri.path().starts_with("/console");
         let unread = !body.is_end_stream();
-        let Ok(_place) = self.places.try_acquire() else {
-            return finished(is_api, Problem::busy("Too many requests are under way. Try again shortly."), unread);
-        };
-        // An action that cannot be recorded does not happen.
-        let slot = (parts.method == Method::POST).then(|| self.gateway.audit.reserve()).transpose();
+        let Ok(_place) = self.places.try_acquire() else { return crowded(is_api, unread) };
+        let found = find(&parts.method, parts.uri.path());
+        // An action that cannot be recorded does not happen. Coming back from the provider is one, although it is a GET.
+        let acts = parts.method == Method::POST || matches!(&found, Found::Here(to, _) if to.act == Act::Callback);
+        let slot = acts.then(|| self.gateway.audit.reserve()).transpose();
         let Ok(slot) = slot else {
-            return finished(is_api, Problem::busy("Records cannot be written now. Try again shortly."), unread);
+            return finished(is_api, &Problem::busy("Records cannot be written now. Try again shortly."), unread);
         };
         let mut body = Some(body);
-        let (found, outcome) = self.routed(&parts, &mut body, peer).await;
+        let mut trail = Trail::of(&found);
+        let outcome = self.routed(&parts, &mut body, peer, found, &mut trail).await;
         let unread = unread && body.is_some();
         let reply = outcome.unwrap_or_else(|problem| Reply::Page(self.refusal(is_api, &parts, &problem)));
         let (answer, stream) = match reply {
             Reply::Page(answer) => (answer, None),
             Reply::Stream(answer, stream) => (answer, Some(stream)),
         };
-        let slot = slot.or_else(|| (worth_a_record(found, &answer)).then(|| self.gateway.audit.reserve().ok()).flatten());
+        let slot = slot.or_else(|| self.slot_for(&answer));
         if let Some(slot) = slot {
-            self.record(slot, found, &answer);
+            trail.record(slot, &answer);
         }
-        let mut response = Response::new(stream.unwrap_or_else(|| AdminBody::whole(answer.body)));
-        *response.status_mut() = answer.status;
-        *response.headers_mut() = answer.headers;
-        if unread {
-            head::close_after(response.headers_mut());
-        }
-        response
+        respond(answer, stream, unread)
     }
 
     async fn routed(
@@ -170,50 +174,62 @@ impl Office {
         parts: &Parts,
         body: &mut Option<Incoming>,
         peer: Option<IpAddr>,
-    ) -> (Option<&'static Endpoint>, Result<Reply, Problem>) {
-        let path = parts.uri.path();
-        let found = find(&parts.method, path);
-        let endpoint = match &found {
-            Found::Here(endpoint, _) => Some(*endpoint),
-            _ => None,
+        found: Found<'_>,
+        trail: &mut Trail,
+    ) -> Result<Reply, Problem> {
+        guard::not_cross_site(&parts.method, &parts.headers, &self.site)?;
+        let mut present = self.present(parts, trail).await?;
+        let (endpoint, id) = match found {
+            Found::Here(endpoint, id) => (endpoint, id.unwrap_or_default()),
+            // Strangers do not learn what there is.
+            _ if present.caller.is_none() => return Err(unauthenticated()),
+            Found::OtherMethod(allow) => return Ok(other_method(&allow).into()),
+            Found::Nothing => return Err(Problem::unknown()),
         };
-        let done = async {
-            guard::not_cross_site(&parts.method, &parts.headers, &self.site)?;
-            let standing = self.standing.load_full();
-            let world = self.gateway.world.load_full();
-            let caller = self.caller(&standing, &world, &parts.method, path, &parts.headers).await?;
-            let (endpoint, id) = match found {
-                Found::Here(endpoint, id) => (endpoint, id.unwrap_or_default()),
-                // Strangers do not learn what there is.
-                _ if caller.is_none() => return Err(unauthenticated()),
-                Found::OtherMethod(allow) => return Ok(other_method(&allow).into()),
-                Found::Nothing => return Err(Problem::unknown()),
-            };
-            let request = PageRequest {
-                method: parts.method.clone(),
-                path: path.to_owned(),
-                query: parts.uri.query().map(str::to_owned),
-                headers: parts.headers.clone(),
-                body: if parts.method == Method::POST { read(body.take()).await? } else { bytes::Bytes::new() },
-                peer,
-            };
-            let Some(role) = endpoint.role else {
-                return console::entrance(self, &standing, endpoint.act, &request, caller.as_ref()).await.map(Reply::Page);
-            };
-            let caller = caller.ok_or_else(unauthenticated)?;
-            if caller.role.is_none_or(|own| own < role) {
-                let why = format!("{} has no role that may do this", caller.principal.sub);
-                return Err(Problem { private: Some(why), ..forbidden() });
-            }
-            guard::meant(&request, &caller, &self.site)?;
-            let asked = Asked { office: self, world: &world, request: &request, caller: &caller, id };
-            let reply = match endpoint.act {
-                Act::Page(_) | Act::DecideForm => console::answer(&asked, endpoint.act).await.map(Reply::Page),
-                act => api::answer(&asked, endpoint, act).await,
-            };
-            reply.map(|reply| by(reply, &caller))
+        present.may(endpoint.role)?;
+        let mut content = Bytes::new();
+        if parts.method == Method::POST {
+            content = self.content(body.take(), present.caller.is_some()).await?;
+            // Whoever sends it takes their time: what counts is who they are, and what is in force, when all of it is here.
+            present = self.present(parts, trail).await?;
+            present.may(endpoint.role)?;
+        }
+        let request = PageRequest {
+            method: parts.method.clone(),
+            path: parts.uri.path().to_owned(),
+            query: parts.uri.query().map(str::to_owned),
+            headers: parts.headers.clone(),
+            body: content,
+            peer,
         };
-        (endpoint, done.await)
+        let Present { standing, world, caller } = present;
+        if endpoint.role.is_none() {
+            return console::entrance(self, &standing, endpoint.act, &request, caller.as_ref()).await.map(Reply::Page);
+        }
+        let caller = caller.ok_or_else(unauthenticated)?;
+        guard::meant(&request, &caller, &self.site)?;
+        let asked = Asked { office: self, world: &world, request: &request, caller: &caller, id };
+        match endpoint.act {
+            Act::Page(_) | Act::DecideForm | Act::WithdrawForm => console::answer(&asked, endpoint.act).await.map(Reply::Page),
+            act => api::answer(&asked, endpoint, act).await,
+        }
+    }
+
+    /// Who asks, by what is in force now.
+    async fn present(&self, parts: &Parts, trail: &mut Trail) -> Result<Present, Problem> {
+        let (standing, world) = (self.standing.load_full(), self.gateway.world.load_full());
+        let caller = self.caller(&standing, &world, &parts.method, parts.uri.path(), &parts.headers).await?;
+        if let Some(caller) = &caller {
+            trail.principal = Some(caller.principal.clone());
+        }
+        Ok(Present { standing, world, caller })
+    }
+
+    /// A whole body. Strangers, who may send one where signing in happens, wait in few places: they cannot take all.
+    async fn content(&self, body: Option<Incoming>, known: bool) -> Result<Bytes, Problem> {
+        let place = (!known).then(|| self.strangers.try_acquire()).transpose();
+        let _place = place.map_err(|_| Problem::busy("Too many people are signing in. Try again shortly."))?;
+        read(body).await
     }
 
     /// The metrics, for whoever has a role.
@@ -223,14 +239,26 @@ impl Office {
         encode: &(dyn Fn() -> String + Send + Sync),
     ) -> Response<AdminBody> {
         let (parts, body) = request.into_parts();
-        let (standing, world) = (self.standing.load_full(), self.gateway.world.load_full());
-        let caller = self.caller(&standing, &world, &parts.method, parts.uri.path(), &parts.headers).await;
-        match caller {
-            Ok(Some(caller)) if caller.role.is_some() => super::metrics(encode()),
-            Ok(Some(_)) => finished(true, forbidden(), !body.is_end_stream()),
-            Ok(None) => finished(true, unauthenticated(), !body.is_end_stream()),
-            Err(problem) => finished(true, problem, !body.is_end_stream()),
+        let unread = !body.is_end_stream();
+        let Ok(_place) = self.places.try_acquire() else { return crowded(true, unread) };
+        let mut trail = Trail::doing("admin/metrics");
+        let present = self.present(&parts, &mut trail).await;
+        let Err(problem) = present.and_then(|present| present.may(Some(Role::Viewer))) else { return super::metrics(encode()) };
+        let answer = problem.document();
+        if let Some(slot) = self.slot_for(&answer) {
+            trail.record(slot, &answer);
         }
+        respond(answer, None, unread)
+    }
+
+    /// Puts on record that a request was refused by its head.
+    pub(super) fn note_head(&self, refusal: &HeadRefusal) {
+        trail::record_head(&self.gateway.audit, refusal);
+    }
+
+    /// A slot for what nobody reserved one for: a refusal. It is answered even if it cannot be recorded.
+    fn slot_for(&self, answer: &PageAnswer) -> Option<Slot> {
+        trail::is_refusal(answer.status).then(|| self.gateway.audit.reserve().ok()).flatten()
     }
 
     fn refusal(&self, is_api: bool, parts: &Parts, problem: &Problem) -> PageAnswer {
@@ -242,45 +270,38 @@ impl Office {
             _ => problem.page(),
         }
     }
+}
 
-    fn record(&self, mut slot: Slot, found: Option<&Endpoint>, answer: &PageAnswer) {
-        let Note { action, target, principal, verdict, private } = (*answer.note).clone();
-        let signing = found.is_none_or(|endpoint| endpoint.role.is_none());
-        let refused =
-            matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) && verdict == Verdict::Unauthenticated;
-        let action = action.unwrap_or("admin/request");
-        if let Some(why) = private {
-            tracing::info!(record = %slot.draft().id(), action, why, "refused at the operators' listener");
-        }
-        let draft = slot.draft();
-        draft.kind = if signing || refused { Kind::Auth } else { Kind::Admin };
-        draft.set_method(action);
-        draft.principal = principal;
-        draft.http = Some(answer.status.as_u16());
-        draft.outcome = Some(page_outcome(verdict));
-        draft.bytes_out = answer.body.len() as u64;
-        if let Some(target) = target {
-            draft.set_name(target);
+/// Who asks, and by what that is judged.
+struct Present {
+    standing: Arc<Standing>,
+    world: Arc<World>,
+    caller: Option<Caller>,
+}
+
+impl Present {
+    /// Whether they may do what needs `role`.
+    fn may(&self, role: Option<Role>) -> Result<(), Problem> {
+        match (role, &self.caller) {
+            (Some(_), None) => Err(unauthenticated()),
+            (Some(_), Some(caller)) if caller.role < role => {
+                Err(forbidden().because(format!("{} has no role that may do this", caller.principal.sub)))
+            }
+            _ => Ok(()),
         }
     }
 }
 
-/// Reading is not put on record where it was allowed.
-fn worth_a_record(found: Option<&Endpoint>, answer: &PageAnswer) -> bool {
-    matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
-        || found.is_some_and(|endpoint| endpoint.act == Act::Callback)
+fn crowded(is_api: bool, unread: bool) -> Response<AdminBody> {
+    finished(is_api, &Problem::busy("Too many requests are under way. Try again shortly."), unread)
 }
 
-fn by(reply: Reply, caller: &Caller) -> Reply {
-    match reply {
-        Reply::Page(answer) if answer.note.principal.is_none() => Reply::Page(answer.by(caller.principal.clone())),
-        other => other,
-    }
+fn finished(is_api: bool, problem: &Problem, unread: bool) -> Response<AdminBody> {
+    respond(if is_api { problem.document() } else { problem.page() }, None, unread)
 }
 
-fn finished(is_api: bool, problem: Problem, unread: bool) -> Response<AdminBody> {
-    let answer = if is_api { problem.document() } else { problem.page() };
-    let mut response = Response::new(AdminBody::whole(answer.body));
+fn respond(answer: PageAnswer, stream: Option<AdminBody>, unread: bool) -> Response<AdminBody> {
+    let mut response = Response::new(stream.unwrap_or_else(|| AdminBody::whole(answer.body)));
     *response.status_mut() = answer.status;
     *response.headers_mut() = answer.headers;
     if unread {
@@ -306,8 +327,8 @@ fn other_method(allow: &str) -> PageAnswer {
     answer
 }
 
-async fn read(body: Option<Incoming>) -> Result<bytes::Bytes, Problem> {
-    let Some(body) = body else { return Ok(bytes::Bytes::new()) };
+async fn read(body: Option<Incoming>) -> Result<Bytes, Problem> {
+    let Some(body) = body else { return Ok(Bytes::new()) };
     let read = read_body(body, ADMIN_BODY_BYTES_MAX, Deadline::after(BODY_TIMEOUT)).await;
     read.map_err(|error| match error {
         BodyError::TooLarge => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large.", Verdict::BadRequest),

@@ -22,11 +22,28 @@ pub(super) enum Act {
     Notices,
     Page(Sight),
     DecideForm,
+    WithdrawForm,
     SignIn,
     Callback,
     SignOut,
     Link,
     Redeem,
+}
+
+impl Act {
+    /// What it is on record; none for looking at something.
+    pub(super) fn action(self) -> Option<&'static str> {
+        match self {
+            Self::Approve => Some("admin/approve"),
+            Self::Deny => Some("admin/deny"),
+            Self::Withdraw | Self::WithdrawForm => Some("admin/withdraw"),
+            Self::DecideForm => Some("admin/decide"),
+            Self::SignIn | Self::Callback => Some("console/signin"),
+            Self::SignOut => Some("console/signout"),
+            Self::Link | Self::Redeem => Some("console/link"),
+            _ => None,
+        }
+    }
 }
 
 /// A page of the console.
@@ -150,6 +167,10 @@ const fn decide(path: &'static str, act: Act, words: &'static str) -> Endpoint {
     at(Verb::Post, path, Some(Role::Approver), act, words, &[])
 }
 
+const fn take_back(path: &'static str, act: Act, words: &'static str) -> Endpoint {
+    at(Verb::Post, path, Some(Role::Viewer), act, words, &[])
+}
+
 const fn open(verb: Verb, path: &'static str, act: Act) -> Endpoint {
     at(verb, path, None, act, "", &[])
 }
@@ -166,7 +187,7 @@ pub(super) const EVENTS_PATH: &str = "/api/v1/events";
 pub(super) const HOME_PATH: &str = "/console/approvals";
 
 /// The table.
-pub(super) static ENDPOINTS: [Endpoint; 35] = [
+pub(super) static ENDPOINTS: [Endpoint; 36] = [
     get("/api/v1/openapi.json", Act::OpenApi, "This document.", &[]),
     get(
         "/api/v1/approvals",
@@ -177,7 +198,7 @@ pub(super) static ENDPOINTS: [Endpoint; 35] = [
     get("/api/v1/approvals/{id}", Act::Approval, "One request for approval.", &[]),
     decide("/api/v1/approvals/{id}/approve", Act::Approve, "Says yes, in every gate where the policy names the person."),
     decide("/api/v1/approvals/{id}/deny", Act::Deny, "Says no, which ends the request."),
-    decide("/api/v1/approvals/{id}/withdraw", Act::Withdraw, "Takes the request back: whoever asked, or an operator."),
+    take_back("/api/v1/approvals/{id}/withdraw", Act::Withdraw, "Takes the request back: only whoever asked."),
     get(
         EVENTS_PATH,
         Act::Events,
@@ -202,6 +223,7 @@ pub(super) static ENDPOINTS: [Endpoint; 35] = [
     page("/console/approvals", Sight::Approvals),
     page("/console/approvals/{id}", Sight::Approval),
     decide("/console/approvals/{id}", Act::DecideForm, ""),
+    take_back("/console/approvals/{id}/withdraw", Act::WithdrawForm, ""),
     page("/console/activity", Sight::Activity),
     page("/console/activity/{id}", Sight::Record),
     page("/console/tools", Sight::Tools),
@@ -302,8 +324,14 @@ mod tests {
         for endpoint in endpoints() {
             let signs_in = matches!(endpoint.act, Act::SignIn | Act::Callback | Act::SignOut | Act::Link | Act::Redeem);
             assert_eq!(endpoint.role.is_none(), signs_in, "{}", endpoint.path);
-            let changes = matches!(endpoint.act, Act::Approve | Act::Deny | Act::Withdraw | Act::DecideForm);
-            assert!(!changes || endpoint.method() == "POST" && endpoint.role >= Some(Role::Approver), "{}", endpoint.path);
+            let needed = match endpoint.act {
+                Act::Approve | Act::Deny | Act::DecideForm => Some(Role::Approver),
+                // The desk holds against it who asked.
+                Act::Withdraw | Act::WithdrawForm => Some(Role::Viewer),
+                _ => None,
+            };
+            assert_eq!(endpoint.method() == "POST" && !signs_in, needed.is_some(), "{}", endpoint.path);
+            assert!(needed.is_none() || endpoint.role == needed, "{}", endpoint.path);
         }
     }
 }

@@ -63,9 +63,16 @@ pub(in crate::admin) async fn whole(asked: &Asked<'_>, desk: &Desk, request: &Re
 pub(super) async fn vote(asked: &Asked<'_>, yes: bool) -> Result<PageAnswer, Problem> {
     let reason = reason(asked)?;
     let request = decide(asked, yes, &reason).await?;
-    let (desk, _) = found(asked)?;
-    let action = if yes { "admin/approve" } else { "admin/deny" };
-    Ok(json(&whole(asked, desk, &request).await?).action(action).about(asked.id))
+    Ok(changed(asked, &request).await)
+}
+
+/// `request` after a change that is on disk: what cannot be read to show it takes nothing back.
+async fn changed(asked: &Asked<'_>, request: &Request) -> PageAnswer {
+    let desk = &asked.office.desk;
+    match whole(asked, desk, request).await {
+        Ok(view) => json(&view),
+        Err(_) => json(&view(desk, request, asked.caller, &asked.world.policy)),
+    }
 }
 
 /// Has the caller say yes or no to the request of the path.
@@ -78,8 +85,7 @@ pub(in crate::admin) async fn decide(asked: &Asked<'_>, yes: bool, reason: &str)
 pub(super) async fn withdraw(asked: &Asked<'_>) -> Result<PageAnswer, Problem> {
     reason(asked)?;
     let request = take_back(asked).await?;
-    let (desk, _) = found(asked)?;
-    Ok(json(&whole(asked, desk, &request).await?).action("admin/withdraw").about(asked.id))
+    Ok(changed(asked, &request).await)
 }
 
 /// Takes back the request of the path, which must be the caller's own.

@@ -11,9 +11,9 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 
 use super::{Queries, json};
@@ -98,7 +98,9 @@ struct Live {
     wanted: [Option<String>; 6],
     /// With what the caller's standing is looked up again.
     headers: HeaderMap,
-    /// When it is looked up again, however much there is to tell meanwhile.
+    /// Somebody said anew who may come in.
+    readmitted: watch::Receiver<()>,
+    /// When it is looked up in any case: news do not put it off.
     look_again: Instant,
     ends: Instant,
     begun: bool,
@@ -116,6 +118,7 @@ fn live(asked: &Asked<'_>, wanted: &Wanted<'_>) -> Result<Reply, Problem> {
         changes: office.desk.changes(),
         wanted: [principal, tool, reason, upstream, kind, effect].map(own),
         headers: asked.request.headers.clone(),
+        readmitted: office.readmitted.subscribe(),
         look_again: Instant::now() + LOOK_EVERY,
         ends: Instant::now() + Duration::from_secs(ADMIN_STREAM_S_MAX),
         begun: false,
@@ -136,32 +139,48 @@ impl Live {
             return Some((Bytes::from_static(b"retry: 2000\n\n: open\n\n"), self));
         }
         loop {
-            let drain = self.office.gateway.drain.clone();
-            let piece = tokio::select! {
-                biased;
-                () = drain.wait() => return None,
-                () = tokio::time::sleep_until(self.look_again.min(self.ends)) => {
-                    if Instant::now() >= self.ends || !self.is_still_welcome().await {
-                        return None;
-                    }
-                    self.look_again = Instant::now() + LOOK_EVERY;
-                    Some(Bytes::from_static(b": still here\n\n"))
+            let now = Instant::now();
+            let due = now >= self.look_again;
+            // However much there is to tell, it is told to nobody who may not read it any more.
+            if due || self.readmitted.has_changed().unwrap_or(true) {
+                self.readmitted.mark_unchanged();
+                if now >= self.ends || !self.is_still_welcome().await {
+                    return None;
                 }
-                record = self.records.recv() => match record {
-                    Ok(record) => self.record(&record),
-                    Err(RecvError::Lagged(_)) => Some(LAGGED),
-                    Err(RecvError::Closed) => return None,
-                },
-                change = self.changes.recv() => match change {
-                    Ok(change) => Some(approval(&change)),
-                    Err(RecvError::Lagged(_)) => Some(LAGGED),
-                    Err(RecvError::Closed) => return None,
-                },
-            };
-            if let Some(piece) = piece {
+                self.look_again = (now + LOOK_EVERY).min(self.ends);
+            }
+            if due {
+                return Some((Bytes::from_static(b": still here\n\n"), self));
+            }
+            if let Some(piece) = self.news().await? {
                 return Some((piece, self));
             }
         }
+    }
+
+    /// What happens next, unless it is nothing to be told; none at the end of the gateway.
+    async fn news(&mut self) -> Option<Option<Bytes>> {
+        let drain = self.office.gateway.drain.clone();
+        Some(tokio::select! {
+            () = drain.wait() => return None,
+            record = self.records.recv() => match record {
+                Ok(record) => self.record(&record),
+                Err(RecvError::Lagged(_)) => Some(LAGGED),
+                Err(RecvError::Closed) => return None,
+            },
+            change = self.changes.recv() => match change {
+                Ok(change) => Some(approval(&change)),
+                Err(RecvError::Lagged(_)) => Some(LAGGED),
+                Err(RecvError::Closed) => return None,
+            },
+            said = self.readmitted.changed() => {
+                // Noted by having been waited for: it is still to be acted on.
+                self.readmitted.mark_changed();
+                said.ok()?;
+                None
+            }
+            () = tokio::time::sleep_until(self.look_again) => None,
+        })
     }
 
     fn record(&self, kept: &Kept) -> Option<Bytes> {

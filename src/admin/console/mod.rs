@@ -25,6 +25,7 @@ use crate::web::PageAnswer;
 pub(super) async fn answer(asked: &Asked<'_>, act: Act) -> Result<PageAnswer, Problem> {
     let sight = match act {
         Act::Page(sight) => sight,
+        Act::WithdrawForm => return request::withdrawn(asked).await,
         _ => return request::decided(asked).await,
     };
     match sight {

@@ -1,15 +1,20 @@
 //! One request for approval: everything that an approver judges, and the decision.
 
+use std::sync::Arc;
+
 use http::StatusCode;
 
 use super::approvals::EVENTS;
 use super::screen::{Screen, badge, code_fact, fact, lines, moment, query_value};
-use crate::admin::api::{decide, found, page as list, take_back, whole};
+use crate::admin::api::{decide, found, take_back, whole};
 use crate::admin::guard;
 use crate::admin::look::approvals::View;
+use crate::admin::look::time;
 use crate::admin::office::Asked;
 use crate::admin::problem::Problem;
 use crate::admin::routes::{HOME_PATH, Sight};
+use crate::approval::{Filter, Request};
+use crate::vocab::PrincipalKey;
 use crate::vocab::limits::APPROVAL_REASON_CHARS_MAX;
 use crate::web::{Html, PageAnswer, Params};
 
@@ -29,24 +34,32 @@ pub(super) async fn decided(asked: &Asked<'_>) -> Result<PageAnswer, Problem> {
     if reason.chars().count() > APPROVAL_REASON_CHARS_MAX {
         return Err(Problem::bad("The reason is too long."));
     }
-    let (action, done) = match form.get("decision") {
-        Some("approve") => ("admin/approve", decide(asked, true, &reason).await),
-        Some("deny") => ("admin/deny", decide(asked, false, &reason).await),
-        Some("withdraw") => ("admin/withdraw", take_back(asked).await),
+    let (action, yes) = match form.get("decision") {
+        Some("approve") => ("admin/approve", true),
+        Some("deny") => ("admin/deny", false),
         _ => return Err(Problem::bad("There is no decision in it.")),
     };
-    let answer = match done {
-        Ok(request) => PageAnswer::see_other(&asked.office.site.url(&format!("{HOME_PATH}/{}", request.id))),
+    told(asked, decide(asked, yes, &reason).await).await.map(|answer| answer.action(action))
+}
+
+/// Answers the form by which whoever asked takes the request back.
+pub(super) async fn withdrawn(asked: &Asked<'_>) -> Result<PageAnswer, Problem> {
+    told(asked, take_back(asked).await).await
+}
+
+/// The page of the request, once it is changed; or as it is, with why it is not.
+async fn told(asked: &Asked<'_>, done: Result<Arc<Request>, Problem>) -> Result<PageAnswer, Problem> {
+    match done {
+        Ok(request) => Ok(PageAnswer::see_other(&asked.office.site.url(&format!("{HOME_PATH}/{}", request.id)))),
         Err(problem) => {
             // What it looks like now says more than an error page.
             let (desk, request) = found(asked)?;
             let view = whole(asked, desk, &request).await?;
             let mut answer = shown(asked, &view, Some(problem.detail), problem.status).verdict(problem.verdict);
             answer.note.private = problem.private;
-            answer
+            Ok(answer)
         }
-    };
-    Ok(answer.action(action).about(asked.id))
+    }
 }
 
 fn shown(asked: &Asked<'_>, view: &View, trouble: Option<&'static str>, status: StatusCode) -> PageAnswer {
@@ -145,34 +158,39 @@ fn form(body: Html, asked: &Asked<'_>, view: &View) -> Html {
     if !can_act {
         return body.raw("<p>").raw(view.why_not.unwrap_or_default()).raw("</p></section>");
     }
-    let mut body = body.raw("<form method=\"post\" action=\"/console/approvals/").text(&view.id).raw("\">");
-    body = body.hidden("csrf", &guard::token(asked.caller));
+    let begin = |body: Html| body.raw("<form method=\"post\" action=\"/console/approvals/").text(&view.id);
+    let token = guard::token(asked.caller);
+    let mut body = body;
     if view.may_decide {
+        body = begin(body).raw("\">").hidden("csrf", &token);
         body = body.raw("<p><label for=\"reason\">Reason, for the record (optional)</label>");
         body = body.raw("<textarea id=\"reason\" name=\"reason\" maxlength=\"500\" rows=\"3\"></textarea></p>");
         body = body.raw("<p class=\"note\">A yes is for this very call, once. A no ends the request.</p>");
         body = body.raw("<button class=\"go\" name=\"decision\" value=\"approve\">Approve this call</button> ");
-        body = body.raw("<button class=\"stop\" name=\"decision\" value=\"deny\">Deny</button> ");
+        body = body.raw("<button class=\"stop\" name=\"decision\" value=\"deny\">Deny</button></form>");
     }
     if own && open {
-        body = body.raw("<button name=\"decision\" value=\"withdraw\">Take it back</button>");
+        body = begin(body).raw("/withdraw\">").hidden("csrf", &token).raw("<button>Take it back</button></form>");
     }
-    body.raw("</form></section>")
+    body.raw("</section>")
 }
 
 /// What this person asked for before, at this tool.
 fn before(body: Html, asked: &Asked<'_>, view: &View) -> Html {
     let mut body = body.raw("<section aria-labelledby=\"before\"><h2 id=\"before\">Asked before, for this tool</h2>");
-    let before = list(asked, None, Some(&view.requester.sub), Some(&view.name), None, BEFORE_MAX + 1);
-    let before: Vec<View> = before.map(|(items, _)| items).unwrap_or_default();
-    let mut others = before.iter().filter(|other| other.id != view.id).take(BEFORE_MAX).peekable();
+    // As one issuer vouches for them: a name of another issuer is somebody else.
+    let who = PrincipalKey { iss: view.requester.iss.as_str().into(), sub: view.requester.sub.as_str().into() };
+    let filter = Filter { requester: Some(who), name: Some(view.name.clone()), ..Filter::default() };
+    let before = asked.office.desk.list(&filter, None, BEFORE_MAX + 1);
+    let mut others = before.iter().filter(|other| *other.id.as_str() != *view.id).take(BEFORE_MAX).peekable();
     if others.peek().is_none() {
         body = body.raw("<p class=\"empty\">Nothing that is still kept.</p>");
     } else {
         body = body.raw("<ul class=\"plainlist\">");
         for other in others {
-            body = badge(body.raw("<li>"), other.state).raw(" <a href=\"/console/approvals/").text(&other.id).raw("\">");
-            body = moment(body, &other.asked_at).raw("</a> <code>").text(&other.excerpt.chars().take(120).collect::<String>());
+            body = badge(body.raw("<li>"), other.state.as_str()).raw(" <a href=\"/console/approvals/").text(other.id.as_str());
+            body = moment(body.raw("\">"), &time(other.asked_unix_ms)).raw("</a> <code>");
+            body = body.text(&other.excerpt.chars().take(120).collect::<String>());
             body = body.raw("</code></li>");
         }
         body = body.raw("</ul>");

@@ -6,6 +6,8 @@ pub const ROLE_MEMBERS_MAX: usize = 256;
 pub const ADMIN_BODY_BYTES_MAX: usize = 16 * 1024;
 /// Requests to the console and the admin API under way at once.
 pub const ADMIN_REQUESTS_MAX: usize = 128;
+/// Those among them whose body is read before anybody knows who sends it: forms where signing in happens.
+pub const ADMIN_STRANGERS_MAX: usize = 16;
 /// Event streams of the admin API that are open at once.
 pub const ADMIN_STREAMS_MAX: usize = 64;
 /// Events that wait for a slow reader of such a stream; one that lags behind is told to read the lists again.

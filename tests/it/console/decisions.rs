@@ -112,3 +112,29 @@ async fn bodies_that_say_something_else_decide_nothing() {
         assert_eq!(desk.api(&sam, "POST", &format!("/api/v1/approvals/{unknown}/approve"), None).await.status, 404);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asked_takes_it_back_whatever_their_role_and_nobody_else() {
+    let desk = Desk::start().await;
+    // A viewer at the console, whose agent asks.
+    let (first, second) = (desk.ask("vera", "up__delete", "{}").await, desk.ask("vera", "up__delete", r#"{"n":2}"#).await);
+    let vera = desk.person("vera", &["staff"]).await;
+    let page = vera.get(&format!("/console/approvals/{first}")).await.text();
+    assert!(page.contains("Take it back") && !page.contains("Approve this call"), "{page}");
+    let own =
+        vera.send(vera.form(&format!("/console/approvals/{first}"), &[("csrf", &vera.csrf().await), ("decision", "approve")]));
+    assert_eq!(own.await.status, 403, "a viewer decides nothing");
+    for (who, groups) in [("victor", &["staff"][..]), ("sam", &["sre"]), ("root", &[])] {
+        assert_eq!(desk.person(who, groups).await.decide(&first, "withdraw", "").await.status, 403, "{who} by page");
+        let token = desk.api_token(who, groups);
+        let by_token = desk.api(&token, "POST", &format!("/api/v1/approvals/{first}/withdraw"), None).await;
+        assert_eq!(by_token.status, 403, "{who}: {}", by_token.whole());
+    }
+    assert_eq!(state(&desk, &first).await["state"], "pending");
+    let done = vera.decide(&first, "withdraw", "").await;
+    assert_eq!(done.status, 303, "{}", done.whole());
+    let token = desk.api_token("vera", &["staff"]);
+    let by_token = desk.api(&token, "POST", &format!("/api/v1/approvals/{second}/withdraw"), None).await;
+    assert_eq!((by_token.status, by_token.json()["state"].as_str()), (200, Some("withdrawn")), "{}", by_token.whole());
+    assert_eq!(state(&desk, &first).await["state"], "withdrawn");
+}

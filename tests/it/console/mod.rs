@@ -6,7 +6,10 @@ mod api;
 mod decisions;
 mod hostile;
 mod link;
+mod looking;
 mod signing_in;
+mod standing;
+mod trail;
 
 use serde_json::{Value, json};
 
@@ -14,7 +17,7 @@ use crate::authserver::{Idp, field, form, location};
 use crate::cookies::Jar;
 use crate::gate::{Files, Gate, soon};
 use crate::keys::{self, ED};
-use crate::wire::{Req, Resp};
+use crate::wire::{Req, Resp, SOON};
 
 /// Who may do what here.
 const ROLES: &str = r#"roles: { viewer: ["group:staff"], approver: ["group:sre", "group:eng"], operator: ["sub:root"] }"#;
@@ -46,6 +49,11 @@ impl Desk {
 
     /// With `change` applied to its files.
     pub(crate) async fn with(change: impl FnOnce(&mut Files)) -> Self {
+        Self::of_issuer(|files, _| change(files)).await
+    }
+
+    /// The same for a `change` that wants the issuer of the provider.
+    pub(crate) async fn of_issuer(change: impl FnOnce(&mut Files, &str)) -> Self {
         let idp = Idp::start().await;
         let issuer = idp.issuer();
         let gate = Gate::with(|files| {
@@ -55,7 +63,7 @@ impl Desk {
             files.config = files.config.replace("admin: { listen: \"127.0.0.1:0\" }\n", &admin).replace("https://idp.example.com", &issuer);
             assert!(files.config.contains("oidc:"));
             files.policy = files.policy.replace("groups:\n", "groups:\n  sre: { claim: groups, any_of: [sre] }\n") + GATED;
-            change(files);
+            change(files, &issuer);
         })
         .await;
         Self { gate, idp }
@@ -103,6 +111,19 @@ impl Desk {
         let denial = &told["_meta"]["dev.portcullis/denial"];
         assert_eq!(denial["reason"], "approval_required", "{told}");
         denial["approval_id"].as_str().unwrap().to_owned()
+    }
+
+    /// Puts a config in force in which `from` is `to`, and waits until `done`.
+    pub(crate) async fn reload(&self, file: &str, from: &str, to: &str, done: impl AsyncFn() -> bool) {
+        let text = std::fs::read_to_string(self.gate.dir.path().join(file)).unwrap();
+        assert!(text.contains(from), "{from} in {text}");
+        self.gate.reload(file, &text.replace(from, to));
+        let waiting = async {
+            while !done().await {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(SOON, waiting).await.expect("the reload");
     }
 
     /// The records, once there is one that is `wanted`.
@@ -162,6 +183,9 @@ impl Browser<'_> {
         let target = format!("/console/approvals/{id}");
         let page = self.get(&target).await;
         let csrf = field(&page, "csrf");
+        if decision == "withdraw" {
+            return self.send(self.form(&format!("{target}/withdraw"), &[("csrf", &csrf)])).await;
+        }
         self.send(self.form(&target, &[("csrf", &csrf), ("decision", decision), ("reason", reason)])).await
     }
 
