@@ -8,7 +8,7 @@ use super::routes::CALLBACK_PATH;
 use crate::web::{PageRequest, Params, Site, csrf_holds, csrf_token, is_from_us};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-/// The header in which scripts of our own pages show the token of their session.
+/// The header in which whoever uses the API with the cookie of a session shows the token of its forms; pages show it in the form.
 pub(super) const CSRF_HEADER: HeaderName = HeaderName::from_static("x-csrf-token");
 /// What the token of a session is for.
 const PURPOSE: &str = "console";

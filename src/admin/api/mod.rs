@@ -13,6 +13,7 @@ use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::caller::COOKIE;
 use super::look::{Paged, policy, tools, upstreams};
 use super::office::{Asked, Reply};
 use super::problem::Problem;
@@ -24,7 +25,7 @@ use crate::web::{PageAnswer, Verdict};
 pub(super) async fn answer(asked: &Asked<'_>, endpoint: &'static Endpoint, act: Act) -> Result<Reply, Problem> {
     let query = Queries::read(asked.request, endpoint.query)?;
     let answer = match act {
-        Act::OpenApi => document(openapi::document()),
+        Act::OpenApi => document(openapi::document(&asked.office.site.cookie_name(COOKIE))),
         Act::Approvals => approvals::list(asked, &query)?,
         Act::Approval => approvals::one(asked).await?,
         Act::Approve | Act::Deny => approvals::vote(asked, act == Act::Approve).await?,

@@ -8,14 +8,15 @@ use super::events::Record;
 use super::notices::NoticeView;
 use super::query::text_chars_max;
 use super::{AuditView, tools, upstreams};
+use crate::admin::guard::CSRF_HEADER;
 use crate::admin::look::approvals::View;
 use crate::admin::look::{Paged, policy};
 use crate::admin::problem::{Details, MEDIA_TYPE};
 use crate::admin::routes::{Act, ENDPOINTS, Endpoint, ID_BYTES_MAX, Query, QueryKind, Verb};
 use crate::vocab::limits::{ADMIN_PAGE_ITEMS_MAX, APPROVAL_REASON_CHARS_MAX};
 
-/// The document.
-pub(super) fn document() -> Vec<u8> {
+/// The document, for a listener whose sessions are in the cookie `cookie`.
+pub(super) fn document(cookie: &str) -> Vec<u8> {
     let mut settings = SchemaSettings::draft2020_12();
     settings.definitions_path = "/components/schemas".into();
     settings.meta_schema = None;
@@ -38,7 +39,7 @@ pub(super) fn document() -> Vec<u8> {
         "components": {
             "securitySchemes": {
                 "token": { "type": "http", "scheme": "bearer" },
-                "session": { "type": "apiKey", "in": "cookie", "name": "__Host-portcullis-console" },
+                "session": { "type": "apiKey", "in": "cookie", "name": cookie },
             },
             "schemas": schemas.take_definitions(true),
         },
@@ -53,13 +54,20 @@ fn operation(endpoint: &Endpoint, problem: &Value, schemas: &mut SchemaGenerator
         let schema = json!({ "type": "string", "pattern": "^[A-Za-z0-9_-]+$", "minLength": 1, "maxLength": ID_BYTES_MAX });
         parameters.push(json!({ "name": "id", "in": "path", "required": true, "schema": schema }));
     }
+    let post = endpoint.verb == Verb::Post;
+    if post {
+        let words = "Needed with the cookie of a session: the value `csrf` of the forms of its pages. Not with a token.";
+        let schema = json!({ "type": "string" });
+        parameters.push(
+            json!({ "name": CSRF_HEADER.as_str(), "in": "header", "required": false, "description": words, "schema": schema }),
+        );
+    }
     let mut content = json!({ "application/json": { "schema": gives(endpoint.act, schemas) } });
     if let (Act::Events, Some(content)) = (endpoint.act, content.as_object_mut()) {
         content.insert("text/event-stream".to_owned(), json!({ "schema": { "type": "string" } }));
     }
     let mut responses = Map::new();
     responses.insert("200".to_owned(), json!({ "description": "As asked.", "content": content }));
-    let post = endpoint.verb == Verb::Post;
     for (status, words, applies) in [
         ("400", "Not understood.", true),
         ("401", "No credential, or one that does not hold.", true),
@@ -127,13 +135,17 @@ mod tests {
 
     #[test]
     fn the_document_names_every_endpoint_and_every_schema_that_it_refers_to() {
-        let text = String::from_utf8(document()).unwrap();
+        let text = String::from_utf8(document("a-cookie")).unwrap();
         let document: Value = serde_json::from_str(&text).unwrap();
         for endpoint in ENDPOINTS.iter().filter(|endpoint| endpoint.is_api()) {
             let operation = &document["paths"][endpoint.path][endpoint.method().to_ascii_lowercase()];
-            assert_eq!(operation["x-portcullis-role"], endpoint.role.unwrap().as_str(), "{}", endpoint.path);
+            let decides = endpoint.path.ends_with("/approve") || endpoint.path.ends_with("/deny");
+            assert_eq!(operation["x-portcullis-role"], if decides { "approver" } else { "viewer" }, "{}", endpoint.path);
+            let shows = operation["parameters"].as_array().unwrap().iter().any(|one| one["name"] == "x-csrf-token");
+            assert_eq!(shows, endpoint.method() == "POST", "{}", endpoint.path);
             assert!(operation["responses"]["401"].is_object() && operation["responses"]["403"].is_object());
         }
+        assert_eq!(document["components"]["securitySchemes"]["session"]["name"], "a-cookie");
         let mut seen = 0;
         for name in text.split("\"#/components/schemas/").skip(1).map(|rest| rest.split('"').next().unwrap()) {
             assert!(document["components"]["schemas"][name].is_object(), "{name}");

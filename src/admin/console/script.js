@@ -5,6 +5,7 @@
   // What the server made is parsed into a document of its own, in which nothing runs.
   const parsed = text => new DOMParser().parseFromString(policy ? policy.createHTML(text) : text, 'text/html');
   const GATHER_MS = 250;
+  const AGAIN_MS = 1_000;
 
   const words = ms => {
     const s = Math.round(Math.abs(ms) / 1000);
@@ -33,9 +34,10 @@
   };
 
   const refresh = async () => {
-    let answer;
+    let answer, text;
     try {
       answer = await fetch(location.href, { headers: { accept: 'text/html' }, redirect: 'error' });
+      text = await answer.text();
     } catch {
       return;
     }
@@ -44,7 +46,7 @@
       return;
     }
     if (!answer.ok) return;
-    const fresh = parsed(await answer.text());
+    const fresh = parsed(text);
     for (const region of document.querySelectorAll('[data-live]')) {
       const other = fresh.getElementById(region.id);
       if (!other || busy(region)) continue;
@@ -59,10 +61,21 @@
     document.body.dataset.refreshed = String(Number(document.body.dataset.refreshed ?? 0) + 1);
   };
 
-  let waiting;
-  const soon = () => {
-    clearTimeout(waiting);
-    waiting = setTimeout(refresh, GATHER_MS);
+  const pause = ms => new Promise(done => setTimeout(done, ms));
+  let working = false;
+  let more = false;
+  // News that keep coming do not put it off: it is done once a while, and never twice at a time.
+  const soon = async () => {
+    more = true;
+    if (working) return;
+    working = true;
+    await pause(GATHER_MS);
+    while (more) {
+      more = false;
+      await refresh();
+      await pause(AGAIN_MS);
+    }
+    working = false;
   };
 
   sayTimes();
