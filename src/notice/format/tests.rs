@@ -22,7 +22,7 @@ fn facts(event: Event, name: &str) -> Facts {
         "id": "apr_AAAAAAAAAAAAAAAAAAAAAA",
         "bound": {
             "iss": "https://idp.example.com", "sub": "alice", "client": name, "actors": [], "method": "tools/call", "route": "/mcp",
-            "upstream": "up", "name": format!("up__{name}"), "definition": digest("dd"), "arguments": digest("aa"),
+            "upstream": "up", "server": digest("ee"), "name": format!("up__{name}"), "definition": digest("dd"), "arguments": digest("aa"),
             "class": "destructive", "policy": digest("cc"),
             "gates": [{ "rule": "gated", "from": ["group:sre", "sub:root"], "quorum": 2, "requester": false }],
         },
