@@ -1,5 +1,7 @@
 //! Refusals of the API, as problem details (RFC 9457).
 
+use std::borrow::Cow;
+
 use http::{HeaderValue, Response, StatusCode, header};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -11,13 +13,13 @@ use crate::web::{PageAnswer, Verdict};
 /// The media type.
 pub(super) const MEDIA_TYPE: &str = "application/problem+json";
 
-/// A refusal. Every text is ours.
+/// A refusal. Every text is ours, or repeats what the caller sent.
 #[derive(Clone, Debug)]
 pub(super) struct Problem {
     /// The status.
     pub(super) status: StatusCode,
     /// What would help, in a sentence.
-    pub(super) detail: &'static str,
+    pub(super) detail: Cow<'static, str>,
     /// How it is recorded.
     pub(super) verdict: Verdict,
     /// For the log.
@@ -37,12 +39,12 @@ pub(super) struct Details {
     #[schemars(range(min = 400, max = 599))]
     status: u16,
     /// What would help.
-    detail: &'static str,
+    detail: Cow<'static, str>,
 }
 
 impl Problem {
-    pub(super) fn new(status: StatusCode, detail: &'static str, verdict: Verdict) -> Self {
-        Self { status, detail, verdict, private: None }
+    pub(super) fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>, verdict: Verdict) -> Self {
+        Self { status, detail: detail.into(), verdict, private: None }
     }
 
     /// What the rules of every listener refused.
@@ -78,7 +80,7 @@ impl Problem {
     /// For programs.
     pub(super) fn document(&self) -> PageAnswer {
         let title = self.status.canonical_reason().unwrap_or("Refused");
-        let details = Details { kind: "about:blank", title, status: self.status.as_u16(), detail: self.detail };
+        let details = Details { kind: "about:blank", title, status: self.status.as_u16(), detail: self.detail.clone() };
         let body = serde_json::to_vec(&details).unwrap_or_default();
         let mut answer = PageAnswer::new(self.status, body.into());
         answer.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
@@ -96,7 +98,7 @@ impl Problem {
 
     /// For people.
     pub(super) fn page(&self) -> PageAnswer {
-        self.finish(PageAnswer::problem(self.status, self.detail, self.verdict))
+        self.finish(PageAnswer::problem(self.status, &self.detail, self.verdict))
     }
 
     fn finish(&self, mut answer: PageAnswer) -> PageAnswer {

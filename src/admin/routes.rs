@@ -11,6 +11,7 @@ pub(super) enum Act {
     Approve,
     Deny,
     Withdraw,
+    Leases,
     Events,
     Event,
     Tools,
@@ -52,6 +53,7 @@ pub(super) enum Sight {
     Home,
     Approvals,
     Approval,
+    Leases,
     Activity,
     Record,
     Tools,
@@ -187,7 +189,7 @@ pub(super) const EVENTS_PATH: &str = "/api/v1/events";
 pub(super) const HOME_PATH: &str = "/console/approvals";
 
 /// The table.
-pub(super) static ENDPOINTS: [Endpoint; 36] = [
+pub(super) static ENDPOINTS: [Endpoint; 38] = [
     get("/api/v1/openapi.json", Act::OpenApi, "This document.", &[]),
     get(
         "/api/v1/approvals",
@@ -196,9 +198,18 @@ pub(super) static ENDPOINTS: [Endpoint; 36] = [
         &[STATE, PRINCIPAL, TOOL, CURSOR, LIMIT],
     ),
     get("/api/v1/approvals/{id}", Act::Approval, "One request for approval.", &[]),
-    decide("/api/v1/approvals/{id}/approve", Act::Approve, "Says yes, in every gate where the policy names the person."),
+    decide(
+        "/api/v1/approvals/{id}/approve",
+        Act::Approve,
+        "Says yes, in every gate where the policy names the person; with `lease`, to similar calls too.",
+    ),
     decide("/api/v1/approvals/{id}/deny", Act::Deny, "Says no, which ends the request."),
-    take_back("/api/v1/approvals/{id}/withdraw", Act::Withdraw, "Takes the request back: only whoever asked."),
+    take_back(
+        "/api/v1/approvals/{id}/withdraw",
+        Act::Withdraw,
+        "Takes the request back, for whoever asked; an approver ends a lease in force.",
+    ),
+    get("/api/v1/leases", Act::Leases, "Leases in force: requests that were approved for similar calls too.", &[CURSOR, LIMIT]),
     get(
         EVENTS_PATH,
         Act::Events,
@@ -224,6 +235,7 @@ pub(super) static ENDPOINTS: [Endpoint; 36] = [
     page("/console/approvals/{id}", Sight::Approval),
     decide("/console/approvals/{id}", Act::DecideForm, ""),
     take_back("/console/approvals/{id}/withdraw", Act::WithdrawForm, ""),
+    page("/console/leases", Sight::Leases),
     page("/console/activity", Sight::Activity),
     page("/console/activity/{id}", Sight::Record),
     page("/console/tools", Sight::Tools),

@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::bound::Bound;
 use super::request::{Request, RequestId, State, as_of};
 use super::shown::Shown;
-use super::{Desk, TURNS, row};
+use super::{Desk, row};
+use crate::mcp::RawJson;
 use crate::store::{Space, StoreError};
 use crate::vocab::limits::APPROVAL_NAME_CHARS_MAX;
 use crate::vocab::{Digest, Principal, PrincipalKey};
@@ -16,6 +17,8 @@ use crate::vocab::{Digest, Principal, PrincipalKey};
 pub struct Case {
     /// What is bound.
     pub bound: Bound,
+    /// The arguments that `bound` has the digest of. Held against leases, and never kept.
+    pub arguments: Option<RawJson>,
     /// Who asks, as the record of the request names them.
     pub principal: Arc<Principal>,
     /// The arguments as people are shown them.
@@ -33,7 +36,7 @@ pub struct Case {
 pub enum Standing {
     /// People have to decide.
     Pending(Arc<Request>),
-    /// They said yes. Nothing is used up.
+    /// They said yes: to this very call, or to a lease that covers it. Nothing is used up.
     Approved(Arc<Request>),
     /// Somebody said no. Said once: the next time the call is asked for anew.
     Denied(Arc<Request>),
@@ -77,12 +80,13 @@ impl Desk {
     /// [`AskError`]; the call must not leave.
     pub async fn ask(&self, case: Case) -> Result<Standing, AskError> {
         let call = case.bound.digest();
-        let turn = call.0.first().map_or(0, |byte| usize::from(*byte) % TURNS);
-        let _turn = match self.0.turns.get(turn) {
-            Some(turn) => Some(turn.lock().await),
-            None => None,
+        let _turn = self.turn(&call).await;
+        let own = self.own(&call);
+        let found = match own.as_ref().and_then(found) {
+            approved @ Some(Standing::Approved(_)) => approved,
+            other => self.lease_for(&case, &call, own.as_deref()).map(Standing::Approved).or(other),
         };
-        match self.found(&call) {
+        match found {
             Some(standing @ (Standing::Pending(_) | Standing::Approved(_))) => Ok(standing),
             Some(standing) => {
                 self.told(standing.request()).await;
@@ -95,20 +99,14 @@ impl Desk {
         }
     }
 
-    /// The request for the call of this digest, as it stands, if it still says something.
-    fn found(&self, call: &Digest) -> Option<Standing> {
-        let request = as_of(&self.0.index.lock().of_call(call)?, self.0.clock.unix_s());
-        match request.state {
-            State::Pending => Some(Standing::Pending(request)),
-            State::Approved => Some(Standing::Approved(request)),
-            State::Denied if !request.told => Some(Standing::Denied(request)),
-            State::Expired if !request.told => Some(Standing::Expired(request)),
-            State::Denied | State::Expired | State::Withdrawn | State::Used => None,
-        }
+    /// The request for the call of this digest, as it stands.
+    fn own(&self, call: &Digest) -> Option<Arc<Request>> {
+        let request = self.0.index.lock().of_call(call)?;
+        Some(as_of(&request, self.0.clock.unix_s()))
     }
 
     async fn make(&self, case: Case, call: Digest) -> Result<Arc<Request>, AskError> {
-        let Case { bound, principal, shown, expires, record, open_max } = case;
+        let Case { bound, principal, shown, expires, record, open_max, arguments: _ } = case;
         let room = self.0.audit.room().map_err(|_| AskError::Audit)?;
         let (id, asked_unix_ms) = (RequestId::mint().ok_or(AskError::Randomness)?, self.0.clock.unix_ms());
         let request = Arc::new(Request {
@@ -123,6 +121,7 @@ impl Desk {
             state: State::Pending,
             ended_unix_ms: None,
             told: false,
+            lease: None,
             bound,
         });
         let who = request.requester();
@@ -155,10 +154,23 @@ impl Desk {
         // Nobody sees it, and decides, before that.
         self.0.index.lock().put_latest(request.clone());
         drop(held);
-        self.record(room, "approval/ask", &request, Some(principal), None);
+        self.record(room, "approval/ask", &request, request.note(), Some(principal), None);
         self.tell(&request);
         tracing::info!(approval = %id, name = %request.bound.name, "a call waits for approval");
         Ok(request)
+    }
+}
+
+/// What `request` still says to whoever makes its call.
+fn found(request: &Arc<Request>) -> Option<Standing> {
+    let request = request.clone();
+    match request.state {
+        State::Pending => Some(Standing::Pending(request)),
+        State::Approved => Some(Standing::Approved(request)),
+        State::Denied if !request.told => Some(Standing::Denied(request)),
+        // A lease that is over has nothing to be told of.
+        State::Expired if !request.told && !(request.lease.is_some() && request.is_met()) => Some(Standing::Expired(request)),
+        State::Denied | State::Expired | State::Withdrawn | State::Used => None,
     }
 }
 

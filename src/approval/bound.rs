@@ -75,6 +75,11 @@ impl Bound {
         PrincipalKey { iss: Arc::from(&*self.iss), sub: Arc::from(&*self.sub) }
     }
 
+    /// The digest of all of it but the arguments: what a lease is bound to.
+    pub(super) fn scope(&self) -> Digest {
+        Self { arguments: Digest([0; 32]), ..self.clone() }.digest()
+    }
+
     /// SHA-256 over all of it, each part with its length before it: no two calls share one.
     pub fn digest(&self) -> Digest {
         let Self { iss, sub, client, actors, method, route, upstream, server, .. } = self;

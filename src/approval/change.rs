@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::request::{Request, RequestId, State};
 use super::{Desk, row};
-use crate::audit::{Draft, Kind, OutcomeNote, Room, Status};
+use crate::audit::{ApprovalNote, Draft, Kind, OutcomeNote, Room, Status};
 use crate::store::{Space, StoreError};
 use crate::vocab::limits::APPROVAL_RACES_MAX;
-use crate::vocab::{Principal, PrincipalKey, Reason};
+use crate::vocab::{Digest, Principal, PrincipalKey, Reason};
 
 /// What happened to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +43,15 @@ pub(super) struct Note {
     pub(super) who: Option<Arc<Principal>>,
     /// In their words; may be empty.
     pub(super) reason: String,
+    /// The arguments of the call, where they need not be those of the request.
+    pub(super) arguments: Option<Digest>,
+}
+
+impl Note {
+    /// That `who` did `what`.
+    pub(super) fn of(room: Room, what: &'static str, who: Option<&Arc<Principal>>) -> Self {
+        Self { room, what, who: who.cloned(), reason: String::new(), arguments: None }
+    }
 }
 
 /// How many requests are dealt with at one look.
@@ -56,7 +65,7 @@ impl Desk {
     pub async fn withdraw(&self, id: &RequestId, by: &Arc<Principal>) -> Result<Arc<Request>, ChangeError> {
         let (who, now_ms) = (by.key(), self.0.clock.unix_ms());
         let room = self.0.audit.room().map_err(|_| ChangeError::Audit)?;
-        let note = Note { room, what: "approval/withdraw", who: Some(by.clone()), reason: String::new() };
+        let note = Note::of(room, "approval/withdraw", Some(by));
         let withdrawn = self.change(id, Some(note), |request, _| {
             if request.requester() != who {
                 return Err(ChangeError::NotFound);
@@ -92,7 +101,7 @@ impl Desk {
     /// Notes that the request called `id` has expired. The record of it is made by whoever is first to.
     pub(super) async fn note_expired(&self, id: &RequestId) -> Result<(), ChangeError> {
         let room = self.0.audit.room().map_err(|_| ChangeError::Audit)?;
-        let note = Note { room, what: "approval/expire", who: None, reason: String::new() };
+        let note = Note::of(room, "approval/expire", None);
         let expired = self.change(id, Some(note), |request, kept| match request.state {
             // As it is read it is expired already.
             State::Expired if kept.is_open() => Ok(()),
@@ -166,8 +175,9 @@ impl Desk {
         }
         let request = Arc::new(request);
         self.learn(&request);
-        if let Some(Note { room, what, who, reason }) = note {
-            self.record(room, what, &request, who, Some(&reason));
+        if let Some(Note { room, what, who, reason, arguments }) = note {
+            let said = request.note_for(arguments.unwrap_or(request.bound.arguments));
+            self.record(room, what, &request, said, who, Some(&reason));
         }
         Ok(Ok(request))
     }
@@ -181,15 +191,17 @@ impl Desk {
     /// Puts into the index what the store has. Of two changes the one that came later in the store may come first here: what is over
     /// stays over, and no vote is lost.
     fn learn(&self, request: &Arc<Request>) {
-        let newer = {
+        let before = {
             let mut index = self.0.index.lock();
-            let newer = index.get(&request.id).is_none_or(|known| is_newer(request, &known));
-            if newer {
-                index.put(request.clone());
+            let known = index.get(&request.id);
+            if known.as_ref().is_some_and(|known| !is_newer(request, known)) {
+                return;
             }
-            newer
+            index.put(request.clone());
+            known
         };
-        if newer {
+        // A use of a lease that has others left is on record, and nobody waits for it.
+        if before.is_none_or(|known| known.state != State::Approved || request.state != State::Approved) {
             self.tell(request);
         }
     }
@@ -199,18 +211,20 @@ impl Desk {
         let _ = self.0.changes.send(Change { id: request.id.clone(), state: request.state });
     }
 
-    /// The record of what was done with `request`: `who` did it, or time.
+    /// The record of what was done with `request`, of which `note` is said: `who` did it, or time.
     pub(super) fn record(
         &self,
         room: Room,
         what: &'static str,
         request: &Request,
+        note: ApprovalNote,
         who: Option<Arc<Principal>>,
         reason: Option<&str>,
     ) {
         let mut slot = room.into_slot();
         let draft = slot.draft();
         about(draft, request);
+        draft.approval = Some(Box::new(note));
         draft.set_method(what);
         draft.principal = who;
         if let Some(reason) = reason.filter(|reason| !reason.is_empty()) {
@@ -231,7 +245,10 @@ fn already(error: ChangeError) -> Result<(), ChangeError> {
 
 /// Whether `request` is a later state of `known`.
 fn is_newer(request: &Request, known: &Request) -> bool {
-    let age = |request: &Request| (!request.state.is_open(), request.told, request.votes.len(), request.state != State::Pending);
+    let age = |request: &Request| {
+        let used = request.lease.as_ref().map_or(0, |lease| lease.used);
+        (!request.state.is_open(), request.told, request.votes.len(), request.state != State::Pending, used)
+    };
     age(request) > age(known)
 }
 
@@ -243,7 +260,6 @@ fn about(draft: &mut Draft, request: &Request) {
     draft.set_name(Arc::from(&*bound.name));
     draft.class = Some(bound.class);
     draft.definition = (!bound.definition.is_empty()).then(|| Arc::from(&*bound.definition));
-    draft.approval = Some(Box::new(request.note()));
     draft.outcome = Some(OutcomeNote::new(Status::Completed, Reason::Allowed));
 }
 

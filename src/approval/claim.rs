@@ -1,15 +1,16 @@
-//! Using an approval: once, by whoever changes its row first.
+//! Using an approval: once, by whoever changes its row first; or as often as a lease says, each time by such a change.
 
 use std::sync::Arc;
 
 use super::Desk;
+use super::ask::Case;
 use super::change::{ChangeError, Note};
 use super::request::{Request, RequestId, State};
 use crate::audit::ApprovalNote;
 use crate::policy::permit::Grant;
-use crate::vocab::{Digest, Principal};
+use crate::vocab::Digest;
 
-/// An approval that was used up, for the call that it was given for. Made by [`Desk::claim`] only; not `Clone`, so that the call has
+/// An approval that was used, for a call that it was given for. Made by [`Desk::claim`] only; not `Clone`, so that the call has
 /// one course: a round of it, then perhaps the next.
 ///
 /// ```compile_fail
@@ -21,17 +22,25 @@ use crate::vocab::{Digest, Principal};
 #[derive(Debug)]
 pub struct Spent {
     request: Arc<Request>,
+    /// [`super::Bound::digest`] of the call; under a lease it can be another than that of the request.
+    call: Digest,
+    arguments: Digest,
 }
 
 impl Spent {
     /// What the records of the call say of it.
     pub fn note(&self) -> ApprovalNote {
-        self.request.note()
+        self.request.note_for(self.arguments)
     }
 
     /// The request that was approved.
     pub fn request(&self) -> &Arc<Request> {
         &self.request
+    }
+
+    /// The digest of the call that was made by it.
+    pub fn call(&self) -> &Digest {
+        &self.call
     }
 
     /// The evidence that the decision of one round of the call wants, and what a next round needs: not another start of the call, but
@@ -66,25 +75,37 @@ impl From<ChangeError> for Void {
 }
 
 impl Desk {
-    /// Uses up the approval `id` for the call of the digest `call`, on behalf of `who`: on disk when this returns. Of many who try, one
-    /// gets it.
+    /// Uses the approval `id` for the call of `case`: on disk when this returns. Of many who try, one gets it, or as many as a lease has
+    /// uses left.
     ///
     /// # Errors
     /// [`Void`]: the call must not leave.
-    pub async fn claim(&self, id: &RequestId, call: &Digest, who: &Arc<Principal>) -> Result<Spent, Void> {
+    pub async fn claim(&self, id: &RequestId, case: &Case) -> Result<Spent, Void> {
+        let (call, who, arguments) = (case.bound.digest(), &case.principal, case.bound.arguments);
+        // Those who use one lease at one time would only be in each other's way.
+        let leased = self.get(id).filter(|request| request.lease.is_some());
+        let _turn = match leased {
+            Some(lease) => self.turn(&lease.bound.scope()).await,
+            None => None,
+        };
         let room = self.0.audit.room().map_err(|_| ChangeError::Audit)?;
         let now_ms = self.0.clock.unix_ms();
-        let note = Note { room, what: "approval/use", who: Some(who.clone()), reason: String::new() };
+        let note = Note { arguments: Some(arguments), ..Note::of(room, "approval/use", Some(who)) };
         let used = self.change(id, Some(note), |request: &mut Request, _| {
-            if request.digest != *call || request.requester() != who.key() {
+            if request.requester() != who.key() || !request.is_for(case, &call) {
                 return Err(Void::OtherCall);
             }
             if request.state != State::Approved || !request.is_met() {
                 return Err(Void::State(request.state));
             }
-            (request.state, request.ended_unix_ms) = (State::Used, Some(now_ms));
+            if let Some(lease) = &mut request.lease {
+                lease.used = lease.used.saturating_add(1);
+            }
+            if request.lease.as_ref().is_none_or(|lease| lease.used >= lease.uses) {
+                (request.state, request.ended_unix_ms) = (State::Used, Some(now_ms));
+            }
             Ok(())
         });
-        Ok(Spent { request: used.await? })
+        Ok(Spent { request: used.await?, call, arguments })
     }
 }

@@ -16,6 +16,8 @@ pub(super) struct Index {
     requests: HashMap<RequestId, Arc<Request>>,
     /// The request that a call finds when it is made again.
     by_call: HashMap<Digest, RequestId>,
+    /// The lease that calls find that are the same but for their arguments.
+    by_scope: HashMap<Digest, RequestId>,
     all: BTreeSet<Place>,
     pending: BTreeSet<Place>,
     /// When something is to be done with each next, in seconds since the Unix epoch: an open one expires, another is forgotten.
@@ -46,6 +48,16 @@ impl Index {
         self.get(self.by_call.get(call)?)
     }
 
+    /// The lease for calls of this scope, which may be over.
+    pub(super) fn of_scope(&self, scope: &Digest) -> Option<Arc<Request>> {
+        self.get(self.by_scope.get(scope)?)
+    }
+
+    /// Every lease that was not over when it was put in. Takes as long as requests are kept.
+    pub(super) fn leases(&self) -> Vec<Arc<Request>> {
+        self.requests.values().filter(|request| request.lease_in_force().is_some()).cloned().collect()
+    }
+
     pub(super) fn open_of(&self, who: &PrincipalKey) -> usize {
         self.open.get(who).copied().unwrap_or(0)
     }
@@ -73,6 +85,9 @@ impl Index {
         if was_found || (before.is_none() && is_later()) {
             self.by_call.insert(request.digest, request.id.clone());
         }
+        if request.lease_in_force().is_some() {
+            self.by_scope.insert(request.bound.scope(), request.id.clone());
+        }
         self.all.insert(place);
         self.due.insert(due(&request));
         self.requests.insert(request.id.clone(), request);
@@ -87,6 +102,12 @@ impl Index {
         self.due.remove(&due(&request));
         if self.by_call.get(&request.digest) == Some(id) {
             self.by_call.remove(&request.digest);
+        }
+        if request.lease_in_force().is_some() {
+            let scope = request.bound.scope();
+            if self.by_scope.get(&scope) == Some(id) {
+                self.by_scope.remove(&scope);
+            }
         }
         if request.state.is_open() {
             self.ended(&request.requester());

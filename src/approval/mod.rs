@@ -3,7 +3,8 @@
 //! Layer 4. A [`Case`] is what a call is bound to and what people see of it; [`Desk::ask`] finds or makes the [`Request`] for it.
 //! People vote ([`Desk::vote`]) under the policy in force; a request whose policy is not in force any more is void. An approved request
 //! is used by one conditional update of its row in the store ([`Desk::claim`]), which is on disk before the call leaves: of many who
-//! race, one gets [`Spent`], which makes the only [`crate::policy::permit::Grant`]. A call that fails after that is not run again.
+//! race, one gets [`Spent`], which makes the only [`crate::policy::permit::Grant`]. A call that fails after that is not run again. An
+//! approver can say yes to some similar calls instead ([`Lease`]): each use of it is such an update too.
 //!
 //! The row in the store is the truth for every change. A bounded index in memory serves reads.
 
@@ -12,9 +13,11 @@ mod bound;
 mod change;
 mod claim;
 mod index;
+mod lease;
 mod request;
 mod row;
 mod shown;
+mod typed;
 mod vote;
 
 #[cfg(test)]
@@ -32,14 +35,16 @@ pub use ask::{AskError, Case, Standing};
 pub use bound::{Bound, Gate};
 pub use change::{Change, ChangeError};
 pub use claim::{Spent, Void};
+pub use lease::{Lease, LeaseError, Terms};
 pub use request::{Request, RequestId, State, Vote};
 pub use shown::Shown;
+pub use typed::{Typed, typed};
 pub use vote::{VoteError, Voter};
 
 use crate::audit::Audit;
 use crate::store::{Space, Store, StoreError};
 use crate::vocab::limits::{APPROVAL_CHANGES_MAX, APPROVAL_LOOK_MS, APPROVALS_KEPT_MAX};
-use crate::vocab::{Clock, Deadline, PrincipalKey};
+use crate::vocab::{Clock, Deadline, Digest, PrincipalKey};
 use index::Index;
 
 /// Where approvals are asked for, given and used. Clones share everything.
@@ -52,7 +57,8 @@ struct Inner {
     audit: Arc<Audit>,
     index: Mutex<Index>,
     changes: broadcast::Sender<Change>,
-    /// Whoever asks for the same call waits for its turn, so that one request is made.
+    /// Whoever asks for the same call waits for its turn, so that one request is made; and whoever makes or uses the same lease. Nobody
+    /// waits for a turn in a turn.
     turns: [tokio::sync::Mutex<()>; TURNS],
     /// Changes under way: what the store was told is known here and on record also when whoever waited for it goes away.
     tasks: TaskTracker,
@@ -90,6 +96,14 @@ impl Desk {
         let (changes, _) = broadcast::channel(APPROVAL_CHANGES_MAX);
         let turns = std::array::from_fn(|_| tokio::sync::Mutex::new(()));
         Ok(Self(Arc::new(Inner { store, clock, audit, index: Mutex::new(index), changes, turns, tasks: TaskTracker::new() })))
+    }
+
+    async fn turn(&self, of: &Digest) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        let at = of.0.first().map_or(0, |byte| usize::from(*byte) % TURNS);
+        match self.0.turns.get(at) {
+            Some(turn) => Some(turn.lock().await),
+            None => None,
+        }
     }
 
     /// Notes what expires, until `stop`.

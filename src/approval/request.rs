@@ -8,8 +8,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
+use super::ask::Case;
 use super::bound::Bound;
-use crate::audit::ApprovalNote;
+use super::lease::Lease;
+use crate::audit::{ApprovalNote, LeaseNote};
 use crate::vocab::{Digest, PrincipalKey};
 
 /// `apr_` and 22 characters of URL-safe base64: 128 random bits. Cannot be guessed, and allows nothing by itself.
@@ -71,7 +73,7 @@ impl<'de> Deserialize<'de> for RequestId {
 pub enum State {
     /// People have not decided.
     Pending,
-    /// Every gate is met; the call may be made, once, until the request expires.
+    /// Every gate is met; the call may be made, once, or calls as the lease says, until the request expires.
     Approved,
     /// Somebody said no.
     Denied,
@@ -79,7 +81,7 @@ pub enum State {
     Expired,
     /// Who asked took it back.
     Withdrawn,
-    /// The call was made, or was about to be.
+    /// The call was made, or was about to be; for a lease all of its calls.
     Used,
 }
 
@@ -153,10 +155,13 @@ pub struct Request {
     pub record: Box<str>,
     /// When it was asked for, in milliseconds since the Unix epoch.
     pub asked_unix_ms: u64,
-    /// The first second at which it can neither be decided nor used.
+    /// The first second at which it can neither be decided nor used. Once it is a lease, the first at which that is over.
     pub expires_unix_s: u64,
     /// What people said, in order.
     pub votes: Vec<Vote>,
+    /// The lease that people said yes to, instead of the call alone. It is in force once the request is approved.
+    #[serde(default)]
+    pub lease: Option<Lease>,
     /// Where it stands. One that was not looked at since may say pending or approved past its time; what [`super::Desk`] hands out does
     /// not.
     pub state: State,
@@ -203,9 +208,24 @@ impl Request {
 
     /// What a record says of it.
     pub fn note(&self) -> ApprovalNote {
+        self.note_for(self.bound.arguments)
+    }
+
+    /// What the record of the call of `case` says of it.
+    pub fn note_of(&self, case: &Case) -> ApprovalNote {
+        self.note_for(case.bound.arguments)
+    }
+
+    /// As [`Self::note`], of a call whose arguments have this digest: under a lease they can be others.
+    pub(super) fn note_for(&self, arguments: Digest) -> ApprovalNote {
         let (by, at_unix_ms) = self.approved_by();
-        let (state, arguments) = (self.state.as_str(), self.bound.arguments);
-        ApprovalNote { id: self.id.shared(), state, by, at_unix_ms, arguments }
+        let lease = self.lease.as_ref().map(|lease| LeaseNote {
+            minutes: lease.minutes,
+            uses: lease.uses,
+            used: lease.used,
+            within: lease.within.as_deref().map(Into::into),
+        });
+        ApprovalNote { id: self.id.shared(), state: self.state.as_str(), by, at_unix_ms, arguments, lease }
     }
 }
 

@@ -85,6 +85,7 @@ fn request(state: State) -> Request {
         state,
         ended_unix_ms: None,
         told: false,
+        lease: None,
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Desk;
 use super::change::{ChangeError, Note, asked_by};
+use super::lease::{Lease, LeaseError};
 use super::request::{Request, RequestId, State, Vote};
 use crate::policy::{Approval, PolicySet};
 use crate::vocab::Principal;
@@ -36,6 +37,48 @@ pub enum VoteError {
     /// They did already; a vote is not changed.
     #[error("decided already")]
     Voted,
+    /// It cannot be a lease on these terms.
+    #[error(transparent)]
+    Lease(#[from] LeaseError),
+}
+
+/// What a voter says.
+#[derive(Clone, Copy)]
+pub(super) enum Said<'a> {
+    No,
+    /// To this very call.
+    Yes,
+    /// To this lease.
+    YesTo(&'a Lease),
+}
+
+impl Said<'_> {
+    fn of(yes: bool) -> Self {
+        if yes { Self::Yes } else { Self::No }
+    }
+
+    fn is_yes(self) -> bool {
+        !matches!(self, Self::No)
+    }
+
+    /// Notes in `request` what the yes is to, which is one thing for all who say it.
+    fn agree(self, request: &mut Request) -> Result<(), LeaseError> {
+        let lease = match self {
+            Self::No => return Ok(()),
+            Self::Yes => None,
+            Self::YesTo(lease) => Some(lease),
+        };
+        let same = match (&request.lease, lease) {
+            (None, None) => true,
+            (Some(one), Some(other)) => one.is_same(other),
+            _ => false,
+        };
+        if !same && request.votes.iter().any(|vote| vote.yes) {
+            return Err(LeaseError::Differs);
+        }
+        request.lease = lease.cloned();
+        Ok(())
+    }
 }
 
 impl Desk {
@@ -52,7 +95,7 @@ impl Desk {
         yes: bool,
         reason: &str,
     ) -> Result<Arc<Request>, VoteError> {
-        self.decide(id, voter, policy, (yes, false), reason).await
+        self.decide(id, voter, policy, (Said::of(yes), false), reason).await
     }
 
     /// As [`Self::vote`], of who asked and where rules say `from: [caller]` only: for an answer that comes by the very client that
@@ -61,25 +104,26 @@ impl Desk {
     /// # Errors
     /// [`VoteError`]; nothing was changed.
     pub async fn confirm(&self, id: &RequestId, voter: &Voter, policy: &PolicySet, yes: bool) -> Result<Arc<Request>, VoteError> {
-        self.decide(id, voter, policy, (yes, true), "").await
+        self.decide(id, voter, policy, (Said::of(yes), true), "").await
     }
 
-    async fn decide(
+    pub(super) async fn decide(
         &self,
         id: &RequestId,
         voter: &Voter,
         policy: &PolicySet,
-        (yes, as_caller): (bool, bool),
+        (said, as_caller): (Said<'_>, bool),
         reason: &str,
     ) -> Result<Arc<Request>, VoteError> {
         let room = self.0.audit.room().map_err(|_| ChangeError::Audit)?;
         let reason: String = reason.chars().take(APPROVAL_REASON_CHARS_MAX).collect();
         let name: String = voter.name.chars().take(APPROVAL_NAME_CHARS_MAX).collect();
-        let person = &*voter.principal;
+        let (person, yes) = (&*voter.principal, said.is_yes());
         let what = if yes { "approval/approve" } else { "approval/deny" };
-        let note = Note { room, what, who: Some(voter.principal.clone()), reason: reason.clone() };
+        let note = Note { reason: reason.clone(), ..Note::of(room, what, Some(&voter.principal)) };
         let voted = self.change(id, Some(note), |request: &mut Request, _| {
             let gates = counts_in(request, person, policy, as_caller)?;
+            said.agree(request)?;
             let at_unix_ms = self.0.clock.unix_ms();
             request.votes.push(Vote {
                 iss: (&*person.iss).into(),
@@ -94,6 +138,9 @@ impl Desk {
                 (request.state, request.ended_unix_ms) = (State::Denied, Some(at_unix_ms));
             } else if request.is_met() {
                 request.state = State::Approved;
+                if let Some(lease) = &request.lease {
+                    request.expires_unix_s = (at_unix_ms / 1_000).saturating_add(lease.minutes.saturating_mul(60));
+                }
             }
             Ok::<(), VoteError>(())
         });

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use digest::Digester;
 pub use draft::{Draft, IntentSeq, Kind, Status};
-pub use note::{ApprovalNote, DecisionNote, OutcomeNote, ShadowNote};
+pub use note::{ApprovalNote, DecisionNote, LeaseNote, OutcomeNote, ShadowNote};
 use queue::{Item, Queue};
 pub use recent::{Glance, GlanceApproval, GlanceDecision, GlanceOutcome, GlancePrincipal, GlanceShadow, Kept, Recent};
 pub use recorded::{Recorded, RecordedDecision, RecordedPrincipal, is_cut};

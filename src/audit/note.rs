@@ -46,8 +46,23 @@ pub struct ApprovalNote {
     pub by: Vec<String>,
     /// When the last of them did, in milliseconds since the Unix epoch.
     pub at_unix_ms: Option<u64>,
-    /// SHA-256 of the canonical text of the arguments, as the approvers were shown it.
+    /// SHA-256 of the canonical text of the arguments: as the approvers were shown it, and for a call as it is made.
     pub arguments: Digest,
+    /// The terms, where it is a lease.
+    pub lease: Option<LeaseNote>,
+}
+
+/// The terms of a lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaseNote {
+    /// How long, from the last vote on.
+    pub minutes: u64,
+    /// How many calls.
+    pub uses: u32,
+    /// How many of them were made, this one included.
+    pub used: u32,
+    /// Constraints on arguments, as JSON; without them the arguments are those that the approvers were shown.
+    pub within: Option<Box<str>>,
 }
 
 /// How it ended.

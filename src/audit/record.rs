@@ -6,7 +6,7 @@ use std::io::Write as _;
 use serde_json::value::RawValue;
 
 use super::draft::{CUT_MARK, Draft, Kind, cut};
-use super::note::{ApprovalNote, DecisionNote};
+use super::note::{ApprovalNote, DecisionNote, LeaseNote};
 use crate::telemetry::escape::{is_unsafe, push_json_string, push_safe};
 use crate::vocab::Principal;
 use crate::vocab::digits::{push_decimal, push_hex};
@@ -115,6 +115,14 @@ fn write_approval(out: &mut Vec<u8>, approval: &ApprovalNote) {
         object.quoted("at", |out| push_time(out, at));
     }
     object.text("arguments", Some(&approval.arguments.to_string()));
+    if let Some(LeaseNote { minutes, uses, used, within }) = &approval.lease {
+        let mut lease = Object::open(object.value("lease"));
+        for (key, number) in [("minutes", *minutes), ("uses", u64::from(*uses)), ("used", u64::from(*used))] {
+            lease.value(key).extend_from_slice(number.to_string().as_bytes());
+        }
+        lease.long_text("where", within.as_deref());
+        lease.close();
+    }
     object.close();
 }
 

@@ -83,9 +83,17 @@ fn approval() -> Value {
             ("by", json!({ "type": "array", "items": text() })),
             ("at", json!({ "type": "string", "format": "date-time" })),
             ("arguments", text()),
+            ("lease", lease()),
         ],
         &["id", "state", "by", "arguments"],
     )
+}
+
+/// The terms on which similar calls are approved.
+fn lease() -> Value {
+    let number = || json!({ "type": "integer", "minimum": 0 });
+    let text = json!({ "type": "string" });
+    object(&[("minutes", number()), ("uses", number()), ("used", number()), ("where", text)], &["minutes", "uses", "used"])
 }
 
 /// Who asked.

@@ -1,5 +1,6 @@
 //! `approvals`: the approval desk from a terminal, through the admin API, as the person whose token is in PORTCULLIS_TOKEN.
 
+mod lease;
 mod show;
 
 use std::path::PathBuf;
@@ -60,12 +61,18 @@ enum What {
     },
     /// One request, whole, with its arguments
     Show(One),
-    /// Say yes
-    Approve(Decide),
+    /// Say yes to one call; with --lease to similar calls too
+    Approve(Approve),
     /// Say no, which ends the request
     Deny(Decide),
-    /// Take back a request of your own
+    /// Take back a request of your own, or end a lease
     Withdraw(One),
+    /// Leases in force
+    Leases {
+        /// How many at most
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        limit: usize,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -85,6 +92,14 @@ struct Decide {
     reason: String,
 }
 
+#[derive(Debug, Args)]
+struct Approve {
+    #[command(flatten)]
+    decide: Decide,
+    #[command(flatten)]
+    lease: lease::Lease,
+}
+
 fn id(text: &str) -> Result<RequestId, &'static str> {
     RequestId::parse(text).ok_or("is not the id of a request: apr_ and 22 characters")
 }
@@ -100,11 +115,17 @@ pub(super) fn run(args: ApprovalsArgs, out: &mut Out) -> Result<Exit, Failure> {
     let what = args.what.unwrap_or_else(|| What::List { state: "pending".to_owned(), limit: 100 });
     let said = runtime.block_on(async {
         match &what {
-            What::List { state, limit } => api.list(state, *limit).await,
+            What::List { state, limit } => {
+                let filter = if state == "all" { String::new() } else { format!("&state={state}") };
+                api.list("approvals", &filter, *limit).await
+            }
+            What::Leases { limit } => api.list("leases", "", *limit).await,
             What::Show(One { id }) => api.ask(&format!("/api/v1/approvals/{id}"), None).await,
-            What::Approve(Decide { id, reason }) => api.decide(id, "approve", reason).await,
-            What::Deny(Decide { id, reason }) => api.decide(id, "deny", reason).await,
-            What::Withdraw(One { id }) => api.decide(id, "withdraw", "").await,
+            What::Approve(Approve { decide: Decide { id, reason }, lease }) => {
+                api.decide(id, "approve", &lease::body(reason, Some(lease))?).await
+            }
+            What::Deny(Decide { id, reason }) => api.decide(id, "deny", &lease::body(reason, None)?).await,
+            What::Withdraw(One { id }) => api.decide(id, "withdraw", "{}").await,
         }
     })?;
     match said {
@@ -115,6 +136,7 @@ pub(super) fn run(args: ApprovalsArgs, out: &mut Out) -> Result<Exit, Failure> {
         Said::Yes(value) if args.json => out.line(value),
         Said::Yes(value) => match what {
             What::List { .. } => show::list(&value, out),
+            What::Leases { .. } => show::leases(&value, out),
             What::Show(_) => show::whole(&value, out),
             What::Approve(_) | What::Deny(_) | What::Withdraw(_) => show::decided(&value, out),
         },
@@ -156,13 +178,12 @@ impl Api {
         Ok(Self { fetch: Fetch::new(tls).with_time_max(REQUEST), admin, token: token.into() })
     }
 
-    /// Up to `limit` requests.
-    async fn list(&self, state: &str, limit: usize) -> Result<Said, Failure> {
-        let filter = if state == "all" { String::new() } else { format!("&state={state}") };
+    /// Up to `limit` requests of the list `name`.
+    async fn list(&self, name: &str, filter: &str, limit: usize) -> Result<Said, Failure> {
         let (mut items, mut cursor) = (Vec::new(), String::new());
         for _ in 0..PAGES_MAX {
             let page = (limit - items.len()).clamp(1, ADMIN_PAGE_ITEMS_MAX);
-            let answered = self.ask(&format!("/api/v1/approvals?limit={page}{filter}{cursor}"), None).await?;
+            let answered = self.ask(&format!("/api/v1/{name}?limit={page}{filter}{cursor}"), None).await?;
             let Said::Yes(mut page) = answered else { return Ok(answered) };
             match page.get_mut("items").map(Value::take) {
                 Some(Value::Array(more)) => items.extend(more),
@@ -178,9 +199,8 @@ impl Api {
         Ok(Said::Yes(json!({ "items": items })))
     }
 
-    async fn decide(&self, id: &RequestId, verb: &str, reason: &str) -> Result<Said, Failure> {
-        let body = if reason.is_empty() { json!({}) } else { json!({ "reason": reason }) };
-        self.ask(&format!("/api/v1/approvals/{id}/{verb}"), Some(&body.to_string())).await
+    async fn decide(&self, id: &RequestId, verb: &str, body: &str) -> Result<Said, Failure> {
+        self.ask(&format!("/api/v1/approvals/{id}/{verb}"), Some(body)).await
     }
 
     /// GET, or POST with a body.

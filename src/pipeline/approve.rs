@@ -73,7 +73,8 @@ pub(super) async fn look_up(
         },
     };
     still_defined(ctx, target, denial).await?;
-    ctx.note(|draft| draft.approval = Some(Box::new(request.note())));
+    let note = request.note_of(&case);
+    ctx.note(|draft| draft.approval = Some(Box::new(note)));
     Ok(Some(Approved { request, case, sequel }))
 }
 
@@ -84,8 +85,8 @@ pub(super) async fn look_up(
 pub(super) async fn spend(ctx: &mut Ctx, Approved { request, case, sequel }: Approved) -> Result<Grant, Refusal> {
     let (desk, now_s) = (&ctx.gateway.approvals, ctx.gateway.clock.unix_s());
     let spent = match sequel {
-        None => desk.claim(&request.id, &request.digest, ctx.principal()?).await,
-        Some(number) => ctx.gateway.sequels.take(number, &request.digest, now_s).ok_or(Void::State(request.state)),
+        None => desk.claim(&request.id, &case).await,
+        Some(number) => ctx.gateway.sequels.take(number, &case.bound.digest(), now_s).ok_or(Void::State(request.state)),
     };
     match spent {
         Ok(spent) => {
@@ -173,7 +174,7 @@ fn case(ctx: &Ctx, decision: &Decision, target: &Target, operation: &Operation) 
     // The shortest of all, which policy put into each.
     let expires = decision.approvals().iter().map(|approval| approval.expires).min().unwrap_or_default();
     let (record, open_max) = (ctx.id.to_string(), ctx.world.approvals.open_max);
-    Ok(Case { bound, principal, shown: shown(arguments), expires, record, open_max })
+    Ok(Case { bound, arguments: arguments.cloned(), principal, shown: shown(arguments), expires, record, open_max })
 }
 
 fn shown(arguments: Option<&RawJson>) -> Shown {

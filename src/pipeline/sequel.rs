@@ -53,7 +53,7 @@ impl Sequels {
 
 impl Sequel {
     fn is_for(&self, call: &Digest, now_s: u64) -> bool {
-        self.spent.request().digest == *call && self.until_s > now_s
+        self.spent.call() == call && self.until_s > now_s
     }
 }
 

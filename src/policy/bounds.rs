@@ -22,6 +22,10 @@ pub(super) const GLOB_BYTES_MAX: usize = 1_024;
 pub(super) const POINTER_SEGMENTS_MAX: usize = 32;
 /// `**` segments of a pointer; more would make selection costlier than the arguments are long.
 pub(super) const POINTER_DEEP_MAX: usize = 2;
+/// Text of the constraints that an approver puts on arguments.
+pub(super) const CONSTRAINT_BYTES_MAX: usize = 2 * 1_024;
+/// Pointers in such.
+pub(super) const CONSTRAINT_POINTERS_MAX: usize = 8;
 /// Limits of one rule.
 pub(super) const LIMITS_MAX: usize = 16;
 /// Longest window of a limit, in seconds.

@@ -102,7 +102,7 @@ impl PageAnswer {
     }
 
     /// A page that says that it did not work, in words of ours.
-    pub fn problem(status: StatusCode, words: &'static str, verdict: Verdict) -> Self {
+    pub fn problem(status: StatusCode, words: &str, verdict: Verdict) -> Self {
         let body = Html::new().raw("<p>").text(words).raw("</p>");
         Page::new("This did not work", body).answer(status).verdict(verdict)
     }

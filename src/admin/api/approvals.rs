@@ -2,12 +2,14 @@
 
 use http::{StatusCode, header};
 
+use super::lease::{decide_on, terms};
 use super::{Queries, json};
 use crate::admin::look::Paged;
 use crate::admin::look::approvals::{View, view, why_not};
 use crate::admin::office::Asked;
 use crate::admin::problem::Problem;
-use crate::approval::{ChangeError, Desk, Filter, Request, RequestId, State, VoteError, Voter};
+use crate::admin::role::Role;
+use crate::approval::{ChangeError, Desk, Filter, LeaseError, Request, RequestId, State, Terms, VoteError, Voter};
 use crate::identity::strict_object;
 use crate::vocab::limits::APPROVAL_REASON_CHARS_MAX;
 use crate::web::{PageAnswer, Verdict};
@@ -61,8 +63,12 @@ pub(in crate::admin) async fn whole(asked: &Asked<'_>, desk: &Desk, request: &Re
 }
 
 pub(super) async fn vote(asked: &Asked<'_>, yes: bool) -> Result<PageAnswer, Problem> {
-    let reason = reason(asked)?;
-    let request = decide(asked, yes, &reason).await?;
+    let (reason, lease) = said(asked)?;
+    let request = match lease {
+        None => decide(asked, yes, &reason).await?,
+        Some(terms) if yes => decide_on(asked, &terms, &reason).await?,
+        Some(_) => return Err(Problem::bad("Only a yes can be a lease.")),
+    };
     Ok(changed(asked, &request).await)
 }
 
@@ -83,48 +89,61 @@ pub(in crate::admin) async fn decide(asked: &Asked<'_>, yes: bool, reason: &str)
 }
 
 pub(super) async fn withdraw(asked: &Asked<'_>) -> Result<PageAnswer, Problem> {
-    reason(asked)?;
+    let (_, None) = said(asked)? else { return Err(Problem::bad("Only a yes can be a lease.")) };
     let request = take_back(asked).await?;
     Ok(changed(asked, &request).await)
 }
 
-/// Takes back the request of the path, which must be the caller's own.
+/// Takes back the request of the path, which must be the caller's own. A lease in force is ended by approvers too.
 pub(in crate::admin) async fn take_back(asked: &Asked<'_>) -> Result<std::sync::Arc<Request>, Problem> {
     let (desk, request) = found(asked)?;
-    let withdrawn = desk.withdraw(&request.id, &asked.caller.principal).await;
+    let who = &asked.caller.principal;
+    let withdrawn = match request.lease_in_force() {
+        Some(_) if asked.caller.role >= Some(Role::Approver) => desk.revoke(&request.id, who).await,
+        Some(_) if request.requester() == who.key() => desk.revoke(&request.id, who).await,
+        _ => desk.withdraw(&request.id, who).await,
+    };
     withdrawn.map_err(|error| match error {
         ChangeError::NotFound => Problem::forbidden("Only whoever asked can take a request back."),
         other => refused(&VoteError::Change(other)),
     })
 }
 
-fn refused(error: &VoteError) -> Problem {
+pub(super) fn refused(error: &VoteError) -> Problem {
     let (status, verdict) = match error {
         VoteError::Change(ChangeError::NotFound) => (StatusCode::NOT_FOUND, Verdict::BadRequest),
         VoteError::Change(ChangeError::Audit | ChangeError::Store(_)) => (StatusCode::SERVICE_UNAVAILABLE, Verdict::Limited),
         VoteError::Change(ChangeError::Over(_)) | VoteError::Void | VoteError::Voted => (StatusCode::CONFLICT, Verdict::Denied),
+        VoteError::Lease(LeaseError::Taken | LeaseError::Differs) => (StatusCode::CONFLICT, Verdict::Denied),
+        VoteError::Lease(_) => (StatusCode::BAD_REQUEST, Verdict::BadRequest),
         VoteError::Requester | VoteError::NotAnApprover => (StatusCode::FORBIDDEN, Verdict::Denied),
     };
     Problem::new(status, why_not(error), verdict).because(error.to_string())
 }
 
-/// The `reason` of a body, which may be empty.
-fn reason(asked: &Asked<'_>) -> Result<String, Problem> {
+/// The `reason` of a body, which may be empty, and the terms of a lease, where there are any.
+fn said(asked: &Asked<'_>) -> Result<(String, Option<Terms>), Problem> {
     let request = asked.request;
     if request.body.is_empty() {
-        return Ok(String::new());
+        return Ok((String::new(), None));
     }
     let media = request.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !media.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
         let words = "The body is not application/json.";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, words, Verdict::BadRequest));
     }
-    let wrong = || Problem::bad("The body is not a JSON object with a `reason` of at most 500 characters, and nothing else.");
+    let wrong =
+        || Problem::bad("The body is not a JSON object with a `reason` of at most 500 characters, a `lease`, and nothing else.");
     let mut members = strict_object(&request.body).ok_or_else(wrong)?;
     let reason = match members.remove("reason") {
         None => String::new(),
         Some(serde_json::Value::String(text)) if text.chars().count() <= APPROVAL_REASON_CHARS_MAX => text,
         Some(_) => return Err(wrong()),
     };
-    if members.is_empty() { Ok(reason) } else { Err(wrong()) }
+    let lease = match members.remove("lease") {
+        None => None,
+        Some(serde_json::Value::Object(lease)) => Some(terms(&request.body, lease)?),
+        Some(_) => return Err(wrong()),
+    };
+    if members.is_empty() { Ok((reason, lease)) } else { Err(wrong()) }
 }

@@ -2,11 +2,13 @@
 
 mod approvals;
 mod events;
+mod lease;
 mod notices;
 mod openapi;
 mod query;
 
 pub(super) use approvals::{decide, found, page, take_back, whole};
+pub(super) use lease::{decide_on, leases};
 pub(super) use query::Queries;
 
 use http::StatusCode;
@@ -18,6 +20,7 @@ use super::look::{Paged, policy, tools, upstreams};
 use super::office::{Asked, Reply};
 use super::problem::Problem;
 use super::routes::{Act, Endpoint};
+use crate::approval::RequestId;
 use crate::vocab::FaultKind;
 use crate::web::{PageAnswer, Verdict};
 
@@ -30,6 +33,11 @@ pub(super) async fn answer(asked: &Asked<'_>, endpoint: &'static Endpoint, act: 
         Act::Approval => approvals::one(asked).await?,
         Act::Approve | Act::Deny => approvals::vote(asked, act == Act::Approve).await?,
         Act::Withdraw => approvals::withdraw(asked).await?,
+        Act::Leases => {
+            let after =
+                query.text("cursor").map(|text| RequestId::parse(text).ok_or_else(|| Problem::bad("`cursor` is none of ours.")));
+            json(&leases(asked, after.transpose()?.as_ref(), query.limit()))
+        }
         Act::Events => return events::answer(asked, &query),
         Act::Event => events::story(asked)?,
         Act::Tools => tools(asked, &query)?,

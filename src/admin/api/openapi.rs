@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::events::Record;
 use super::notices::NoticeView;
 use super::query::text_chars_max;
-use super::{AuditView, tools, upstreams};
+use super::{AuditView, lease, tools, upstreams};
 use crate::admin::guard::CSRF_HEADER;
 use crate::admin::look::approvals::View;
 use crate::admin::look::{Paged, policy};
@@ -90,7 +90,11 @@ fn operation(endpoint: &Endpoint, problem: &Value, schemas: &mut SchemaGenerator
     });
     if let (true, Some(operation)) = (post, operation.as_object_mut()) {
         let reason = json!({ "type": "string", "maxLength": APPROVAL_REASON_CHARS_MAX, "description": "Why, for the record." });
-        let schema = json!({ "type": "object", "properties": { "reason": reason }, "additionalProperties": false });
+        let mut properties = json!({ "reason": reason });
+        if let (Act::Approve, Some(properties)) = (endpoint.act, properties.as_object_mut()) {
+            properties.insert("lease".to_owned(), lease::schema());
+        }
+        let schema = json!({ "type": "object", "properties": properties, "additionalProperties": false });
         operation.insert(
             "requestBody".to_owned(),
             json!({ "required": false, "content": { "application/json": { "schema": schema } } }),
@@ -115,7 +119,7 @@ fn gives(act: Act, schemas: &mut SchemaGenerator) -> Value {
         serde_json::to_value(schemas.subschema_for::<T>()).unwrap_or_default()
     }
     match act {
-        Act::Approvals => of::<Paged<View>>(schemas),
+        Act::Approvals | Act::Leases => of::<Paged<View>>(schemas),
         Act::Approval | Act::Approve | Act::Deny | Act::Withdraw => of::<View>(schemas),
         Act::Events | Act::Event => of::<Paged<Record>>(schemas),
         Act::Tools => of::<Paged<tools::ToolView>>(schemas),

@@ -18,7 +18,7 @@ pub(super) fn page(asked: &Asked<'_>) -> Result<PageAnswer, Problem> {
         Some(Ok(found)) => body = explanation(body, &found),
         Some(Err(problem)) => {
             status = problem.status;
-            body = body.raw("<p class=\"alert\" role=\"alert\">").raw(problem.detail).raw("</p>");
+            body = body.raw("<p class=\"alert\" role=\"alert\">").text(&problem.detail).raw("</p>");
         }
         None => {}
     }

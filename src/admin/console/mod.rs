@@ -8,6 +8,7 @@ mod assets;
 mod audit;
 mod charts;
 mod entrance;
+mod lease;
 mod policy;
 mod request;
 mod screen;
@@ -32,6 +33,7 @@ pub(super) async fn answer(asked: &Asked<'_>, act: Act) -> Result<PageAnswer, Pr
         Sight::Home => Ok(PageAnswer::see_other(&asked.office.site.url(HOME_PATH))),
         Sight::Approvals => approvals::page(asked),
         Sight::Approval => request::page(asked).await,
+        Sight::Leases => Ok(lease::page(asked)),
         Sight::Activity => Ok(activity::page(asked)),
         Sight::Record => activity::story(asked),
         Sight::Tools => Ok(tools::page(asked)),

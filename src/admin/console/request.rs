@@ -5,13 +5,15 @@ use std::sync::Arc;
 use http::StatusCode;
 
 use super::approvals::EVENTS;
+use super::lease;
 use super::screen::{Screen, badge, code_fact, fact, lines, moment, query_value};
-use crate::admin::api::{decide, found, take_back, whole};
+use crate::admin::api::{decide, decide_on, found, take_back, whole};
 use crate::admin::guard;
 use crate::admin::look::approvals::View;
 use crate::admin::look::time;
 use crate::admin::office::Asked;
 use crate::admin::problem::Problem;
+use crate::admin::role::Role;
 use crate::admin::routes::{HOME_PATH, Sight};
 use crate::approval::{Filter, Request};
 use crate::vocab::PrincipalKey;
@@ -34,12 +36,19 @@ pub(super) async fn decided(asked: &Asked<'_>) -> Result<PageAnswer, Problem> {
     if reason.chars().count() > APPROVAL_REASON_CHARS_MAX {
         return Err(Problem::bad("The reason is too long."));
     }
-    let (action, yes) = match form.get("decision") {
-        Some("approve") => ("admin/approve", true),
-        Some("deny") => ("admin/deny", false),
+    let (action, done) = match form.get("decision") {
+        Some("approve") => ("admin/approve", decide(asked, true, &reason).await),
+        Some("lease") => {
+            let done = match lease::terms(&form) {
+                Ok(terms) => decide_on(asked, &terms, &reason).await,
+                Err(problem) => Err(problem),
+            };
+            ("admin/approve", done)
+        }
+        Some("deny") => ("admin/deny", decide(asked, false, &reason).await),
         _ => return Err(Problem::bad("There is no decision in it.")),
     };
-    told(asked, decide(asked, yes, &reason).await).await.map(|answer| answer.action(action))
+    told(asked, done).await.map(|answer| answer.action(action))
 }
 
 /// Answers the form by which whoever asked takes the request back.
@@ -55,17 +64,17 @@ async fn told(asked: &Asked<'_>, done: Result<Arc<Request>, Problem>) -> Result<
             // What it looks like now says more than an error page.
             let (desk, request) = found(asked)?;
             let view = whole(asked, desk, &request).await?;
-            let mut answer = shown(asked, &view, Some(problem.detail), problem.status).verdict(problem.verdict);
+            let mut answer = shown(asked, &view, Some(&problem.detail), problem.status).verdict(problem.verdict);
             answer.note.private = problem.private;
             Ok(answer)
         }
     }
 }
 
-fn shown(asked: &Asked<'_>, view: &View, trouble: Option<&'static str>, status: StatusCode) -> PageAnswer {
+fn shown(asked: &Asked<'_>, view: &View, trouble: Option<&str>, status: StatusCode) -> PageAnswer {
     let mut body = Html::new();
     if let Some(trouble) = trouble {
-        body = body.raw("<p class=\"alert\" role=\"alert\">").raw(trouble).raw("</p>");
+        body = body.raw("<p class=\"alert\" role=\"alert\">").text(trouble).raw("</p>");
     }
     body = body.raw("<div id=\"state\" data-live data-says=\"").raw(view.state).raw("\"><p>");
     body = badge(badge(body, view.state).raw(" "), view.class);
@@ -73,7 +82,7 @@ fn shown(asked: &Asked<'_>, view: &View, trouble: Option<&'static str>, status: 
     body = body.raw(" asked ");
     body = moment(body, &view.asked_at).raw(", ends ");
     body = votes(gates(moment(body, &view.expires_at).raw("</p>"), view), view).raw("</div>");
-    body = form(arguments(call(body, view), view), asked, view);
+    body = form(agreed(arguments(call(body, view), view), asked, view), asked, view);
     body = before(body, asked, view);
     Screen::new(asked, Sight::Approvals, view.name.clone(), body).live(EVENTS).answer(status)
 }
@@ -154,9 +163,9 @@ fn form(body: Html, asked: &Asked<'_>, view: &View) -> Html {
     let own = (&*asked.caller.principal.iss, &*asked.caller.principal.sub) == (&*view.requester.iss, &*view.requester.sub);
     let open = matches!(view.state, "pending" | "approved");
     let body = body.raw("<section id=\"decision\" data-live aria-labelledby=\"decide\"><h2 id=\"decide\">Decision</h2>");
-    let can_act = view.may_decide || (own && open);
+    let can_act = view.may_decide || (own && open && !in_force(view));
     if !can_act {
-        return body.raw("<p>").raw(view.why_not.unwrap_or_default()).raw("</p></section>");
+        return body.raw("<p>").text(view.why_not.as_deref().unwrap_or_default()).raw("</p></section>");
     }
     let begin = |body: Html| body.raw("<form method=\"post\" action=\"/console/approvals/").text(&view.id);
     let token = guard::token(asked.caller);
@@ -169,8 +178,25 @@ fn form(body: Html, asked: &Asked<'_>, view: &View) -> Html {
         body = body.raw("<button class=\"go\" name=\"decision\" value=\"approve\">Approve this call</button> ");
         body = body.raw("<button class=\"stop\" name=\"decision\" value=\"deny\">Deny</button></form>");
     }
-    if own && open {
+    if own && open && !in_force(view) {
         body = begin(body).raw("/withdraw\">").hidden("csrf", &token).raw("<button>Take it back</button></form>");
+    }
+    if view.may_decide {
+        body = lease::choice(body, asked, view);
+    }
+    body.raw("</section>")
+}
+
+fn in_force(view: &View) -> bool {
+    view.lease.as_ref().is_some_and(|lease| lease.in_force)
+}
+
+/// The lease that people said yes to.
+fn agreed(body: Html, asked: &Asked<'_>, view: &View) -> Html {
+    let Some(lease) = &view.lease else { return body };
+    let mut body = lease::words(body.raw("<section aria-labelledby=\"lease\"><h2 id=\"lease\">Lease</h2>"), lease);
+    if lease.in_force && asked.caller.role >= Some(Role::Approver) {
+        body = lease::revoke(body, asked, view);
     }
     body.raw("</section>")
 }

@@ -13,8 +13,9 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
      base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types portcullis";
 
 /// The pages that the navigation leads to.
-const NAVIGATION: [(Sight, &str, &str); 7] = [
+const NAVIGATION: [(Sight, &str, &str); 8] = [
     (Sight::Approvals, "/console/approvals", "Approvals"),
+    (Sight::Leases, "/console/leases", "Leases"),
     (Sight::Activity, "/console/activity", "Activity"),
     (Sight::Tools, "/console/tools", "Tools"),
     (Sight::Access, "/console/access", "Access"),

@@ -1,8 +1,11 @@
 //! Requests for approval as somebody sees them.
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::lease::LeaseView;
 use super::time;
 use crate::admin::caller::Caller;
 use crate::approval::{Desk, Request, Shown, VoteError};
@@ -52,7 +55,7 @@ pub(in crate::admin) struct View {
     /// When it was asked for.
     #[schemars(extend("format" = "date-time"))]
     pub(in crate::admin) asked_at: String,
-    /// When it can no longer be decided nor used.
+    /// When it can no longer be decided nor used; the end of a lease.
     #[schemars(extend("format" = "date-time"))]
     pub(in crate::admin) expires_at: String,
     /// When it ended.
@@ -67,7 +70,12 @@ pub(in crate::admin) struct View {
     pub(in crate::admin) may_decide: bool,
     /// Why not.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(in crate::admin) why_not: Option<&'static str>,
+    pub(in crate::admin) why_not: Option<Cow<'static, str>>,
+    /// The terms on which people say yes to similar calls too, where they do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::admin) lease: Option<LeaseView>,
+    /// The longest lease that it can be made, in minutes; 0 where it can be made none.
+    pub(in crate::admin) lease_minutes_max: u64,
     /// The arguments, where one request is looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::admin) arguments: Option<ArgumentsView>,
@@ -196,14 +204,16 @@ pub(in crate::admin) fn view(desk: &Desk, request: &Request, caller: &Caller, po
         excerpt: request.excerpt.to_string(),
         may_decide: verdict.is_none(),
         why_not: verdict.as_ref().map(why_not),
+        lease: request.lease.as_ref().map(|lease| LeaseView::of(lease, request.lease_in_force().is_some())),
+        lease_minutes_max: request.lease_minutes_max(),
         arguments: None,
     }
 }
 
 /// Why somebody cannot decide, in a sentence.
-pub(in crate::admin) fn why_not(error: &VoteError) -> &'static str {
+pub(in crate::admin) fn why_not(error: &VoteError) -> Cow<'static, str> {
     use crate::approval::ChangeError::{Audit, NotFound, Over, Store};
-    match error {
+    Cow::Borrowed(match error {
         VoteError::Change(NotFound) => "There is no such request, or it is not yours.",
         VoteError::Change(Over(_)) => "The request is decided or over.",
         VoteError::Change(Audit) => "Records cannot be written now. Try again shortly.",
@@ -212,5 +222,6 @@ pub(in crate::admin) fn why_not(error: &VoteError) -> &'static str {
         VoteError::Requester => "Whoever asks for the call cannot approve it.",
         VoteError::NotAnApprover => "The rule does not name you as an approver.",
         VoteError::Voted => "You have decided already.",
-    }
+        VoteError::Lease(error) => return Cow::Owned(format!("This cannot be a lease: {error}.")),
+    })
 }

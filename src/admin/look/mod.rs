@@ -2,6 +2,7 @@
 
 pub(super) mod activity;
 pub(super) mod approvals;
+pub(super) mod lease;
 pub(super) mod policy;
 pub(super) mod stats;
 pub(super) mod tools;

@@ -61,6 +61,7 @@ impl World {
     fn case(&self) -> Case {
         Case {
             bound: Bound { policy: (&**self.policy.digest()).into(), ..bound() },
+            arguments: None,
             principal: self.alice.clone(),
             shown: Shown::default(),
             expires: Duration::from_secs(300),
@@ -76,7 +77,7 @@ impl World {
             match desk.ask(self.case()).await {
                 Ok(Standing::Pending(request)) => drop(desk.vote(&request.id, &self.sven, &self.policy, true, "").await),
                 Ok(Standing::Approved(request)) => {
-                    left += usize::from(desk.claim(&request.id, &request.digest, &self.alice).await.is_ok());
+                    left += usize::from(desk.claim(&request.id, &self.case()).await.is_ok());
                 }
                 Ok(other) => panic!("{other:?}"),
                 Err(AskError::Store(_)) => {}

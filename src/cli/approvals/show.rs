@@ -21,6 +21,23 @@ pub(super) fn list(value: &Value, out: &mut Out) {
     }
 }
 
+/// A line per lease.
+pub(super) fn leases(value: &Value, out: &mut Out) {
+    let items = array(value, "items");
+    if items.is_empty() {
+        out.note("no lease is in force");
+        return;
+    }
+    out.line(format_args!("{:<26}  {:<7}  {:<24}  {:<24}  {:<24}  WHERE", "ID", "CALLS", "UNTIL", "WHO", "WHAT"));
+    for item in items {
+        let text = |key: &str| visible(item.get(key).and_then(Value::as_str).unwrap_or_default());
+        let calls = item.get("lease").map(calls).unwrap_or_default();
+        let (id, until, what) = (text("id"), text("expires_at"), text("name"));
+        let within = item.get("lease").map(within).unwrap_or_default();
+        out.line(format_args!("{id:<26}  {calls:<7}  {until:<24}  {:<24}  {what:<24}  {within}", who(item)));
+    }
+}
+
 /// All of one.
 pub(super) fn whole(value: &Value, out: &mut Out) {
     let text = |key: &str| value.get(key).and_then(Value::as_str).map(visible);
@@ -48,6 +65,10 @@ pub(super) fn whole(value: &Value, out: &mut Out) {
     }
     for vote in array(value, "votes") {
         row("said", Some(said(vote)));
+    }
+    if let Some(lease) = value.get("lease") {
+        let minutes = lease.get("minutes").and_then(Value::as_u64).unwrap_or_default();
+        row("lease", Some(format!("{} calls made, within {minutes} minutes, where {}", calls(lease), within(lease))));
     }
     for (word, key) in [("asked", "asked_at"), ("until", "expires_at"), ("ended", "ended_at"), ("record", "record")] {
         row(word, text(key));
@@ -84,6 +105,16 @@ fn arguments(shown: Option<&Value>, out: &mut Out) {
 
 fn array<'v>(value: &'v Value, key: &str) -> &'v [Value] {
     value.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+/// Calls made under a lease, of how many.
+fn calls(lease: &Value) -> String {
+    let number = |key: &str| lease.get(key).and_then(Value::as_u64).unwrap_or_default();
+    format!("{}/{}", number("used"), number("uses"))
+}
+
+fn within(lease: &Value) -> String {
+    lease.get("where").map_or_else(|| "the arguments are the same".to_owned(), |within| visible(&within.to_string()))
 }
 
 fn who(value: &Value) -> String {

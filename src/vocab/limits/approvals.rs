@@ -30,3 +30,5 @@ pub const DEFERRED_RESULT_S: u64 = 600;
 pub const DEFERRED_RESULT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// How often requests for approval are looked through for those that have expired.
 pub const APPROVAL_LOOK_MS: u64 = 500;
+/// Calls that one lease lets through.
+pub const LEASE_USES_MAX: u32 = 100;
