@@ -14,6 +14,7 @@ mod change;
 mod claim;
 mod index;
 mod lease;
+mod leases;
 mod request;
 mod row;
 mod shown;

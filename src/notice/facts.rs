@@ -95,6 +95,10 @@ impl Facts {
             let because = if reason.is_empty() { String::new() } else { format!(": {reason}") };
             rows.push(("Said", format!("{} ({}) {said}{because}", visible(&vote.name), visible(&vote.sub))));
         }
+        if let Some(lease) = &request.lease {
+            let within = lease.within.as_deref().map_or_else(|| "the arguments are the same".to_owned(), visible);
+            rows.push(("Lease", format!("{} calls within {} minutes, where {within}", lease.uses, lease.minutes)));
+        }
         let Before { approved, denied } = self.before;
         rows.push(("Before", format!("{approved} approved, {denied} denied lately, of the same person for the same tool")));
         rows.push((if request.state == State::Pending { "Until" } else { "Asked until" }, time(request.expires_unix_s * 1_000)));

@@ -98,10 +98,11 @@ pub(super) async fn withdraw(asked: &Asked<'_>) -> Result<PageAnswer, Problem> {
 pub(in crate::admin) async fn take_back(asked: &Asked<'_>) -> Result<std::sync::Arc<Request>, Problem> {
     let (desk, request) = found(asked)?;
     let who = &asked.caller.principal;
-    let withdrawn = match request.lease_in_force() {
-        Some(_) if asked.caller.role >= Some(Role::Approver) => desk.revoke(&request.id, who).await,
-        Some(_) if request.requester() == who.key() => desk.revoke(&request.id, who).await,
-        _ => desk.withdraw(&request.id, who).await,
+    // What people agreed on is a lease, also when it is over: approvers end it too.
+    let agreed = request.lease.is_some() && request.state != State::Pending;
+    let withdrawn = match agreed && (asked.caller.role >= Some(Role::Approver) || request.requester() == who.key()) {
+        true => desk.revoke(&request.id, who).await,
+        false => desk.withdraw(&request.id, who).await,
     };
     withdrawn.map_err(|error| match error {
         ChangeError::NotFound => Problem::forbidden("Only whoever asked can take a request back."),

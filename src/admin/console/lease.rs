@@ -51,13 +51,13 @@ pub(super) fn choice(body: Html, asked: &Asked<'_>, view: &View) -> Html {
         .raw("<p><label for=\"uses\">Calls</label><input id=\"uses\" name=\"uses\" type=\"number\" required min=\"1\" max=\"");
     body = body.number(LEASE_USES_MAX.into()).raw("\"></p></div><div class=\"filters\">");
     body = body.raw("<p><label for=\"pointer\">Argument that may differ (optional)</label>");
-    body = body.raw("<input id=\"pointer\" name=\"pointer\" placeholder=\"/path\"></p>");
+    body = body.raw("<input id=\"pointer\" name=\"pointer\" type=\"text\" placeholder=\"/path\"></p>");
     body = body.raw("<p><label for=\"matcher\">as long as it is</label><select id=\"matcher\" name=\"matcher\">");
     body = body.raw("<option value=\"path_under\">a path under</option><option value=\"one_of\">one of</option>");
     body = body.raw("<option value=\"glob\">like (* and ?)</option></select></p>");
     body = body.raw("<p><label for=\"values\">these, one a line</label><textarea id=\"values\" name=\"values\" rows=\"2\"></textarea></p></div>");
     body = body.raw("<p><label for=\"lease-reason\">Reason, for the record (optional)</label>");
-    body = body.raw("<input id=\"lease-reason\" name=\"reason\" maxlength=\"500\"></p>");
+    body = body.raw("<input id=\"lease-reason\" name=\"reason\" type=\"text\" maxlength=\"500\"></p>");
     body.raw("<button name=\"decision\" value=\"lease\">Approve these calls</button></form></details>")
 }
 

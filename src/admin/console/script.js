@@ -29,8 +29,8 @@
   // Somebody is writing there.
   const busy = region => {
     const at = document.activeElement;
-    const written = [...region.querySelectorAll('textarea, input[type=text], input[type=search]')].some(field => field.value !== field.defaultValue);
-    return written || (region.contains(at) && /^(TEXTAREA|INPUT|SELECT|BUTTON)$/.test(at.tagName));
+    const written = [...region.querySelectorAll('textarea, input[type=text], input[type=search], input[type=number]')].some(field => field.value !== field.defaultValue);
+    return written || region.querySelector('details[open]') || (region.contains(at) && /^(TEXTAREA|INPUT|SELECT|BUTTON)$/.test(at.tagName));
   };
 
   const refresh = async () => {

@@ -7,6 +7,7 @@ mod digests;
 mod failing;
 mod handles;
 mod images;
+mod lease;
 mod many;
 mod once;
 mod pages;

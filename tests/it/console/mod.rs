@@ -5,6 +5,7 @@ mod access;
 mod api;
 mod decisions;
 mod hostile;
+mod leases;
 mod link;
 mod looking;
 mod signing_in;

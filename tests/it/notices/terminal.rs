@@ -89,3 +89,37 @@ async fn exit_codes_say_whose_turn_it_is() {
         assert!(ran.stderr.contains(said) && !ran.stderr.contains("canary"), "{args:?}: {}", ran.stderr);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn similar_calls_are_let_through_listed_and_stopped() {
+    let desk = Desk::start().await;
+    let id = desk.ask("alice", "up__delete", r#"{"path":"/srv/docs/a"}"#).await;
+    let sven = desk.api_token("sven", &["sre"]);
+    for (args, said) in [
+        (&["approve", &id, "--lease", "5m"][..], "--uses"),
+        (&["approve", &id, "--uses", "5"], "--lease"),
+        (&["approve", &id, "--where", "/path=glob:*"], "--lease"),
+        (&["approve", &id, "--lease", "5s", "--uses", "1"], "whole minutes"),
+        (&["approve", &id, "--lease", "5m", "--uses", "101"], "101"),
+        (&["approve", &id, "--lease", "5m", "--uses", "1", "--where", "/path"], "/POINTER=MATCHER:VALUE"),
+        (&["approve", &id, "--lease", "5h", "--uses", "1"], "here 15 minutes"),
+        (&["approve", &id, "--lease", "5m", "--uses", "1", "--where", "/path=path_under:/etc"], "do not hold"),
+    ] {
+        let ran = run(&desk, &sven, args).await;
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{args:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains(said), "{args:?}: {}", ran.stderr);
+    }
+    let clause = "/path=path_under:/srv/docs";
+    let given = run(&desk, &sven, &["approve", &id, "--lease", "10m", "--uses", "3", "--where", clause]).await;
+    assert_eq!((given.code, given.stdout), (0, format!("{id} approved\n")), "{}", given.stderr);
+    assert!(desk.call("alice", "up__delete", r#"{"path":"/srv/docs/b"}"#).await["isError"] != true);
+    let leases = run(&desk, &sven, &["leases"]).await;
+    for part in [id.as_str(), "1/3", "up__delete", "alice", r#"{"/path":{"path_under":["/srv/docs"]}}"#] {
+        assert!(leases.stdout.contains(part), "{part} in {}", leases.stdout);
+    }
+    assert!(run(&desk, &sven, &["show", &id]).await.stdout.contains("1/3 calls made, within 10 minutes"));
+    let ended = run(&desk, &sven, &["withdraw", &id]).await;
+    assert_eq!((ended.code, ended.stdout), (0, format!("{id} withdrawn\n")), "{}", ended.stderr);
+    let none = run(&desk, &sven, &["leases"]).await;
+    assert_eq!((none.code, none.stdout.as_str()), (0, ""), "{}", none.stderr);
+}
