@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
-use portcullis::approval::State;
+use portcullis::approval::{Case, Shown, State};
 
 use super::{World, person};
 use crate::gate::soon;
@@ -29,6 +29,8 @@ async fn a_vote_a_withdrawal_and_a_use() {
     let (voted, withdrawn) = (world.asked("up__write", r#"{"n":1}"#).await, world.asked("up__write", r#"{"n":2}"#).await);
     let used = world.asked("up__write", r#"{"n":3}"#).await;
     world.approve(&used).await;
+    let (bound, shown, expires) = (used.bound.clone(), Shown::default(), std::time::Duration::ZERO);
+    let case = Case { bound, arguments: None, principal: alice.clone(), shown, expires, record: String::new(), open_max: 1 };
     let mut times = 1;
     // The store does things in the order they are asked for: what it was told of the last try is done when it answers.
     let is = async |request: &portcullis::approval::Request, state: State| {
@@ -38,7 +40,7 @@ async fn a_vote_a_withdrawal_and_a_use() {
     while is(&voted, State::Pending).await || is(&withdrawn, State::Pending).await || is(&used, State::Approved).await {
         begun(times, world.vote(&voted, "sven", &["sre"], true)).await;
         begun(times, desk.withdraw(&withdrawn.id, &alice)).await;
-        begun(times, desk.claim(&used.id, &used.digest, &alice)).await;
+        begun(times, desk.claim(&used.id, &case)).await;
         times += 1;
     }
     for (what, times) in [("approval/approve", 2), ("approval/withdraw", 1), ("approval/use", 1)] {
