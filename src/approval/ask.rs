@@ -169,7 +169,7 @@ fn found(request: &Arc<Request>) -> Option<Standing> {
         State::Approved => Some(Standing::Approved(request)),
         State::Denied if !request.told => Some(Standing::Denied(request)),
         // A lease that is over has nothing to be told of.
-        State::Expired if !request.told && !(request.lease.is_some() && request.is_met()) => Some(Standing::Expired(request)),
+        State::Expired if !(request.told || request.lease.is_some() && request.is_met()) => Some(Standing::Expired(request)),
         State::Denied | State::Expired | State::Withdrawn | State::Used => None,
     }
 }

@@ -74,7 +74,7 @@ fn within(clauses: &[Typed]) -> Result<Option<Box<RawValue>>, Failure> {
 fn minutes(text: &str) -> Result<u64, &'static str> {
     let time = humantime::parse_duration(text).map_err(|_| "is not a time such as 30m or 2h")?;
     let whole = time.subsec_nanos() == 0 && time.as_secs() % 60 == 0 && time.as_secs() > 0;
-    whole.then(|| time.as_secs() / 60).ok_or("is not a number of whole minutes")
+    whole.then_some(time.as_secs() / 60).ok_or("is not a number of whole minutes")
 }
 
 fn clause(text: &str) -> Result<Typed, String> {
