@@ -94,8 +94,6 @@ fn clause(text: &str) -> Result<Typed, String> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use super::*;
 
     fn said(clauses: &[&str]) -> Option<String> {

@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};
