@@ -196,6 +196,7 @@ fn gateway(
         questions: Default::default(),
         parked: Default::default(),
         deferred: Default::default(),
+        holds: Default::default(),
         sequels: Default::default(),
         streams: Streams::new(),
         in_flight: Default::default(),

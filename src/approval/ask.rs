@@ -99,6 +99,23 @@ impl Desk {
         }
     }
 
+    /// How the request `id` stands, for a call of the digest `call` that waited for it: also for those who hear after others that it was
+    /// denied or has expired. `None` for what is used or taken back, or is for another call.
+    pub async fn standing(&self, id: &RequestId, call: &Digest) -> Option<Standing> {
+        let request = self.get(id).filter(|request| request.digest == *call)?;
+        let standing = match request.state {
+            State::Pending => Standing::Pending(request),
+            State::Approved => Standing::Approved(request),
+            State::Denied => Standing::Denied(request),
+            State::Expired => Standing::Expired(request),
+            State::Withdrawn | State::Used => return None,
+        };
+        if !standing.request().state.is_open() && !standing.request().told {
+            self.told(standing.request()).await;
+        }
+        Some(standing)
+    }
+
     /// The request for the call of this digest, as it stands.
     fn own(&self, call: &Digest) -> Option<Arc<Request>> {
         let request = self.0.index.lock().of_call(call)?;

@@ -93,9 +93,9 @@ impl Entry {
 }
 
 impl Entry {
-    /// Takes over what calls have shown of the same definition, read before.
-    pub(super) fn inherit(&self, before: &Self) {
-        if before.demands_task.load(Ordering::Relaxed) {
+    /// Takes over what calls have shown of the same definition, read at another time.
+    pub(crate) fn inherit(&self, before: &Self) {
+        if self.definition == before.definition && before.demands_task.load(Ordering::Relaxed) {
             self.demands_task.store(true, Ordering::Relaxed);
         }
     }

@@ -98,7 +98,7 @@ impl Listing {
     /// Takes over what calls have shown of entries that did not change since `known` was read.
     pub(super) fn inherit(&self, known: &Self) {
         for entry in &self.entries {
-            if let Some(before) = known.named(&entry.name).filter(|before| before.definition == entry.definition) {
+            if let Some(before) = known.named(&entry.name) {
                 entry.inherit(before);
             }
         }

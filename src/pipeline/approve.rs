@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::authorize::overruled;
 use super::ctx::Ctx;
+use super::forward::Leaving;
 use super::refusal::Refusal;
 use super::reply::{Answered, lower};
 use super::rescue::refuse_saying;
@@ -40,8 +41,8 @@ pub(super) struct Approved {
     sequel: Option<u128>,
 }
 
-/// Finds the approval that `decision` wants, or asks for it. `call` is what may be asked about: a call, a prompt, a resource. Nothing is
-/// used up. `None` where none is wanted, and where policy is only observed.
+/// Finds the approval that `decision` wants, or asks for it. `call` is what may be asked about, a call, a prompt or a resource, and what
+/// would leave. Nothing is used up. `None` where none is wanted, and where policy is only observed.
 ///
 /// # Errors
 /// What the client is told; a fault when nothing could be asked.
@@ -49,7 +50,7 @@ pub(super) async fn look_up(
     ctx: &mut Ctx,
     decision: &Decision,
     target: &Target,
-    call: Option<&Operation>,
+    call: Option<(&Operation, &Leaving)>,
 ) -> Result<Option<Approved>, Refusal> {
     let Some(first) = decision.approvals().first() else { return Ok(None) };
     let denial = || Denial { rule: Some(first.rule.clone()), ..Denial::new(Reason::ApprovalRequired) };
@@ -57,25 +58,44 @@ pub(super) async fn look_up(
         overruled(ctx, denial())?;
         return Ok(None);
     }
-    let Some(operation) = call.filter(|operation| operation.method.asks_back()) else {
+    let Some((operation, leaving)) = call.filter(|(operation, _)| operation.method.asks_back()) else {
         return Err(unapproved(ctx, denial(), None, NOT_ASKED.to_owned()));
     };
-    let case = case(ctx, decision, target, operation)?;
+    let mut case = case(ctx, decision, target, operation)?;
     let (sequel, now_s) = (ctx.sequel.take(), ctx.gateway.clock.unix_s());
     let goes_on = sequel.and_then(|number| ctx.gateway.sequels.approved(number, &case.bound.digest(), now_s));
     let (request, sequel) = match goes_on {
         Some(request) => (request, sequel),
-        None => match ctx.gateway.approvals.ask(case.clone()).await {
-            Ok(Standing::Approved(request)) => (request, None),
-            Ok(standing) => return Err(refused(ctx, denial(), &standing)),
-            Err(AskError::TooMany | AskError::Full) => return Err(unapproved(ctx, denial(), None, TOO_MANY.to_owned())),
-            Err(error) => return Err(failed(&error).into()),
-        },
+        None => {
+            answering(&mut case, target, operation, leaving);
+            match standing(ctx, &case, denial()).await? {
+                Standing::Approved(request) => (request, None),
+                standing => return Err(refused(ctx, denial(), &standing)),
+            }
+        }
     };
     still_defined(ctx, target, denial).await?;
     let note = request.note_of(&case);
     ctx.note(|draft| draft.approval = Some(Box::new(note)));
     Ok(Some(Approved { request, case, sequel }))
+}
+
+/// Where the request for `case` stands, which is made if there is none. Whoever was held until one was decided meets that one and asks
+/// for no other: nobody is there who would repeat the call.
+async fn standing(ctx: &Ctx, case: &Case, denial: Denial) -> Result<Standing, Refusal> {
+    let desk = &ctx.gateway.approvals;
+    let standing = match &ctx.asked.held {
+        Some(id) => {
+            let standing = desk.standing(id, &case.bound.digest()).await;
+            return standing.ok_or_else(|| unapproved(ctx, denial, None, OVER.to_owned()));
+        }
+        None => desk.ask(case.clone()).await,
+    };
+    match standing {
+        Ok(standing) => Ok(standing),
+        Err(AskError::TooMany | AskError::Full) => Err(unapproved(ctx, denial, None, TOO_MANY.to_owned())),
+        Err(error) => Err(failed(&error).into()),
+    }
 }
 
 /// Uses the approval up: on disk, and nobody else's, when this returns. A round of a call under way takes over what that call used.
@@ -99,11 +119,8 @@ pub(super) async fn spend(ctx: &mut Ctx, Approved { request, case, sequel }: App
         Err(Void::State(_) | Void::OtherCall) => {
             let rule = request.bound.gates.first().map(|gate| Arc::from(&*gate.rule));
             let denial = Denial { rule, ..Denial::new(Reason::ApprovalRequired) };
-            match desk.ask(case).await {
-                Ok(standing) => Err(refused(ctx, denial, &standing)),
-                Err(AskError::TooMany | AskError::Full) => Err(unapproved(ctx, denial, None, TOO_MANY.to_owned())),
-                Err(error) => Err(failed(&error).into()),
-            }
+            let standing = standing(ctx, &case, denial.clone()).await?;
+            Err(refused(ctx, denial, &standing))
         }
         Err(Void::Change(error)) => Err(failed(&error).into()),
     }
@@ -177,6 +194,28 @@ fn case(ctx: &Ctx, decision: &Decision, target: &Target, operation: &Operation) 
     Ok(Case { bound, arguments: arguments.cloned(), principal, shown: shown(arguments), expires, record, open_max })
 }
 
+/// A call that leaves with answers to its server's questions, or with a state of the server's, and does not go on with an approved call:
+/// people judge all of it. Arguments are an object, so that no call without answers has the digest of this list.
+fn answering(case: &mut Case, target: &Target, operation: &Operation, leaving: &Leaving) {
+    let (answers, state) = match leaving {
+        Leaving::Call(outgoing) => (outgoing.input_responses.clone(), outgoing.request_state.clone()),
+        Leaving::Answers(number) => (operation.params.input_responses.clone(), Some(number.to_string())),
+    };
+    if answers.is_none() && state.is_none() {
+        return;
+    }
+    let null = || RawJson::of_static("null");
+    let arguments = operation.params.arguments.clone().filter(|_| target.kind != Kind::Resource).unwrap_or_else(null);
+    let (answers, state) = (answers.unwrap_or_else(null), state.map_or_else(null, |state| RawJson::of_text(&state)));
+    let list = format!("[{},{},{}]", arguments.as_str(), answers.as_str(), state.as_str());
+    let list = RawJson::of_ours(list.into_bytes());
+    case.bound.arguments = canonical::digest(Some(&list));
+    // No lease is for answers that nobody saw.
+    case.arguments = Some(list);
+    let members = [("arguments", arguments), ("answers", answers), ("state of the server", state)];
+    case.shown = shown(Some(&RawJson::object(&members.map(|(key, value)| (key.to_owned(), value)))));
+}
+
 fn shown(arguments: Option<&RawJson>) -> Shown {
     let masked = arguments.map(inspect::masked);
     let (arguments, count) = masked.unzip();
@@ -203,6 +242,7 @@ fn pending(request: &Request) -> String {
 
 const NOT_ASKED: &str = "This needs a person's approval, which cannot be asked for here: only for tools that are called, prompts that are got, and resources that are read.";
 const TOO_MANY: &str = "This call needs a person's approval, and too many of your calls wait for one already: wait until they are decided, or withdraw some.";
+const OVER: &str = "What this call waited for was used by another call, or taken back: repeat the call to ask anew.";
 const REDEFINED: &str =
     "The tool changed after it was approved, so it was not called: repeat the call to ask for approval of the tool as it is now.";
 const DENIED: &str = "An approver refused this call. Do not repeat it as it is, unless you are told to: that asks again.";

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ctx::Ctx;
+use super::forward::Leaving;
 use super::refusal::Refusal;
 use super::route::{Kind, Target};
 use super::{Gateway, approve, standing};
 use crate::audit::{DecisionNote, ShadowNote};
 use crate::limit::Subject;
-use crate::mcp::RawJson;
 use crate::mcp::dialect::Operation;
+use crate::mcp::{Method, RawJson};
 use crate::policy::permit::{Evidence, Lease, MissingEvidence, ObserveOnly, Permit};
 use crate::policy::{Asked, Decision, Effect, Hints, Kind as AskedKind, Moment, TaskStep, decide_for, decide_task_for};
 use crate::vocab::limits::AUDIT_INTENT_MS_MAX;
@@ -47,6 +48,15 @@ pub(super) fn authorize_task(ctx: &mut Ctx, target: &Target, step: TaskStep) -> 
     let asked = Asked { kind: target.asked(), known, now_unix_ms, route };
     let decision = decide_task_for(&world.policy, &subject, principal, &asked, step);
     settle(ctx, target, None, decision)
+}
+
+/// What a request about a task does with it.
+pub(super) fn task_step(method: Method) -> TaskStep {
+    match method {
+        Method::TasksUpdate => TaskStep::Answer,
+        Method::TasksCancel => TaskStep::Cancel,
+        _ => TaskStep::Read,
+    }
 }
 
 /// A permit for a step that the gateway takes by itself with a task of the tool `full`, by the rules in force now.
@@ -130,7 +140,8 @@ fn record_fields(ctx: &Ctx, decision: &Decision, arguments: Option<&RawJson>) {
 }
 
 /// Meets every obligation: an approval is there, limits are taken, the approval is used up, then the intent: a refused call takes
-/// nothing and leaves no intent, and one that is cut off behind any of them is not made. `call` is what people can approve.
+/// nothing and leaves no intent, and one that is cut off behind any of them is not made. `call` is what people can approve, and what
+/// would leave.
 ///
 /// # Errors
 /// What is told for want of an approval; a denial by a limit; a fault when the approval or the intent could not be put on disk.
@@ -138,7 +149,7 @@ pub(super) async fn discharge(
     ctx: &mut Ctx,
     decision: Decision,
     target: &Target,
-    call: Option<&Operation>,
+    call: Option<(&Operation, &Leaving)>,
 ) -> Result<Permit, Refusal> {
     let mut evidence = Evidence::default();
     // Few calls need one: no other pays for the looking.

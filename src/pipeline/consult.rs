@@ -22,6 +22,7 @@ use crate::mcp::json::push_string;
 use crate::mcp::reply::ResultKind;
 use crate::mcp::{Method, RawJson, Reply, ResultBody, RpcError, codes, pointer};
 use crate::seal::{Binding, Purpose};
+use crate::telemetry::escape::visible;
 use crate::vocab::limits::{APPROVAL_FORM_BYTES_MAX, LINK_STATE_BYTES_MAX};
 use crate::vocab::{Fault, FaultKind, PrincipalKey, Reason, Revision};
 
@@ -70,15 +71,25 @@ pub(super) async fn tell(
 ) -> Result<Done, Refusal> {
     let way = way(ctx, operation, &unapproved).await?;
     let Some(request) = unapproved.request.clone() else { return Err(Refusal::Unapproved(unapproved)) };
+    // Whoever holds more calls than their share is told in words.
+    let seat = match way {
+        Way::Stream(_) | Way::Hold => ctx.gateway.holds.seat(ctx.principal()?.key()),
+        _ => None,
+    };
     match way {
         Way::Result(consultation) => in_result(ctx, operation, &request, &consultation).map(|told| asked(ctx, told)),
         Way::Error(url) => Ok(asked(ctx, in_error(ctx, &request, &url))),
         Way::Task => deferred::defer(ctx, operation, &unapproved).map(|told| asked(ctx, told)),
-        Way::Stream(consultation) => Ok(Done::Held(Box::new(Held { unapproved, consultation }))),
+        Way::Stream(consultation) => match seat {
+            Some(seat) => Ok(Done::Held(Box::new(Held { seat, unapproved, consultation }))),
+            None => Err(Refusal::Unapproved(unapproved)),
+        },
+        Way::Hold if seat.is_none() => Err(Refusal::Unapproved(unapproved)),
         Way::Hold => {
             if hold::until_decided(ctx, &unapproved).await == State::Pending {
                 return Err(Refusal::Unapproved(unapproved));
             }
+            drop(seat);
             ctx.renew()?;
             line(ctx, operation, headers).await
         }
@@ -98,7 +109,9 @@ fn asked(ctx: &Ctx, told: Answered) -> Done {
 /// A fault when the store does not say what is to be confirmed.
 pub(super) async fn way(ctx: &Ctx, operation: &Operation, unapproved: &Unapproved) -> Result<Way, Refusal> {
     let pending = unapproved.denial.reason == Reason::ApprovalRequired;
-    let Some(request) = unapproved.request.as_ref().filter(|_| pending && !ctx.asked.held) else { return Ok(Way::Words) };
+    let Some(request) = unapproved.request.as_ref().filter(|_| pending && ctx.asked.held.is_none()) else {
+        return Ok(Way::Words);
+    };
     let holds = !ctx.world.approvals.wait.is_zero();
     let progress = ctx.streams && holds && operation.wants_progress.is_some();
     let modern = operation.revision > Revision::NEWEST_WITH_SESSIONS;
@@ -109,7 +122,11 @@ pub(super) async fn way(ctx: &Ctx, operation: &Operation, unapproved: &Unapprove
         Some(_) => return Ok(if holds { Way::Hold } else { Way::Words }),
         None => {}
     }
-    let consultation = consultation(ctx, operation, request).await?;
+    // The retry of a question of ours answers that one: what this call answers to its server's would be lost.
+    let consultation = match operation.params.input_responses {
+        Some(_) => None,
+        None => consultation(ctx, operation, request).await?,
+    };
     Ok(match consultation {
         Some(consultation) if modern => Way::Result(consultation),
         Some(consultation) if ctx.streams && holds && ctx.asked.session.is_some() => Way::Stream(Some(consultation)),
@@ -126,7 +143,7 @@ pub(super) async fn way(ctx: &Ctx, operation: &Operation, unapproved: &Unapprove
 async fn consultation(ctx: &Ctx, operation: &Operation, request: &Request) -> Result<Option<Consultation>, Refusal> {
     let caps = ctx.asked.caps;
     if let Some(url) = page(ctx, request).filter(|_| caps.elicitation_url && operation.revision >= Revision::V2025_11_25) {
-        let name = &request.bound.name;
+        let name = visible(&request.bound.name);
         let message =
             format!("{name} waits for a yes from {}: open the page, sign in, and look at the call.", from_whom(request));
         let mut params = b"{\"mode\":\"url\",\"message\":".to_vec();
@@ -160,8 +177,9 @@ async fn form_text(ctx: &Ctx, request: &Request) -> Result<String, Refusal> {
     let left_out = shown.left_out_bytes.saturating_add((shown.text.len() - end) as u64);
     let text = shown.text.get(..end).unwrap_or_default();
     let more = if left_out > 0 { format!("\n... and {left_out} bytes more") } else { String::new() };
-    let (name, upstream, class, digest) = (&bound.name, &bound.upstream, bound.class.as_str(), bound.arguments);
-    Ok(format!("Run {name} of the server {upstream} ({class})?\n{text}{more}\nArguments {digest}"))
+    let masked = if shown.masked > 0 { format!("\n({} secrets are not shown)", shown.masked) } else { String::new() };
+    let (name, upstream, class, digest) = (visible(&bound.name), &bound.upstream, bound.class.as_str(), bound.arguments);
+    Ok(format!("Run {name} of the server {upstream} ({class})?\n{text}{more}{masked}\nArguments {digest}"))
 }
 
 /// Where people decide on `request`: who calls on a page of this listener, everybody else at the console.
@@ -198,7 +216,8 @@ pub(super) fn in_result(ctx: &Ctx, operation: &Operation, request: &Request, ask
 
 /// -32042 (2025-11-25, elicitation).
 pub(super) fn in_error(ctx: &Ctx, request: &Request, url: &str) -> Answered {
-    let message = format!("{} waits for a yes from {}: open the page, then try again.", request.bound.name, from_whom(request));
+    let name = visible(&request.bound.name);
+    let message = format!("{name} waits for a yes from {}: open the page, then try again.", from_whom(request));
     let mut data = b"{\"elicitations\":[{\"mode\":\"url\",\"message\":".to_vec();
     push_string(&mut data, &message);
     data.extend_from_slice(b",\"url\":");

@@ -17,7 +17,7 @@ use super::session::Session;
 use super::standing;
 use super::task::Tasks;
 use super::world::{Route, World};
-use crate::approval::Spent;
+use crate::approval::{RequestId, Spent};
 use crate::audit::{AuditHandle, DecisionNote, Draft, Kind, OutcomeNote, Status};
 use crate::catalog::Access;
 use crate::mcp::client_caps::ClientCaps;
@@ -96,8 +96,8 @@ pub(super) struct Asked {
     pub(super) resumed: Option<Resumed>,
     /// The same of our question about an approval.
     pub(super) consulted: Option<consult::Resumed>,
-    /// It was held until people decided, which it is once.
-    pub(super) held: bool,
+    /// The request for approval that it was held for until people decided, which it is once.
+    pub(super) held: Option<RequestId>,
 }
 
 impl Ctx {
@@ -302,11 +302,12 @@ impl Ctx {
     }
 
     /// When and where the request asks, for conditions of rules. All of a request is judged at the time that is on record: whoever
-    /// reads the record can tell what every decision saw.
+    /// reads the record can tell what every decision saw. What was held while people decided is judged anew, as late as it is then.
     pub(super) fn moment_of_record(&self) -> Moment<'_> {
         let arrived = self.audit.with(|draft| draft.unix_ms());
+        let unix_ms = if self.asked.held.is_some() { self.gateway.clock.unix_ms() } else { arrived };
         let route = self.route.as_ref().map_or("", |route| &*route.path);
-        Moment { now_unix_ms: i64::try_from(arrived).unwrap_or(0), route }
+        Moment { now_unix_ms: i64::try_from(unix_ms).unwrap_or(0), route }
     }
 }
 

@@ -5,17 +5,14 @@
 //! behalf of the same credential, which must still hold. A handle is sealed for its principal and route. What waits lives in this
 //! process: after a restart the handle says that the call has to be made anew, and nothing runs.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use moka::sync::Cache;
-use parking_lot::Mutex;
-use tokio_util::sync::CancellationToken;
 
 use super::Gateway;
 use super::approve::{Unapproved, from_whom, in_words};
+use super::authorize::{authorize_task, task_step};
 use super::cancel::InFlight;
 use super::ctx::{Asked, Ctx};
 use super::operate::{Done, line, measure};
@@ -23,8 +20,9 @@ use super::refusal::Refusal;
 use super::reply::{Answered, Content, lower};
 use super::rescue::rescue;
 use super::standing::Standing;
-use super::task;
+use super::waiting::Place;
 use super::world::Route;
+use super::{route, task};
 use crate::approval::RequestId;
 use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::dialect::Operation;
@@ -34,81 +32,8 @@ use crate::mcp::reply::ResultKind;
 use crate::mcp::{Method, RawJson, Reply, ResultBody, pointer};
 use crate::seal::{Binding, Purpose};
 use crate::telemetry::trace::TraceContext;
-use crate::vocab::limits::{DEFERRED_MAX, DEFERRED_PER_PRINCIPAL_MAX, DEFERRED_RESULT_BYTES_MAX, DEFERRED_RESULT_S};
+use crate::vocab::limits::DEFERRED_RESULT_S;
 use crate::vocab::{Deadline, Fault, FaultKind, Principal, PrincipalKey};
-
-/// The calls that wait, and what came of those that were made. Both are bounded.
-pub struct Deferred {
-    waiting: Arc<Mutex<Waiting>>,
-    results: Cache<u128, Bytes>,
-}
-
-#[derive(Default)]
-struct Waiting {
-    calls: HashMap<u128, Call>,
-    of: HashMap<PrincipalKey, usize>,
-}
-
-/// One call that waits, or is being made.
-struct Call {
-    request: RequestId,
-    /// What is told while it waits; nothing more once it is made.
-    message: Option<String>,
-    cancel: CancellationToken,
-}
-
-/// The place of a call that waits. When it is given up, the call is over.
-struct Place {
-    waiting: Arc<Mutex<Waiting>>,
-    who: PrincipalKey,
-    id: u128,
-    cancel: CancellationToken,
-}
-
-impl Default for Deferred {
-    fn default() -> Self {
-        let weight = |_: &u128, result: &Bytes| u32::try_from(result.len()).unwrap_or(u32::MAX);
-        let life = Duration::from_secs(DEFERRED_RESULT_S);
-        let results = Cache::builder().weigher(weight).max_capacity(DEFERRED_RESULT_BYTES_MAX).time_to_live(life).build();
-        Self { waiting: Arc::default(), results }
-    }
-}
-
-impl Deferred {
-    fn place(&self, who: &PrincipalKey, request: &RequestId, message: String) -> Option<Place> {
-        let mut waiting = self.waiting.lock();
-        let count = waiting.of.get(who).copied().unwrap_or(0);
-        if count >= DEFERRED_PER_PRINCIPAL_MAX || waiting.calls.len() >= DEFERRED_MAX {
-            return None;
-        }
-        let (id, cancel) = (uuid::Uuid::new_v4().as_u128(), CancellationToken::new());
-        let call = Call { request: request.clone(), message: Some(message), cancel: cancel.clone() };
-        waiting.calls.insert(id, call);
-        waiting.of.insert(who.clone(), count + 1);
-        Some(Place { waiting: self.waiting.clone(), who: who.clone(), id, cancel })
-    }
-}
-
-impl Place {
-    fn is_made(&self) {
-        if let Some(call) = self.waiting.lock().calls.get_mut(&self.id) {
-            call.message = None;
-        }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut waiting = self.waiting.lock();
-        waiting.calls.remove(&self.id);
-        if let Some(count) = waiting.of.get_mut(&self.who) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                waiting.of.remove(&self.who);
-            }
-        }
-    }
-}
 
 /// Leaves the call waiting, and answers with a handle for it; in words when there is no room.
 ///
@@ -118,14 +43,15 @@ pub(super) fn defer(ctx: &Ctx, operation: &Operation, unapproved: &Unapproved) -
     let Some(request) = &unapproved.request else { return Ok(in_words(ctx, unapproved)) };
     let (who, now_s) = (ctx.principal()?.key(), ctx.gateway.clock.unix_s());
     let message = format!("waiting for approval by {} ({})", from_whom(request), request.id);
-    let Some(place) = ctx.gateway.deferred.place(&who, &request.id, message.clone()) else {
+    let Some(place) = ctx.gateway.deferred.place(&who, &request.id, message.clone(), bytes(operation)) else {
         return Ok(in_words(ctx, unapproved));
     };
     let (made_ms, until_s) = (ctx.gateway.clock.unix_ms(), request.expires_unix_s.saturating_add(DEFERRED_RESULT_S));
     let mut payload = place.id.to_be_bytes().to_vec();
     payload.extend_from_slice(&made_ms.to_be_bytes());
-    let route = ctx.route()?.path.clone();
-    let sealed = ctx.gateway.sealer.seal(binding(&who, &route), &payload, until_s);
+    payload.extend_from_slice(format!("{}\0{}", request.bound.upstream, request.bound.name).as_bytes());
+    let (route, actors) = (ctx.route()?.path.clone(), actors(ctx.principal()?));
+    let sealed = ctx.gateway.sealer.seal(binding(&who, &route, &actors), &payload, until_s);
     let handle = sealed.map_err(|_| Fault::internal(FaultKind::Internal, "a handle could not be sealed"))?;
     let ttl_ms = until_s.saturating_sub(now_s).saturating_mul(1_000);
     let members = members(&handle, "working", Some(&message), (made_ms, ttl_ms));
@@ -152,7 +78,7 @@ impl Later {
     fn of(ctx: &Ctx, operation: &Operation, request: RequestId, place: Place) -> Result<Self, Refusal> {
         let Asked { id, method, revision, uri, .. } = ctx.asked.clone();
         // Nobody is there who could be asked.
-        let asked = Asked { id, method, revision, uri, caps: ClientCaps::NONE, held: true, ..Asked::default() };
+        let asked = Asked { id, method, revision, uri, caps: ClientCaps::NONE, held: Some(request.clone()), ..Asked::default() };
         let mut operation = operation.clone();
         (operation.client_capabilities, operation.wants_progress, operation.log_level) = (None, None, None);
         Ok(Self {
@@ -227,16 +153,19 @@ async fn make(mut ctx: Ctx, operation: &Operation) -> Bytes {
 /// As [`task::open`].
 pub(super) async fn about(ctx: &mut Ctx, operation: &Operation) -> Result<Option<Answered>, Refusal> {
     let text = operation.params.task_id.as_deref().unwrap_or_default();
-    let (who, route) = (ctx.principal()?.key(), ctx.route()?.path.clone());
+    let (who, path) = (ctx.principal()?.key(), ctx.route()?.path.clone());
     let now_s = ctx.gateway.clock.unix_s();
-    let Ok((payload, until_s)) = ctx.gateway.sealer.open_with_expiry(binding(&who, &route), text, now_s) else {
+    let actors = actors(ctx.principal()?);
+    let Ok((payload, until_s)) = ctx.gateway.sealer.open_with_expiry(binding(&who, &path, &actors), text, now_s) else {
         return Ok(None);
     };
     task::require_declared(operation)?;
-    let (Some((id, rest)), ttl) = (payload.split_first_chunk::<16>(), until_s) else { return Ok(None) };
-    let Some((made_ms, _)) = rest.split_first_chunk::<8>() else { return Ok(None) };
-    let (id, made_ms) = (u128::from_be_bytes(*id), u64::from_be_bytes(*made_ms));
-    let times = (made_ms, ttl.saturating_mul(1_000).saturating_sub(made_ms));
+    let Some(Handle { id, made_ms, upstream, tool }) = Handle::read(&payload) else { return Ok(None) };
+    let times = (made_ms, until_s.saturating_mul(1_000).saturating_sub(made_ms));
+    // What came of a call is for those who may make it.
+    let target = route::tool(ctx, upstream, tool).await?;
+    // Whatever the decision obliges to was met when the call was made.
+    drop(authorize_task(ctx, &target, task_step(operation.method))?);
     let body = match operation.method {
         Method::TasksGet => seen(ctx, text, id, times),
         Method::TasksCancel => {
@@ -250,10 +179,28 @@ pub(super) async fn about(ctx: &mut Ctx, operation: &Operation) -> Result<Option
     Ok(Some(lower(ctx, &Reply::Result(body))))
 }
 
+/// What a handle says: which call, made when (ms since the Unix epoch), of which tool of which upstream.
+struct Handle<'a> {
+    id: u128,
+    made_ms: u64,
+    upstream: &'a str,
+    tool: &'a str,
+}
+
+impl<'a> Handle<'a> {
+    fn read(payload: &'a [u8]) -> Option<Self> {
+        let (id, rest) = payload.split_first_chunk()?;
+        let (made_ms, rest) = rest.split_first_chunk()?;
+        let (upstream, full) = std::str::from_utf8(rest).ok()?.split_once('\0')?;
+        let tool = full.strip_prefix(upstream)?.strip_prefix("__")?;
+        Some(Self { id: u128::from_be_bytes(*id), made_ms: u64::from_be_bytes(*made_ms), upstream, tool })
+    }
+}
+
 /// How the task stands.
 fn seen(ctx: &Ctx, text: &str, id: u128, times: (u64, u64)) -> ResultBody {
     let deferred = &ctx.gateway.deferred;
-    let waits = deferred.waiting.lock().calls.get(&id).map(|call| call.message.clone());
+    let waits = deferred.message(id);
     let members = match (waits, deferred.results.get(&id)) {
         (Some(message), _) => members(text, "working", message.as_deref(), times),
         (None, Some(response)) => over(text, response, times),
@@ -302,7 +249,7 @@ fn failed(text: &str, error: &'static str, times: (u64, u64)) -> Vec<(RawJson, R
 
 /// Nobody waits for it any more: the request is taken back, a call under way is dropped.
 async fn cancel(ctx: &Ctx, id: u128) -> Result<(), Refusal> {
-    let call = ctx.gateway.deferred.waiting.lock().calls.get(&id).map(|call| (call.cancel.clone(), call.request.clone()));
+    let call = ctx.gateway.deferred.waits_for(id);
     let Some((token, request)) = call else { return Ok(()) };
     token.cancel();
     ctx.gateway.deferred.results.insert(id, Bytes::from_static(CANCELLED));
@@ -330,8 +277,32 @@ fn members(text: &str, status: &'static str, message: Option<&str>, (made_ms, tt
     members
 }
 
-fn binding<'a>(principal: &'a PrincipalKey, route: &'a str) -> Binding<'a> {
-    Binding { purpose: Purpose::Task, principal, route, context: b"approval" }
+fn binding<'a>(principal: &'a PrincipalKey, route: &'a str, actors: &'a [u8]) -> Binding<'a> {
+    Binding { purpose: Purpose::Task, principal, route, context: actors }
+}
+
+/// Who acts for the principal, as the call is bound to them: nobody else's handle opens.
+fn actors(principal: &Principal) -> Vec<u8> {
+    let mut context = b"approval".to_vec();
+    let mut part = |text: Option<&str>| {
+        context.extend_from_slice(&text.map_or(u64::MAX, |text| text.len() as u64).to_be_bytes());
+        context.extend_from_slice(text.unwrap_or_default().as_bytes());
+    };
+    part(principal.client_id.as_deref());
+    for (iss, sub) in principal.actors() {
+        part(iss);
+        part(Some(sub));
+    }
+    context
+}
+
+/// About how much of the memory a call takes while it waits.
+fn bytes(operation: &Operation) -> usize {
+    let params = &operation.params;
+    let of = |raw: &Option<RawJson>| raw.as_ref().map_or(0, |raw| raw.as_bytes().len());
+    of(&params.arguments)
+        .saturating_add(of(&params.input_responses))
+        .saturating_add(params.request_state.as_ref().map_or(0, String::len))
 }
 
 /// How often a client should look.

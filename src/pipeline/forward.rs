@@ -38,7 +38,7 @@ pub(super) enum Forwarded {
 /// 400 with -32020.
 pub(super) fn mirrored(ctx: &Ctx, headers: &McpHeaders<'_>, target: &Target, operation: &Operation) -> Result<(), Refusal> {
     // A call that was held was looked at when it came; another definition would be another call to approve.
-    let modern = operation.revision >= Revision::V2026_07_28 && !ctx.asked.held;
+    let modern = operation.revision >= Revision::V2026_07_28 && ctx.asked.held.is_none();
     match target.entry.as_ref().filter(|entry| modern && !entry.mirrors.is_empty()) {
         Some(entry) => mirror::check(&entry.mirrors, headers, operation.params.arguments.as_ref())
             .map_err(|error| error.with_id(ctx.asked.id.as_ref()).into()),

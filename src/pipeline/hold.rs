@@ -1,12 +1,15 @@
 //! Calls that are held while people decide: for a while, with a question or with progress told meanwhile. What comes after is a request
 //! like any: decided anew, by the rules in force then, and by the approval that it finds.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
+use parking_lot::Mutex;
 
-use super::approve::{Unapproved, from_whom, in_words};
+use super::approve::{Unapproved, from_whom};
 use super::body::ReplyBody;
 use super::cancel::InFlight;
 use super::carry::{Carrier, Way};
@@ -25,11 +28,48 @@ use crate::mcp::dialect::{self, Operation};
 use crate::mcp::headers::McpHeaders;
 use crate::mcp::{RawId, RawJson, sse};
 use crate::upstream::QuestionReply;
-use crate::vocab::limits::APPROVAL_PROGRESS_MS;
-use crate::vocab::{Deadline, Denial, Reason, Revision};
+use crate::vocab::limits::{APPROVAL_HELD_PER_PRINCIPAL_MAX, APPROVAL_PROGRESS_MS};
+use crate::vocab::{Deadline, Denial, PrincipalKey, Reason, Revision};
+
+/// How many calls of each principal are held: they take places that all share.
+#[derive(Default)]
+pub struct Holds(Arc<Mutex<HashMap<PrincipalKey, usize>>>);
+
+/// The place of a call that is held.
+pub(super) struct Seat {
+    holds: Arc<Mutex<HashMap<PrincipalKey, usize>>>,
+    who: PrincipalKey,
+}
+
+impl Holds {
+    /// `None` for one more than the principal may have.
+    pub(super) fn seat(&self, who: PrincipalKey) -> Option<Seat> {
+        let mut holds = self.0.lock();
+        let held = holds.entry(who.clone()).or_default();
+        if *held >= APPROVAL_HELD_PER_PRINCIPAL_MAX {
+            return None;
+        }
+        *held += 1;
+        drop(holds);
+        Some(Seat { holds: self.0.clone(), who })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut holds = self.holds.lock();
+        if let Some(held) = holds.get_mut(&self.who) {
+            *held = held.saturating_sub(1);
+            if *held == 0 {
+                holds.remove(&self.who);
+            }
+        }
+    }
+}
 
 /// What a call that is held needs besides itself.
 pub(super) struct Held {
+    pub(super) seat: Seat,
     pub(super) unapproved: Box<Unapproved>,
     pub(super) consultation: Option<Consultation>,
 }
@@ -44,7 +84,7 @@ pub(super) async fn until_decided(ctx: &mut Ctx, unapproved: &Unapproved) -> Sta
         () = stopping.wait() => State::Pending,
     };
     ctx.deadline = ctx.deadline.later(begun.elapsed());
-    ctx.asked.held = true;
+    ctx.asked.held = Some(request.id.clone());
     state
 }
 
@@ -83,16 +123,19 @@ enum Next {
 
 impl Holding {
     async fn run(mut self, held: Held, in_flight: InFlight) {
-        let form = held.consultation.as_ref().is_some_and(|consultation| consultation.form);
-        if let Some(consultation) = &held.consultation {
+        let Held { seat, unapproved, consultation } = held;
+        let form = consultation.as_ref().is_some_and(|consultation| consultation.form);
+        if let Some(consultation) = &consultation {
             self.ask(consultation).await;
         }
-        match self.wait(&held.unapproved, form).await {
+        let waited = self.wait(&unapproved, form).await;
+        drop(seat);
+        match waited {
             Ok(true) => self.go_on(in_flight).await,
             // Denied and expired are told as the call meets them.
-            Ok(false) => self.close(in_words(&self.ctx, &held.unapproved)).await,
+            Ok(false) => self.refuse(Refusal::Unapproved(unapproved)).await,
             Err(None) => self.ctx.ended(Status::Cancelled, Reason::Cancelled),
-            Err(Some(refusal)) => self.close(rescue(&self.ctx, refusal)).await,
+            Err(Some(refusal)) => self.refuse(refusal).await,
         }
     }
 
@@ -100,7 +143,7 @@ impl Holding {
     async fn wait(&mut self, unapproved: &Unapproved, form: bool) -> Result<bool, Option<Refusal>> {
         let Some(request) = unapproved.request.clone() else { return Ok(false) };
         let (begun, deadline, desk) = (Instant::now(), deadline(&self.ctx), self.ctx.gateway.approvals.clone());
-        self.ctx.asked.held = true;
+        self.ctx.asked.held = Some(request.id.clone());
         let whom = from_whom(&request);
         self.progress(&whom, request.id.as_str()).await;
         let decided = loop {
@@ -119,6 +162,8 @@ impl Holding {
                         _ => Said::Away,
                     };
                     if form {
+                        // A vote counts under the rules that are in force when it is given.
+                        self.ctx.renew().map_err(Some)?;
                         confirm(&self.ctx, &request.id, said).await.map_err(Some)?;
                     }
                     // Whoever waves the question away is told in words.
@@ -199,13 +244,15 @@ impl Holding {
                 stream::go_on(ctx, operation, *streaming, in_flight, outlet).await;
             }
             Some(Ok(Done::Answered(answered))) => self.close(answered).await,
-            Some(Ok(Done::Held(held))) => self.close(in_words(&self.ctx, &held.unapproved)).await,
-            Some(Err(refusal)) => {
-                measure(&self.ctx, Some(&refusal));
-                let last = rescue(&self.ctx, refusal);
-                self.send_last(last).await;
-            }
+            Some(Ok(Done::Held(held))) => self.refuse(Refusal::Unapproved(held.unapproved)).await,
+            Some(Err(refusal)) => self.refuse(refusal).await,
         }
+    }
+
+    async fn refuse(&mut self, refusal: Refusal) {
+        measure(&self.ctx, Some(&refusal));
+        let last = rescue(&self.ctx, refusal);
+        self.send_last(last).await;
     }
 
     async fn close(&mut self, last: Answered) {

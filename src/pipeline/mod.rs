@@ -51,6 +51,7 @@ mod subscribed;
 mod task;
 mod task_id;
 mod visit;
+mod waiting;
 mod watch;
 mod world;
 
@@ -69,13 +70,14 @@ use tokio_util::task::TaskTracker;
 
 pub use body::ReplyBody;
 pub(crate) use confirm::PAGES_PATH as CONFIRM_PATH;
-pub use deferred::Deferred;
+pub use hold::Holds;
 pub use memory::Memory;
 pub use pages::{PeerAddress, page_outcome};
 pub use parked::ParkedCalls;
 pub use sequel::Sequels;
 pub use session::Sessions;
 pub use streams::Streams;
+pub use waiting::Deferred;
 pub use world::{Approvals, Bounds, Route, Subjects, World};
 
 use crate::approval;
@@ -139,6 +141,8 @@ pub struct Gateway {
     pub parked: ParkedCalls,
     /// Calls that wait for approval as tasks.
     pub deferred: Deferred,
+    /// Calls that are held until they are approved.
+    pub holds: Holds,
     /// Approved calls whose servers asked something back.
     pub sequels: Sequels,
     /// Streams to clients, and what they need to know of each other.

@@ -19,7 +19,7 @@ use super::reply::{Answered, Content};
 use super::rescue::rescue;
 use super::route::{Target, resolve};
 use super::stream::Streaming;
-use super::{SESSION_ID, deferred, handshake, link, listen, lists, resumable, stream, subscribed, task};
+use super::{SESSION_ID, deferred, handshake, link, listen, lists, resumable, sequel, stream, subscribed, task};
 use crate::audit::Status;
 use crate::catalog::Part;
 use crate::mcp::dialect::Operation;
@@ -116,6 +116,8 @@ pub(super) async fn line(ctx: &mut Ctx, operation: &Operation, headers: &McpHead
     // Refused for want of tasks that the client does not know, or of headers that were not known here: made once more, by a decision
     // of its own.
     if matches!(forwarded, Forwarded::Again) {
+        // Refused undone, it has not used the approval that it left with.
+        ctx.sequel = sequel::keep(ctx);
         let again = Box::pin(clear(ctx, operation, headers, None)).await?;
         target = again.target;
         forwarded = Box::pin(forward(ctx, again.permit, &target, operation, again.leaving)).await?;
@@ -188,7 +190,7 @@ pub(super) async fn clear(
         task::plan(ctx, &target, operation, outgoing).await?;
     }
     // Approvals are used, limits are taken, the intent is on record: only this makes a permit.
-    let permit = discharge(ctx, decision, &target, Some(operation)).await?;
+    let permit = discharge(ctx, decision, &target, Some((operation, &leaving))).await?;
     Ok(Cleared { target, permit, leaving })
 }
 

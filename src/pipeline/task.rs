@@ -5,7 +5,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::authorize::authorize_task;
+use super::authorize::{authorize_task, task_step};
 use super::ctx::Ctx;
 use super::errand::malformed;
 use super::followed::Followed;
@@ -14,6 +14,7 @@ use super::refusal::Refusal;
 use super::reply::{Answered, lower, screen};
 use super::route::{self, Target};
 use super::task_id::TaskId;
+use crate::catalog::Part;
 use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::dialect::{Operation, input_request};
 use crate::mcp::error::ProtocolError;
@@ -22,7 +23,7 @@ use crate::mcp::reply::ResultKind;
 use crate::mcp::task::{Form, Support, Task, declaring, inlined, is_declared, is_demanded_by, outcome, relate, related};
 use crate::mcp::task::{required, unrelate, wanted_ttl_ms};
 use crate::mcp::{Method, Outgoing, RawJson, Reply, ResultBody, RpcError, codes, rewrite};
-use crate::policy::{Decision, TaskStep};
+use crate::policy::Decision;
 use crate::upstream::Facts;
 use crate::vocab::limits::TASK_S_MAX;
 use crate::vocab::{Denial, Fault, FaultKind, Reason, Revision};
@@ -70,12 +71,7 @@ pub(super) async fn open(ctx: &mut Ctx, operation: &Operation) -> Result<(Target
     let task = opened.map_err(|_| unknown())?;
     let target = route::tool(ctx, &task.upstream, &task.tool).await?;
     ctx.asked.tasks = Tasks::About(Box::new(task), text.into());
-    let step = match operation.method {
-        Method::TasksUpdate => TaskStep::Answer,
-        Method::TasksCancel => TaskStep::Cancel,
-        _ => TaskStep::Read,
-    };
-    let decision = authorize_task(ctx, &target, step)?;
+    let decision = authorize_task(ctx, &target, task_step(operation.method))?;
     Ok((target, decision))
 }
 
@@ -204,6 +200,10 @@ pub(super) fn wants(ctx: &Ctx, target: &Target, operation: &Operation, reply: &R
     let wants = first && is_demanded_by(error);
     if wants {
         entry.demands_task.store(true, Ordering::Relaxed);
+        // The list may have been read again since.
+        if let Some(now) = target.view.known(Part::Tools).as_ref().and_then(|listing| listing.named(&target.name)) {
+            now.inherit(entry);
+        }
     }
     wants
 }

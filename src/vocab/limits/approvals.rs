@@ -20,10 +20,16 @@ pub const APPROVAL_CHANGES_MAX: usize = 1_024;
 pub const APPROVAL_FORM_BYTES_MAX: usize = 8 * 1024;
 /// Time between two messages of progress to a call that is held until it is approved.
 pub const APPROVAL_PROGRESS_MS: u64 = 5_000;
+/// Calls of one principal that are held, each at the cost of a connection's stream, until they are approved.
+pub const APPROVAL_HELD_PER_PRINCIPAL_MAX: usize = 32;
 /// Calls of one principal that wait for approval as tasks.
 pub const DEFERRED_PER_PRINCIPAL_MAX: usize = 64;
 /// The same of all principals together.
 pub const DEFERRED_MAX: usize = 4_096;
+/// Bytes of such calls of one principal.
+pub const DEFERRED_BYTES_PER_PRINCIPAL_MAX: usize = 16 * 1024 * 1024;
+/// The same of all principals together.
+pub const DEFERRED_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// How long it is kept what came of such a call.
 pub const DEFERRED_RESULT_S: u64 = 600;
 /// Bytes of all that is kept so.

@@ -52,11 +52,10 @@ async fn a_page_is_asked_for_in_a_result_and_the_retry_runs() {
     assert_eq!(asked["params"]["url"], page.as_str());
     assert!(asked["params"]["message"].as_str().unwrap().starts_with("[portcullis] up__write waits for a yes from group:sre"));
     // Held while people decide.
-    let desk = world.desk();
     let accept = json!({"action": "accept"});
     let held = send(retry(&world, "up__write", &url(), &state, &accept));
     let (answer, ()) = tokio::join!(held, async {
-        soon("the retry", || desk.get(&request.id).is_some()).await;
+        while world.gate.metric("portcullis_in_flight").await != "1" {}
         world.approve(&request).await;
     });
     assert!(did(&answer), "{}", answer.whole());

@@ -3,8 +3,9 @@
 use portcullis::approval::State;
 use serde_json::{Value, json};
 
-use super::{World, denial_of};
+use super::{RULES, World, denial_of};
 use crate::gate::{META, soon};
+use crate::keys;
 
 fn tasks() -> Value {
     json!({"extensions": {"io.modelcontextprotocol/tasks": {}}})
@@ -112,6 +113,27 @@ async fn a_handle_is_its_makers_alone() {
         assert_eq!(undeclared["error"]["code"], -32021, "{method}: {undeclared}");
     }
     assert_eq!(get(&world, &task).await["status"], "working");
+}
+
+/// What came of a call is for who may make it, by the rules in force when it is read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_result_is_read_by_a_decision_and_by_the_client_that_asked() {
+    let world = World::start().await;
+    let task = begun(&world, "up__write", &json!({"a": 1})).await;
+    world.approve(&world.requests()[0].clone()).await;
+    assert_eq!(over(&world, &task).await["status"], "completed");
+    let mut claims = keys::claims(&json!([world.gate.url("/mcp")]), "alice", &["eng"]);
+    claims["client_id"] = json!("https://other.example/client");
+    let other = keys::ED.token(&keys::header(), &claims);
+    let answer = ask(&world, &other, "tasks/get", &task, &tasks()).await;
+    assert_eq!(answer["error"]["code"], -32602, "another client of the same person: {answer}");
+    assert_eq!(get(&world, &task).await["status"], "completed");
+    let before = world.gate.running().policy().digest().clone();
+    let denied = format!("{RULES}  - {{ id: no-more, effect: deny, tools: [\"up__write\"] }}\n");
+    world.gate.reload("policy.yaml", &denied);
+    soon("the policy", || *world.gate.running().policy().digest() != before).await;
+    let answer = ask(&world, &world.alice, "tasks/get", &task, &tasks()).await;
+    assert!(answer["result"].is_null() && !answer.to_string().contains("did "), "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

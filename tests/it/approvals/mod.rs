@@ -15,6 +15,7 @@ mod people;
 mod rounds;
 mod sdk;
 mod states;
+mod waiting;
 mod whole;
 
 use std::sync::Arc;

@@ -216,3 +216,58 @@ async fn late_rounds_and_those_under_another_policy_are_approved_by_themselves()
         assert_eq!(world.ran(), 2, "{change}");
     }
 }
+
+/// What people said yes to is the call without answers. With answers it is another, of which they see the answers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_that_nobody_saw_do_not_leave() {
+    let world = world().await;
+    let request = world.pending(&send(&world, &calling(&world, "up__write", &once())).await);
+    world.approve(&request).await;
+    let answers = json!({"inputResponses": {"k": {"action": "accept", "content": {"name": "Eve"}}}});
+    let answering = world.calling("up__write", &once(), &forms(), &answers);
+    let own = world.pending(&send(&world, &answering).await);
+    assert_ne!(own.id, request.id);
+    assert_eq!(world.ran(), 0);
+    let shown = world.desk().shown(&own.id).await.unwrap().unwrap();
+    assert!(shown.text.contains("\"Eve\"") && shown.text.contains("\"arguments\""), "{}", shown.text);
+    let other = json!({"inputResponses": {"k": {"action": "accept", "content": {"name": "Mallory"}}}});
+    world.approve(&own).await;
+    let other = world.pending(&send(&world, &world.calling("up__write", &once(), &forms(), &other)).await);
+    assert!(other.id != own.id && world.ran() == 0, "other answers are another call");
+    send(&world, &answering).await;
+    assert_eq!((world.desk().get(&own.id).unwrap().state, world.ran()), (State::Used, 1));
+    assert_eq!(world.desk().get(&request.id).unwrap().state, State::Approved, "the call without answers has its own");
+}
+
+/// A server that refuses a call undone has not used the approval: it is made once more, in the way that the server wants.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_was_refused_for_want_of_a_capability_has_not_run() {
+    let world = world().await;
+    world.gate.up.behave(|seen| {
+        let request = seen.json();
+        let caps = &request["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"];
+        let tasks = json!({"extensions": {"io.modelcontextprotocol/tasks": {}}});
+        match (seen.rpc().as_str(), caps["extensions"].is_object()) {
+            ("server/discover", _) => {
+                let result = json!({"supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}, "extensions": tasks["extensions"], "tasks": {"requests": {"tools": {"call": {}}}}},
+                                    "ttlMs": 0, "cacheScope": "private", "resultType": "complete"});
+                Answer::Json(200, "", json!({"jsonrpc": "2.0", "id": request["id"], "result": result}).to_string())
+            }
+            ("tools/call", false) => {
+                let error = json!({"code": -32021, "message": "tasks", "data": {"requiredCapabilities": tasks}});
+                Answer::Json(400, "", json!({"jsonrpc": "2.0", "id": request["id"], "error": error}).to_string())
+            }
+            _ => modern(seen),
+        }
+    });
+    let session = Session::open(&world.gate, &world.alice, "2025-11-25", &json!({})).await;
+    // What is demanded is learnt by the first call, and known for those that come after.
+    for (round, calls) in [(1, 2), (2, 3)] {
+        let arguments = json!({"round": round});
+        let request = world.pending(&send(&world, &session.calling(2 * round, "up__write", &arguments)).await);
+        world.approve(&request).await;
+        let ran = send(&world, &session.calling(2 * round + 1, "up__write", &arguments)).await;
+        assert!(super::did(&ran), "{}", ran.whole());
+        assert_eq!((world.ran(), recorded(&world).1), (calls, usize::try_from(round).unwrap()), "one approval each");
+    }
+}
