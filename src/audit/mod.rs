@@ -4,8 +4,11 @@
 //! last handle drops, the draft moves to a queue and one thread writes it. `Drop` neither waits nor computes: records are
 //! numbered, digested and formatted by the writer.
 
+mod chain;
+mod checkpoint;
 mod digest;
 mod draft;
+mod merkle;
 mod note;
 mod queue;
 mod recent;
@@ -24,6 +27,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use chain::{Link, Sealed, Unsound};
+pub use checkpoint::{Checkpoint, CheckpointKey, KeyId, LogId, PublicKey, Signature, Statement};
 use digest::Digester;
 pub use draft::{Draft, IntentSeq, Kind, Status};
 pub use note::{ApprovalNote, DecisionNote, OutcomeNote, ShadowNote};
