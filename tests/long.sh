@@ -14,6 +14,7 @@ export PORTCULLIS_PRINCIPAL_CALLS="${PORTCULLIS_PRINCIPAL_CALLS:-200000}"
 export PORTCULLIS_APPROVAL_ROUNDS="${PORTCULLIS_APPROVAL_ROUNDS:-1000}"
 export PORTCULLIS_APPROVAL_SETS="${PORTCULLIS_APPROVAL_SETS:-1000}"
 export PORTCULLIS_APPROVAL_KILLS="${PORTCULLIS_APPROVAL_KILLS:-200}"
+export PORTCULLIS_AUDIT_KILLS="${PORTCULLIS_AUDIT_KILLS:-200}"
 export PORTCULLIS_SESSIONS="${PORTCULLIS_SESSIONS:-100000}"
 fuzz_seconds="${PORTCULLIS_FUZZ_SECONDS:-3600}"
 ran=()
@@ -36,6 +37,10 @@ ran+=("many_principals: $PORTCULLIS_PRINCIPAL_CALLS calls" "sessions_flat: $PORT
 step "approvals: $PORTCULLIS_APPROVAL_ROUNDS races, $PORTCULLIS_APPROVAL_SETS sets of arguments, $PORTCULLIS_APPROVAL_KILLS kills"
 cargo test --locked --release --test it -- --nocapture approvals::
 ran+=("approvals: $PORTCULLIS_APPROVAL_ROUNDS races, $PORTCULLIS_APPROVAL_SETS sets of arguments, $PORTCULLIS_APPROVAL_KILLS kills")
+
+step "the audit: $PORTCULLIS_AUDIT_KILLS kills under load"
+cargo test --locked --release --test it -- --nocapture evidence::
+ran+=("evidence: $PORTCULLIS_AUDIT_KILLS kills")
 
 if [ -f fuzz/Cargo.toml ]; then
   # cargo-fuzz needs a nightly toolchain; fuzz/README.md says which version of it, and why the sanitizer lets one thing be.

@@ -30,6 +30,7 @@ use tokio_util::task::TaskTracker;
 
 pub use event::Event;
 pub use row::{Delivery, Outcome};
+pub use webhook::signature;
 
 use crate::approval::{Desk, Filter, Request, State};
 use crate::config;

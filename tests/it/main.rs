@@ -16,6 +16,7 @@ mod bound;
 mod caching;
 mod console;
 mod echo;
+mod evidence;
 mod framing;
 mod gate;
 mod headers;
