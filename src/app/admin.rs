@@ -200,7 +200,7 @@ pub(super) fn notices(config: &Config, gateway: &Gateway, store: &Store, outside
 fn metrics(gateway: &Gateway, registry: &Registry) -> String {
     let audit = gateway.audit.state();
     let age_s = audit.checkpoint.map(|checkpoint| gateway.clock.unix_ms().saturating_sub(checkpoint.unix_ms) / 1000);
-    gateway.metrics.audit().set(gateway.audit.queue_depth(), audit.unsynced, age_s);
+    gateway.metrics.audit.set(gateway.audit.queue_depth(), audit.unsynced, age_s);
     for (state, count) in gateway.approvals.counts() {
         gateway.metrics.set_approvals(state.as_str(), count);
     }

@@ -73,7 +73,7 @@ async fn run(
             let sent = place.send(&checkpoint).await;
             if sent.is_err() != failing {
                 failing = sent.is_err();
-                metrics.audit().export_fails(failing);
+                metrics.audit.export_fails(failing);
                 match &sent {
                     Err(error) => tracing::error!(%place, error, "a checkpoint of the audit was not taken: it is tried again"),
                     Ok(()) => tracing::info!(%place, "checkpoints of the audit are taken again"),

@@ -57,14 +57,14 @@ impl Facts {
             self.checkpoints.send_replace(Some(stamp.checkpoint.clone()));
         }
         if let Some(metrics) = self.metrics.get() {
-            metrics.audit().written(written);
+            metrics.audit.written(written);
         }
     }
 
     /// Records were handed to the disk, which took as long.
     pub(super) fn synced(&self, took: Duration) {
         if let Some(metrics) = self.metrics.get() {
-            metrics.audit().synced(took);
+            metrics.audit.synced(took);
         }
     }
 

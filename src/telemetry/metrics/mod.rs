@@ -40,7 +40,8 @@ pub struct Metrics {
     pages: Family<PageLabels, Counter>,
     approvals: Family<StateLabels, Gauge>,
     notices: Series<NoticeLabels, Counter>,
-    audit: AuditMetrics,
+    /// What the audit counts.
+    pub audit: AuditMetrics,
     reload_success: Gauge,
     observe_only: Gauge,
     response_tokens: Series<ToolLabels, Gauge>,
@@ -267,11 +268,6 @@ impl Metrics {
         let labels = || ToolLabels { tool: tool.name.clone() };
         let gauge = || self.response_tokens.get(&labels(), |_| ToolLabels { tool: other() });
         tool.delivered.get_or_init(gauge).inc_by(tokens.try_into().unwrap_or(i64::MAX));
-    }
-
-    /// What the audit counts.
-    pub fn audit(&self) -> &AuditMetrics {
-        &self.audit
     }
 
     /// Counts a request as being served until the guard drops.

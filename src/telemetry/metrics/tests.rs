@@ -22,9 +22,9 @@ fn names_and_labels_are_those_promised() {
     metrics.served("tools/list", None, "", Duration::from_secs(100_000_000));
     metrics.set_upstream_up(&upstream, true);
     metrics.set_list_stale(&upstream, false);
-    metrics.audit().set(7, 3, Some(2));
-    metrics.audit().written(5);
-    metrics.audit().synced(Duration::from_millis(3));
+    metrics.audit.set(7, 3, Some(2));
+    metrics.audit.written(5);
+    metrics.audit.synced(Duration::from_millis(3));
     metrics.set_reload_success(true);
     metrics.shed("queue_full");
     let held = (metrics.hold_in_flight(), metrics.hold_connection());

@@ -1,5 +1,6 @@
 //! Nothing leaves that is not on record: whatever becomes of the disk, of the file, or of the process.
 
+mod exports;
 mod faults;
 mod kill;
 mod log;
@@ -47,14 +48,14 @@ fn came(answer: &Resp) -> Came {
     Came::Refused
 }
 
-/// The number of a call as the upstream sees it.
-fn number(seen: &Seen) -> u64 {
-    seen.json()["params"]["arguments"]["n"].as_u64().unwrap()
+/// The number of a write as the upstream sees it.
+fn number(seen: &Seen) -> Option<u64> {
+    seen.json()["params"]["arguments"]["n"].as_u64()
 }
 
 /// What the upstream was asked to do.
 fn done(gate: &Gate) -> BTreeSet<u64> {
-    gate.up.calls().iter().map(number).collect()
+    gate.up.calls().iter().filter_map(number).collect()
 }
 
 /// Whenever a call reaches the upstream, its intent is looked for in `find`; the calls that had none.
@@ -62,8 +63,8 @@ fn watch(gate: &Gate, find: impl Fn(u64) -> bool + Send + Sync + 'static) -> Arc
     let without = Arc::new(Mutex::new(Vec::new()));
     let found = without.clone();
     gate.up.behave(move |seen| {
-        if seen.rpc() == "tools/call" && !find(number(seen)) {
-            found.lock().push(number(seen));
+        if let Some(n) = number(seen).filter(|n| !find(*n)) {
+            found.lock().push(n);
         }
         modern(seen)
     });
