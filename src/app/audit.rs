@@ -11,7 +11,7 @@ use crate::vocab::limits::{AUDIT_QUEUE_RECORDS_MAX, STREAMS_MAX};
 pub(super) fn open(config: &Config, clock: &Clock) -> io::Result<Audit> {
     let audit = &config.audit;
     let settings = audit::Settings {
-        checkpoint_key: config.checkpoint_key.clone(),
+        checkpoint_key: audit.checkpoint_key.clone(),
         durability: match audit.durability {
             Durability::Sync => audit::Durability::Sync,
             Durability::Write => audit::Durability::Write,

@@ -31,9 +31,9 @@ pub(super) struct Exports {
 impl Exports {
     /// Starts a task for every place in the config.
     pub(super) fn start(gateway: &Gateway, config: &Config, fetch: &Fetch) -> Self {
-        if config.checkpoint_key.starts_with(&config.data_dir) {
+        if config.audit.checkpoint_key.starts_with(&config.data_dir) {
             tracing::warn!(
-                key = %config.checkpoint_key.display(),
+                key = %config.audit.checkpoint_key.display(),
                 "the key that signs the audit lies beside it: whoever may write there can forge both"
             );
         }

@@ -203,7 +203,7 @@ fn fixed_changes(old: &Config, new: &Config) -> Vec<&'static str> {
         ("admin.allowed_hosts, public_url, or whether there is oidc", site(old) != site(new)),
         ("tls", discriminant(&old.tls) != discriminant(&new.tls)),
         ("audit, but for record_arguments", audit(old) != audit(new)),
-        ("keys.checkpoint", old.checkpoint_key != new.checkpoint_key),
+        ("keys.checkpoint", old.audit.checkpoint_key != new.audit.checkpoint_key),
         ("telemetry.log", old.telemetry.log != new.telemetry.log),
         ("telemetry.log_format", old.telemetry.log_format != new.telemetry.log_format),
         ("limits.header_timeout", was.header_timeout != is.header_timeout),

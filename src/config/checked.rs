@@ -55,8 +55,6 @@ pub struct Config {
     pub observe_only: bool,
     /// Files of keys that encrypt what people link, newest first, at least one. A single one may be absent: then it is made.
     pub vault_keys: Vec<PathBuf>,
-    /// File of the key that signs what is in the audit. The default one may be absent: then it is made.
-    pub checkpoint_key: PathBuf,
     /// The authorization server, unless it is off.
     pub authserver: Option<super::authserver::AuthServer>,
     /// What is recorded.

@@ -20,14 +20,16 @@ use crate::config::raw::audit as raw;
 use crate::config::report::{item_path, resolve};
 
 /// The file of the key that signs checkpoints. One that is named must be there: it is made by who keeps it.
-pub(super) fn checkpoint_key(named: Option<&str>, data_dir: Option<&Path>, cx: &mut Cx<'_>) -> Option<PathBuf> {
+fn checkpoint_key(named: Option<&str>, data_dir: Option<&Path>, cx: &mut Cx<'_>) -> Option<PathBuf> {
     match named {
         None => Some(data_dir?.join("keys/checkpoint.pem")),
         Some(text) => private_key("keys.checkpoint", text, cx),
     }
 }
 
-pub(super) fn check(raw: raw::Audit, data_dir: Option<&Path>, cx: &mut Cx<'_>) -> Option<Audit> {
+/// `key` is the `keys.checkpoint` of the config.
+pub(super) fn check(raw: raw::Audit, key: Option<&str>, data_dir: Option<&Path>, cx: &mut Cx<'_>) -> Option<Audit> {
+    let checkpoint_key = checkpoint_key(key, data_dir, cx);
     let durability = match raw.durability.as_deref() {
         None | Some("sync") => Some(Durability::Sync),
         Some("write") => Some(Durability::Write),
@@ -76,6 +78,7 @@ pub(super) fn check(raw: raw::Audit, data_dir: Option<&Path>, cx: &mut Cx<'_>) -
         },
         checkpoints: checkpoints?,
         exports: exports?,
+        checkpoint_key: checkpoint_key?,
     })
 }
 

@@ -68,8 +68,7 @@ pub(super) fn check(
     operation::state(raw.state, &mut cx);
     let keys = raw.keys.unwrap_or_default();
     let vault_keys = operation::vault_keys(keys.vault, data_dir.as_deref(), &mut cx);
-    let checkpoint_key = audit::checkpoint_key(keys.checkpoint.as_deref(), data_dir.as_deref(), &mut cx);
-    let audit = audit::check(raw.audit.unwrap_or_default(), data_dir.as_deref(), &mut cx);
+    let audit = audit::check(raw.audit.unwrap_or_default(), keys.checkpoint.as_deref(), data_dir.as_deref(), &mut cx);
     let telemetry = operation::telemetry(raw.telemetry.unwrap_or_default(), &mut cx);
     let admin = admin::check(raw.admin, door.listen, &issuers, &mut cx);
     channels::reachable(approvals.as_ref(), admin.as_ref(), &mut cx);
@@ -93,7 +92,6 @@ pub(super) fn check(
         policies,
         observe_only: raw.danger_observe_only.unwrap_or(false),
         vault_keys: vault_keys?,
-        checkpoint_key: checkpoint_key?,
         authserver: authserver?,
         audit: audit?,
         telemetry: telemetry?,

@@ -28,6 +28,8 @@ pub struct Audit {
     pub checkpoints: AuditCheckpoints,
     /// Where else that is kept.
     pub exports: Vec<CheckpointExport>,
+    /// File of the key that signs. The default one may be absent: then it is made.
+    pub checkpoint_key: PathBuf,
 }
 
 /// What must hold of an intent record before its call leaves.

@@ -147,7 +147,7 @@ fn a_full_config_is_read_as_written() {
     assert_eq!((pace.every, pace.records), (Duration::from_secs(2), 500));
     assert!(matches!(&config.audit.exports[0], CheckpointExport::File(path) if *path == files.path("data/seen.jsonl")));
     assert!(matches!(&config.audit.exports[1], CheckpointExport::Webhook(webhook) if webhook.url.path() == "/in"));
-    assert_eq!(config.checkpoint_key, files.path("data/keys/checkpoint.pem"));
+    assert_eq!(config.audit.checkpoint_key, files.path("data/keys/checkpoint.pem"));
     for name in ["secret", "cert.pem", "key.pem", "jwks.json", "portcullis.yaml", "policies", "policies/a.yaml"] {
         assert!(config.watched.contains(&files.path(name)), "{name} is not watched");
     }

@@ -37,13 +37,17 @@ impl Log {
         }
         files.sort();
         let mut lines: BTreeMap<u64, String> = BTreeMap::new();
+        let mut last_of_failed = 0;
         for (first, sound, text) in files {
+            // What a failed file may not have on disk is in the next one.
+            assert!(last_of_failed == 0 || first <= last_of_failed, "{last_of_failed} is in no file that is sound");
             drop(lines.split_off(&first));
             let whole = if sound { text.as_str() } else { text.rsplit_once('\n').map_or("", |(whole, _)| whole) };
             for line in whole.lines() {
                 let record: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
                 lines.insert(record["seq"].as_u64().unwrap(), line.to_owned());
             }
+            last_of_failed = if sound { 0 } else { *lines.keys().last().unwrap() };
         }
         Self { records: chained(&lines), failed, torn }
     }
