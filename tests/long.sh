@@ -15,6 +15,7 @@ export PORTCULLIS_APPROVAL_ROUNDS="${PORTCULLIS_APPROVAL_ROUNDS:-1000}"
 export PORTCULLIS_APPROVAL_SETS="${PORTCULLIS_APPROVAL_SETS:-1000}"
 export PORTCULLIS_APPROVAL_KILLS="${PORTCULLIS_APPROVAL_KILLS:-200}"
 export PORTCULLIS_APPROVALS_PENDING="${PORTCULLIS_APPROVALS_PENDING:-10000}"
+export PORTCULLIS_AUDIT_KILLS="${PORTCULLIS_AUDIT_KILLS:-200}"
 export PORTCULLIS_SESSIONS="${PORTCULLIS_SESSIONS:-100000}"
 fuzz_seconds="${PORTCULLIS_FUZZ_SECONDS:-3600}"
 ran=()
@@ -43,6 +44,10 @@ ran+=("approvals: $approvals")
 step "approvals: $PORTCULLIS_APPROVALS_PENDING that wait"
 cargo test --locked --release --test it -- --nocapture --test-threads 1 approvals::many::
 ran+=("approvals: $PORTCULLIS_APPROVALS_PENDING that wait")
+
+step "the audit: $PORTCULLIS_AUDIT_KILLS kills under load"
+cargo test --locked --release --test it -- --nocapture evidence::
+ran+=("evidence: $PORTCULLIS_AUDIT_KILLS kills")
 
 if [ -f fuzz/Cargo.toml ]; then
   # cargo-fuzz needs a nightly toolchain; fuzz/README.md says which version of it, and why the sanitizer lets one thing be.

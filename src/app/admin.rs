@@ -215,7 +215,9 @@ fn names_loopback(host: &str) -> bool {
 }
 
 fn metrics(gateway: &Gateway, registry: &Registry) -> String {
-    gateway.metrics.set_audit_queue_depth(gateway.audit.queue_depth());
+    let audit = gateway.audit.state();
+    let age_s = audit.checkpoint.map(|checkpoint| gateway.clock.unix_ms().saturating_sub(checkpoint.unix_ms) / 1000);
+    gateway.metrics.audit.set(gateway.audit.queue_depth(), audit.unsynced, age_s);
     for (state, count) in gateway.approvals.counts() {
         gateway.metrics.set_approvals(state.as_str(), count);
     }

@@ -1,8 +1,10 @@
 //! The composition root: the only place that knows every part. Start, reload, stop.
 
 mod admin;
+mod audit;
 mod authserver;
 mod check;
+mod checkpoints;
 mod credentials;
 mod hook;
 mod identity;

@@ -184,6 +184,11 @@ fn fixed_changes(old: &Config, new: &Config) -> Vec<&'static str> {
         let known = config.admin.as_ref();
         known.map(|admin| (admin.allowed_hosts.clone(), admin.public_url.clone(), admin.oidc.is_some()))
     };
+    let audit = |config: &Config| {
+        let audit = &config.audit;
+        let files = (audit.file.clone(), audit.rotate, audit.compress, audit.retain);
+        (audit.durability, audit.reads_wait, files, audit.checkpoints, format!("{:?}", audit.exports))
+    };
     let (was, is) = (&old.limits, &new.limits);
     let lasting =
         |config: &Config| config.authserver.as_ref().map(|section: &AuthServer| (section.algorithm, section.key_rotation));
@@ -197,7 +202,8 @@ fn fixed_changes(old: &Config, new: &Config) -> Vec<&'static str> {
         ("admin.listen or tls", door(old) != door(new)),
         ("admin.allowed_hosts, public_url, or whether there is oidc", site(old) != site(new)),
         ("tls", discriminant(&old.tls) != discriminant(&new.tls)),
-        ("audit", old.audit.file != new.audit.file || old.audit.durability != new.audit.durability),
+        ("audit, but for record_arguments", audit(old) != audit(new)),
+        ("keys.checkpoint", old.audit.checkpoint_key != new.audit.checkpoint_key),
         ("telemetry.log", old.telemetry.log != new.telemetry.log),
         ("telemetry.log_format", old.telemetry.log_format != new.telemetry.log_format),
         ("limits.header_timeout", was.header_timeout != is.header_timeout),

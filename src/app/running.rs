@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::checkpoints::Exports;
 use super::reload::Reloader;
 use crate::net::Workers;
 use crate::notice::Notices;
@@ -23,6 +24,7 @@ pub struct Running {
     pub(super) ca: Option<PathBuf>,
     pub(super) gateway: Arc<Gateway>,
     pub(super) notices: Option<Notices>,
+    pub(super) exports: Exports,
     pub(super) registry: Arc<Registry>,
     pub(super) reloader: Arc<Reloader>,
     pub(super) stopping: CancellationToken,
@@ -131,6 +133,7 @@ impl Running {
         if !matches!(closed, Ok(Ok(()))) {
             tracing::error!("some audit records could not be written");
         }
+        self.exports.finish().await;
         drop(self.workers);
     }
 }

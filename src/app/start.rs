@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use super::admin::{self, Front};
 use super::authserver;
+use super::checkpoints::Exports;
 use super::credentials::Outside;
 use super::hook::Hook;
 use super::linking;
@@ -26,10 +27,10 @@ use super::offboard;
 use super::reload::Reloader;
 use super::running::Running;
 use crate::approval;
-use crate::audit::{self, Audit};
+use crate::audit::Audit;
 use crate::authserver::PATH_PREFIX;
 use crate::catalog::Catalog;
-use crate::config::{Config, Durability, Tls};
+use crate::config::{Config, Tls};
 use crate::limit::{Limiter, Monotonic};
 use crate::mcp::dialect::ServerInfo;
 use crate::net::drain::Drain;
@@ -41,7 +42,7 @@ use crate::server::{self, DoorSettings, TlsHandle};
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::Registry;
-use crate::vocab::limits::{AUDIT_QUEUE_RECORDS_MAX, DRAIN_MS_MAX, STREAMS_MAX};
+use crate::vocab::limits::DRAIN_MS_MAX;
 use crate::vocab::{Clock, Problem};
 
 /// Why the gateway does not start.
@@ -120,8 +121,8 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
         front = Some(opened);
     }
     let console_link = front.as_ref().and_then(|front| front.link.clone());
-    let background = TaskTracker::new();
-    let stopping = CancellationToken::new();
+    let exports = Exports::start(&gateway, config, &outside.fetch);
+    let (background, stopping) = (TaskTracker::new(), CancellationToken::new());
     if let Some(lasting) = &outside.lasting {
         drop(background.spawn(authserver::rotate(lasting.signer.clone(), stopping.clone())));
     }
@@ -138,6 +139,7 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
         ca,
         gateway,
         notices,
+        exports,
         registry,
         reloader,
         stopping,
@@ -216,12 +218,13 @@ struct State {
 
 /// The audit file is locked by whoever writes it, so that from then on nobody else uses this data directory.
 async fn state(config: &Config, clock: &Clock, fetch: Fetch, console: Option<String>) -> Result<State, StartError> {
-    let audit = Arc::new(open_audit(config, clock)?);
+    let audit = Arc::new(super::audit::open(config, clock)?);
     let failed = |error: StoreError| StartError::Other(error.to_string());
     let store = Store::open(&config.data_dir.join("state.db"), clock.clone()).map_err(failed)?;
     let approvals = approval::Desk::open(store.clone(), clock.clone(), audit.clone()).await.map_err(failed)?;
     let lasting = authserver::open(config, &store, clock).await.map_err(StartError::Other)?;
     let metrics = Arc::new(Metrics::new());
+    audit.observe(metrics.clone());
     let sealer = Arc::new(Sealer::open(&config.data_dir.join("keys/seal"))?);
     // People link accounts where they can sign in.
     let desk = lasting.as_ref().map(|lasting| linking::desk(config, &lasting.store, &sealer, &metrics, clock, &fetch));
@@ -301,21 +304,6 @@ pub(super) fn tls_files_of(tls: &Tls, data_dir: &Path, clock: &Clock) -> Result<
         }
         Tls::SelfSigned => self_signed(data_dir, clock).map(Some).map_err(|error| StartError::Other(error.to_string())),
     }
-}
-
-fn open_audit(config: &Config, clock: &Clock) -> io::Result<Audit> {
-    let durability = match config.audit.durability {
-        Durability::Write => audit::Durability::Write,
-        Durability::DangerNone => audit::Durability::DangerNone,
-    };
-    let settings = audit::Settings {
-        path: config.audit.file.clone(),
-        digest_key: config.data_dir.join("keys/audit-digest"),
-        durability,
-        // Every request under way and every open stream holds room for its record.
-        queue_max: AUDIT_QUEUE_RECORDS_MAX.saturating_add(config.limits.in_flight).saturating_add(STREAMS_MAX),
-    };
-    Audit::open(&settings, clock.clone())
 }
 
 /// Lets `portcullis token` find the audience of a listener whose port the system chose.

@@ -4,16 +4,28 @@
 //! last handle drops, the draft moves to a queue and one thread writes it. `Drop` neither waits nor computes: records are
 //! numbered, digested and formatted by the writer.
 
+mod chain;
+mod checkpoint;
 mod digest;
 mod draft;
+mod facts;
+mod head;
+mod held;
+mod keeper;
+mod log;
+mod medium;
+mod merkle;
 mod note;
+mod place;
 mod queue;
 mod recent;
 mod record;
 mod recorded;
 mod schema;
-mod sink;
+mod settings;
 mod slot;
+mod state;
+mod tail;
 mod writer;
 
 #[cfg(test)]
@@ -22,46 +34,30 @@ mod tests;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+pub use chain::{Link, Sealed, Unsound};
+pub use checkpoint::{Checkpoint, CheckpointKey, KeyId, LogId, PublicKey, Signature, Statement};
 use digest::Digester;
 pub use draft::{Draft, IntentSeq, Kind, Status};
+use keeper::Keeper;
+use log::Log;
 pub use note::{ApprovalNote, DecisionNote, LeaseNote, OutcomeNote, ShadowNote};
 use queue::{Item, Queue};
 pub use recent::{Glance, GlanceApproval, GlanceDecision, GlanceOutcome, GlancePrincipal, GlanceShadow, Kept, Recent};
 pub use recorded::{Recorded, RecordedDecision, RecordedPrincipal, is_cut};
 pub use schema::schema;
-use sink::Sink;
+pub use settings::{Durability, Pace, Retain, Rotate, Settings};
 pub use slot::{AuditHandle, Room, Slot};
-use tokio::sync::oneshot;
+pub use state::{AuditState, CheckpointState};
+use tokio::sync::{oneshot, watch};
 use writer::Writer;
 
 use crate::policy::permit::Receipt;
+use crate::telemetry::metrics::Metrics;
 use crate::vocab::limits::AUDIT_INTENT_MS_MAX;
 use crate::vocab::{Clock, Deadline, Fault, FaultKind};
-
-/// What must hold before a write, destructive or gated call leaves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Durability {
-    /// Its intent is in the file: write(2) has returned.
-    #[default]
-    Write,
-    /// Nothing. Intents are written some time.
-    DangerNone,
-}
-
-/// Where and how records are written.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The file, or the directory for `audit.jsonl`. A directory is made with mode 0700, a file with 0600.
-    pub path: PathBuf,
-    /// The file of the key for digests of arguments, made if there is none.
-    pub digest_key: PathBuf,
-    /// What intents wait for.
-    pub durability: Durability,
-    /// Requests going on and records waiting, together.
-    pub queue_max: usize,
-}
 
 /// There is no room for another record, so there can be no other request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -76,27 +72,53 @@ pub struct Unwritten {
     pub records: usize,
 }
 
+/// What is kept of a checkpoint elsewhere than in the log: one line of JSON with its line feed.
+pub fn exported(checkpoint: &Checkpoint) -> String {
+    let mut line = Vec::new();
+    checkpoint.push_exported(&mut line);
+    // Digits and names of ours are text.
+    String::from_utf8(line).unwrap_or_default()
+}
+
 /// The audit of the process. Dropping it closes it without waiting.
 pub struct Audit {
     queue: Arc<Queue>,
     durability: Durability,
+    reads_wait: bool,
     path: PathBuf,
+    /// Every record up to this one was taken by whoever exports records.
+    exported: Arc<AtomicU64>,
 }
 
 impl Audit {
-    /// Opens the file, taking a torn last line out of it (it is kept beside, as `.torn`), and starts the writer. Numbers
-    /// continue from the last record.
+    /// Opens the log, taking a torn end out of its file (it is kept beside, as `.torn`), and starts the writer. Numbers and chain go
+    /// on from the last record.
     ///
     /// # Errors
-    /// The file or key cannot be opened or is not ours; another process has the file open.
+    /// The file or a key cannot be opened or is not ours; the file is not as it was left; another process has it open.
     pub fn open(settings: &Settings, clock: Clock) -> io::Result<Self> {
         let digester = Arc::new(Digester::open(&settings.digest_key)?);
-        let (sink, last_seq) = Sink::open(&settings.path)?;
-        let queue = Arc::new(Queue::new(clock, digester, settings.queue_max, sink.is_open()));
-        let path = sink.path().to_owned();
-        let writer = Writer::new(queue.clone(), sink, last_seq);
+        let key = Arc::new(CheckpointKey::open_or_make(&settings.checkpoint_key)?);
+        let log = Log::open(settings, key, clock.clone())?;
+        let queue = Arc::new(Queue::new(clock, digester, settings.queue_max, !log.ails()));
+        let (path, torn) = (log.place().active().to_owned(), log.torn());
+        let exported = Arc::<AtomicU64>::default();
+        let audit =
+            Self { queue: queue.clone(), durability: settings.durability, reads_wait: settings.reads_wait, path, exported };
+        let keeper = Keeper::start(log.place().clone(), settings, queue.clone(), audit.exported.clone())?;
+        let writer = Writer::new(queue, log, settings.durability, keeper);
         std::thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run())?;
-        Ok(Self { queue, durability: settings.durability, path })
+        if let Some(torn) = torn {
+            audit.note("audit/recover", &format!("{} bytes put aside", torn.bytes));
+        }
+        Ok(audit)
+    }
+
+    /// Records something that the audit did itself.
+    fn note(&self, method: &'static str, name: &str) {
+        if let Ok(mut slot) = self.reserve() {
+            slot::note(slot.draft(), method, name);
+        }
     }
 
     /// Holds room for the record of one request. To be called before anything else can fail.
@@ -124,7 +146,7 @@ impl Audit {
         self.write_intent(draft.clone(), deadline).await
     }
 
-    /// [`Audit::intent`] for a shared draft, which keeps the intent's number. The receipt is the proof that it is written.
+    /// [`Audit::intent`] for a shared draft, which keeps the intent's number. The receipt is the proof that it is as durable as configured.
     ///
     /// # Errors
     /// As [`Audit::intent`].
@@ -179,6 +201,31 @@ impl Audit {
     /// The file of the records.
     pub fn path(&self) -> &std::path::Path {
         &self.path
+    }
+
+    /// Whether calls that only read wait for an intent too.
+    pub fn reads_wait(&self) -> bool {
+        self.reads_wait
+    }
+
+    /// How the log is doing.
+    pub fn state(&self) -> AuditState {
+        self.queue.facts.state(self.durability)
+    }
+
+    /// The last checkpoint that is on disk, now and from now on; `None` before the first. It ends with the writer.
+    pub fn checkpoints(&self) -> watch::Receiver<Option<Arc<Checkpoint>>> {
+        self.queue.facts.checkpoints()
+    }
+
+    /// Counts there from now on.
+    pub fn observe(&self, metrics: Arc<Metrics>) {
+        self.queue.facts.observe(metrics);
+    }
+
+    /// Every record up to `seq` was taken by whoever exports records: files with nothing else may be deleted.
+    pub fn set_exported(&self, seq: u64) {
+        self.exported.fetch_max(seq, Ordering::Relaxed);
     }
 
     /// Records that wait to be written.

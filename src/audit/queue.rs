@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use super::digest::Digester;
 use super::draft::{Draft, IntentSeq};
+use super::facts::Facts;
 use super::recent::Recent;
 use crate::vocab::limits::{AUDIT_BATCH_RECORDS_MAX, AUDIT_COALESCE_MS_MAX, AUDIT_INTENT_MS_MAX};
 use crate::vocab::{Clock, RecordId};
@@ -55,6 +56,8 @@ pub(super) struct Queue {
     ended: Condvar,
     /// Where written records are kept too, once somebody wants to look at them.
     pub(super) recent: OnceLock<Arc<Recent>>,
+    /// What the writer says of the log.
+    pub(super) facts: Facts,
 }
 
 #[derive(Default)]
@@ -91,6 +94,7 @@ impl Queue {
             wake: Condvar::new(),
             ended: Condvar::new(),
             recent: OnceLock::new(),
+            facts: Facts::default(),
         }
     }
 
@@ -183,8 +187,8 @@ impl Queue {
 
 /// The writer's side.
 impl Queue {
-    /// Moves items to `batch`, waiting until there are some; false when closed and nothing can come any more.
-    pub(super) fn next_batch(&self, batch: &mut Vec<Item>) -> bool {
+    /// Moves items to `batch`, waiting until there are some, or until `until`; false when closed and nothing can come any more.
+    pub(super) fn next_batch(&self, batch: &mut Vec<Item>, until: Option<Instant>) -> bool {
         let coalesce = Duration::from_millis(AUDIT_COALESCE_MS_MAX);
         let mut state = self.state.lock();
         if state.may_wait() {
@@ -194,12 +198,15 @@ impl Queue {
             if state.closing && self.room_used.load(Ordering::SeqCst) == 0 {
                 return false;
             }
+            if until.is_some_and(|until| until <= Instant::now()) {
+                return true;
+            }
             state.asleep = true;
-            if state.closing {
+            match until {
                 // A slot that was refused room may have held the count up for a moment: look again.
-                self.wake.wait_for(&mut state, CLOSING_POLL);
-            } else {
-                self.wake.wait(&mut state);
+                _ if state.closing => drop(self.wake.wait_for(&mut state, CLOSING_POLL)),
+                Some(until) => drop(self.wake.wait_until(&mut state, until)),
+                None => self.wake.wait(&mut state),
             }
             state.asleep = false;
             if state.may_wait() {
@@ -235,8 +242,17 @@ impl Queue {
         self.wake.wait_for(&mut state, pause);
     }
 
+    /// Whether records can be written, and be made as durable as configured; what was so before.
     pub(super) fn set_sound(&self, sound: bool) -> bool {
-        self.sound.swap(sound, Ordering::Relaxed)
+        let was = self.sound.swap(sound, Ordering::Relaxed);
+        if was != sound {
+            self.facts.set_failing((!sound).then(|| self.clock.unix_ms()));
+        }
+        was
+    }
+
+    pub(super) fn is_sound(&self) -> bool {
+        self.sound.load(Ordering::Relaxed)
     }
 
     pub(super) fn set_writing(&self, writing: bool) {

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use tokio::sync::broadcast;
 
+use super::record::is_checkpoint;
 use crate::vocab::limits::{ADMIN_EVENTS_MAX, RECENT_BYTES_MAX, RECENT_RECORDS_MAX};
 
 /// Bytes of the file that are read when the process starts.
@@ -161,19 +162,22 @@ impl Recent {
         let lines = tail.split(|byte| *byte == b'\n').skip(usize::from(start > 0));
         let mut ring = self.kept.lock();
         for line in lines.filter_map(|line| std::str::from_utf8(line).ok()).filter(|line| !line.is_empty()) {
-            if let Ok(Numbered { seq }) = serde_json::from_str(line) {
+            if let Ok(Numbered { seq }) = serde_json::from_str(line)
+                && !is_checkpoint(line.as_bytes())
+            {
                 ring.push(Arc::new(Kept::new(seq, line)));
             }
         }
         Ok(())
     }
 
-    /// Records that were written, as lines, the first of which has the number `seq`.
-    pub(super) fn push(&self, mut seq: u64, lines: &[u8]) {
+    /// Records that were written, as lines, the first of which has the number `seq`. Checkpoints, which say nothing of what happened,
+    /// are passed over.
+    pub(super) fn push(&self, seq: u64, lines: &[u8]) {
         let mut ring = self.kept.lock();
-        for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let numbered = (seq..).zip(lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()));
+        for (seq, line) in numbered.filter(|(_, line)| !is_checkpoint(line)) {
             let record = Arc::new(Kept::new(seq, std::str::from_utf8(line).unwrap_or_default()));
-            seq += 1;
             ring.push(record.clone());
             // Nobody may be listening.
             let _ = self.news.send(record);

@@ -1,4 +1,5 @@
-//! A draft as one line of JSON, members in the order the contract lists them, absent parts left out.
+//! A draft as one object of JSON, members in the order the contract lists them, absent parts left out. It is left open: the chain
+//! adds its last members.
 
 use std::borrow::Cow;
 use std::io::Write as _;
@@ -8,14 +9,14 @@ use serde_json::value::RawValue;
 use super::draft::{CUT_MARK, Draft, Kind, cut};
 use super::note::{ApprovalNote, DecisionNote, LeaseNote};
 use crate::telemetry::escape::{is_unsafe, push_json_string, push_safe};
-use crate::vocab::Principal;
 use crate::vocab::digits::{push_decimal, push_hex};
 use crate::vocab::limits::{AUDIT_LIST_ENTRIES_MAX, AUDIT_NAME_BYTES_MAX, AUDIT_URI_BYTES_MAX};
+use crate::vocab::{Principal, RecordId};
 
 /// Version of the record's shape.
 pub(super) const VERSION: u64 = 1;
 
-/// Appends the record and its line feed.
+/// Appends the record, but for its end.
 pub(super) fn write(out: &mut Vec<u8>, seq: u64, draft: &Draft) {
     let mut record = Object::open(out);
     record.number("v", VERSION);
@@ -51,9 +52,35 @@ pub(super) fn write(out: &mut Vec<u8>, seq: u64, draft: &Draft) {
             record.number("intent", intent);
         }
     }
-    record.close();
-    out.push(b'\n');
 }
+
+/// Appends the record of a checkpoint, but for its end; `member` writes what is signed.
+pub(super) fn write_checkpoint(out: &mut Vec<u8>, seq: u64, unix_ms: u64, id: RecordId, member: impl FnOnce(&mut Vec<u8>)) {
+    let mut record = Object::open(out);
+    record.number("v", VERSION);
+    record.number("seq", seq);
+    record.quoted("time", |out| push_time(out, unix_ms));
+    record.quoted("id", |out| id.push_to(out));
+    record.quoted("kind", |out| out.extend_from_slice(CHECKPOINT));
+    member(record.value("checkpoint"));
+}
+
+/// Whether a line of ours is the record of a checkpoint. Before its kind it has only texts, in which quotes are escaped.
+pub(super) fn is_checkpoint(line: &[u8]) -> bool {
+    const KIND: &[u8] = b",\"kind\":\"";
+    let kind = memchr::memmem::find(line, KIND).and_then(|at| line.get(at + KIND.len()..));
+    kind.is_some_and(|kind| kind.strip_prefix(CHECKPOINT).is_some_and(|rest| rest.starts_with(b"\"")))
+}
+
+/// The time of a record as it stands there.
+pub(super) fn time(unix_ms: u64) -> String {
+    let mut text = Vec::with_capacity(24);
+    push_time(&mut text, unix_ms);
+    // Digits are text.
+    String::from_utf8(text).unwrap_or_default()
+}
+
+const CHECKPOINT: &[u8] = b"checkpoint";
 
 fn write_principal(out: &mut Vec<u8>, principal: &Principal, key: Option<&str>) {
     let mut object = Object::open(out);

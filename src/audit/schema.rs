@@ -48,8 +48,8 @@ pub fn schema() -> Value {
             ("time", json!({ "type": "string", "format": "date-time" })),
             ("id", text()),
             ("rpc_id", text()),
-            ("kind", json!({ "enum": ["intent", "outcome", "list", "auth", "admin", "approval"] })),
-            ("trace_id", json!({ "type": "string", "pattern": "^[0-9a-f]{32}$" })),
+            ("kind", json!({ "enum": ["intent", "outcome", "list", "auth", "admin", "approval", "checkpoint"] })),
+            ("trace_id", hex(32)),
             ("principal", principal()),
             ("route", text()),
             ("upstream", text()),
@@ -60,16 +60,40 @@ pub fn schema() -> Value {
             ("args", args),
             ("decision", decision),
             ("approval", approval()),
+            ("checkpoint", checkpoint()),
             ("outcome", outcome),
             ("intent", count()),
+            ("prev", hex(64)),
+            ("hash", hex(64)),
         ],
-        &["v", "seq", "time", "id", "kind"],
+        &["v", "seq", "time", "id", "kind", "prev", "hash"],
     );
     if let Some(members) = root.as_object_mut() {
         members.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
         members.insert("title".to_owned(), json!("Portcullis audit record"));
     }
     root
+}
+
+/// What the log was before this record, signed.
+fn checkpoint() -> Value {
+    object(
+        &[
+            ("log", hex(32)),
+            ("size", json!({ "type": "integer", "minimum": 0 })),
+            ("root", hex(64)),
+            ("frontier", json!({ "type": "array", "items": hex(64) })),
+            ("head", hex(64)),
+            ("key", hex(16)),
+            ("sig", json!({ "type": "string", "pattern": "^[0-9A-Za-z_-]{86}$" })),
+        ],
+        &["log", "size", "root", "frontier", "head", "key", "sig"],
+    )
+}
+
+/// So many hexadecimal digits.
+fn hex(digits: usize) -> Value {
+    json!({ "type": "string", "pattern": format!("^[0-9a-f]{{{digits}}}$") })
 }
 
 /// Which approval it waits for, has or is about.

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::draft::Draft;
+use super::draft::{Draft, Kind, Status};
+use super::note::OutcomeNote;
 use super::queue::{Item, Queue};
+use crate::vocab::Reason;
 
 /// Owns a request's draft. Dropping it sends exactly one record; there is no way to send none, or two.
 pub struct Slot {
@@ -40,6 +42,14 @@ impl Drop for Slot {
             self.queue.push(Item::Record(draft));
         }
     }
+}
+
+/// Makes `draft` the record of something that the audit did itself.
+pub(super) fn note(draft: &mut Draft, method: &'static str, name: &str) {
+    draft.kind = Kind::Admin;
+    draft.set_method(method);
+    draft.set_name(name);
+    draft.outcome = Some(OutcomeNote::new(Status::Completed, Reason::Allowed));
 }
 
 /// Room for the record of something that may not come to happen. Dropping it gives the room back, and sends nothing.

@@ -2,36 +2,41 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::mpsc::SyncSender;
+use std::time::{Duration, Instant};
 
+use super::log::Log;
 use super::queue::{Item, Queue};
-use super::record;
-use super::sink::Sink;
+use super::settings::Durability;
 
-/// Owns the file. Numbers records in the order they come, writes a batch with one write(2), and keeps what could not be
-/// written until it can.
+/// Owns the log. Numbers records in the order they come, writes a batch with one write(2), has it on disk with one fdatasync(2) if
+/// somebody waits for that, and keeps what could not be written until it can.
 pub(super) struct Writer {
     queue: Arc<Queue>,
-    sink: Sink,
-    last_seq: u64,
+    log: Log,
+    durability: Durability,
+    /// Told when a file was closed.
+    keeper: Option<SyncSender<()>>,
     batch: Vec<Item>,
-    bytes: Vec<u8>,
 }
 
 impl Writer {
-    pub(super) fn new(queue: Arc<Queue>, sink: Sink, last_seq: u64) -> Self {
-        Self { queue, sink, last_seq, batch: Vec::new(), bytes: Vec::new() }
+    pub(super) fn new(queue: Arc<Queue>, log: Log, durability: Durability, keeper: Option<SyncSender<()>>) -> Self {
+        Self { queue, log, durability, keeper, batch: Vec::new() }
     }
 
     /// Writes until the queue is closed and empty.
     pub(super) fn run(mut self) {
         let mut ended = Ended { queue: self.queue.clone(), clean: false };
         let mut pause = PAUSE_MIN;
-        if self.open().is_ok() {
-            self.queue.set_sound(true);
-        }
-        while !self.batch.is_empty() || self.queue.next_batch(&mut self.batch) {
-            match self.write_batch() {
+        self.queue.facts.note(&self.log);
+        while self.log.ails() || !self.batch.is_empty() || self.queue.next_batch(&mut self.batch, self.log.checkpoint_due()) {
+            self.forget(Item::abandoned);
+            self.queue.set_writing(true);
+            let result = self.write_batch();
+            self.queue.set_writing(false);
+            self.log.shrink();
+            match result {
                 Ok(()) => {
                     pause = PAUSE_MIN;
                     if !self.queue.set_sound(true) {
@@ -44,57 +49,63 @@ impl Writer {
                     }
                     self.forget(Item::awaited);
                     self.queue.refuse_intents();
-                    self.queue.pause(pause);
-                    pause = (pause * 2).min(PAUSE_MAX);
                 }
             }
+            self.queue.facts.note(&self.log);
+            if !self.queue.is_sound() {
+                self.queue.pause(pause);
+                pause = (pause * 2).min(PAUSE_MAX);
+            }
         }
-        if let Err(error) = self.sink.sync() {
+        if let Err(error) = self.log.end() {
             tracing::error!(%error, "the audit file could not be synced at the end");
         }
+        self.queue.facts.note(&self.log);
         // The file is closed and unlocked before anybody hears that this is the end.
         drop(self);
         ended.clean = true;
     }
 
-    fn open(&mut self) -> io::Result<()> {
-        if !self.sink.is_open() {
-            self.last_seq = self.last_seq.max(self.sink.reopen()?);
-        }
-        Ok(())
-    }
-
+    /// What is left in `self.batch` when this fails was not written, or is waited for.
     fn write_batch(&mut self) -> io::Result<()> {
-        self.forget(Item::abandoned);
-        if self.batch.is_empty() {
-            return Ok(());
-        }
-        self.open()?;
-        let mut seq = self.last_seq;
-        self.bytes.clear();
+        self.log.ready()?;
+        self.log.begin();
         for item in &self.batch {
-            seq += 1;
             match item {
-                Item::Record(draft) => record::write(&mut self.bytes, seq, draft),
-                Item::Intent(draft, number, _) => {
-                    number.set(seq);
-                    record::write(&mut self.bytes, seq, draft);
-                }
+                Item::Record(draft) => drop(self.log.push(draft)),
+                // A batch that failed is numbered again.
+                Item::Intent(draft, number, _) => number.set(self.log.push(draft)),
             }
         }
-        self.queue.set_writing(true);
-        let result = self.sink.append(&self.bytes);
-        self.queue.set_writing(false);
-        if let (Ok(()), Some(recent)) = (&result, self.queue.recent.get()) {
-            recent.push(self.last_seq.saturating_add(1), &self.bytes);
+        self.log.push_checkpoint_if_due(Instant::now());
+        if self.log.batch().is_empty() {
+            return Ok(());
         }
-        self.bytes.shrink_to(BYTES_KEPT_MAX);
-        result?;
-        self.last_seq = seq;
+        self.log.commit()?;
+        if let Some(recent) = self.queue.recent.get() {
+            recent.push(self.log.committed_from(), self.log.batch());
+        }
+        // Nobody waits for these, and they are never written again: their bytes are held until they are on disk.
+        self.forget(|item| !item.awaited());
+        if self.durability != Durability::Sync {
+            self.acknowledge();
+        }
+        if !self.batch.is_empty() || self.log.wants_sync() {
+            let start = Instant::now();
+            self.log.sync()?;
+            self.queue.facts.synced(start.elapsed());
+        }
         self.acknowledge();
+        if self.log.rotate_if_due(Instant::now())?
+            && let Some(keeper) = &self.keeper
+        {
+            // One that is at work looks again when it is done.
+            let _ = keeper.try_send(());
+        }
         Ok(())
     }
 
+    /// Tells those who wait that their intents are as durable as configured.
     fn acknowledge(&mut self) {
         self.queue.written(self.batch.len());
         for item in self.batch.drain(..) {
@@ -126,4 +137,3 @@ impl Drop for Ended {
 
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
-const BYTES_KEPT_MAX: usize = 1024 * 1024;

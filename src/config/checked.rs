@@ -1,5 +1,6 @@
 //! The checked config: what the program works with. Made by [`super::load`] only, so that it cannot be wrong.
 
+mod audit;
 mod channel;
 mod credential;
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
+pub use self::audit::{Audit, AuditCheckpoints, AuditRetain, AuditRotate, CheckpointExport, CheckpointWebhook, Durability};
 pub use self::channel::{Channel, MailTls, Smtp, Way, Webhook, WebhookFormat};
 pub use self::credential::{
     ClientProof, Credential, JagSubject, PerUser, ResourceSent, SubjectTokenType, TokenAsked, TokenServer,
@@ -236,26 +238,6 @@ impl fmt::Debug for Transport {
             }
         }
     }
-}
-
-/// What is recorded, and how surely.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Audit {
-    /// What must hold before a write, destructive or gated call leaves.
-    pub durability: Durability,
-    /// Directory of the record files.
-    pub file: PathBuf,
-    /// JSON pointers (RFC 6901) of arguments recorded in clear.
-    pub record_arguments: Vec<String>,
-}
-
-/// What must hold of an intent record before its call leaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Durability {
-    /// It is written to the file.
-    Write,
-    /// Nothing.
-    DangerNone,
 }
 
 /// Logs.

@@ -47,3 +47,11 @@ pub(super) const KEY_ROTATION: RangeInclusive<Duration> =
     Duration::from_secs(24 * 3600)..=Duration::from_secs(2 * 366 * 24 * 3600);
 pub(super) const REGISTRATION: RangeInclusive<Duration> = Duration::from_secs(3600)..=Duration::from_secs(366 * 24 * 3600);
 pub(super) const REGISTRATIONS_PER_HOUR: RangeInclusive<u64> = 1..=100_000;
+/// Places where checkpoints are kept.
+pub(super) const CHECKPOINT_EXPORTS_MAX: usize = 8;
+pub(super) const CHECKPOINT_TIME: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(60);
+pub(super) const CHECKPOINT_RECORDS: RangeInclusive<u64> = 1..=10_000;
+pub(super) const ROTATE_BYTES: RangeInclusive<u64> = 64 * KIB..=64 * 1024 * MIB;
+pub(super) const ROTATE_TIME: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(366 * 24 * 3600);
+pub(super) const RETAIN_BYTES: RangeInclusive<u64> = MIB..=1024 * 1024 * 1024 * MIB;
+pub(super) const RETAIN_TIME: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(100 * 366 * 24 * 3600);

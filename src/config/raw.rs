@@ -2,6 +2,7 @@
 //!
 //! The same structs give the JSON Schema. They have no `Debug`: what is in them may be secret.
 
+pub(super) mod audit;
 pub(super) mod authserver;
 pub(super) mod channel;
 mod credential;
@@ -50,7 +51,7 @@ pub(super) struct Raw {
     /// Passes what policy refused, and records it. For a first rollout only.
     pub(super) danger_observe_only: Option<bool>,
     /// What is recorded, and how surely.
-    pub(super) audit: Option<Audit>,
+    pub(super) audit: Option<audit::Audit>,
     /// Where shared state is kept.
     pub(super) state: Option<State>,
     /// Logs.
@@ -86,8 +87,9 @@ pub(super) struct Keys {
     pub(super) vault: Option<Texts>,
     #[schemars(skip)]
     pub(super) seal: Unbuilt,
-    #[schemars(skip)]
-    pub(super) checkpoint: Unbuilt,
+    /// PEM file with the Ed25519 key that signs what is in the audit, readable by its owner only. It is best kept off the disk of the
+    /// audit. Default: a file under `data_dir`, made when it is absent.
+    pub(super) checkpoint: Option<String>,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]
@@ -204,31 +206,6 @@ pub(super) struct Stdio {
     pub(super) danger_unsandboxed: Option<bool>,
     #[schemars(skip)]
     pub(super) sandbox: Unbuilt,
-}
-
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Audit {
-    /// What must hold before a write leaves. Default write.
-    #[schemars(extend("enum" = ["write", "danger_none"]))]
-    pub(super) durability: Option<String>,
-    /// Where records go: one file. Default audit.
-    #[schemars(length(min = 1, max = 1))]
-    pub(super) sinks: Option<Vec<Sink>>,
-    /// JSON pointers of arguments recorded in clear.
-    pub(super) record_arguments: Option<Vec<String>>,
-    #[schemars(skip)]
-    pub(super) reads: Unbuilt,
-    #[schemars(skip)]
-    pub(super) checkpoints: Unbuilt,
-}
-
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-#[schemars(extend("required" = ["file"]))]
-pub(super) struct Sink {
-    /// Directory of record files, under `data_dir` unless absolute.
-    pub(super) file: Option<String>,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]

@@ -32,6 +32,7 @@ use tokio_util::task::TaskTracker;
 pub use channel::Prepared;
 pub use event::Event;
 pub use row::{Delivery, Outcome};
+pub use webhook::signature;
 
 use crate::approval::{Desk, Filter, Request, State};
 use crate::net::Fetch;

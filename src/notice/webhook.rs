@@ -40,7 +40,7 @@ pub(super) async fn send(fetch: &Fetch, webhook: &Webhook, facts: &Facts, now_s:
 }
 
 /// `t=UNIX,v1=HEX`, HEX being HMAC-SHA256 under the secret of the time, a dot and the body.
-pub(super) fn signature(secret: &SecretString, now_s: u64, body: &[u8]) -> String {
+pub fn signature(secret: &SecretString, now_s: u64, body: &[u8]) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose_secret().as_bytes());
     let mut context = hmac::Context::with_key(&key);
     context.update(now_s.to_string().as_bytes());

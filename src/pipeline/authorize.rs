@@ -166,7 +166,7 @@ pub(super) async fn discharge(
     if let Some(approved) = approved {
         evidence.grant = Some(Box::pin(approve::spend(ctx, approved)).await?);
     }
-    if decision.class() > Class::Read || evidence.grant.is_some() {
+    if decision.class() > Class::Read || evidence.grant.is_some() || ctx.gateway.audit.reads_wait() {
         let deadline = ctx.deadline.capped(Duration::from_millis(AUDIT_INTENT_MS_MAX));
         evidence.receipt = Some(Box::pin(ctx.gateway.audit.intent_for(&ctx.audit, deadline)).await?);
     }

@@ -70,8 +70,12 @@ pub const AUDIT_LIST_ENTRIES_MAX: usize = 64;
 pub const AUDIT_FIELDS_MAX: usize = 16;
 /// One recorded argument value.
 pub const AUDIT_FIELD_BYTES_MAX: usize = 2 * 1024;
-/// How far from its end an audit file is searched for its last record.
-pub const AUDIT_TAIL_BYTES_MAX: u64 = 1024 * 1024;
+/// How far from its end an audit file is searched for a checkpoint: several times what can be between two of them.
+pub const AUDIT_TAIL_BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// Audit records, in bytes, that may be written without being on disk, and without a checkpoint.
+pub const AUDIT_UNSYNCED_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Audit records that may be written without being on disk.
+pub const AUDIT_UNSYNCED_RECORDS_MAX: u64 = 1_000;
 /// One server-sent event from an upstream; the response limit of the config applies to the sum.
 pub const SSE_EVENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Messages of one upstream stream before its answer.

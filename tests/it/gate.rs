@@ -1,7 +1,7 @@
 //! A whole gateway of the test's own: in process, or as the real program.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -129,6 +129,13 @@ impl Gate {
         Self::spawned(dir, up, old).await
     }
 
+    /// As the real program, begun by `wrapper`, which ends by being the program.
+    pub(crate) async fn wrapped(wrapper: impl FnOnce(&Path) -> Vec<String>, change: impl FnOnce(&mut Files)) -> Self {
+        let (dir, up, old) = Self::prepare(change).await;
+        let wrapper = wrapper(dir.path());
+        Self::spawned_by(&wrapper, dir, up, old).await
+    }
+
     /// Stops the gateway, or kills the program, and starts it anew with the same files.
     pub(crate) async fn again(self) -> Self {
         let Self { dir, up, old, run, .. } = self;
@@ -151,9 +158,15 @@ impl Gate {
     }
 
     async fn spawned(dir: TempDir, up: Peer, old: Peer) -> Self {
+        Self::spawned_by(&[], dir, up, old).await
+    }
+
+    async fn spawned_by(wrapper: &[String], dir: TempDir, up: Peer, old: Peer) -> Self {
         let stderr = dir.path().join("stderr");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
-            .args(["serve", "--config"])
+        let words = wrapper.iter().map(String::as_str).chain([env!("CARGO_BIN_EXE_portcullis"), "serve", "--config"]);
+        let words: Vec<&str> = words.collect();
+        let mut child = Command::new(words[0])
+            .args(&words[1..])
             .arg(dir.path().join("portcullis.yaml"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -268,10 +281,12 @@ impl Gate {
         fs::read_to_string(self.dir.path().join("data/audit/audit.jsonl")).unwrap_or_default()
     }
 
+    /// The records, without checkpoints, which are about no request.
     pub(crate) fn records(&self) -> Vec<Value> {
         let text = self.audit_text();
         let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
-        whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        let records = whole.lines().map(|line| serde_json::from_str(line).unwrap());
+        records.filter(|record: &Value| record["kind"] != "checkpoint").collect()
     }
 
     /// Every record, once there are `count` that are no intents; more are an error.

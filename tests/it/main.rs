@@ -17,6 +17,7 @@ mod caching;
 mod console;
 mod cookies;
 mod echo;
+mod evidence;
 mod framing;
 mod gate;
 mod headers;

@@ -16,11 +16,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::caller::COOKIE;
-use super::look::{Paged, policy, tools, upstreams};
+use super::look::{Paged, policy, time, tools, upstreams};
 use super::office::{Asked, Reply};
 use super::problem::Problem;
 use super::routes::{Act, Endpoint};
 use crate::approval::RequestId;
+use crate::audit::Link;
 use crate::vocab::FaultKind;
 use crate::web::{PageAnswer, Verdict};
 
@@ -73,10 +74,37 @@ pub(super) struct AuditView {
     pub(super) first_seq: Option<u64>,
     /// The number of the newest.
     pub(super) last_seq: Option<u64>,
+    /// What holds before a write leaves: `sync` (its intent is on disk), `write` (in the file) or `danger_none`.
+    pub(super) durability: &'static str,
+    /// Which log: 32 hexadecimal digits, drawn when it was begun.
+    pub(super) log: Option<String>,
+    /// The number of the last record that is written.
+    pub(super) seq: u64,
+    /// Records that are written and not known to be on disk.
+    pub(super) unsynced: u64,
+    /// The last signed checkpoint that is on disk.
+    pub(super) checkpoint: Option<CheckpointView>,
+    /// Since when records cannot be written or not be made durable.
+    pub(super) failing_since: Option<String>,
+}
+
+/// A signed checkpoint of the log.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Checkpoint")]
+pub(super) struct CheckpointView {
+    /// The number of its record.
+    pub(super) seq: u64,
+    /// When it was made.
+    pub(super) time: String,
+    /// The key that signed it: 16 hexadecimal digits.
+    pub(super) key: String,
+    /// The root of the Merkle tree over the records before it.
+    pub(super) root: String,
 }
 
 pub(super) fn audit_state(asked: &Asked<'_>) -> AuditView {
     let (audit, records) = (&asked.office.gateway.audit, asked.office.recent.newest_first());
+    let state = audit.state();
     AuditView {
         healthy: audit.healthy(),
         queued: audit.queue_depth(),
@@ -84,6 +112,17 @@ pub(super) fn audit_state(asked: &Asked<'_>) -> AuditView {
         kept: records.len(),
         first_seq: records.last().map(|record| record.seq),
         last_seq: records.first().map(|record| record.seq),
+        durability: state.durability.as_str(),
+        log: state.log.map(|log| log.to_string()),
+        seq: state.seq,
+        unsynced: state.unsynced,
+        checkpoint: state.checkpoint.map(|last| CheckpointView {
+            seq: last.seq,
+            time: last.checkpoint.statement.time.clone(),
+            key: last.checkpoint.key.to_string(),
+            root: Link::from_bytes(last.checkpoint.statement.root).to_string(),
+        }),
+        failing_since: state.failing_since_unix_ms.map(time),
     }
 }
 

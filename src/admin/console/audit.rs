@@ -20,6 +20,27 @@ pub(super) fn page(asked: &Asked<'_>) -> PageAnswer {
     body = fact(body, "Kept in memory", &audit.kept.to_string());
     let number = |seq: Option<u64>| seq.map_or_else(|| "none".to_owned(), |seq| seq.to_string());
     body = fact(fact(body, "From number", &number(audit.first_seq)), "To number", &number(audit.last_seq));
+    body = fact(
+        body,
+        "A write leaves when its intent is",
+        match audit.durability {
+            "sync" => "on disk",
+            "write" => "in the file",
+            _ => "queued",
+        },
+    );
+    body = fact(body, "Last record", &audit.seq.to_string());
+    body = fact(body, "Written, not yet on disk", &audit.unsynced.to_string());
+    if let Some(since) = &audit.failing_since {
+        body = fact(body, "Failing since", since);
+    }
+    if let Some(log) = &audit.log {
+        body = code_fact(body, "Log", log);
+    }
+    if let Some(last) = &audit.checkpoint {
+        body = fact(body, "Last checkpoint", &format!("record {}, {}", last.seq, last.time));
+        body = code_fact(code_fact(body, "Signed by key", &last.key), "Root", &last.root);
+    }
     body = body.raw("</dl></div><p class=\"note\">The file has every record; ");
     body = body.raw(
         "<code>portcullis schema audit</code> prints what one looks like. What operators and approvers do here is in it too: ",

@@ -1,3 +1,4 @@
+mod disk;
 mod drops;
 mod file;
 mod recorded;
@@ -22,18 +23,14 @@ struct Bed {
 impl Bed {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let settings = Settings {
-            path: dir.path().join("audit"),
-            digest_key: dir.path().join("keys/audit-digest"),
-            durability: Durability::Write,
-            queue_max: 1_000,
-        };
+        let settings = Settings::new(dir.path().join("audit"), &dir.path().join("keys"), 1_000);
         Self { dir, settings }
     }
 
     fn at(path: impl AsRef<Path>) -> Self {
         let mut bed = Self::new();
         bed.settings.path = path.as_ref().to_owned();
+        bed.settings.durability = Durability::Write;
         bed
     }
 
@@ -45,11 +42,46 @@ impl Bed {
         self.dir.path().join("audit/audit.jsonl")
     }
 
+    /// The records that are no checkpoints.
     fn records(&self) -> Vec<Value> {
         let text = fs::read_to_string(self.file()).unwrap();
         assert!(text.is_empty() || text.ends_with('\n'));
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        chained(&text)
     }
+
+    /// What is in the directory, without the lock.
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> =
+            fs::read_dir(self.dir.path().join("audit")).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.retain(|name| !name.ends_with(".lock"));
+        names.sort();
+        names
+    }
+}
+
+/// The records of a file that are no checkpoints, after every one was held against the one before, and every checkpoint against all
+/// that came before it in the file.
+fn chained(text: &str) -> Vec<Value> {
+    let (mut before, mut tree): (Option<Sealed>, Option<merkle::Frontier>) = (None, None);
+    let mut records = Vec::new();
+    for line in text.lines() {
+        let sealed = chain::check(line.as_bytes()).unwrap_or_else(|error| panic!("{error}: {line}"));
+        if let Some(before) = before {
+            assert_eq!((sealed.seq, sealed.prev), (before.seq + 1, before.hash), "{line}");
+        }
+        before = Some(sealed);
+        if record::is_checkpoint(line.as_bytes()) {
+            let (checkpoint, stated) = Checkpoint::read(line.as_bytes()).unwrap();
+            assert_eq!((checkpoint.statement.size, checkpoint.statement.head), (sealed.seq - 1, sealed.prev), "{line}");
+            assert_eq!(checkpoint.statement.root, stated.root());
+            assert!(tree.as_ref().is_none_or(|tree| *tree == stated), "{line}");
+            tree = Some(stated);
+        } else {
+            records.push(serde_json::from_str(line).unwrap());
+        }
+        tree.as_mut().unwrap_or_else(|| panic!("a file begins with a checkpoint: {line}")).push(sealed.hash);
+    }
+    records
 }
 
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -34,7 +34,8 @@ fn what_was_written_is_read_back() {
     drop(audit.reserve().unwrap());
     audit.close(PATIENCE).unwrap();
     let text = fs::read_to_string(bed.file()).unwrap();
-    let records: Vec<Recorded> = text.lines().map(|line| Recorded::read(line).unwrap()).collect();
+    let mut records: Vec<Recorded> = text.lines().map(|line| Recorded::read(line).unwrap()).collect();
+    records.retain(|record| record.kind != "checkpoint");
     let [one, other] = &records[..] else { panic!("{text}") };
     let who = one.principal.as_ref().unwrap();
     assert_eq!((who.sub.as_str(), who.groups.as_slice()), ("alice", &["eng".to_owned()][..]));

@@ -16,7 +16,7 @@ use crate::config::report::item_path;
 /// Length of a channel's name.
 const NAME_BYTES_MAX: usize = 32;
 /// Length of a secret that signs.
-const SECRET_BYTES_MIN: usize = 16;
+pub(super) const SECRET_BYTES_MIN: usize = 16;
 /// Length of a mail address (RFC 5321 section 4.5.3.1.3).
 const ADDRESS_BYTES_MAX: usize = 254;
 

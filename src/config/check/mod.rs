@@ -4,6 +4,7 @@
 
 mod address;
 mod admin;
+mod audit;
 mod authserver;
 mod channels;
 mod credential;
@@ -65,8 +66,9 @@ pub(super) fn check(
     routes::proofs(&routes, mutual, matches!(authserver, Some(Some(_))), identity.as_ref(), &mut cx);
     let policies = policies::check(raw.policies, &mut cx);
     operation::state(raw.state, &mut cx);
-    let vault_keys = operation::vault_keys(raw.keys.unwrap_or_default(), data_dir.as_deref(), &mut cx);
-    let audit = operation::audit(raw.audit.unwrap_or_default(), data_dir.as_deref(), &mut cx);
+    let keys = raw.keys.unwrap_or_default();
+    let vault_keys = operation::vault_keys(keys.vault, data_dir.as_deref(), &mut cx);
+    let audit = audit::check(raw.audit.unwrap_or_default(), keys.checkpoint.as_deref(), data_dir.as_deref(), &mut cx);
     let telemetry = operation::telemetry(raw.telemetry.unwrap_or_default(), &mut cx);
     let admin = admin::check(raw.admin, door.listen, &issuers, &mut cx);
     channels::reachable(approvals.as_ref(), admin.as_ref(), &mut cx);

@@ -64,7 +64,7 @@ pub(super) fn duration(
     }
 }
 
-fn size(path: &str, raw: Option<Scalar>, default: u64, range: RangeInclusive<u64>, cx: &mut Cx<'_>) -> Option<usize> {
+pub(super) fn size(path: &str, raw: Option<Scalar>, default: u64, range: RangeInclusive<u64>, cx: &mut Cx<'_>) -> Option<usize> {
     let bytes = match raw {
         None => Some(default),
         Some(Scalar::Number(bytes)) => Some(bytes),
@@ -80,7 +80,7 @@ fn size(path: &str, raw: Option<Scalar>, default: u64, range: RangeInclusive<u64
     }
 }
 
-fn count(path: &str, raw: Option<u64>, default: u64, range: RangeInclusive<u64>, cx: &mut Cx<'_>) -> Option<usize> {
+pub(super) fn count(path: &str, raw: Option<u64>, default: u64, range: RangeInclusive<u64>, cx: &mut Cx<'_>) -> Option<usize> {
     let count = raw.unwrap_or(default);
     if range.contains(&count) {
         return usize::try_from(count).ok();

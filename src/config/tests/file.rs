@@ -137,11 +137,7 @@ fn wrong_shapes_are_refused() {
 fn what_is_not_built_says_so() {
     for (yaml, path, line) in [
         ("keys: { seal: x }", "keys.seal", 1),
-        ("keys: { checkpoint: x }", "keys.checkpoint", 1),
         ("lock: {}", "lock", 1),
-        ("audit: { reads: sync }", "audit.reads", 1),
-        ("audit: { checkpoints: {} }", "audit.checkpoints", 1),
-        ("audit: { durability: sync }", "audit.durability", 1),
         ("audit: { sinks: [{ file: a }, { file: b }] }", "audit.sinks[1]", 1),
         ("state: { redis: \"rediss://x\" }", "state.redis", 1),
         ("state: { embedded: other.db }", "state.embedded", 1),

@@ -22,7 +22,7 @@ fn the_smallest_config_has_the_defaults() {
     let upstream = config.upstreams.first().unwrap();
     assert_eq!(upstream.timeout, Duration::from_secs(30));
     assert!(matches!(upstream.credential, Credential::None));
-    assert_eq!(config.audit.durability, Durability::Write);
+    assert_eq!(config.audit.durability, Durability::Sync);
     assert_eq!(config.audit.file, files.path("../data/audit"));
     assert_eq!(config.telemetry, Telemetry { log: "info".into(), log_format: LogFormat::Json });
     assert_eq!(config.admin.unwrap().listen, "127.0.0.1:9443".parse().unwrap());
@@ -70,7 +70,18 @@ upstreams:
     credential: none
 policies: [policies]
 danger_observe_only: true
-audit: { durability: danger_none, sinks: [{ file: log/audit }], record_arguments: [/path, /a~1b] }
+audit:
+  durability: danger_none
+  reads: queued
+  sinks: [{ file: log/audit }]
+  record_arguments: [/path, /a~1b]
+  rotate: { size: 1GiB, every: 24h }
+  compress: gzip
+  retain: { for: 90d, size: 50GiB, exported: false }
+  checkpoints:
+    every: 2s
+    records: 500
+    export: [{ file: seen.jsonl }, { webhook: { url: "https://witness.example/in", secret: "${env:TOKEN}${env:TOKEN}" } }]
 state: { embedded: state.db }
 telemetry: { log: "info,portcullis::policy=debug", log_format: text }
 admin: { listen: "[::1]:0" }
@@ -127,6 +138,16 @@ fn a_full_config_is_read_as_written() {
     assert!(config.observe_only);
     assert_eq!(config.audit.file, files.path("data/log/audit"));
     assert_eq!(config.audit.durability, Durability::DangerNone);
+    let day = Duration::from_secs(24 * 3600);
+    assert!(config.audit.compress && !config.audit.reads_wait);
+    assert_eq!((config.audit.rotate.bytes, config.audit.rotate.every), (1 << 30, Some(day)));
+    let retain = config.audit.retain.unwrap();
+    assert_eq!((retain.time, retain.bytes, retain.exported), (Some(90 * day), Some(50 << 30), false));
+    let pace = config.audit.checkpoints;
+    assert_eq!((pace.every, pace.records), (Duration::from_secs(2), 500));
+    assert!(matches!(&config.audit.exports[0], CheckpointExport::File(path) if *path == files.path("data/seen.jsonl")));
+    assert!(matches!(&config.audit.exports[1], CheckpointExport::Webhook(webhook) if webhook.url.path() == "/in"));
+    assert_eq!(config.audit.checkpoint_key, files.path("data/keys/checkpoint.pem"));
     for name in ["secret", "cert.pem", "key.pem", "jwks.json", "portcullis.yaml", "policies", "policies/a.yaml"] {
         assert!(config.watched.contains(&files.path(name)), "{name} is not watched");
     }

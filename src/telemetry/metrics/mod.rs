@@ -1,5 +1,6 @@
 //! Prometheus metrics. Every label is bounded: closed lists, configured names, and tools of the catalog.
 
+mod audit;
 mod series;
 mod tool;
 
@@ -9,6 +10,7 @@ mod tests;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+pub use audit::AuditMetrics;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -38,7 +40,8 @@ pub struct Metrics {
     pages: Family<PageLabels, Counter>,
     approvals: Family<StateLabels, Gauge>,
     notices: Series<NoticeLabels, Counter>,
-    audit_queue_depth: Gauge,
+    /// What the audit counts.
+    pub audit: AuditMetrics,
     reload_success: Gauge,
     observe_only: Gauge,
     response_tokens: Series<ToolLabels, Gauge>,
@@ -142,7 +145,7 @@ impl Metrics {
             pages: Family::default(),
             approvals: Family::default(),
             notices: Series::default(),
-            audit_queue_depth: Gauge::default(),
+            audit: AuditMetrics::default(),
             reload_success: Gauge::default(),
             observe_only: Gauge::default(),
             response_tokens: Series::default(),
@@ -154,7 +157,7 @@ impl Metrics {
         own.register("decisions", "Decisions of policy", metrics.decisions.family());
         own.register("approvals", "Requests for approval that are kept", metrics.approvals.clone());
         own.register("notices", "Attempts to tell approvers", metrics.notices.family());
-        own.register("audit_queue_depth", "Audit records not yet written", metrics.audit_queue_depth.clone());
+        metrics.audit.register(own);
         own.register("upstream_up", "1 if the upstream answered last", metrics.upstream_up.family());
         own.register("list_stale", "1 if a last known list is shown", metrics.list_stale.family());
         own.register("api_key_last_used_seconds", "When the key was last used, Unix time", metrics.key_used.family());
@@ -265,11 +268,6 @@ impl Metrics {
         let labels = || ToolLabels { tool: tool.name.clone() };
         let gauge = || self.response_tokens.get(&labels(), |_| ToolLabels { tool: other() });
         tool.delivered.get_or_init(gauge).inc_by(tokens.try_into().unwrap_or(i64::MAX));
-    }
-
-    /// Audit records not yet written, read when metrics are asked for.
-    pub fn set_audit_queue_depth(&self, records: usize) {
-        self.audit_queue_depth.set(i64::try_from(records).unwrap_or(i64::MAX));
     }
 
     /// Counts a request as being served until the guard drops.

@@ -22,7 +22,9 @@ fn names_and_labels_are_those_promised() {
     metrics.served("tools/list", None, "", Duration::from_secs(100_000_000));
     metrics.set_upstream_up(&upstream, true);
     metrics.set_list_stale(&upstream, false);
-    metrics.set_audit_queue_depth(7);
+    metrics.audit.set(7, 3, Some(2));
+    metrics.audit.written(5);
+    metrics.audit.synced(Duration::from_millis(3));
     metrics.set_reload_success(true);
     metrics.shed("queue_full");
     let held = (metrics.hold_in_flight(), metrics.hold_connection());
@@ -43,6 +45,10 @@ fn names_and_labels_are_those_promised() {
         r#"portcullis_upstream_up{upstream="files"} 1"#,
         r#"portcullis_list_stale{upstream="files"} 0"#,
         "portcullis_audit_queue_depth 7",
+        "portcullis_audit_records_total 5",
+        "portcullis_audit_sync_seconds_count 1",
+        "portcullis_audit_unsynced_records 3",
+        "portcullis_audit_checkpoint_age_seconds 2",
         "portcullis_config_last_reload_success 1",
         r#"portcullis_sheds_total{reason="queue_full"} 1"#,
         "portcullis_in_flight 1",

@@ -1,0 +1,154 @@
+//! Checkpoints of the audit, kept elsewhere than the audit: whoever cuts the log off does not have them.
+//!
+//! Each place has a task that sends the last checkpoint that is on disk. A place that is slow misses those between, and one that fails
+//! is tried again; neither holds up anything else.
+
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::audit::{self, Checkpoint};
+use crate::config::{CheckpointExport, CheckpointWebhook, Config};
+use crate::net::{DialPolicy, Fetch, Origin, Payload};
+use crate::notice;
+use crate::pipeline::Gateway;
+use crate::telemetry::metrics::Metrics;
+use crate::vocab::Clock;
+
+/// The tasks, which end with the last checkpoint.
+pub(super) struct Exports {
+    tasks: TaskTracker,
+    last: CancellationToken,
+}
+
+impl Exports {
+    /// Starts a task for every place in the config.
+    pub(super) fn start(gateway: &Gateway, config: &Config, fetch: &Fetch) -> Self {
+        if config.audit.checkpoint_key.starts_with(&config.data_dir) {
+            tracing::warn!(
+                key = %config.audit.checkpoint_key.display(),
+                "the key that signs the audit lies beside it: whoever may write there can forge both"
+            );
+        }
+        let (tasks, last) = (TaskTracker::new(), CancellationToken::new());
+        for export in &config.audit.exports {
+            let place = match export {
+                CheckpointExport::File(path) => Place::File(path.clone()),
+                CheckpointExport::Webhook(webhook) => Place::Webhook(webhook.clone(), fetch.clone(), gateway.clock.clone()),
+            };
+            let (checkpoints, last, metrics) = (gateway.audit.checkpoints(), last.clone(), gateway.metrics.clone());
+            drop(tasks.spawn(run(place, checkpoints, last, metrics)));
+        }
+        Self { tasks, last }
+    }
+
+    /// Sends the last checkpoint, after which there is none. What does not take it in time does not have it.
+    pub(super) async fn finish(&self) {
+        self.last.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(FINISH_TIME, self.tasks.wait()).await.is_err() {
+            tracing::error!("the last checkpoint of the audit was not taken everywhere");
+        }
+    }
+}
+
+async fn run(
+    place: Place,
+    mut checkpoints: watch::Receiver<Option<Arc<Checkpoint>>>,
+    last: CancellationToken,
+    metrics: Arc<Metrics>,
+) {
+    let (mut taken, mut failing, mut pause) = (0, false, PAUSE_MIN);
+    loop {
+        let ending = last.is_cancelled();
+        let now = checkpoints.borrow_and_update().clone();
+        if let Some(checkpoint) = now.filter(|checkpoint| checkpoint.statement.size.saturating_add(1) > taken) {
+            let sent = place.send(&checkpoint).await;
+            if sent.is_err() != failing {
+                failing = sent.is_err();
+                metrics.audit.export_fails(failing);
+                match &sent {
+                    Err(error) => tracing::error!(%place, error, "a checkpoint of the audit was not taken: it is tried again"),
+                    Ok(()) => tracing::info!(%place, "checkpoints of the audit are taken again"),
+                }
+            }
+            match sent {
+                Ok(()) => (taken, pause) = (checkpoint.statement.size.saturating_add(1), PAUSE_MIN),
+                Err(_) => pause = (pause * 2).min(PAUSE_MAX),
+            }
+        }
+        if ending {
+            return;
+        }
+        let wait = async { if failing { tokio::time::sleep(pause).await } else { drop(checkpoints.changed().await) } };
+        tokio::select! {
+            () = wait => {}
+            () = last.cancelled() => {}
+        }
+    }
+}
+
+enum Place {
+    File(PathBuf),
+    Webhook(CheckpointWebhook, Fetch, Clock),
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Webhook(webhook, ..) => write!(f, "{}", webhook.url.origin().ascii_serialization()),
+        }
+    }
+}
+
+impl Place {
+    async fn send(&self, checkpoint: &Checkpoint) -> Result<(), String> {
+        let line = audit::exported(checkpoint);
+        match self {
+            Self::File(path) => {
+                let path = path.clone();
+                let written = tokio::task::spawn_blocking(move || append(&path, line.as_bytes())).await;
+                written.map_err(|_| "it was cut off".to_owned())?.map_err(|error| error.to_string())
+            }
+            Self::Webhook(webhook, fetch, clock) => post(webhook, fetch, clock.unix_s(), checkpoint, line.trim_end()).await,
+        }
+    }
+}
+
+/// Opened each time: the file may be moved away by whoever keeps it.
+fn append(path: &Path, line: &[u8]) -> std::io::Result<()> {
+    let mut file = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+    file.write_all(line)?;
+    file.sync_data()
+}
+
+async fn post(webhook: &CheckpointWebhook, fetch: &Fetch, now_s: u64, checkpoint: &Checkpoint, body: &str) -> Result<(), String> {
+    let value = |text: &str| HeaderValue::from_str(text).map_err(|_| "a header cannot be written".to_owned());
+    let id = format!("{}-{}", checkpoint.statement.log, checkpoint.statement.size);
+    let headers = [
+        (HeaderName::from_static("portcullis-event"), value("checkpoint")?),
+        (HeaderName::from_static("portcullis-delivery"), value(&id)?),
+        (HeaderName::from_static("portcullis-signature"), value(&notice::signature(&webhook.secret, now_s, body.as_bytes()))?),
+    ];
+    // A loopback address written in the config is its own consent.
+    let allow_loopback = Origin::of(&webhook.url).is_some_and(|origin| origin.names_loopback());
+    let policy = DialPolicy { allow_private: webhook.allow_private_addresses, allow_loopback };
+    let got = fetch.send(&webhook.url, policy, &headers, Payload::Json(body), ANSWER_BYTES_MAX).await;
+    let got = got.map_err(|error| error.to_string())?;
+    if got.status.is_success() { Ok(()) } else { Err(format!("answered {}", got.status.as_u16())) }
+}
+
+const PAUSE_MIN: Duration = Duration::from_secs(1);
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// Time the last checkpoint may take.
+const FINISH_TIME: Duration = Duration::from_secs(5);
+/// What is read of an answer.
+const ANSWER_BYTES_MAX: usize = 16 * 1024;

@@ -1,0 +1,179 @@
+//! `audit`, and the key that signs it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::Cx;
+use super::address::{Consent, outward};
+use super::channels::SECRET_BYTES_MIN;
+use super::files::private_key;
+use super::settings::{count, duration, size};
+use crate::config::checked::{
+    Audit, AuditCheckpoints, AuditRetain, AuditRotate, CheckpointExport, CheckpointWebhook, Durability,
+};
+use crate::config::limits::{
+    CHECKPOINT_EXPORTS_MAX, CHECKPOINT_RECORDS, CHECKPOINT_TIME, RETAIN_BYTES, RETAIN_TIME, ROTATE_BYTES, ROTATE_TIME,
+};
+use crate::config::raw::audit as raw;
+use crate::config::report::{item_path, resolve};
+
+/// The file of the key that signs checkpoints. One that is named must be there: it is made by who keeps it.
+fn checkpoint_key(named: Option<&str>, data_dir: Option<&Path>, cx: &mut Cx<'_>) -> Option<PathBuf> {
+    match named {
+        None => Some(data_dir?.join("keys/checkpoint.pem")),
+        Some(text) => private_key("keys.checkpoint", text, cx),
+    }
+}
+
+/// `key` is the `keys.checkpoint` of the config.
+pub(super) fn check(raw: raw::Audit, key: Option<&str>, data_dir: Option<&Path>, cx: &mut Cx<'_>) -> Option<Audit> {
+    let checkpoint_key = checkpoint_key(key, data_dir, cx);
+    let durability = match raw.durability.as_deref() {
+        None | Some("sync") => Some(Durability::Sync),
+        Some("write") => Some(Durability::Write),
+        Some("danger_none") => Some(Durability::DangerNone),
+        Some(_) => cx.refuse("audit.durability", "is not a durability", "sync, write or danger_none"),
+    };
+    let reads_wait = match raw.reads.as_deref() {
+        None | Some("queued") => Some(false),
+        Some("sync") if durability == Some(Durability::DangerNone) => {
+            cx.refuse("audit.reads", "waits for nothing", "leave `durability: danger_none` out")
+        }
+        Some("sync") => Some(true),
+        Some(_) => cx.refuse("audit.reads", "is not a way to record reads", "queued or sync"),
+    };
+    let compress = match raw.compress.as_deref() {
+        None | Some("none") => Some(false),
+        Some("gzip") => Some(true),
+        Some(_) => cx.refuse("audit.compress", "is not a way to compress", "none or gzip"),
+    };
+    let file = match raw.sinks {
+        None => Some("audit".to_owned()),
+        Some(sinks) => sink(sinks, cx),
+    };
+    let pointers = raw.record_arguments.unwrap_or_default();
+    for (i, pointer) in pointers.iter().enumerate() {
+        if !is_pointer(pointer) {
+            let hint = "such as /path or /options/mode; `~` is ~0 and `/` inside a key is ~1";
+            cx.report.problem(&item_path("audit.record_arguments", i), "is not a JSON pointer to an argument", hint);
+        }
+    }
+    let rotate = rotate(raw.rotate.unwrap_or_default(), cx);
+    let retain = raw.retain.map(|raw| retain(raw, cx));
+    let mut raw = raw.checkpoints.unwrap_or_default();
+    let exports = exports(raw.export.take().unwrap_or_default(), data_dir, cx);
+    let checkpoints = checkpoints(&raw, cx);
+    Some(Audit {
+        durability: durability?,
+        reads_wait: reads_wait?,
+        file: resolve(data_dir?, &file?),
+        record_arguments: pointers,
+        rotate: rotate?,
+        compress: compress?,
+        retain: match retain {
+            None => None,
+            Some(retain) => Some(retain?),
+        },
+        checkpoints: checkpoints?,
+        exports: exports?,
+        checkpoint_key: checkpoint_key?,
+    })
+}
+
+fn sink(sinks: Vec<raw::Sink>, cx: &mut Cx<'_>) -> Option<String> {
+    if sinks.len() > 1 {
+        cx.report.not_built("audit.sinks[1]", "", "give a single `{ file: NAME }`");
+    }
+    let Some(first) = sinks.into_iter().next() else {
+        return cx.refuse("audit.sinks", "is empty: nothing would be recorded", "leave it out for [{ file: audit }]");
+    };
+    match first.file {
+        Some(file) if !file.is_empty() && !file.contains('\0') => Some(file),
+        Some(_) => cx.refuse("audit.sinks[0].file", "is not a path", "such as audit"),
+        None => cx.missing("audit.sinks[0].file", "such as { file: audit }"),
+    }
+}
+
+/// RFC 6901 section 3; the empty pointer, all arguments at once, is refused: it would put everything in clear.
+fn is_pointer(text: &str) -> bool {
+    text.starts_with('/') && text.split('~').skip(1).all(|after| after.starts_with(['0', '1']))
+}
+
+fn rotate(raw: raw::Rotate, cx: &mut Cx<'_>) -> Option<AuditRotate> {
+    let bytes = size("audit.rotate.size", raw.size, 256 << 20, ROTATE_BYTES, cx);
+    let every = match raw.every.as_deref() {
+        None => Some(None),
+        every => duration("audit.rotate.every", every, Duration::ZERO, ROTATE_TIME, cx).map(Some),
+    };
+    Some(AuditRotate { bytes: bytes? as u64, every: every? })
+}
+
+fn retain(raw: raw::Retain, cx: &mut Cx<'_>) -> Option<AuditRetain> {
+    let time = match raw.time.as_deref() {
+        None => Some(None),
+        time => duration("audit.retain.for", time, Duration::ZERO, RETAIN_TIME, cx).map(Some),
+    };
+    let bytes = match raw.size {
+        None => Some(None),
+        given => size("audit.retain.size", given, 0, RETAIN_BYTES, cx).map(|bytes| Some(bytes as u64)),
+    };
+    if let (Some(None), Some(None)) = (time, bytes) {
+        return cx.refuse("audit.retain", "says neither how long nor how much", "such as { for: 90d, size: 50GiB }");
+    }
+    let exported = match raw.exported {
+        Some(true) => cx.refuse("audit.retain.exported", "waits for nothing: there is no sink beside the file", "leave it out"),
+        _ => Some(false),
+    };
+    Some(AuditRetain { time: time?, bytes: bytes?, exported: exported? })
+}
+
+fn checkpoints(raw: &raw::Checkpoints, cx: &mut Cx<'_>) -> Option<AuditCheckpoints> {
+    let every = duration("audit.checkpoints.every", raw.every.as_deref(), Duration::from_secs(1), CHECKPOINT_TIME, cx);
+    let records = count("audit.checkpoints.records", raw.records, 1_000, CHECKPOINT_RECORDS, cx);
+    Some(AuditCheckpoints { every: every?, records: records? as u64 })
+}
+
+fn exports(raw: Vec<raw::Export>, data_dir: Option<&Path>, cx: &mut Cx<'_>) -> Option<Vec<CheckpointExport>> {
+    if raw.len() > CHECKPOINT_EXPORTS_MAX {
+        let hint = format!("at most {CHECKPOINT_EXPORTS_MAX}");
+        return cx.refuse("audit.checkpoints.export", "has too many entries", hint);
+    }
+    let exports = raw.into_iter().enumerate().map(|(at, raw)| {
+        let path = item_path("audit.checkpoints.export", at);
+        match (raw.file, raw.webhook) {
+            (Some(file), None) if !file.is_empty() && !file.contains('\0') => {
+                Some(CheckpointExport::File(resolve(data_dir?, &file)))
+            }
+            (Some(_), None) => cx.refuse(&format!("{path}.file"), "is not a path", "such as /var/log/checkpoints.jsonl"),
+            (None, Some(raw)) => webhook(&format!("{path}.webhook"), raw, cx).map(CheckpointExport::Webhook),
+            (Some(_), Some(_)) => cx.refuse(&path, "has both `file` and `webhook`", "write two entries"),
+            (None, None) => {
+                cx.refuse(&path, "has neither `file` nor `webhook`", "such as { file: /mnt/other/checkpoints.jsonl }")
+            }
+        }
+    });
+    // Every one is looked at, so that every mistake is reported.
+    exports.collect::<Vec<_>>().into_iter().collect()
+}
+
+fn webhook(path: &str, raw: raw::Webhook, cx: &mut Cx<'_>) -> Option<CheckpointWebhook> {
+    let at = |key: &str| format!("{path}.{key}");
+    let allow_private_addresses = raw.allow_private_addresses.unwrap_or(false);
+    let consent = Consent { private: allow_private_addresses, plaintext: false, plaintext_key: "" };
+    let url = match raw.url {
+        Some(text) => outward(&at("url"), &text, &consent, cx),
+        None => cx.missing(&at("url"), "where to"),
+    };
+    let secret = match raw.secret {
+        Some(secret) if secret.len() < SECRET_BYTES_MIN => {
+            let hint = "such as the output of `openssl rand -hex 32`";
+            cx.report.problem_unshown(&at("secret"), format!("is shorter than {SECRET_BYTES_MIN} characters"), hint);
+            None
+        }
+        Some(secret) => Some(SecretString::from(secret)),
+        None => cx.missing(&at("secret"), "it signs deliveries: without, a receiver cannot know whose they are"),
+    };
+    Some(CheckpointWebhook { url: url?, secret: secret?, allow_private_addresses })
+}

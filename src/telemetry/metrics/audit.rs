@@ -1,0 +1,60 @@
+//! What the audit counts.
+
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::series::Durations;
+
+/// Of the log of records.
+#[derive(Clone, Default)]
+pub struct AuditMetrics {
+    queue_depth: Gauge,
+    records: Counter,
+    syncs: Durations,
+    unsynced: Gauge,
+    checkpoint_age_s: Gauge,
+    exports_failing: Gauge,
+}
+
+impl AuditMetrics {
+    pub(super) fn register(&self, registry: &mut Registry) {
+        registry.register("audit_queue_depth", "Audit records not yet written", self.queue_depth.clone());
+        registry.register("audit_records", "Audit records written, checkpoints among them", self.records.clone());
+        registry.register_with_unit("audit_sync", "Times that records took to be on disk", Unit::Seconds, self.syncs.clone());
+        registry.register("audit_unsynced_records", "Audit records written and not known to be on disk", self.unsynced.clone());
+        let help = "Age of the last signed checkpoint; -1 before the first";
+        registry.register_with_unit("audit_checkpoint_age", help, Unit::Seconds, self.checkpoint_age_s.clone());
+        let help = "Places that did not take the last checkpoint";
+        registry.register("audit_checkpoint_exports_failing", help, self.exports_failing.clone());
+    }
+
+    /// A place that keeps checkpoints does not take them, or does so again.
+    pub fn export_fails(&self, failing: bool) {
+        if failing {
+            self.exports_failing.inc()
+        } else {
+            self.exports_failing.dec()
+        };
+    }
+
+    /// Counts records that were written.
+    pub fn written(&self, records: u64) {
+        self.records.inc_by(records);
+    }
+
+    /// Counts a time in which records came to be on disk.
+    pub fn synced(&self, took: Duration) {
+        self.syncs.observe(took);
+    }
+
+    /// What is read when metrics are asked for: records not yet written, those not known to be on disk, and the age of the last
+    /// checkpoint in seconds.
+    pub fn set(&self, queued: usize, unsynced: u64, checkpoint_age_s: Option<u64>) {
+        self.queue_depth.set(i64::try_from(queued).unwrap_or(i64::MAX));
+        self.unsynced.set(i64::try_from(unsynced).unwrap_or(i64::MAX));
+        self.checkpoint_age_s.set(checkpoint_age_s.map_or(-1, |age| i64::try_from(age).unwrap_or(i64::MAX)));
+    }
+}

@@ -1,0 +1,126 @@
+//! Disks that fail, are full or hang: writes are refused, reads go on, and all is well again by itself.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use super::log::Log;
+use super::{Came, came, can, done, intends, numbered, watch, write};
+use crate::gate::{Gate, Run, soon};
+
+/// Runs the gateway such that what `inject` says happens to its syncs of the audit file.
+fn strace(dir: &std::path::Path, inject: &str) -> Vec<String> {
+    let file = dir.join("data/audit/audit.jsonl");
+    // The tracer is no parent of the program, and ends with it.
+    let words =
+        ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-P", file.to_str().unwrap(), "-e", "trace=fdatasync", "-e", inject];
+    words.map(str::to_owned).to_vec()
+}
+
+fn may_trace() -> bool {
+    can("strace", Command::new("strace").args(["-D", "-f", "-qq", "-o", "/dev/null", "-e", "inject=fdatasync:error=EIO", "true"]))
+}
+
+async fn ready(gate: &Gate) -> u16 {
+    gate.admin("/readyz").await.status
+}
+
+async fn ready_again(gate: &Gate) {
+    let until = Instant::now() + Duration::from_secs(10);
+    while ready(gate).await != 200 {
+        assert!(Instant::now() < until, "it does not recover: {}", gate.log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sync_that_fails_lets_nothing_out_and_is_final_for_its_file() {
+    if !may_trace() {
+        return;
+    }
+    let gate = Gate::wrapped(|dir| strace(dir, "inject=fdatasync:error=EIO:when=3+5"), numbered).await;
+    let token = gate.token("alice", &["eng"]);
+    let dir = gate.dir.path().join("data/audit");
+    let file = dir.join("audit.jsonl");
+    let without = watch(&gate, move |n| std::fs::read_to_string(&file).unwrap().lines().any(|line| intends(line, n)));
+    let (mut passed, mut refused) = (std::collections::BTreeSet::new(), std::collections::BTreeSet::new());
+    for n in 0..60 {
+        match came(&gate.reach.send(&write(&gate, &token, n, 0)).await) {
+            Came::Done => passed.insert(n),
+            Came::Refused => refused.insert(n),
+        };
+        ready_again(&gate).await;
+    }
+    assert!(refused.len() >= 5 && passed.len() >= 20, "{} refused, {} done", refused.len(), passed.len());
+    assert_eq!(done(&gate), passed, "what was refused did not leave");
+    assert_eq!(*without.lock(), Vec::<u64>::new(), "without an intent in the file");
+    let mut gate = gate;
+    assert_eq!(gate.terminate().await, Some(0));
+    let log = Log::read(&dir);
+    assert!(log.failed >= 1 && log.torn == 0, "{} {}", log.failed, log.torn);
+    assert!(log.intents().is_superset(&passed), "{:?}", passed.difference(&log.intents()).collect::<Vec<_>>());
+    let outcomes = log.records.values().filter(|r| r["kind"] == "outcome" && r["name"] == "up__write").count();
+    assert_eq!(outcomes, 60, "what was refused is on record too");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_hangs_refuses_writes_in_time_and_holds_up_no_read() {
+    if !may_trace() {
+        return;
+    }
+    let gate = Gate::wrapped(|dir| strace(dir, "inject=fdatasync:delay_enter=6000000:when=2"), numbered).await;
+    let token = gate.token("alice", &["eng"]);
+    let mut refused = 0;
+    for n in 0..4 {
+        let start = Instant::now();
+        refused += u32::from(came(&gate.reach.send(&write(&gate, &token, n, 0)).await) == Came::Refused);
+        assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+    }
+    assert!(refused >= 2, "{refused}");
+    assert_eq!(ready(&gate).await, 503);
+    let read = gate.reach.send(&gate.call("/mcp", &token, "up__echo", "{}")).await;
+    assert!(read.text().contains("did"), "{}", read.whole());
+    assert_eq!(gate.admin("/healthz").await.status, 200);
+    assert_eq!(done(&gate).len(), 4 - refused as usize);
+    ready_again(&gate).await;
+    assert_eq!(came(&gate.reach.send(&write(&gate, &token, 9, 0)).await), Came::Done);
+}
+
+/// The file may not become longer than the system allows: as a full disk, for whoever may mount nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_takes_no_more_lets_nothing_out_until_it_does() {
+    let shell = ["bash", "-c", "trap '' XFSZ; ulimit -S -f 512; exec \"$0\" \"$@\""];
+    let gate = Gate::wrapped(|_| shell.map(str::to_owned).to_vec(), numbered).await;
+    let token = gate.token("alice", &["eng"]);
+    let dir = gate.dir.path().join("data/audit");
+    let file = dir.join("audit.jsonl");
+    let without = watch(&gate, move |n| std::fs::read_to_string(&file).unwrap().lines().any(|line| intends(line, n)));
+    let mut passed = std::collections::BTreeSet::new();
+    let mut n = 0;
+    while came(&gate.reach.send(&write(&gate, &token, n, 1_900)).await) == Came::Done {
+        passed.insert(n);
+        n += 1;
+        assert!(n < 1_000, "the limit is not met");
+    }
+    for _ in 0..3 {
+        n += 1;
+        assert_eq!(came(&gate.reach.send(&write(&gate, &token, n, 1_900)).await), Came::Refused);
+    }
+    assert_eq!(ready(&gate).await, 503);
+    let read = gate.reach.send(&gate.call("/mcp", &token, "up__echo", "{}")).await;
+    assert!(read.text().contains("did"), "reads go on: {}", read.whole());
+    let Run::Process(process) = &gate.run else { panic!("runs here") };
+    let raise = Command::new("prlimit").args([&format!("--pid={}", process.pid), "--fsize=unlimited"]).status().unwrap();
+    assert!(raise.success());
+    ready_again(&gate).await;
+    n += 1;
+    assert_eq!(came(&gate.reach.send(&write(&gate, &token, n, 0)).await), Came::Done);
+    passed.insert(n);
+    assert_eq!((done(&gate), without.lock().len()), (passed.clone(), 0));
+    soon("the last record", || Log::read(&dir).records.values().last().is_some_and(|r| r["kind"] == "checkpoint")).await;
+    let log = Log::read(&dir);
+    assert!(log.intents().is_superset(&passed) && log.torn == 0);
+    // What came while nothing could be written was kept and is there: the refusals, and the read.
+    let outcomes = log.records.values().filter(|r| r["kind"] == "outcome" && r["name"] == "up__write").count() as u64;
+    assert_eq!(outcomes, n + 1);
+    assert!(log.records.values().any(|r| r["name"] == "up__echo"));
+}
