@@ -17,6 +17,7 @@ mod recorded;
 mod schema;
 mod sink;
 mod slot;
+pub mod verify;
 mod writer;
 
 #[cfg(test)]
