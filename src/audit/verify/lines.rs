@@ -122,7 +122,6 @@ impl<R: Read> Lines<R> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     /// Hands out a few bytes at a time.

@@ -86,6 +86,7 @@ impl Source {
 
     /// Goes on. `expected` is the `seq` that comes next in a sound log: where a file that failed has reached what the next one holds
     /// again, the rest of it is set aside.
+    #[expect(clippy::disallowed_methods, reason = "a verifier has a thread of its own")]
     pub(super) fn next(&mut self, expected: u64) -> Result<Next, VerifyError> {
         loop {
             let Some(segment) = self.segments.get(self.at) else { return Ok(Next::End) };

@@ -28,7 +28,11 @@ fn verdicts(python: &str, dir: &Path, log: &Log) -> (bool, bool, String) {
     (ours.sound, theirs, format!("{:?} / {said}", ours.first_bad))
 }
 
+/// What somebody does to a log, at one line.
+type Tamper<'a> = &'a dyn Fn(&mut Log, usize, &mut Random);
+
 #[test]
+#[expect(clippy::print_stderr, reason = "a test that does nothing says so")]
 fn both_agree() {
     let Ok(python) = std::env::var("PORTCULLIS_PYTHON") else {
         eprintln!("SKIPPED: PORTCULLIS_PYTHON is not set, and the other verifier not run");
@@ -39,7 +43,7 @@ fn both_agree() {
     let own = key(&dir.path().join("own"));
     let (ours, theirs, said) = verdicts(&python, dir.path(), &good);
     assert!(ours && theirs, "{said}");
-    let kinds: [(&str, &dyn Fn(&mut Log, usize, &mut Random)); 8] = [
+    let kinds: [(&str, Tamper<'_>); 8] = [
         ("flip", &|log, at, random| {
             let byte = random.between(0, log.lines[at].len());
             log.lines[at][byte] ^= 1 << random.between(0, 8);
