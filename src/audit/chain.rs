@@ -172,7 +172,6 @@ pub(super) fn array(digest: &[u8]) -> [u8; HASH_BYTES] {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
     use super::*;
 
     fn sealed(text: &str, prev: Link) -> (Vec<u8>, Link) {

@@ -183,7 +183,6 @@ fn bits(size: u64) -> usize {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
     use super::*;
 
     fn link(n: u64) -> Link {

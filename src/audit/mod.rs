@@ -26,6 +26,7 @@ mod settings;
 mod slot;
 mod state;
 mod tail;
+pub mod verify;
 mod writer;
 
 #[cfg(test)]

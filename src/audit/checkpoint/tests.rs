@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
