@@ -50,6 +50,11 @@ fn messages() {
     replay("dialect", |data, _| fuzzed::dialect(data));
 }
 
+#[test]
+fn logs() {
+    replay("audit_reader", |data, _| fuzzed::audit_reader(data));
+}
+
 /// A slice of the search: the seeds, changed at random in the ways in which a fuzzer begins. `PORTCULLIS_MUTATIONS` says how many of
 /// each.
 #[test]

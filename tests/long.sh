@@ -16,6 +16,8 @@ export PORTCULLIS_APPROVAL_SETS="${PORTCULLIS_APPROVAL_SETS:-1000}"
 export PORTCULLIS_APPROVAL_KILLS="${PORTCULLIS_APPROVAL_KILLS:-200}"
 export PORTCULLIS_APPROVALS_PENDING="${PORTCULLIS_APPROVALS_PENDING:-10000}"
 export PORTCULLIS_SESSIONS="${PORTCULLIS_SESSIONS:-100000}"
+export PORTCULLIS_TAMPERINGS="${PORTCULLIS_TAMPERINGS:-1000}"
+export PORTCULLIS_TAMPERING_SEED="${PORTCULLIS_TAMPERING_SEED:-1}"
 fuzz_seconds="${PORTCULLIS_FUZZ_SECONDS:-3600}"
 ran=()
 
@@ -43,6 +45,10 @@ ran+=("approvals: $approvals")
 step "approvals: $PORTCULLIS_APPROVALS_PENDING that wait"
 cargo test --locked --release --test it -- --nocapture --test-threads 1 approvals::many::
 ran+=("approvals: $PORTCULLIS_APPROVALS_PENDING that wait")
+
+step "tampering with the audit log: $PORTCULLIS_TAMPERINGS places of each kind, seed $PORTCULLIS_TAMPERING_SEED"
+cargo test --locked --release --lib -- --nocapture audit::verify::tests::tampering::
+ran+=("tampering: $PORTCULLIS_TAMPERINGS places of each kind, seed $PORTCULLIS_TAMPERING_SEED")
 
 if [ -f fuzz/Cargo.toml ]; then
   # cargo-fuzz needs a nightly toolchain; fuzz/README.md says which version of it, and why the sanitizer lets one thing be.

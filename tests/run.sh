@@ -21,6 +21,9 @@ cargo clippy --locked --all-targets -- -D warnings
 step 'cargo test'
 cargo test --locked
 
+step 'the audit log, as another program verifies it'
+PORTCULLIS_PYTHON="${PORTCULLIS_PYTHON:-python3}" cargo test --locked --lib -- audit::verify::tests::peer
+
 step 'the shipped image builds without the demo'
 cargo clippy --locked --no-default-features --bin portcullis -- -D warnings
 

@@ -1,6 +1,7 @@
-//! What must hold of a policy set whatever it was made of, and, in [`dialect`], of messages. Used by the fuzz targets and by the test
+//! What must hold of a policy set whatever it was made of, and, in [`dialect`], of messages, in [`audit_reader`] of logs. Used by the fuzz targets and by the test
 //! that replays what they found.
 
+mod audit_reader;
 mod dialect;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use portcullis::policy::{
 use portcullis::vocab::{Principal, Problem, Reason};
 use serde_json::json;
 
+pub use audit_reader::audit_reader;
 pub use dialect::dialect;
 
 /// What one load or one decision may take, in an instrumented build that is some ten times slower than the shipped one.

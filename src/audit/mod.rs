@@ -4,8 +4,11 @@
 //! last handle drops, the draft moves to a queue and one thread writes it. `Drop` neither waits nor computes: records are
 //! numbered, digested and formatted by the writer.
 
+mod chain;
+mod checkpoint;
 mod digest;
 mod draft;
+mod merkle;
 mod note;
 mod queue;
 mod recent;
@@ -14,6 +17,7 @@ mod recorded;
 mod schema;
 mod sink;
 mod slot;
+pub mod verify;
 mod writer;
 
 #[cfg(test)]
@@ -24,6 +28,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use chain::{Link, Sealed, Unsound};
+pub use checkpoint::{Checkpoint, CheckpointKey, KeyId, LogId, PublicKey, Signature, Statement};
 use digest::Digester;
 pub use draft::{Draft, IntentSeq, Kind, Status};
 pub use note::{ApprovalNote, DecisionNote, OutcomeNote, ShadowNote};

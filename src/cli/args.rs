@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::{access, approvals, connect, explain, replay, test};
+use super::{access, approvals, audit, connect, explain, replay, test};
 
-const NOT_BUILT: &str = "Not built yet: lock, audit, completions, man.\n\
+const NOT_BUILT: &str = "Not built yet: lock, completions, man.\n\
                          Exit codes: 0 yes, 1 no, 2 the input is wrong, 70 our fault.";
 
 /// A security-hardened gateway between agents and MCP servers.
@@ -36,6 +36,8 @@ pub(super) enum Verb {
     Access(access::AccessArgs),
     /// Decide recorded calls again
     Replay(replay::ReplayArgs),
+    /// The audit log: verify it, prove a record of it
+    Audit(audit::AuditArgs),
     /// The approval desk: look, approve, deny, withdraw
     Approvals(approvals::ApprovalsArgs),
     /// Run a gateway with a sample MCP server on loopback and walk through it
@@ -72,8 +74,6 @@ pub(super) enum Verb {
     },
     #[command(hide = true)]
     Lock(Unread),
-    #[command(hide = true)]
-    Audit(Unread),
     #[command(hide = true)]
     Completions(Unread),
     #[command(hide = true)]

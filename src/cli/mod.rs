@@ -3,6 +3,7 @@
 mod access;
 mod approvals;
 mod args;
+mod audit;
 mod check;
 mod connect;
 mod demo;
@@ -73,7 +74,7 @@ fn verb(verb: Verb, out: &mut Out) -> Result<Exit, Failure> {
         Verb::Replay(args) => replay::run(&args, out),
         Verb::Init(args) => init::run(args, out),
         Verb::Lock(_) => Err(Failure::not_built("lock")),
-        Verb::Audit(_) => Err(Failure::not_built("audit")),
+        Verb::Audit(args) => audit::run(args, out),
         Verb::Approvals(args) => approvals::run(args, out),
         Verb::Completions(_) => Err(Failure::not_built("completions")),
         Verb::Man(_) => Err(Failure::not_built("man")),

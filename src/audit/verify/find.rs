@@ -1,0 +1,152 @@
+//! The files of a log, in their order.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+use super::VerifyError;
+use crate::audit::chain;
+
+/// Name of the file that is written to.
+const ACTIVE: &str = "audit.jsonl";
+/// Files of one directory; more are a sign that it is not ours.
+const FILES_MAX: usize = 100_000;
+/// Digits of the first `seq` in a name.
+const NAME_DIGITS: usize = 20;
+/// How far into a file its first `seq` is looked for, in bytes.
+const FRONT_BYTES: usize = 64;
+
+/// What a file is to its log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Role {
+    /// Closed when a sync of it failed. What the disk may have lost is in the next one again.
+    Failed,
+    /// Full, and complete.
+    Sealed,
+    /// Written to.
+    Active,
+}
+
+/// One file of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Segment {
+    pub(super) path: PathBuf,
+    /// How it is named to people.
+    pub(super) name: String,
+    pub(super) role: Role,
+    pub(super) zipped: bool,
+    /// The first `seq` by its name, or by its first line.
+    pub(super) first: Option<u64>,
+}
+
+/// What was found at a path.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    pub(super) segments: Vec<Segment>,
+    /// The file that is written to, opened before the directory was read: it may have another name by now.
+    pub(super) active: Option<File>,
+    /// Files by the names of a log that are not read, and why.
+    pub(super) skipped: Vec<String>,
+}
+
+/// Finds the files of the log at `path`: a directory, or one file. Only regular files are read, and no links followed.
+pub(super) fn find(path: &Path) -> Result<Files, VerifyError> {
+    let failed = |error: io::Error| VerifyError::new(path, &error);
+    let about = fs::metadata(path).map_err(failed)?;
+    if about.is_file() {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let known = segment(path, &name);
+        let zipped = known.as_ref().map_or(path.extension().is_some_and(|e| e == "gz"), |known| known.zipped);
+        let role = known.as_ref().map_or(Role::Active, |known| known.role);
+        let name = path.display().to_string();
+        let first = known.and_then(|known| known.first);
+        return Ok(Files { segments: vec![Segment { path: path.to_owned(), name, role, zipped, first }], ..Files::default() });
+    }
+    if !about.is_dir() {
+        return Err(VerifyError::of(path, "is no file and no directory"));
+    }
+    let mut files = Files { active: active(path).map_err(failed)?, ..Files::default() };
+    for (count, entry) in fs::read_dir(path).map_err(failed)?.enumerate() {
+        let entry = entry.map_err(failed)?;
+        if count >= FILES_MAX {
+            return Err(VerifyError::of(path, format_args!("holds more than {FILES_MAX} files")));
+        }
+        let Some(segment) = entry.file_name().to_str().and_then(|name| segment(&entry.path(), name)) else { continue };
+        if entry.file_type().map_err(failed)?.is_file() {
+            files.segments.push(segment);
+        } else {
+            files.skipped.push(format!("{}: is no regular file", segment.name));
+        }
+    }
+    if let Some(active) = &files.active {
+        let about = active.metadata().map_err(failed)?;
+        // Rotated meanwhile: it is there under its new name.
+        let is_it =
+            |segment: &Segment| fs::metadata(&segment.path).is_ok_and(|m| (m.dev(), m.ino()) == (about.dev(), about.ino()));
+        let rotated = files.segments.iter().any(|segment| segment.role != Role::Active && is_it(segment));
+        let first = first_seq(active).map_err(failed)?;
+        files.segments.retain(|segment| segment.role != Role::Active || !rotated);
+        files.segments.iter_mut().filter(|segment| segment.role == Role::Active).for_each(|segment| segment.first = first);
+    }
+    // The one that is written to is the last, whatever its first line has become.
+    files.segments.sort_by_key(|segment| (segment.role == Role::Active, segment.first, segment.role, segment.zipped));
+    drop_doubles(&mut files);
+    if files.segments.is_empty() && files.skipped.is_empty() {
+        return Err(VerifyError::of(path, "holds no audit log"));
+    }
+    Ok(files)
+}
+
+/// While a segment is being compressed both its files are there; the one that is not compressed counts.
+fn drop_doubles(files: &mut Files) {
+    let Files { segments, skipped, .. } = files;
+    segments.dedup_by(|later, earlier| {
+        let double = later.role == Role::Sealed && earlier.role == Role::Sealed && later.first == earlier.first;
+        if double {
+            skipped.push(format!("{}: is there uncompressed as well", later.name));
+        }
+        double
+    });
+}
+
+/// `audit.jsonl`, `audit-<20 digits>.jsonl`, the same with `.gz`, or with `.failed` and what may follow that.
+fn segment(path: &Path, name: &str) -> Option<Segment> {
+    let made = |role, zipped, first| Some(Segment { path: path.to_owned(), name: name.to_owned(), role, zipped, first });
+    if name == ACTIVE {
+        return made(Role::Active, false, None);
+    }
+    let (digits, rest) = name.strip_prefix("audit-")?.split_at_checked(NAME_DIGITS)?;
+    let first = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())??;
+    match rest {
+        ".jsonl" => made(Role::Sealed, false, Some(first)),
+        ".jsonl.gz" => made(Role::Sealed, true, Some(first)),
+        _ if is_failed(rest) => made(Role::Failed, false, Some(first)),
+        _ => None,
+    }
+}
+
+/// `.jsonl.failed`, perhaps with a number behind it.
+fn is_failed(rest: &str) -> bool {
+    let tail = rest.strip_prefix(".jsonl.failed");
+    tail.is_some_and(|tail| {
+        tail.is_empty() || tail.strip_prefix(['.', '-']).is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()))
+    })
+}
+
+/// Opens the file that is written to, if there is one.
+fn active(dir: &Path) -> io::Result<Option<File>> {
+    let path = dir.join(ACTIVE);
+    match fs::symlink_metadata(&path) {
+        Ok(about) if about.is_file() => File::open(&path).map(Some),
+        Ok(_) => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn first_seq(file: &File) -> io::Result<Option<u64>> {
+    let mut front = [0; FRONT_BYTES];
+    let read = file.read_at(&mut front, 0)?;
+    Ok(chain::seq_of(front.get(..read).unwrap_or_default()))
+}
