@@ -8,6 +8,7 @@ mod chain;
 mod checkpoint;
 mod digest;
 mod draft;
+pub mod index;
 mod merkle;
 mod note;
 mod queue;
