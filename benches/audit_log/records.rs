@@ -15,8 +15,8 @@ impl Dice {
     }
 
     fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
-        let at = self.roll(from.len() as u64);
-        from.iter().nth(usize::try_from(at).unwrap_or(0)).copied().unwrap_or_default()
+        let at = usize::try_from(self.roll(from.len() as u64)).unwrap_or(0);
+        from.get(at).copied().unwrap_or_default()
     }
 }
 

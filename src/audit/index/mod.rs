@@ -9,6 +9,7 @@ mod book;
 mod facets;
 mod filter;
 mod histogram;
+mod members;
 mod part;
 mod report;
 mod row;

@@ -154,6 +154,8 @@ struct Tally {
     report: Report,
     first_ms: u64,
     last_ms: u64,
+    /// Records by the byte of their kind.
+    kinds: [u64; RowKind::COUNT],
     groups: Option<Table>,
     calls: Table,
     denied: Table,
@@ -176,6 +178,7 @@ impl Tally {
             report: Report { by: asked.by.iter().map(|by| by.as_str()).collect(), ..Report::default() },
             first_ms: u64::MAX,
             last_ms: 0,
+            kinds: [0; RowKind::COUNT],
             groups,
             calls: Table::by(&[By::Principal, By::Tool], false),
             denied: Table::by(&[By::Reason, By::Rule, By::Tool], false),
@@ -206,7 +209,9 @@ impl Tally {
         if self.asked.span.holds(row.time_ms) {
             self.report.records += 1;
             (self.first_ms, self.last_ms) = (self.first_ms.min(row.time_ms), self.last_ms.max(row.time_ms));
-            *self.report.kinds.entry(row.kind.as_str()).or_default() += 1;
+            if let Some(count) = self.kinds.get_mut(row.kind as usize) {
+                *count += 1;
+            }
             self.count(row, &facts);
         }
     }
@@ -246,6 +251,8 @@ impl Tally {
         let (facets, top, mut report) = (&self.facets, self.asked.top, self.report);
         (report.first, report.last) =
             if self.last_ms > 0 { (time(self.first_ms), time(self.last_ms)) } else { Default::default() };
+        let kinds = (0_u8..).map(|byte| RowKind::from_byte(byte).as_str()).zip(self.kinds);
+        report.kinds = kinds.filter(|(_, count)| *count > 0).collect();
         let mut more = BTreeMap::new();
         let mut keep = |name, (list, left): (Vec<Count>, usize)| {
             if left > 0 {

@@ -64,6 +64,8 @@ pub(super) struct Table {
     by: Vec<By>,
     timed: bool,
     groups: MixMap<u128, Group>,
+    /// All that had no room.
+    rest: Option<Group>,
 }
 
 /// One group of records.
@@ -107,18 +109,21 @@ pub struct Figures {
 impl Table {
     /// By at most [`BY_MAX`] labels, with or without times.
     pub(super) fn by(by: &[By], timed: bool) -> Self {
-        Self { by: by.iter().take(BY_MAX).copied().collect(), timed, groups: MixMap::default() }
+        Self { by: by.iter().take(BY_MAX).copied().collect(), timed, groups: MixMap::default(), rest: None }
     }
 
     pub(super) fn add(&mut self, row: &Row, facts: &Facts) {
         let key = self.by.iter().fold(0, |key: u128, by| key << 32 | u128::from(Facets::key(*by, row, facts)));
-        let full = self.groups.len() >= GROUPS_MAX;
-        let timed = self.timed && self.groups.len() < TIMED_MAX;
-        let key = if full && !self.groups.contains_key(&key) { REST } else { key };
-        let group = self.groups.entry(key).or_insert_with(|| {
-            let times = timed.then(Box::default);
-            Group { first_ms: row.time_ms, times, ..Group::default() }
-        });
+        let count = self.groups.len();
+        let timed = self.timed && count < TIMED_MAX;
+        let group = match self.groups.get_mut(&key) {
+            Some(group) => group,
+            None if count >= GROUPS_MAX => self.rest.get_or_insert_with(|| Group { first_ms: row.time_ms, ..Group::default() }),
+            None => self.groups.entry(key).or_insert_with(|| {
+                let times = timed.then(Box::default);
+                Group { first_ms: row.time_ms, times, ..Group::default() }
+            }),
+        };
         group.records += 1;
         group.denied += u64::from(facts.denied());
         group.failed += u64::from(facts.end.failed);
@@ -134,6 +139,7 @@ impl Table {
     pub(super) fn top<K: Ord + Default>(&self, facets: &Facets, top: usize, what: impl Fn(&Figures) -> K) -> (Vec<Count>, usize) {
         let none = K::default();
         let mut all: Vec<(u128, Figures)> = self.groups.iter().map(|(key, group)| (*key, group.figures())).collect();
+        all.extend(self.rest.iter().map(|group| (REST, group.figures())));
         all.retain(|(_, figures)| what(figures) > none);
         all.sort_by_cached_key(|(key, figures)| (std::cmp::Reverse(what(figures)), self.keys(*key, facets)));
         let more = all.len().saturating_sub(top);

@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-
 #[path = "../../../benches/audit_log/records.rs"]
 mod records;
 

@@ -226,7 +226,7 @@ fn list(index: &mut Index, args: &ShowArgs, out: &mut Out) -> Result<Exit, Failu
     }
     let mut shown = print(index, &filter, &found, args.json, out)?;
     while args.follow && out.flush().is_ok() {
-        std::thread::sleep(FOLLOW);
+        pause();
         index.refresh().map_err(Failure::input)?;
         (found, cursor) = index.find(&filter, cursor, FOLLOWED_MAX).map_err(Failure::input)?;
         shown += print(index, &filter, &found, args.json, out)?;
@@ -235,6 +235,11 @@ fn list(index: &mut Index, args: &ShowArgs, out: &mut Out) -> Result<Exit, Failu
         out.note("nothing");
     }
     Ok(if shown > 0 { Exit::Yes } else { Exit::No })
+}
+
+#[expect(clippy::disallowed_methods, reason = "this verb has a process of its own")]
+fn pause() {
+    std::thread::sleep(FOLLOW);
 }
 
 /// Prints these records in this order, and says how many.
