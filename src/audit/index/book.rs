@@ -16,7 +16,7 @@ pub(super) const HEADER_BYTES: usize = 128;
 /// Bits of a header that count rows; the rest of 64 count texts.
 const ROWS_BITS: u32 = 40;
 /// Rows are read by as much at a time, in bytes.
-const READ_BYTES: usize = 1024 * 1024;
+const READ_BYTES: usize = 256 * 1024;
 
 /// SHA-256 of a line without its line feed; a line of a sealed log has the hash of all before it inside.
 pub(super) type LineHash = [u8; 32];
