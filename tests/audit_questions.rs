@@ -92,17 +92,18 @@ fn the_first_questions_are_answered() {
     let path = dir.display().to_string();
     let ran = portcullis(&["audit", "stats", &path]);
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    let words = ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     for said in [
         "7 records from 2026-11-22T04:00:01.000Z to 2026-11-22T04:00:07.000Z (2 approval, 2 intent, 3 outcome)",
         "1 lines are no records",
-        "alice      files__write",
-        "rule_denied  no-deletes  files__delete",
+        "alice files__write",
+        "rule_denied no-deletes files__delete",
         "approvals: 1 approved, 1 pending",
         "intents without an outcome: 1",
-        "record 7  alice  files__write",
+        "record 7 alice files__write",
         "sha256:aa",
     ] {
-        assert!(ran.stdout.contains(said), "{said}: {}", ran.stdout);
+        assert!(words.contains(said), "{said}: {words}");
     }
     let grouped = portcullis(&["audit", "stats", &path, "--by", "principal,reason", "--since", "2026-11-22T04:00:05Z", "--json"]);
     let report: Value = serde_json::from_str(&grouped.stdout).unwrap();
