@@ -53,8 +53,6 @@ fn what_is_not_built_says_so_whatever_its_arguments() {
     for (args, what) in [
         (vec!["lock"], "lock"),
         (vec!["lock", "diff"], "lock"),
-        (vec!["audit", "show", "dir"], "audit show"),
-        (vec!["audit", "stats"], "audit stats"),
         (vec!["completions", "bash"], "completions"),
         (vec!["man"], "man"),
     ] {

@@ -16,6 +16,8 @@ export PORTCULLIS_APPROVAL_SETS="${PORTCULLIS_APPROVAL_SETS:-1000}"
 export PORTCULLIS_APPROVAL_KILLS="${PORTCULLIS_APPROVAL_KILLS:-200}"
 export PORTCULLIS_APPROVALS_PENDING="${PORTCULLIS_APPROVALS_PENDING:-10000}"
 export PORTCULLIS_AUDIT_KILLS="${PORTCULLIS_AUDIT_KILLS:-200}"
+export PORTCULLIS_AUDIT_INDEX_ROUNDS="${PORTCULLIS_AUDIT_INDEX_ROUNDS:-2000}"
+export PORTCULLIS_AUDIT_RECORDS="${PORTCULLIS_AUDIT_RECORDS:-5000000}"
 export PORTCULLIS_SESSIONS="${PORTCULLIS_SESSIONS:-100000}"
 export PORTCULLIS_TAMPERINGS="${PORTCULLIS_TAMPERINGS:-1000}"
 export PORTCULLIS_TAMPERING_SEED="${PORTCULLIS_TAMPERING_SEED:-1}"
@@ -41,6 +43,11 @@ approvals="$PORTCULLIS_APPROVAL_ROUNDS races, $PORTCULLIS_APPROVAL_SETS sets of 
 step "approvals: $approvals"
 cargo test --locked --release --test it -- --nocapture approvals:: --skip approvals::many::
 ran+=("approvals: $approvals")
+
+step "the index of the audit log: $PORTCULLIS_AUDIT_INDEX_ROUNDS rounds of changes, then questions about $PORTCULLIS_AUDIT_RECORDS records"
+cargo test --locked --release --lib -- --nocapture audit::index::
+cargo bench --locked --bench audit_log -- "$PORTCULLIS_AUDIT_RECORDS"
+ran+=("audit index: $PORTCULLIS_AUDIT_INDEX_ROUNDS rounds, $PORTCULLIS_AUDIT_RECORDS records")
 
 # By themselves: they say how long pages take.
 step "approvals: $PORTCULLIS_APPROVALS_PENDING that wait"

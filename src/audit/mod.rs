@@ -11,6 +11,7 @@ mod draft;
 mod facts;
 mod head;
 mod held;
+pub mod index;
 mod keeper;
 mod log;
 mod medium;

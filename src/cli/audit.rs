@@ -1,14 +1,18 @@
-//! `audit`: the log, held against its chain, its checkpoints and its keys; and proofs that a record is in it.
+//! `audit`: the log, held against its chain, its checkpoints and its keys; proofs that a record is in it; what it says.
 
 mod keys;
+mod moment;
 mod prove;
+mod show;
+mod shown;
+mod stats;
 mod verify;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
-use super::args::{ConfigArg, Unread};
+use super::args::ConfigArg;
 use super::exit::{Exit, Failure};
 use super::out::Out;
 use crate::config;
@@ -30,10 +34,12 @@ enum AuditVerb {
     CheckProof(CheckProofArgs),
     /// Print the public key of the checkpoints, and its id
     Key(KeyArgs),
-    #[command(hide = true)]
-    Show(Unread),
-    #[command(hide = true)]
-    Stats(Unread),
+    /// Show one record and what belongs to it, or the latest that fit
+    #[command(after_help = show::HELP)]
+    Show(Box<show::ShowArgs>),
+    /// Count: who called what, what was refused and why, errors, times, sizes
+    #[command(after_help = stats::HELP)]
+    Stats(stats::StatsArgs),
 }
 
 /// Which log.
@@ -97,18 +103,22 @@ pub(super) fn run(args: AuditArgs, out: &mut Out) -> Result<Exit, Failure> {
         AuditVerb::Prove(args) => prove::run(&args, out),
         AuditVerb::CheckProof(args) => prove::check(&args, out),
         AuditVerb::Key(args) => keys::show(&args, out),
-        AuditVerb::Show(_) => Err(Failure::not_built("audit show")),
-        AuditVerb::Stats(_) => Err(Failure::not_built("audit stats")),
+        AuditVerb::Show(args) => show::run(&args, out),
+        AuditVerb::Stats(args) => stats::run(&args, out),
     }
 }
 
 impl LogArgs {
     /// The path that was given, or else that of the config.
     fn path(&self) -> Result<PathBuf, Failure> {
-        if let Some(path) = &self.path {
-            return Ok(path.clone());
-        }
-        let config = config::load_to_judge(&self.config.config).map_err(|problems| Failure::problems(&problems))?;
-        Ok(config.audit.file)
+        log_path(self.path.as_deref(), &self.config)
+    }
+}
+
+/// The path that was given, or else that of the config.
+fn log_path(given: Option<&Path>, config: &ConfigArg) -> Result<PathBuf, Failure> {
+    match given {
+        Some(path) => Ok(path.to_owned()),
+        None => Ok(config::load_to_judge(&config.config).map_err(|problems| Failure::problems(&problems))?.audit.file),
     }
 }

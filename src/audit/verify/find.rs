@@ -19,7 +19,7 @@ const FRONT_BYTES: usize = 64;
 
 /// What a file is to its log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Role {
+pub(in crate::audit) enum Role {
     /// Closed when a sync of it failed. What the disk may have lost is in the next one again.
     Failed,
     /// Full, and complete.
@@ -30,28 +30,28 @@ pub(super) enum Role {
 
 /// One file of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Segment {
-    pub(super) path: PathBuf,
+pub(in crate::audit) struct Segment {
+    pub(in crate::audit) path: PathBuf,
     /// How it is named to people.
-    pub(super) name: String,
-    pub(super) role: Role,
-    pub(super) zipped: bool,
+    pub(in crate::audit) name: String,
+    pub(in crate::audit) role: Role,
+    pub(in crate::audit) zipped: bool,
     /// The first `seq` by its name, or by its first line.
-    pub(super) first: Option<u64>,
+    pub(in crate::audit) first: Option<u64>,
 }
 
 /// What was found at a path.
 #[derive(Debug, Default)]
-pub(super) struct Files {
-    pub(super) segments: Vec<Segment>,
+pub(in crate::audit) struct Files {
+    pub(in crate::audit) segments: Vec<Segment>,
     /// The file that is written to, opened before the directory was read: it may have another name by now.
-    pub(super) active: Option<File>,
+    pub(in crate::audit) active: Option<File>,
     /// Files by the names of a log that are not read, and why.
-    pub(super) skipped: Vec<String>,
+    pub(in crate::audit) skipped: Vec<String>,
 }
 
 /// Finds the files of the log at `path`: a directory, or one file. Only regular files are read, and no links followed.
-pub(super) fn find(path: &Path) -> Result<Files, VerifyError> {
+pub(in crate::audit) fn find(path: &Path) -> Result<Files, VerifyError> {
     let failed = |error: io::Error| VerifyError::new(path, &error);
     let about = fs::metadata(path).map_err(failed)?;
     if about.is_file() {

@@ -4,13 +4,13 @@ use std::io::{self, Read};
 use std::ops::Range;
 
 /// Longest line that is read, in bytes: far more than any record may have.
-pub(super) const LINE_BYTES_MAX: usize = 1024 * 1024;
+pub(in crate::audit) const LINE_BYTES_MAX: usize = 1024 * 1024;
 /// Room for the longest line and what comes with it in one read.
 const BUFFER_BYTES: usize = 2 * LINE_BYTES_MAX;
 
 /// What is next in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(in crate::audit) enum Found {
     /// A line, without its line feed.
     Line(Range<usize>),
     /// The end is no end of a line: these bytes have no line feed.
@@ -22,25 +22,25 @@ pub(super) enum Found {
 }
 
 /// Reads lines; holds [`BUFFER_BYTES`] and nothing else.
-pub(super) struct Lines<R> {
+pub(in crate::audit) struct Lines<R> {
     input: R,
     buffer: Vec<u8>,
     start: usize,
     end: usize,
     /// Where what follows `start` is in the file, in bytes.
-    pub(super) offset: u64,
+    pub(in crate::audit) offset: u64,
     /// Lines so far.
-    pub(super) number: u64,
+    pub(in crate::audit) number: u64,
     ended: bool,
 }
 
 impl<R: Read> Lines<R> {
-    pub(super) fn new(input: R) -> Self {
+    pub(in crate::audit) fn new(input: R) -> Self {
         Self { input, buffer: vec![0; BUFFER_BYTES], start: 0, end: 0, offset: 0, number: 0, ended: false }
     }
 
     /// The bytes of what was found last.
-    pub(super) fn bytes(&self, range: &Range<usize>) -> &[u8] {
+    pub(in crate::audit) fn bytes(&self, range: &Range<usize>) -> &[u8] {
         self.buffer.get(range.clone()).unwrap_or_default()
     }
 
@@ -48,7 +48,7 @@ impl<R: Read> Lines<R> {
     ///
     /// # Errors
     /// Those of the file.
-    pub(super) fn next(&mut self) -> io::Result<Found> {
+    pub(in crate::audit) fn next(&mut self) -> io::Result<Found> {
         let mut seen = 0;
         loop {
             let pending = self.buffer.get(self.start + seen..self.end).unwrap_or_default();
@@ -76,7 +76,7 @@ impl<R: Read> Lines<R> {
     ///
     /// # Errors
     /// Those of the file.
-    pub(super) fn grew(&mut self) -> io::Result<bool> {
+    pub(in crate::audit) fn grew(&mut self) -> io::Result<bool> {
         self.ended = false;
         self.fill()?;
         Ok(!self.ended)

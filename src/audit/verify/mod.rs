@@ -3,9 +3,9 @@
 //! What is read may be anything; docs/audit-format.md is what it is held against.
 
 mod exported;
-mod find;
+pub(super) mod find;
 mod first_bad;
-mod lines;
+pub(super) mod lines;
 mod proof;
 mod report;
 mod source;

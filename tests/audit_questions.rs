@@ -1,0 +1,195 @@
+//! `audit show` and `audit stats` as a shell sees them.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use portcullis::telemetry::escape::is_unsafe;
+use serde_json::Value;
+
+struct Ran {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+fn portcullis(args: &[&str]) -> Ran {
+    let output = command(args).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ran { code: output.status.code().unwrap(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    command.args(args).env_remove("PORTCULLIS_CONFIG").stdin(Stdio::null());
+    command
+}
+
+/// What stands in a record besides number, time, id and kind.
+fn record(seq: u64, id: &str, kind: &str, rest: &str) -> String {
+    format!("{{\"v\":1,\"seq\":{seq},\"time\":\"2026-11-22T04:00:{seq:02}.000Z\",\"id\":\"{id}\",\"kind\":\"{kind}\"{rest}}}\n")
+}
+
+/// A call that was asked for, approved, made, and one that was refused; then what nobody but a hostile client would send.
+fn log(dir: &Path) -> PathBuf {
+    let who = |sub: &str| format!(",\"principal\":{{\"iss\":\"https://idp\",\"sub\":\"{sub}\",\"groups\":[],\"scopes\":[]}}");
+    let call = |tool: &str| {
+        format!(",\"route\":\"/mcp\",\"upstream\":\"files\",\"method\":\"tools/call\",\"name\":\"{tool}\",\"class\":\"write\"")
+    };
+    let decision = |effect: &str, reason: &str, rule: &str| {
+        format!(
+            ",\"decision\":{{\"effect\":\"{effect}\",\"mode\":\"enforce\",\"reason\":\"{reason}\",\"rules\":[\"{rule}\"],\"obligations\":[],\"policy\":\"sha256:aa\"}}"
+        )
+    };
+    let ended = |status: &str, reason: &str| {
+        format!(
+            ",\"outcome\":{{\"status\":\"{status}\",\"reason\":\"{reason}\",\"http\":200,\"upstream_ms\":5.000,\"total_ms\":7.250,\"bytes_in\":1,\"bytes_out\":4000}}"
+        )
+    };
+    let approval =
+        |state: &str| format!(",\"approval\":{{\"id\":\"ap1\",\"state\":\"{state}\",\"by\":[],\"arguments\":\"sha256:00\"}}");
+    let (alice, write) = (who("alice"), call("files__write"));
+    let allowed = decision("allow", "allowed", "writers");
+    let hostile = "\\u001b[31m\u{202e}gnp.exe";
+    let lines = [
+        record(1, "a1", "approval", &format!("{alice}{write}{}{}", approval("pending"), ended("completed", "allowed"))),
+        record(2, "a2", "approval", &format!("{}{write}{}{}", who("sre"), approval("approved"), ended("completed", "allowed"))),
+        record(3, "w1", "intent", &format!("{alice}{write}{allowed}{}", approval("approved"))),
+        record(
+            4,
+            "w1",
+            "outcome",
+            &format!("{alice}{write}{allowed}{}{},\"intent\":3", approval("used"), ended("completed", "allowed")),
+        ),
+        record(
+            5,
+            "d1",
+            "outcome",
+            &format!(
+                "{}{}{}{}",
+                who("bob"),
+                call("files__delete"),
+                decision("deny", "rule_denied", "no-deletes"),
+                ended("denied", "rule_denied")
+            ),
+        ),
+        record(6, "h1", "outcome", &format!("{}{}{}", who(hostile), call(hostile), ended("faulted", hostile))),
+        "\u{1b}[2J no record\n".to_owned(),
+        record(7, "w2", "intent", &format!("{alice}{write}{allowed}")),
+    ];
+    let dir = dir.join("audit");
+    fs::create_dir(&dir).unwrap();
+    fs::write(dir.join("audit.jsonl"), lines.concat()).unwrap();
+    dir
+}
+
+#[test]
+fn the_first_questions_are_answered() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = log(temp.path());
+    let path = dir.display().to_string();
+    let ran = portcullis(&["audit", "stats", &path]);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    let words = ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    for said in [
+        "7 records from 2026-11-22T04:00:01.000Z to 2026-11-22T04:00:07.000Z (2 approval, 2 intent, 3 outcome)",
+        "1 lines are no records",
+        "alice files__write",
+        "rule_denied no-deletes files__delete",
+        "approvals: 1 approved, 1 pending",
+        "intents without an outcome: 1",
+        "record 7 alice files__write",
+        "sha256:aa",
+    ] {
+        assert!(words.contains(said), "{said}: {words}");
+    }
+    let grouped = portcullis(&["audit", "stats", &path, "--by", "principal,reason", "--since", "2026-11-22T04:00:05Z", "--json"]);
+    let report: Value = serde_json::from_str(&grouped.stdout).unwrap();
+    let keys: Vec<&str> = report["groups"].as_array().unwrap().iter().filter_map(|group| group["keys"][0].as_str()).collect();
+    assert_eq!((grouped.code, report["records"].as_u64(), keys.len()), (0, Some(3), 2));
+    assert!(keys.contains(&"https://idp#bob"));
+    for args in [
+        vec!["audit", "stats", "/nonexistent"],
+        vec!["audit", "stats", &path, "--by", "colour"],
+        vec!["audit", "stats", &path, "--since", "soon"],
+        vec!["audit", "show", "--log", &path, "--kind", "colour"],
+        vec!["audit", "show", "w1", "--log", &path, "--denied"],
+    ] {
+        assert_eq!(portcullis(&args).code, 2, "{args:?}");
+    }
+}
+
+#[test]
+fn a_record_is_shown_with_what_belongs_to_it_and_lists_begin_with_the_newest() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = log(temp.path()).display().to_string();
+    let seqs = |args: &[&str]| {
+        let ran = portcullis(&[&["audit", "show", "--log", &path, "--json"], args].concat());
+        let seq = |line: &str| serde_json::from_str::<Value>(line).unwrap()["seq"].as_u64().unwrap();
+        (ran.code, ran.stdout.lines().map(seq).collect::<Vec<_>>())
+    };
+    for (args, expected) in [
+        (vec!["w1"], vec![1, 2, 3, 4]),
+        (vec!["4"], vec![1, 2, 3, 4]),
+        (vec!["d1"], vec![5]),
+        (vec!["--denied"], vec![5]),
+        (vec!["--principal", "alice", "--limit", "2"], vec![7, 4]),
+        (vec!["--principal", "https://idp#a*", "--kind", "intent"], vec![7, 3]),
+        (vec!["--rule", "writers", "--until", "2026-11-22T04:00:04Z"], vec![3]),
+        (vec!["--tool", "files__w*", "--status", "completed"], vec![4, 2, 1]),
+    ] {
+        assert_eq!(seqs(&args), (0, expected), "{args:?}");
+    }
+    for args in [vec!["99"], vec!["nobody"], vec!["--principal", "mallory"]] {
+        assert_eq!(seqs(&args), (1, vec![]), "{args:?}");
+    }
+    let story = portcullis(&["audit", "show", "w1", "--log", &path]).stdout;
+    for said in [
+        "record 3  intent  2026-11-22T04:00:03.000Z",
+        "principal.sub          alice",
+        "approval.state         approved",
+        "intent                 3",
+    ] {
+        assert!(story.contains(said), "{said}: {story}");
+    }
+}
+
+#[test]
+fn nothing_of_a_record_reaches_a_terminal_as_it_is() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = log(temp.path()).display().to_string();
+    for args in [
+        vec!["audit", "stats", &path],
+        vec!["audit", "stats", &path, "--by", "principal,tool,reason"],
+        vec!["audit", "show", "--log", &path],
+        vec!["audit", "show", "--log", &path, "--json"],
+        vec!["audit", "show", "h1", "--log", &path],
+    ] {
+        let ran = portcullis(&args);
+        assert_eq!(ran.code, 0, "{args:?}: {}", ran.stderr);
+        assert!(ran.stdout.contains("gnp.exe"), "{args:?}: {}", ran.stdout);
+        let all = ran.stdout + &ran.stderr;
+        assert!(!all.replace('\n', "").chars().any(is_unsafe), "{args:?}: {all:?}");
+    }
+}
+
+#[test]
+fn a_log_is_followed() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = log(temp.path());
+    let path = dir.display().to_string();
+    let args = ["audit", "show", "--log", &path, "--follow", "--json", "--principal", "bob"];
+    let mut child = command(&args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.next().unwrap().unwrap().contains("\"seq\":5"));
+    let mut file = fs::OpenOptions::new().append(true).open(dir.join("audit.jsonl")).unwrap();
+    let who = |sub: &str| format!(",\"principal\":{{\"iss\":\"https://idp\",\"sub\":\"{sub}\"}}");
+    let more = record(8, "x", "list", &who("alice")) + &record(9, "y", "list", &who("bob"));
+    file.write_all(more.as_bytes()).unwrap();
+    let next = lines.next().unwrap().unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(next.contains("\"seq\":9"), "{next}");
+}
