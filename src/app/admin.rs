@@ -214,7 +214,7 @@ fn names_loopback(host: &str) -> bool {
     url.and_then(|url| Origin::of(&url)).is_some_and(|origin| origin.names_loopback())
 }
 
-fn metrics(gateway: &Gateway, registry: &Registry) -> String {
+pub(super) fn metrics(gateway: &Gateway, registry: &Registry) -> String {
     gateway.metrics.set_audit_queue_depth(gateway.audit.queue_depth());
     for (state, count) in gateway.approvals.counts() {
         gateway.metrics.set_approvals(state.as_str(), count);

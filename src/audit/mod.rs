@@ -14,6 +14,7 @@ mod recorded;
 mod schema;
 mod sink;
 mod slot;
+mod traced;
 mod writer;
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod channel;
 mod credential;
+mod telemetry;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ pub use self::channel::{Channel, MailTls, Smtp, Way, Webhook, WebhookFormat};
 pub use self::credential::{
     ClientProof, Credential, JagSubject, PerUser, ResourceSent, SubjectTokenType, TokenAsked, TokenServer,
 };
+pub use self::telemetry::{LogFormat, Otlp, OtlpProtocol, Telemetry, TraceTrust};
 use super::AuthUpstream;
 use super::checked_identity::Identity;
 use crate::vocab::{Proof, Revision};
@@ -256,23 +258,6 @@ pub enum Durability {
     Write,
     /// Nothing.
     DangerNone,
-}
-
-/// Logs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Telemetry {
-    /// Level, or comma-separated `target=level` directives.
-    pub log: String,
-    /// Form of a line.
-    pub log_format: LogFormat,
-}
-
-/// Form of a log line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each variant is the word in the config")]
-pub enum LogFormat {
-    Json,
-    Text,
 }
 
 /// The operators' listener.

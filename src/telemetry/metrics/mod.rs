@@ -1,5 +1,7 @@
 //! Prometheus metrics. Every label is bounded: closed lists, configured names, and tools of the catalog.
 
+pub mod families;
+mod labels;
 mod series;
 mod tool;
 
@@ -9,7 +11,10 @@ mod tests;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use prometheus_client::encoding::EncodeLabelSet;
+use labels::{
+    DecisionLabels, DroppedLabels, EventLabels, KeyLabels, NoticeLabels, OperationLabels, PageLabels, ReasonLabels, StateLabels,
+    ToolLabels, UpstreamLabels, UpstreamOperationLabels,
+};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -38,6 +43,7 @@ pub struct Metrics {
     pages: Family<PageLabels, Counter>,
     approvals: Family<StateLabels, Gauge>,
     notices: Series<NoticeLabels, Counter>,
+    dropped: Family<DroppedLabels, Counter>,
     audit_queue_depth: Gauge,
     reload_success: Gauge,
     observe_only: Gauge,
@@ -45,72 +51,6 @@ pub struct Metrics {
     in_flight: Gauge,
     streams: Gauge,
     connections: Gauge,
-}
-
-/// What is asked about a decision.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct DecisionLabels {
-    effect: &'static str,
-    reason: &'static str,
-    tool: Arc<str>,
-    class: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OperationLabels {
-    mcp_method_name: &'static str,
-    gen_ai_tool_name: Arc<str>,
-    error_type: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct UpstreamOperationLabels {
-    upstream: Arc<str>,
-    mcp_method_name: &'static str,
-    gen_ai_tool_name: Arc<str>,
-    error_type: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct UpstreamLabels {
-    upstream: Arc<str>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct KeyLabels {
-    id: Arc<str>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ToolLabels {
-    tool: Arc<str>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct NoticeLabels {
-    channel: Arc<str>,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct StateLabels {
-    state: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct EventLabels {
-    event: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct PageLabels {
-    action: &'static str,
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ReasonLabels {
-    reason: &'static str,
 }
 
 impl Default for Metrics {
@@ -142,6 +82,7 @@ impl Metrics {
             pages: Family::default(),
             approvals: Family::default(),
             notices: Series::default(),
+            dropped: Family::default(),
             audit_queue_depth: Gauge::default(),
             reload_success: Gauge::default(),
             observe_only: Gauge::default(),
@@ -164,6 +105,7 @@ impl Metrics {
         own.register("sheds", "Requests turned away before they were read", metrics.sheds.clone());
         own.register("account_links", "What became of accounts that people link", metrics.links.clone());
         own.register("auth_pages", "Requests to the authorization server", metrics.pages.clone());
+        own.register("telemetry_dropped", "Traces and metrics that no receiver took", metrics.dropped.clone());
         own.register("in_flight", "Requests being served", metrics.in_flight.clone());
         own.register("streams", "Streams open that tell clients what happens", metrics.streams.clone());
         own.register("connections", "Connections open", metrics.connections.clone());
@@ -248,6 +190,11 @@ impl Metrics {
     /// Counts an answer of the authorization server; `action` is a word from a closed list.
     pub fn page(&self, action: &'static str, reason: Reason) {
         self.pages.get_or_create(&PageLabels { action, reason: reason.as_str() }).inc();
+    }
+
+    /// Counts what was not sent of a `signal`; both words are from closed lists.
+    pub fn telemetry_dropped(&self, signal: &'static str, reason: &'static str, pieces: u64) {
+        self.dropped.get_or_create(&DroppedLabels { signal, reason }).inc_by(pieces);
     }
 
     /// Whether the last configuration was taken.
