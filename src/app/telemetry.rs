@@ -81,7 +81,10 @@ impl Sending {
         let Self { tracer: _, finished, traces, metrics, every, instance } = self;
         drop(tasks.spawn(run_traces(finished, traces, gateway.metrics.clone(), stopping.clone())));
         let (counted, gateway, registry, since) = (gateway.metrics.clone(), gateway.clone(), registry.clone(), SystemTime::now());
-        let gather = move || metrics_request(&admin::metrics(&gateway, &registry), &instance, since);
+        let gather = move || {
+            admin::gather(&gateway, &registry);
+            metrics_request(gateway.metrics.families(), &instance, since)
+        };
         let send = move |request| metrics.clone().send(request);
         drop(tasks.spawn(run_metrics(gather, send, every, counted, stopping.clone())));
     }

@@ -140,7 +140,14 @@ pub(super) fn took(ctx: &Ctx, target: &Target, called: Instant, fault: Option<&F
     let took = called.elapsed();
     let method = ctx.asked.method.unwrap_or(Method::Unknown).as_str();
     let error = fault.map_or("", |fault| fault.kind.as_str());
-    ctx.gateway.metrics.called(&target.view.upstream().settings().name, method, ctx.asked.tool.as_deref(), error, took);
+    ctx.gateway.metrics.called(
+        &target.view.upstream().settings().name,
+        method,
+        ctx.asked.tool.as_deref(),
+        error,
+        took,
+        ctx.recorded_trace(),
+    );
     ctx.spans(|spans| spans.called(error));
     // Of several rounds together.
     ctx.note(|draft| {

@@ -226,7 +226,7 @@ pub(super) fn measure(ctx: &Ctx, refusal: Option<&Refusal>) {
         Some(Refusal::Unanswered(_)) => FaultKind::Failed.as_str(),
         Some(_) => "protocol",
     };
-    ctx.gateway.metrics.served(method, ctx.asked.tool.as_deref(), error, ctx.started.elapsed());
+    ctx.gateway.metrics.served(method, ctx.asked.tool.as_deref(), error, ctx.started.elapsed(), ctx.recorded_trace());
 }
 
 /// Serves a message of a legacy session, or the opening of one. Runs to its end whatever becomes of the connection.

@@ -68,6 +68,11 @@ impl Ctx {
         }
     }
 
+    /// The id of the trace, if it is sampled and sent: whoever follows it from a metric finds something.
+    pub(super) fn recorded_trace(&self) -> Option<[u8; 16]> {
+        (self.trace.sampled && self.gateway.tracer.is_some()).then_some(self.trace.trace_id)
+    }
+
     /// The revision is known.
     pub(super) fn speaks(&self) {
         if let Some(revision) = self.asked.revision {

@@ -14,14 +14,14 @@ use opentelemetry_proto::tonic::metrics::v1::{
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
 
-use crate::telemetry::metrics::families::{self, Distribution, Family, Labels, Points};
+use crate::telemetry::metrics::families::{Distribution, Family, Labels, Points};
 use crate::telemetry::names;
 use crate::telemetry::trace;
 
-/// The message for what [`crate::telemetry::metrics::Metrics::encode`] wrote. `since` is when counting began.
-pub fn request(exposition: &str, instance: &str, since: SystemTime) -> ExportMetricsServiceRequest {
+/// The message for `families`. `since` is when counting began.
+pub fn request(families: Vec<Family>, instance: &str, since: SystemTime) -> ExportMetricsServiceRequest {
     let span = Span { from: nanos(since), to: nanos(SystemTime::now()) };
-    let metrics = families::parse(exposition).into_iter().map(|family| span.metric(family)).collect();
+    let metrics = families.into_iter().map(|family| span.metric(family)).collect();
     let version = env!("CARGO_PKG_VERSION");
     let attributes = [("service.name", names::PREFIX), ("service.version", version), ("service.instance.id", instance)];
     let attributes = attributes.into_iter().map(|(key, value)| attribute(key, value.to_owned())).collect();
@@ -70,7 +70,7 @@ impl Span {
     fn histogram(&self, labels: Labels, of: Distribution) -> HistogramDataPoint {
         let below = [0].into_iter().chain(of.buckets.iter().map(|(_, count)| *count));
         let bucket_counts = of.buckets.iter().zip(below).map(|((_, count), below)| count.saturating_sub(below)).collect();
-        let exemplars = of.exemplars.into_iter().filter_map(|exemplar| {
+        let exemplars = of.exemplar.into_iter().filter_map(|(_, exemplar)| {
             let trace_id = trace::hex::<16>(&exemplar.trace_id)?.to_vec();
             // Seconds of this century in nanoseconds fit.
             let time_unix_nano = (exemplar.unix_s * 1e9) as u64;

@@ -34,8 +34,10 @@ pub struct Distribution {
     pub sum: f64,
     /// How many there were.
     pub count: u64,
-    /// One of them, and the trace that it was seen in.
-    pub exemplars: Vec<Exemplar>,
+    /// One of them with the bound of its bucket, where a trace that is recorded has one.
+    pub exemplar: Option<(f64, Exemplar)>,
+    /// Native buckets that are not empty, by index, and how many were in each.
+    pub native: Vec<(i32, u64)>,
 }
 
 /// A value, and the trace that it was seen in.
@@ -49,7 +51,7 @@ pub struct Exemplar {
     pub unix_s: f64,
 }
 
-/// Reads what [`super::Metrics::encode`] wrote (OpenMetrics 1.0, as far as we write it). Lines that are not understood are left out.
+/// Reads what the registry wrote (OpenMetrics 1.0, as far as we write it). Lines that are not understood are left out.
 pub fn parse(text: &str) -> Vec<Family> {
     let mut families: Vec<Family> = Vec::new();
     for line in text.lines() {
@@ -77,7 +79,6 @@ struct Sample<'a> {
     name: &'a str,
     labels: Labels,
     value: &'a str,
-    exemplar: Option<Exemplar>,
 }
 
 fn take(family: &mut Family, sample: Sample<'_>) {
@@ -87,7 +88,7 @@ fn take(family: &mut Family, sample: Sample<'_>) {
         Points::Gauge(points) if suffix.is_empty() => points.extend(number(sample.value).map(|value| (sample.labels, value))),
         Points::Histogram(points) => {
             let (le, labels): (Labels, Labels) = sample.labels.into_iter().partition(|(key, _)| key == "le");
-            if points.last().is_none_or(|(last, _)| *last != labels) {
+            if suffix == "_sum" || points.is_empty() {
                 points.push((labels, Distribution::default()));
             }
             let (Some((_, of)), Some(value)) = (points.last_mut(), number(sample.value)) else { return };
@@ -97,7 +98,6 @@ fn take(family: &mut Family, sample: Sample<'_>) {
                 ("_count", _) => of.count = value as u64,
                 ("_bucket", Some(bound)) => {
                     of.buckets.push((bound, value as u64));
-                    of.exemplars.extend(sample.exemplar);
                 }
                 _ => {}
             }
@@ -113,23 +113,12 @@ fn number(text: &str) -> Option<f64> {
     }
 }
 
-/// `name{label="value",..} value # {trace_id=".."} value time`
+/// `name{label="value",..} value`
 fn sample(line: &str) -> Option<Sample<'_>> {
     let end = line.find(['{', ' '])?;
     let (name, rest) = line.split_at_checked(end)?;
     let (labels, rest) = if rest.starts_with('{') { labels(rest)? } else { (Vec::new(), rest) };
-    let (value, exemplar) = match rest.trim_start().split_once(" # ") {
-        Some((value, exemplar)) => (value, self::exemplar(exemplar)),
-        None => (rest.trim(), None),
-    };
-    Some(Sample { name, labels, value, exemplar })
-}
-
-fn exemplar(text: &str) -> Option<Exemplar> {
-    let (labels, rest) = labels(text)?;
-    let trace_id = labels.into_iter().find(|(key, _)| key == "trace_id")?.1;
-    let mut numbers = rest.split_whitespace().filter_map(number);
-    Some(Exemplar { trace_id, value: numbers.next()?, unix_s: numbers.next()? })
+    Some(Sample { name, labels, value: rest.trim() })
 }
 
 /// The labels between braces, and what follows.
@@ -168,7 +157,7 @@ mod tests {
         let text = "# HELP a_b Some words.\n# TYPE a_b counter\na_b_total{x=\"a\\\"} 1\\nforged{\\\\\",y=\"\"} 3\n\
                     # HELP g G.\n# TYPE g gauge\ng -1.5\n\
                     # HELP h_seconds H.\n# TYPE h_seconds histogram\n# UNIT h_seconds seconds\nh_seconds_sum{m=\"t\"} 0.5\n\
-                    h_seconds_count{m=\"t\"} 2\nh_seconds_bucket{le=\"0.1\",m=\"t\"} 1 # {trace_id=\"ab\"} 0.05 1.5\n\
+                    h_seconds_count{m=\"t\"} 2\nh_seconds_bucket{le=\"0.1\",m=\"t\"} 1\n\
                     h_seconds_bucket{le=\"+Inf\",m=\"t\"} 2\n# EOF\n";
         let families = parse(text);
         let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
@@ -177,9 +166,8 @@ mod tests {
         let labels = vec![pair("x", "a\"} 1\nforged{\\"), pair("y", "")];
         assert_eq!(families[0].points, Points::Counter(vec![(labels, 3.0)]));
         assert_eq!(families[1].points, Points::Gauge(vec![(Vec::new(), -1.5)]));
-        let exemplars = vec![Exemplar { trace_id: "ab".into(), value: 0.05, unix_s: 1.5 }];
         let buckets = vec![(0.1, 1), (f64::INFINITY, 2)];
-        let distribution = Distribution { buckets, sum: 0.5, count: 2, exemplars };
+        let distribution = Distribution { buckets, sum: 0.5, count: 2, ..Distribution::default() };
         assert_eq!(families[2].points, Points::Histogram(vec![(vec![pair("m", "t")], distribution)]));
     }
 

@@ -1,5 +1,6 @@
 //! Prometheus metrics. Every label is bounded: closed lists, configured names, and tools of the catalog.
 
+mod exposition;
 pub mod families;
 mod labels;
 mod series;
@@ -11,11 +12,11 @@ mod tests;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+pub use exposition::Form;
 use labels::{
     DecisionLabels, DroppedLabels, EventLabels, KeyLabels, NoticeLabels, OperationLabels, PageLabels, ReasonLabels, StateLabels,
     ToolLabels, UpstreamLabels, UpstreamOperationLabels,
 };
-use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -26,8 +27,8 @@ pub use tool::Tool;
 use super::names;
 use crate::vocab::{Class, Reason};
 
-/// Media type of [`Metrics::encode`].
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// The id of a trace that is recorded, if a measurement belongs to one.
+pub type Trace = Option<[u8; 16]>;
 
 /// All metrics of the process.
 pub struct Metrics {
@@ -126,11 +127,11 @@ impl Metrics {
     }
 
     /// Counts a request served. `error_type` is empty for a success, else a word from a closed list.
-    pub fn served(&self, method: &'static str, tool: Option<&Tool>, error_type: &'static str, took: Duration) {
+    pub fn served(&self, method: &'static str, tool: Option<&Tool>, error_type: &'static str, took: Duration, trace: Trace) {
         let serving = || self.serving(method, tool, error_type);
         match tool.filter(|_| error_type.is_empty() && method == TOOLS_CALL) {
-            Some(tool) => tool.served.get_or_init(serving).observe(took),
-            None => serving().observe(took),
+            Some(tool) => tool.served.get_or_init(serving).observe(took, trace),
+            None => serving().observe(took, trace),
         }
     }
 
@@ -142,11 +143,12 @@ impl Metrics {
         tool: Option<&Tool>,
         error_type: &'static str,
         took: Duration,
+        trace: Trace,
     ) {
         let calling = || self.calling(upstream, method, tool, error_type);
         match tool.filter(|_| error_type.is_empty() && method == TOOLS_CALL) {
-            Some(tool) => tool.called.get_or_init(calling).observe(took),
-            None => calling().observe(took),
+            Some(tool) => tool.called.get_or_init(calling).observe(took, trace),
+            None => calling().observe(took, trace),
         }
     }
 
@@ -232,16 +234,6 @@ impl Metrics {
     /// Counts a connection as open until the guard drops.
     pub fn hold_connection(&self) -> Held {
         Held::new(&self.connections)
-    }
-
-    /// Everything in the OpenMetrics text format ([`CONTENT_TYPE`]).
-    pub fn encode(&self) -> String {
-        let mut out = String::new();
-        match encode(&mut out, &self.registry) {
-            Ok(()) => out,
-            // Writing to a String cannot fail; half a document must not be taken for a whole one.
-            Err(_) => String::new(),
-        }
     }
 
     fn decision(&self, allowed: bool, reason: Reason, tool: Option<&Tool>, class: Option<Class>) -> Counter {
