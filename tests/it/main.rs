@@ -45,6 +45,7 @@ mod stop;
 mod streams;
 mod tasks;
 mod token_variants;
+mod traces;
 mod tokens;
 mod traversal;
 mod upstream_credentials;

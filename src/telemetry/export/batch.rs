@@ -45,17 +45,24 @@ pub async fn run_traces(
                 break;
             }
         }
-        send(&exporter, &mut batch, &metrics, &mut said, Duration::from_millis(TELEMETRY_SEND_MS_MAX)).await;
+        let cut = async {
+            stopping.cancelled().await;
+            tokio::time::sleep(Duration::from_millis(TELEMETRY_FLUSH_MS_MAX)).await;
+        };
+        let time_max = Duration::from_millis(TELEMETRY_SEND_MS_MAX);
+        send(&exporter, &mut batch, &metrics, &mut said, time_max, cut).await;
     }
     finished.close();
     let deadline = Instant::now() + Duration::from_millis(TELEMETRY_FLUSH_MS_MAX);
     while let Ok(one) = finished.try_recv() {
         batch.push(one);
         if batch.len() == TRACE_BATCH_REQUESTS_MAX {
-            send(&exporter, &mut batch, &metrics, &mut said, deadline.saturating_duration_since(Instant::now())).await;
+            let left = deadline.saturating_duration_since(Instant::now());
+            send(&exporter, &mut batch, &metrics, &mut said, left, std::future::pending()).await;
         }
     }
-    send(&exporter, &mut batch, &metrics, &mut said, deadline.saturating_duration_since(Instant::now())).await;
+    let left = deadline.saturating_duration_since(Instant::now());
+    send(&exporter, &mut batch, &metrics, &mut said, left, std::future::pending()).await;
 }
 
 async fn send(
@@ -64,16 +71,22 @@ async fn send(
     metrics: &Metrics,
     said: &mut Said,
     time_max: Duration,
+    cut: impl Future<Output = ()>,
 ) {
     if batch.is_empty() {
         return;
     }
     let requests = batch.len() as u64;
     let data = batch.drain(..).flat_map(|finished| spans(&finished)).collect();
-    let failure = match timeout(time_max, exporter.export(data)).await {
-        Ok(Ok(())) => None,
-        Ok(Err(error)) => Some(error.to_string()),
-        Err(_) => Some("no answer in time".to_owned()),
+    let sent = tokio::select! {
+        biased;
+        sent = timeout(time_max, exporter.export(data)) => sent.ok(),
+        () = cut => None,
+    };
+    let failure = match sent {
+        Some(Ok(())) => None,
+        Some(Err(error)) => Some(error.to_string()),
+        None => Some("no answer in time".to_owned()),
     };
     if failure.is_some() {
         metrics.telemetry_dropped("traces", "export_failed", requests);
