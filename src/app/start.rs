@@ -101,14 +101,7 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
     let (outside, store) = (state.outside.clone(), state.store.clone());
     let (gateway, registry) = gateway(&loaded, &bound_origin, tls_client, &clock, &drain, state)?;
     let workers = Arc::new(Workers::start(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))?);
-    let door = DoorSettings {
-        header_timeout: config.limits.header_timeout,
-        connections: config.limits.connections,
-        per_ip: config.limits.connections,
-        idle_timeout: CONNECTION_IDLE,
-        workers: Some(workers.clone()),
-        ..DoorSettings::default()
-    };
+    let door = door(config, &workers);
     let ca = matches!(config.tls, Tls::SelfSigned).then(|| config.data_dir.join("tls/ca.pem"));
     remember_address(config, bound)?;
 
@@ -131,11 +124,7 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
     }
     drop(background.spawn(gateway.approvals.clone().run(stopping.clone())));
     drop(notices.clone().map(|notices| background.spawn(notices.run(stopping.clone()))));
-    // Ends when the last request has left its trace.
-    let (observing, observed) = (CancellationToken::new(), TaskTracker::new());
-    if let Some(sending) = sending {
-        sending.start(&observed, &gateway, &registry, &observing);
-    }
+    let observing = telemetry::start(sending, &gateway, &registry);
     drop(background.spawn(offboard::run(gateway.clone(), stopping.clone())));
     let reloader =
         Arc::new(Reloader::new(loaded, gateway.clone(), registry.clone(), tls, bound_origin, outside, front, stopping.clone()));
@@ -154,8 +143,18 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
         background,
         workers,
         observing,
-        observed,
     })
+}
+
+fn door(config: &Config, workers: &Arc<Workers>) -> DoorSettings {
+    DoorSettings {
+        header_timeout: config.limits.header_timeout,
+        connections: config.limits.connections,
+        per_ip: config.limits.connections,
+        idle_timeout: CONNECTION_IDLE,
+        workers: Some(workers.clone()),
+        ..DoorSettings::default()
+    }
 }
 
 /// Binds the address of that key of the config.

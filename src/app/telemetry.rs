@@ -64,20 +64,38 @@ pub(super) fn connect(config: &Config, metrics: &Arc<Metrics>) -> Result<Option<
     Ok(Some(Sending { tracer, finished, traces, metrics: sender, every: otlp.metrics_every, instance }))
 }
 
+/// What sends.
+pub(super) struct Observing {
+    tasks: TaskTracker,
+    stopping: CancellationToken,
+}
+
+/// Sends in the background from now on, if there is where to.
+pub(super) fn start(sending: Option<Sending>, gateway: &Arc<Gateway>, registry: &Arc<Registry>) -> Observing {
+    let observing = Observing { tasks: TaskTracker::new(), stopping: CancellationToken::new() };
+    if let Some(sending) = sending {
+        sending.start(&observing, gateway, registry);
+    }
+    observing
+}
+
+impl Observing {
+    /// Sends what there is, and ends, within seconds.
+    pub(super) async fn end(self) {
+        self.stopping.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
 impl Sending {
     /// Where requests leave their traces.
     pub(super) fn tracer(&self) -> Arc<Tracer> {
         self.tracer.clone()
     }
 
-    /// Sends until `stopping`.
-    pub(super) fn start(
-        self,
-        tasks: &TaskTracker,
-        gateway: &Arc<Gateway>,
-        registry: &Arc<Registry>,
-        stopping: &CancellationToken,
-    ) {
+    fn start(self, observing: &Observing, gateway: &Arc<Gateway>, registry: &Arc<Registry>) {
+        let Observing { tasks, stopping } = observing;
         let Self { tracer: _, finished, traces, metrics, every, instance } = self;
         drop(tasks.spawn(run_traces(finished, traces, gateway.metrics.clone(), stopping.clone())));
         let (counted, gateway, registry, since) = (gateway.metrics.clone(), gateway.clone(), registry.clone(), SystemTime::now());

@@ -216,7 +216,7 @@ async fn nothing_secret_and_nothing_that_a_client_made_up_is_told() {
     }
     gate.up.behave(|_| Answer::Json(500, "X-Canary: error-canary", r#"{"answer-canary":"answer-canary"}"#.to_owned()));
     gate.reach.send(&echo).await;
-    let records = gate.settled(requests.len() + 2).await;
+    let records = gate.settled(requests.len() + 3).await;
     recorded.extend(records.iter().filter(|r| r["kind"] != "intent").map(|r| r["id"].as_str().unwrap().to_owned()));
     receiver.served(&recorded).await;
     soon("metrics", || receiver.got.lock().iter().any(|(path, _)| path == "/v1/metrics")).await;
@@ -230,7 +230,8 @@ async fn nothing_secret_and_nothing_that_a_client_made_up_is_told() {
     assert!(receiver.headers.lock().iter().all(|headers| headers.contains("x-key")), "what the config says is sent along");
     let unknown = receiver.spans().into_iter().find(|span| span.name == "unknown").unwrap();
     assert_eq!(attribute(&unknown, "mcp.method.name").as_deref(), Some("unknown"));
-    let failed = receiver.spans().into_iter().filter(|span| span.kind == 3 && span.status.is_some_and(|status| status.code == 2));
+    let failed =
+        receiver.spans().into_iter().filter(|span| span.kind == 3 && span.status.as_ref().is_some_and(|status| status.code == 2));
     assert_eq!(failed.count(), 1, "the call that failed is known as such");
 }
 

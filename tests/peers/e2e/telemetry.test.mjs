@@ -49,6 +49,7 @@ async function startCollector() {
     child.on('close', () => done(out.trim()));
   });
   const agent = process.env.ROTEL_BIN ?? found;
+  if (!agent) throw new Error('there is no rotel in .venv: run install.sh with python 3.11 to 3.13, or name one with ROTEL_BIN');
   const [http, grpc] = [await freePort(), await freePort()];
   const listening = ['--otlp-http-endpoint', `127.0.0.1:${http}`, '--otlp-grpc-endpoint', `127.0.0.1:${grpc}`];
   const printing = ['--exporter', 'blackhole', '--debug-log', 'traces', '--debug-log', 'metrics', '--debug-log-verbosity', 'detailed'];
