@@ -108,8 +108,8 @@ impl Ctx {
         let mut ctx = Self::with_trace(gateway, memory, audit, TraceContext::new());
         ctx.offered = trace::offered(headers);
         ctx.begin_trace();
-        if let (Trust::All, Some(parent)) = (ctx.world.trust, ctx.offered.take()) {
-            ctx.follow(parent);
+        if ctx.world.trust == Trust::All {
+            ctx.trust_header();
         }
         ctx
     }

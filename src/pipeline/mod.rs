@@ -207,7 +207,11 @@ async fn line(mut ctx: Box<Ctx>, parts: Parts, body: Incoming) -> Response<Reply
         Ok(Front::Answered(answered)) => answered.respond(&ctx),
         Ok(Front::Asking(asking, headers, in_flight)) => work(ctx, asking, &headers, in_flight).await,
         Ok(Front::Listening) => Box::pin(push::open(*ctx, &parts.headers)).await,
-        Err(refusal) => rescue(&ctx, refusal).respond(&ctx),
+        Err(refusal) => {
+            // Whoever was not let in is not trusted.
+            ctx.trust_header();
+            rescue(&ctx, refusal).respond(&ctx)
+        }
     }
 }
 
