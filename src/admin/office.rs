@@ -244,7 +244,9 @@ impl Office {
         let Ok(_place) = self.places.try_acquire() else { return crowded(true, unread) };
         let mut trail = Trail::doing("admin/metrics");
         let present = self.present(&parts, &mut trail).await;
-        let Err(problem) = present.and_then(|present| present.may(Some(Role::Viewer))) else { return super::metrics(&parts.headers, expose) };
+        let Err(problem) = present.and_then(|present| present.may(Some(Role::Viewer))) else {
+            return super::metrics(&parts.headers, expose);
+        };
         let answer = problem.document();
         if let Some(slot) = self.slot_for(&answer) {
             trail.record(slot, &answer);

@@ -189,7 +189,11 @@ impl Ctx {
             spent: None,
             sequel: None,
             left: None,
+        };
+        if !first {
+            ctx.begin_trace();
         }
+        ctx
     }
 
     /// The same request once more, for what is found out beside it until `deadline`.
@@ -203,6 +207,7 @@ impl Ctx {
             deadline,
             audit: self.audit.clone(),
             trace: self.trace,
+            offered: None,
             route: self.route.clone(),
             principal: self.principal.clone(),
             asked: self.asked.clone(),
@@ -211,11 +216,7 @@ impl Ctx {
             spent: None,
             sequel: None,
             left: None,
-        };
-        if !first {
-            ctx.begin_trace();
         }
-        ctx
     }
 
     /// Changes the record.
