@@ -96,9 +96,10 @@ impl Sending {
 
     fn start(self, observing: &Observing, gateway: &Arc<Gateway>, registry: &Arc<Registry>) {
         let Observing { tasks, stopping } = observing;
+        let since = SystemTime::UNIX_EPOCH + Duration::from_millis(gateway.clock.unix_ms());
         let Self { tracer: _, finished, traces, metrics, every, instance } = self;
         drop(tasks.spawn(run_traces(finished, traces, gateway.metrics.clone(), stopping.clone())));
-        let (counted, gateway, registry, since) = (gateway.metrics.clone(), gateway.clone(), registry.clone(), SystemTime::now());
+        let (counted, gateway, registry, since) = (gateway.metrics.clone(), gateway.clone(), registry.clone(), since);
         let gather = move || {
             admin::gather(&gateway, &registry);
             metrics_request(gateway.metrics.families(), &instance, since)

@@ -15,7 +15,7 @@ impl Ctx {
         let trace = self.trace;
         self.note(|draft| {
             draft.trace_id = Some(trace.trace_id);
-            draft.spans.0 = tracer.map(|tracer| Spans::begin(tracer, trace, draft.started()));
+            draft.spans.0 = tracer.map(|tracer| Spans::begin(tracer, trace, draft.started(), draft.unix_ms()));
         });
     }
 

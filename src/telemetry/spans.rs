@@ -117,15 +117,15 @@ pub struct Finished {
 }
 
 impl Spans {
-    /// Begins at `started`, which is now but for microseconds.
-    pub fn begin(tracer: Arc<Tracer>, trace: TraceContext, started: Instant) -> Box<Self> {
+    /// Begins at `started`, which is `unix_ms` by the clock on the wall.
+    pub fn begin(tracer: Arc<Tracer>, trace: TraceContext, started: Instant, unix_ms: u64) -> Box<Self> {
         let first = Mark { stage: Stage::Admit, at_us: 0 };
         Box::new(Self {
             tracer,
             trace,
             links: [None; 2],
             started,
-            started_at: SystemTime::now().checked_sub(started.elapsed()).unwrap_or(SystemTime::UNIX_EPOCH),
+            started_at: SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(unix_ms)).unwrap_or(SystemTime::UNIX_EPOCH),
             revision: None,
             marks: [first; TRACE_MARKS_MAX],
             marked: 1,

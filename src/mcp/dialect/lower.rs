@@ -173,10 +173,10 @@ fn version_header(revision: Revision) -> Option<(HeaderName, HeaderValue)> {
 
 fn request_headers(revision: Revision, request: &Outgoing) -> Vec<(HeaderName, HeaderValue)> {
     if of(revision).context == Context::Session {
-        return version_header(revision).into_iter().chain(trace_header(request)).collect();
+        return Vec::from_iter(version_header(revision));
     }
-    // The version, the method, the name and the trace.
-    let mut headers = Vec::with_capacity(4 + request.mirrored.len());
+    // The version, the method and the name.
+    let mut headers = Vec::with_capacity(3 + request.mirrored.len());
     headers.extend(version_header(revision));
     headers.push((headers::METHOD, HeaderValue::from_static(request.method.as_str())));
     let name = match request.method {
@@ -186,12 +186,5 @@ fn request_headers(revision: Revision, request: &Outgoing) -> Vec<(HeaderName, H
     };
     headers.extend(name.map(|name| (headers::NAME, encode_value(name))));
     headers.extend(request.mirrored.iter().cloned());
-    headers.extend(trace_header(request));
     headers
-}
-
-/// For what stands between us and the server, and reads no bodies (W3C Trace Context section 3.2).
-fn trace_header(request: &Outgoing) -> Option<(HeaderName, HeaderValue)> {
-    let text = request.traceparent.as_deref()?;
-    Some((HeaderName::from_static("traceparent"), HeaderValue::try_from(text).ok()?))
 }

@@ -65,6 +65,7 @@ pub async fn run_traces(
     send(&exporter, &mut batch, &metrics, &mut said, left, std::future::pending()).await;
 }
 
+#[expect(clippy::vec_box, reason = "boxes come out of the queue, and are moved as such")]
 async fn send(
     exporter: &impl SpanExporter,
     batch: &mut Vec<Box<Finished>>,

@@ -146,7 +146,7 @@ impl Maker<'_> {
         put("portcullis.class", class.map(Value::from));
         put("portcullis.decision.effect", decision.map(|(allowed, _)| if allowed { "allow" } else { "deny" }.into()));
         put("portcullis.decision.reason", decision.map(|(_, reason)| reason.into()));
-        let rules: Vec<StringValue> = rules.iter().map(|rule| text(rule)).collect();
+        let rules: Vec<StringValue> = rules.iter().map(text).collect();
         put("portcullis.decision.rules", (!rules.is_empty()).then(|| Value::Array(rules.into())));
         all.extend(error_type(error));
         all

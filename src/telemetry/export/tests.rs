@@ -45,7 +45,7 @@ fn tracer(parts_per_million: u32) -> (Arc<Tracer>, mpsc::Receiver<Box<Finished>>
 fn begin(tracer: &Arc<Tracer>, started: Instant) -> Box<Spans> {
     let mut trace = TraceContext::new();
     trace.sampled = tracer.sampler().head(&trace);
-    Spans::begin(tracer.clone(), trace, started)
+    Spans::begin(tracer.clone(), trace, started, 1_800_000_000_000)
 }
 
 fn lost(metrics: &Metrics, reason: &str) -> u64 {
