@@ -24,7 +24,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use http::HeaderMap;
+use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, VARY, X_CONTENT_TYPE_OPTIONS};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::service::Service;
@@ -37,14 +38,15 @@ pub use role::{Member, Role, Roles};
 pub use routes::{Endpoint, LINK_PATH, endpoints};
 
 use crate::net::head::{self, HeadRules};
+use crate::telemetry::metrics::Form;
 
 /// What the admin listener can say. Clones are cheap.
 #[derive(Clone)]
 pub struct AdminState {
     /// True while requests should be sent here. Why not is in the log, never in an answer.
     pub ready: Arc<dyn Fn() -> bool + Send + Sync>,
-    /// The metrics in the Prometheus text format.
-    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// The metrics, in the form that is asked for.
+    pub metrics: Arc<dyn Fn(Form) -> Vec<u8> + Send + Sync>,
     /// True on a loopback listener that nothing leads to from elsewhere, where metrics are open; elsewhere they need a role.
     pub metrics_open: bool,
     /// Hosts and origins that are answered, the local address of each connection aside.
@@ -128,16 +130,20 @@ fn probe<B>(state: &AdminState, request: &Request<B>) -> Probed {
         "/healthz" => text(StatusCode::OK, "ok"),
         "/readyz" if (state.ready)() => text(StatusCode::OK, "ready"),
         "/readyz" => text(StatusCode::SERVICE_UNAVAILABLE, "not ready"),
-        "/metrics" if state.metrics_open => metrics((state.metrics)()),
+        "/metrics" if state.metrics_open => metrics(request.headers(), &*state.metrics),
         "/metrics" => return Probed::Metrics,
         path if path.starts_with("/api/") || path == "/console" || path.starts_with("/console/") => return Probed::Further,
         _ => refused(text(StatusCode::NOT_FOUND, "not found")),
     })
 }
 
-fn metrics(encoded: String) -> Response<AdminBody> {
-    let mut response = text(StatusCode::OK, encoded);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PROMETHEUS_TEXT));
+/// The metrics in the form that the request prefers.
+fn metrics(headers: &HeaderMap, expose: &(dyn Fn(Form) -> Vec<u8> + Send + Sync)) -> Response<AdminBody> {
+    let accept: Vec<&str> = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    let form = Form::of(&accept.join(","));
+    let mut response = text(StatusCode::OK, expose(form));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
+    response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
     response
 }
 
@@ -156,8 +162,6 @@ fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<AdminBody> {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
-
-const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 #[cfg(test)]
 mod tests;

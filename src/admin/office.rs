@@ -28,6 +28,7 @@ use crate::net::head::{self, HeadRefusal};
 use crate::notice::Notices;
 use crate::pipeline::{Gateway, World};
 use crate::signin::SignIn;
+use crate::telemetry::metrics::Form;
 use crate::vocab::Deadline;
 use crate::vocab::limits::{ADMIN_BODY_BYTES_MAX, ADMIN_REQUESTS_MAX, ADMIN_STRANGERS_MAX, ADMIN_STREAMS_MAX};
 use crate::web::{PageAnswer, PageRequest, Site, Verdict};
@@ -236,14 +237,16 @@ impl Office {
     pub(super) async fn metrics(
         &self,
         request: Request<Incoming>,
-        encode: &(dyn Fn() -> String + Send + Sync),
+        expose: &(dyn Fn(Form) -> Vec<u8> + Send + Sync),
     ) -> Response<AdminBody> {
         let (parts, body) = request.into_parts();
         let unread = !body.is_end_stream();
         let Ok(_place) = self.places.try_acquire() else { return crowded(true, unread) };
         let mut trail = Trail::doing("admin/metrics");
         let present = self.present(&parts, &mut trail).await;
-        let Err(problem) = present.and_then(|present| present.may(Some(Role::Viewer))) else { return super::metrics(encode()) };
+        let Err(problem) = present.and_then(|present| present.may(Some(Role::Viewer))) else {
+            return super::metrics(&parts.headers, expose);
+        };
         let answer = problem.document();
         if let Some(slot) = self.slot_for(&answer) {
             trail.record(slot, &answer);

@@ -9,7 +9,7 @@ fn state(ready: &Arc<AtomicBool>, metrics_open: bool) -> AdminState {
     let ready = ready.clone();
     AdminState {
         ready: Arc::new(move || ready.load(Ordering::Relaxed)),
-        metrics: Arc::new(|| "portcullis_upstream_up{upstream=\"files\"} 1\n".into()),
+        metrics: Arc::new(|_| b"portcullis_upstream_up{upstream=\"files\"} 1\n".to_vec()),
         metrics_open,
         rules: HeadRules::new(&[], &[]).unwrap().with_loopback(),
         office: None,

@@ -184,7 +184,10 @@ impl Front {
         let (ready, metered, registry) = (gateway.clone(), gateway.clone(), registry.clone());
         Ok(AdminState {
             ready: Arc::new(move || !ready.drain.begun() && ready.audit.healthy()),
-            metrics: Arc::new(move || metrics(&metered, &registry)),
+            metrics: Arc::new(move |form| {
+                gather(&metered, &registry);
+                metered.metrics.expose(form)
+            }),
             metrics_open: loopback && !known_elsewhere,
             rules,
             office: Some(self.office.clone()),
@@ -214,7 +217,8 @@ fn names_loopback(host: &str) -> bool {
     url.and_then(|url| Origin::of(&url)).is_some_and(|origin| origin.names_loopback())
 }
 
-fn metrics(gateway: &Gateway, registry: &Registry) -> String {
+/// Brings the gauges up to date that are read when metrics are asked for.
+pub(super) fn gather(gateway: &Gateway, registry: &Registry) {
     let audit = gateway.audit.state();
     let age_s = audit.checkpoint.map(|checkpoint| gateway.clock.unix_ms().saturating_sub(checkpoint.unix_ms) / 1000);
     gateway.metrics.audit.set(gateway.audit.queue_depth(), audit.unsynced, age_s);
@@ -227,7 +231,6 @@ fn metrics(gateway: &Gateway, registry: &Registry) -> String {
     for (id, used_s) in gateway.world.load().identity.key_uses() {
         gateway.metrics.set_key_used(&id, used_s);
     }
-    gateway.metrics.encode()
 }
 
 fn roles(roles: &config::AdminRoles) -> Roles {

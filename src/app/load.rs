@@ -12,7 +12,7 @@ use super::identity::identity_settings;
 use super::linking;
 use super::policies::Around;
 use super::watch::fingerprint;
-use crate::config::{self, Config};
+use crate::config::{self, Config, TraceTrust};
 use crate::connect::CLIENT_PATH;
 use crate::identity::{Authenticator, METADATA_PREFIX, metadata_path, resource_metadata};
 use crate::net::DialPolicy;
@@ -20,6 +20,7 @@ use crate::net::head::HeadRules;
 use crate::pipeline::{Approvals, Bounds, CONFIRM_PATH, Route, Subjects, World};
 use crate::policy::permit::ObserveOnly;
 use crate::policy::{self, Facts, PolicySet};
+use crate::telemetry::trace::Trust;
 use crate::upstream::{self, UpstreamLimits, UpstreamSettings, Upstreams};
 use crate::vocab::limits::CONFIG_FILE_BYTES_MAX;
 use crate::vocab::{Clock, Problem, Proof, Resource};
@@ -170,6 +171,11 @@ pub(super) fn world(
         subjects: Subjects::new(),
         links,
         observe: config.observe_only.then(ObserveOnly::assertion),
+        trust: match config.telemetry.trust_trace_context {
+            TraceTrust::None => Trust::None,
+            TraceTrust::Authenticated => Trust::Authenticated,
+            TraceTrust::All => Trust::All,
+        },
         record_arguments: config.audit.record_arguments.clone(),
     })
 }

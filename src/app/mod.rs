@@ -16,6 +16,7 @@ mod policies;
 mod reload;
 mod running;
 mod start;
+mod telemetry;
 mod watch;
 
 pub use check::{Checked, check};

@@ -193,6 +193,7 @@ fn fixed_changes(old: &Config, new: &Config) -> Vec<&'static str> {
     let lasting =
         |config: &Config| config.authserver.as_ref().map(|section: &AuthServer| (section.algorithm, section.key_rotation));
     let per_hour = |config: &Config| config.authserver.as_ref().and_then(|section| section.dcr.as_ref()).map(|dcr| dcr.per_hour);
+    let kept = |config: &Config| (config.telemetry.trace_parts_per_million, config.telemetry.trace_slow);
     let keys = [
         ("authserver.enabled, algorithm or key_rotation", lasting(old) != lasting(new)),
         ("authserver.dcr.enabled or per_hour", per_hour(old) != per_hour(new)),
@@ -206,6 +207,8 @@ fn fixed_changes(old: &Config, new: &Config) -> Vec<&'static str> {
         ("keys.checkpoint", old.audit.checkpoint_key != new.audit.checkpoint_key),
         ("telemetry.log", old.telemetry.log != new.telemetry.log),
         ("telemetry.log_format", old.telemetry.log_format != new.telemetry.log_format),
+        ("telemetry.otlp", old.telemetry.otlp != new.telemetry.otlp),
+        ("telemetry.trace_sample or trace_slow", kept(old) != kept(new)),
         ("limits.header_timeout", was.header_timeout != is.header_timeout),
         ("limits.connections", was.connections != is.connections),
         ("limits.in_flight", was.in_flight != is.in_flight),

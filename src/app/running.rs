@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use super::checkpoints::Exports;
 use super::reload::Reloader;
+use super::telemetry::Observing;
 use crate::net::Workers;
 use crate::notice::Notices;
 use crate::pipeline::Gateway;
@@ -32,6 +33,8 @@ pub struct Running {
     pub(super) background: TaskTracker,
     /// Calls that lost their connection, sessions and processes live there too, so that it ends last.
     pub(super) workers: Arc<Workers>,
+    /// Sends traces and metrics.
+    pub(super) observing: Observing,
 }
 
 /// Time that calls which are cut may take to let go of what they hold.
@@ -128,6 +131,8 @@ impl Running {
             desk.close(Deadline::after(UPSTREAMS_CLOSE)).await;
         }
         self.registry.shutdown(Deadline::after(UPSTREAMS_CLOSE)).await;
+        // Once there is nothing more to tell.
+        self.observing.end().await;
         let audit = self.gateway.audit.clone();
         let closed = tokio::task::spawn_blocking(move || audit.close(AUDIT_CLOSE)).await;
         if !matches!(closed, Ok(Ok(()))) {

@@ -26,6 +26,7 @@ use super::load::{self, Loaded};
 use super::offboard;
 use super::reload::Reloader;
 use super::running::Running;
+use super::telemetry;
 use crate::approval;
 use crate::audit::Audit;
 use crate::authserver::PATH_PREFIX;
@@ -40,6 +41,7 @@ use crate::seal::Sealer;
 use crate::server::tls::{TlsFiles, self_signed};
 use crate::server::{self, DoorSettings, TlsHandle};
 use crate::store::{Store, StoreError};
+use crate::telemetry::export::Tracer;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::Registry;
 use crate::vocab::limits::DRAIN_MS_MAX;
@@ -95,17 +97,12 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
 
     let drain = Drain::new(Duration::from_millis(DRAIN_MS_MAX));
     let state = state(config, &clock, Fetch::new(tls_client.clone()), console.clone()).await?;
+    let sending = telemetry::connect(config, &state.metrics).map_err(StartError::Other)?;
+    let state = State { tracer: sending.as_ref().map(telemetry::Sending::tracer), ..state };
     let (outside, store) = (state.outside.clone(), state.store.clone());
     let (gateway, registry) = gateway(&loaded, &bound_origin, tls_client, &clock, &drain, state)?;
     let workers = Arc::new(Workers::start(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))?);
-    let door = DoorSettings {
-        header_timeout: config.limits.header_timeout,
-        connections: config.limits.connections,
-        per_ip: config.limits.connections,
-        idle_timeout: CONNECTION_IDLE,
-        workers: Some(workers.clone()),
-        ..DoorSettings::default()
-    };
+    let door = door(config, &workers);
     let ca = matches!(config.tls, Tls::SelfSigned).then(|| config.data_dir.join("tls/ca.pem"));
     remember_address(config, bound)?;
 
@@ -128,6 +125,7 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
     }
     drop(background.spawn(gateway.approvals.clone().run(stopping.clone())));
     drop(notices.clone().map(|notices| background.spawn(notices.run(stopping.clone()))));
+    let observing = telemetry::start(sending, &gateway, &registry);
     drop(background.spawn(offboard::run(gateway.clone(), stopping.clone())));
     let reloader =
         Arc::new(Reloader::new(loaded, gateway.clone(), registry.clone(), tls, bound_origin, outside, front, stopping.clone()));
@@ -146,7 +144,19 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
         doors,
         background,
         workers,
+        observing,
     })
+}
+
+fn door(config: &Config, workers: &Arc<Workers>) -> DoorSettings {
+    DoorSettings {
+        header_timeout: config.limits.header_timeout,
+        connections: config.limits.connections,
+        per_ip: config.limits.connections,
+        idle_timeout: CONNECTION_IDLE,
+        workers: Some(workers.clone()),
+        ..DoorSettings::default()
+    }
 }
 
 /// Binds the address of that key of the config.
@@ -164,7 +174,7 @@ fn gateway(
     state: State,
 ) -> Result<(Arc<Gateway>, Arc<Registry>), StartError> {
     let config = &loaded.config;
-    let State { audit, metrics, sealer, outside, approvals, store: _ } = state;
+    let State { audit, metrics, sealer, outside, approvals, tracer, store: _ } = state;
     clear_work_dir(config);
     let tasks = TaskTracker::new();
     let hook = Arc::new(Hook::default());
@@ -202,6 +212,7 @@ fn gateway(
         sequels: Default::default(),
         streams: Streams::new(),
         in_flight: Default::default(),
+        tracer,
     };
     Ok((Arc::new(gateway), registry))
 }
@@ -213,6 +224,7 @@ struct State {
     sealer: Arc<Sealer>,
     outside: Arc<Outside>,
     approvals: approval::Desk,
+    tracer: Option<Arc<Tracer>>,
     store: Store,
 }
 
@@ -231,7 +243,7 @@ async fn state(config: &Config, clock: &Clock, fetch: Fetch, console: Option<Str
     let desk = desk.transpose().map_err(StartError::Other)?;
     let outside = Outside::new(fetch, &config.data_dir, clock, lasting, desk);
     let outside = Arc::new(outside.with_console(console));
-    Ok(State { audit, metrics, sealer, outside, approvals, store })
+    Ok(State { audit, metrics, sealer, outside, approvals, tracer: None, store })
 }
 
 /// Directories of processes that a killed gateway left behind.

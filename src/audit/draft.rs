@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::digest::Digester;
 use super::note::{ApprovalNote, DecisionNote, OutcomeNote};
+use crate::telemetry::spans::Spans;
 use crate::vocab::limits::{
     AUDIT_ARGUMENTS_BYTES_MAX, AUDIT_FIELD_BYTES_MAX, AUDIT_FIELDS_MAX, AUDIT_ID_BYTES_MAX, AUDIT_URI_BYTES_MAX,
 };
@@ -143,14 +144,28 @@ pub struct Draft {
     pub bytes_out: u64,
     /// Secrets replaced in the response.
     pub redacted: u64,
+    /// A tool's own error (`isError`), which is an answer.
+    pub tool_error: bool,
     /// The intent that was written first.
     pub intent: Option<IntentSeq>,
+    /// The way of the request, where traces are sent.
+    pub spans: Way,
     pub(super) total_us: Option<u64>,
     pub(super) rpc_id: Option<Box<str>>,
     pub(super) method: Option<Cow<'static, str>>,
     pub(super) name: Option<Arc<str>>,
     pub(super) arguments: Arguments,
     pub(super) fields: Vec<(Box<str>, Box<str>)>,
+}
+
+/// The way of one request. A copy of its draft has none: there is one trace of it.
+#[derive(Default)]
+pub struct Way(pub Option<Box<Spans>>);
+
+impl Clone for Way {
+    fn clone(&self) -> Self {
+        Self(None)
+    }
 }
 
 /// Arguments until they are digested.
@@ -185,7 +200,9 @@ impl Draft {
             bytes_in: 0,
             bytes_out: 0,
             redacted: 0,
+            tool_error: false,
             intent: None,
+            spans: Way::default(),
             total_us: None,
             rpc_id: None,
             method: None,

@@ -27,6 +27,7 @@ mod settings;
 mod slot;
 mod state;
 mod tail;
+mod traced;
 pub mod verify;
 mod writer;
 

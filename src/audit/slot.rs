@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use super::draft::{Draft, Kind, Status};
 use super::note::OutcomeNote;
 use super::queue::{Item, Queue};
+use super::traced;
 use crate::vocab::Reason;
 
 /// Owns a request's draft. Dropping it sends exactly one record; there is no way to send none, or two.
@@ -39,6 +40,7 @@ impl Drop for Slot {
     fn drop(&mut self) {
         if let Some(mut draft) = self.draft.take() {
             draft.finish(std::thread::panicking());
+            traced::end(&mut draft);
             self.queue.push(Item::Record(draft));
         }
     }

@@ -3,6 +3,7 @@
 mod audit;
 mod channel;
 mod credential;
+mod telemetry;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -17,6 +18,7 @@ pub use self::channel::{Channel, MailTls, Smtp, Way, Webhook, WebhookFormat};
 pub use self::credential::{
     ClientProof, Credential, JagSubject, PerUser, ResourceSent, SubjectTokenType, TokenAsked, TokenServer,
 };
+pub use self::telemetry::{LogFormat, Otlp, OtlpProtocol, Telemetry, TraceTrust};
 use super::AuthUpstream;
 use super::checked_identity::Identity;
 use crate::vocab::{Proof, Revision};
@@ -238,23 +240,6 @@ impl fmt::Debug for Transport {
             }
         }
     }
-}
-
-/// Logs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Telemetry {
-    /// Level, or comma-separated `target=level` directives.
-    pub log: String,
-    /// Form of a line.
-    pub log_format: LogFormat,
-}
-
-/// Form of a log line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each variant is the word in the config")]
-pub enum LogFormat {
-    Json,
-    Text,
 }
 
 /// The operators' listener.

@@ -47,7 +47,7 @@ impl<'n> Decoder<'n, '_, '_> {
     fn wrong(&mut self, wanted: &str) {
         let hint = match &self.node.kind {
             Kind::Null => "give it one, or leave the key out",
-            Kind::Number(_) | Kind::Bool(_) | Kind::OddNumber if wanted == "a string" => "put it in quotes",
+            Kind::Number(_) | Kind::Bool(_) | Kind::Fraction(_) | Kind::OddNumber if wanted == "a string" => "put it in quotes",
             _ => "",
         };
         let message = match found(&self.node.kind) {
@@ -105,7 +105,7 @@ fn found(kind: &Kind) -> &'static str {
         Kind::Null => "",
         Kind::Bool(_) => "a boolean",
         Kind::Number(_) => "a number",
-        Kind::OddNumber => "a negative, fractional or too large number",
+        Kind::Fraction(_) | Kind::OddNumber => "a negative, fractional or too large number",
         Kind::Text(_) => "a string",
         Kind::Seq(_) => "a list",
         Kind::Map(_) => "a map",
@@ -125,6 +125,17 @@ impl<'de> Deserializer<'de> for Decoder<'_, '_, '_> {
             _ => {
                 self.wrong("true or false");
                 visitor.visit_bool(false)
+            }
+        }
+    }
+
+    fn deserialize_f64<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Error> {
+        match self.node.kind {
+            Kind::Fraction(value) => visitor.visit_f64(value),
+            Kind::Number(value @ 0..=1) => visitor.visit_f64(if value == 0 { 0.0 } else { 1.0 }),
+            _ => {
+                self.wrong("a number from 0 to 1");
+                visitor.visit_f64(0.0)
             }
         }
     }
@@ -164,7 +175,7 @@ impl<'de> Deserializer<'de> for Decoder<'_, '_, '_> {
             }
             (SCALAR, Kind::Number(value)) => visitor.visit_u64(*value),
             (WORD_OR, Kind::Map(_)) | (TEXTS, Kind::Seq(_)) => visitor.visit_newtype_struct(self),
-            (WORD_OR, Kind::Null | Kind::Bool(_) | Kind::Number(_) | Kind::OddNumber | Kind::Seq(_)) => {
+            (WORD_OR, Kind::Null | Kind::Bool(_) | Kind::Number(_) | Kind::Fraction(_) | Kind::OddNumber | Kind::Seq(_)) => {
                 self.wrong("a word or a map of keys and values");
                 visitor.visit_str("")
             }
@@ -207,7 +218,7 @@ impl<'de> Deserializer<'de> for Decoder<'_, '_, '_> {
     }
 
     serde::forward_to_deserialize_any! {
-        i8 i16 i32 i64 i128 u8 u16 u32 u128 f32 f64 char bytes byte_buf unit unit_struct tuple tuple_struct enum identifier
+        i8 i16 i32 i64 i128 u8 u16 u32 u128 f32 char bytes byte_buf unit unit_struct tuple tuple_struct enum identifier
         ignored_any
     }
 }

@@ -35,6 +35,10 @@ pub(super) const SESSIONS: RangeInclusive<u64> = 1..=1_000_000;
 pub(super) const PROCESSES: RangeInclusive<u64> = 1..=10_000;
 pub(super) const HEADER_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(300);
 pub(super) const CALL_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(24 * 3600);
+pub(super) const TRACE_SLOW: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(24 * 3600);
+pub(super) const METRICS_EVERY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
+/// Headers that go with everything that is sent to the receiver of telemetry.
+pub(super) const OTLP_HEADERS_MAX: usize = 16;
 pub(super) const CLOCK_SKEW: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(60);
 pub(super) const TOKEN_AGE: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(366 * 24 * 3600);
 pub(super) const INTROSPECTION_CACHE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);

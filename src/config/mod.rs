@@ -28,9 +28,9 @@ pub use authserver::{AuthClient, AuthServer, AuthUpstream, Cimd, Dcr, Grant};
 pub use check::policies::{PolicyFiles, is_cases, policy_files};
 pub use checked::{
     Admin, AdminRoles, Approvals, Audit, AuditCheckpoints, AuditRetain, AuditRotate, Channel, CheckpointExport,
-    CheckpointWebhook, ClientProof, Config, Credential, Durability, JagSubject, Limits, LogFormat, MailTls, PerUser, PublicUrl,
-    ResourceSent, RoleMember, Route, Scheme, Smtp, SubjectTokenType, Telemetry, Tls, TokenAsked, TokenServer, Transport,
-    Upstream, Way, Webhook, WebhookFormat,
+    CheckpointWebhook, ClientProof, Config, Credential, Durability, JagSubject, Limits, LogFormat, MailTls, Otlp, OtlpProtocol,
+    PerUser, PublicUrl, ResourceSent, RoleMember, Route, Scheme, Smtp, SubjectTokenType, Telemetry, Tls, TokenAsked, TokenServer,
+    TraceTrust, Transport, Upstream, Way, Webhook, WebhookFormat,
 };
 pub use checked_identity::{
     Algorithm, ApiKey, ClientCertificates, DirectoryGroup, DirectoryMember, Dpop, Identity, Introspection, Issuer, Jwks,

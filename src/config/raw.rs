@@ -6,6 +6,7 @@ pub(super) mod audit;
 pub(super) mod authserver;
 pub(super) mod channel;
 mod credential;
+pub(super) mod telemetry;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(super) use self::credential::{ClientCredentials, Credential, Header, IdJag, Mtls, PerUser, TokenExchange, TokenServer};
+pub(super) use self::telemetry::Telemetry;
 pub(super) use super::raw_identity::{ApiKey, Identity, Introspection, Issuer};
 use super::shape::{Scalar, Texts, Unbuilt, WordOr};
 
@@ -54,7 +56,7 @@ pub(super) struct Raw {
     pub(super) audit: Option<audit::Audit>,
     /// Where shared state is kept.
     pub(super) state: Option<State>,
-    /// Logs.
+    /// Logs, and where traces and metrics go.
     pub(super) telemetry: Option<Telemetry>,
     /// The listener for operators. `none` for no such listener.
     pub(super) admin: Option<WordOr<Admin>>,
@@ -216,20 +218,6 @@ pub(super) struct State {
     pub(super) embedded: Option<String>,
     #[schemars(skip)]
     pub(super) redis: Unbuilt,
-}
-
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct Telemetry {
-    /// Level, or comma-separated `target=level` directives. Default info.
-    pub(super) log: Option<String>,
-    /// Default json.
-    #[schemars(extend("enum" = ["json", "text"]))]
-    pub(super) log_format: Option<String>,
-    #[schemars(skip)]
-    pub(super) otlp: Unbuilt,
-    #[schemars(skip)]
-    pub(super) trace_sample: Unbuilt,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]

@@ -38,7 +38,9 @@ pub(super) enum Kind {
     Null,
     Bool(bool),
     Number(u64),
-    /// A number no setting takes: negative, fractional or over 64 bits.
+    /// Between whole numbers: above 0 and below 1.
+    Fraction(f64),
+    /// A number no setting takes: negative, otherwise fractional, or over 64 bits.
     OddNumber,
     Text(String),
     Seq(Vec<Node>),
@@ -178,8 +180,16 @@ impl<'de> Visitor<'de> for KindVisitor {
         Ok(u64::try_from(value).map_or(Kind::OddNumber, Kind::Number))
     }
 
-    fn visit_f64<E>(self, _value: f64) -> Result<Kind, E> {
-        Ok(Kind::OddNumber)
+    fn visit_f64<E>(self, value: f64) -> Result<Kind, E> {
+        Ok(if value > 0.0 && value < 1.0 {
+            Kind::Fraction(value)
+        } else if value == 0.0 {
+            Kind::Number(0)
+        } else if value == 1.0 {
+            Kind::Number(1)
+        } else {
+            Kind::OddNumber
+        })
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Kind, E> {

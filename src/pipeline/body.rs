@@ -10,6 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc;
 
 use crate::audit::AuditHandle;
+use crate::telemetry::current;
 
 /// A response body of the gateway.
 pub struct ReplyBody {
@@ -21,7 +22,8 @@ pub struct ReplyBody {
 enum Content {
     Whole(Option<Bytes>),
     Events(mpsc::Receiver<Bytes>),
-    Pieces(BoxStream<'static, Bytes>),
+    /// With the trace that its making belongs to.
+    Pieces(BoxStream<'static, Bytes>, Option<[u8; 16]>),
 }
 
 impl ReplyBody {
@@ -37,7 +39,7 @@ impl ReplyBody {
 
     /// A body that is made as it is taken, and that keeps the record itself.
     pub(super) fn pieces(pieces: BoxStream<'static, Bytes>) -> Self {
-        Self { content: Content::Pieces(pieces), _audit: None }
+        Self { content: Content::Pieces(pieces, current::trace_id()), _audit: None }
     }
 
     /// Whether the body comes in pieces, as server-sent events.
@@ -46,7 +48,7 @@ impl ReplyBody {
             Content::Whole(_) => false,
             // One that ended before it began has nothing to show.
             Content::Events(events) => !(events.is_closed() && events.is_empty()),
-            Content::Pieces(_) => true,
+            Content::Pieces(..) => true,
         }
     }
 }
@@ -59,7 +61,10 @@ impl Body for ReplyBody {
         match &mut self.content {
             Content::Whole(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
             Content::Events(events) => events.poll_recv(cx).map(|event| event.map(|b| Ok(Frame::data(b)))),
-            Content::Pieces(pieces) => pieces.poll_next_unpin(cx).map(|piece| piece.map(|b| Ok(Frame::data(b)))),
+            Content::Pieces(pieces, trace_id) => {
+                let _trace = current::within(*trace_id);
+                pieces.poll_next_unpin(cx).map(|piece| piece.map(|b| Ok(Frame::data(b))))
+            }
         }
     }
 
@@ -70,7 +75,7 @@ impl Body for ReplyBody {
     fn size_hint(&self) -> SizeHint {
         match &self.content {
             Content::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
-            Content::Events(_) | Content::Pieces(_) => SizeHint::default(),
+            Content::Events(_) | Content::Pieces(..) => SizeHint::default(),
         }
     }
 }

@@ -16,6 +16,7 @@ use super::ctx::Ctx;
 use super::refusal::Refusal;
 use super::session::Session;
 use crate::mcp::RawId;
+use crate::telemetry::current::{self, Traced};
 use crate::telemetry::metrics::Held;
 use crate::vocab::Reason;
 
@@ -106,7 +107,7 @@ impl Gateway {
         F::Output: Send + 'static,
     {
         // Boxed: what wraps it would hold it twice over.
-        let (cut, work) = (self.cut.clone(), Box::pin(work));
+        let (cut, work) = (self.cut.clone(), Box::pin(Traced::new(work, current::trace_id())));
         drop(self.tasks.spawn(async move { cut.run_until_cancelled_owned(work).await }));
     }
 }
@@ -117,13 +118,15 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    Detached { gateway, work: Some(Box::pin(work)) }
+    Detached { gateway, work: Some(Box::pin(work)), trace_id: None }
 }
 
 /// See [`detached`].
 pub(super) struct Detached<T: Send + 'static> {
     gateway: Arc<Gateway>,
     work: Option<Pin<Box<dyn Future<Output = T> + Send>>>,
+    /// As it was when the work was last looked at.
+    trace_id: Option<[u8; 16]>,
 }
 
 impl<T: Send + 'static> Future for Detached<T> {
@@ -132,6 +135,7 @@ impl<T: Send + 'static> Future for Detached<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
         let Some(work) = self.work.as_mut() else { return Poll::Pending };
         let polled = work.as_mut().poll(cx);
+        self.trace_id = current::trace_id();
         if polled.is_ready() {
             self.work = None;
         }
@@ -143,6 +147,7 @@ impl<T: Send + 'static> Drop for Detached<T> {
     fn drop(&mut self) {
         // While a panic unwinds the work is what panicked: it ends with it.
         if let Some(work) = self.work.take().filter(|_| !std::thread::panicking()) {
+            let _trace = current::within(self.trace_id);
             self.gateway.outlive(work);
         }
     }

@@ -24,7 +24,7 @@ use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::{Method, RawId};
 use crate::policy::{Moment, Subject};
 use crate::telemetry::metrics::Tool;
-use crate::telemetry::trace::TraceContext;
+use crate::telemetry::trace::{self, Parent, TraceContext, Trust};
 use crate::vocab::{Deadline, Denial, Fault, FaultKind, Principal, Reason, RecordId, Revision};
 
 /// One message on its way. Made before anything can fail; its audit handle sends the record on every exit.
@@ -45,6 +45,8 @@ pub(super) struct Ctx {
     pub audit: AuditHandle,
     /// Its place in a trace.
     pub trace: TraceContext,
+    /// The trace that the header names, until it is known whose word that is.
+    pub(super) offered: Option<Parent>,
     /// Known once the path was recognised.
     pub route: Option<Arc<Route>>,
     /// Known once the credential was verified.
@@ -103,14 +105,18 @@ pub(super) struct Asked {
 impl Ctx {
     /// Starts a request with the record `audit`.
     pub(super) fn start(gateway: Arc<Gateway>, memory: Arc<Memory>, audit: AuditHandle, headers: &HeaderMap) -> Self {
-        let trace = TraceContext::from_headers(headers);
-        audit.with(|draft| draft.trace_id = Some(trace.trace_id));
-        Self::with_trace(gateway, memory, audit, trace)
+        let mut ctx = Self::with_trace(gateway, memory, audit, TraceContext::new());
+        ctx.offered = trace::offered(headers);
+        ctx.begin_trace();
+        if ctx.world.trust == Trust::All {
+            ctx.trust_header();
+        }
+        ctx
     }
 
     /// What is left of a request that was cancelled or panicked: its record, as far as it was made.
     pub(super) fn after(gateway: Arc<Gateway>, audit: AuditHandle) -> Self {
-        Self::with_trace(gateway, Arc::default(), audit, TraceContext::start(None))
+        Self::with_trace(gateway, Arc::default(), audit, TraceContext::new())
     }
 
     /// A request that is made later than it was asked for, on behalf of the same caller, with a record of its own.
@@ -122,12 +128,12 @@ impl Ctx {
         asked: Asked,
     ) -> Self {
         audit.with(|draft| {
-            draft.trace_id = Some(trace.trace_id);
             draft.key.clone_from(&principal.key_id);
             draft.principal = Some(principal.clone());
             draft.route = Some(route.path.clone());
         });
-        let ctx = Self::with_trace(gateway, Arc::default(), audit, trace);
+        let mut ctx = Self::with_trace(gateway, Arc::default(), audit, trace.child());
+        ctx.begin_trace();
         Self { route: Some(route), principal: Some(principal), asked, ..ctx }
     }
 
@@ -144,6 +150,7 @@ impl Ctx {
             deadline,
             audit,
             trace,
+            offered: None,
             route: None,
             principal: None,
             asked: Asked::default(),
@@ -157,13 +164,13 @@ impl Ctx {
 
     /// The same request with another record: one entry of a batch.
     pub(super) fn entry(&self, audit: AuditHandle) -> Self {
-        let id = audit.with(|draft| {
-            draft.trace_id = Some(self.trace.trace_id);
+        // The first entry has the record of the whole, and with it its span.
+        let (id, first) = audit.with(|draft| {
             draft.principal.clone_from(&self.principal);
             draft.route = self.route.as_ref().map(|route| route.path.clone());
-            draft.id()
+            (draft.id(), draft.trace_id.is_some())
         });
-        Self {
+        let mut ctx = Self {
             gateway: self.gateway.clone(),
             memory: self.memory.clone(),
             world: self.world.clone(),
@@ -171,7 +178,8 @@ impl Ctx {
             started: Instant::now(),
             deadline: self.deadline,
             audit,
-            trace: self.trace,
+            trace: if first { self.trace } else { self.trace.sibling() },
+            offered: None,
             route: self.route.clone(),
             principal: self.principal.clone(),
             asked: Asked { session: self.asked.session, ..Asked::default() },
@@ -181,7 +189,11 @@ impl Ctx {
             spent: None,
             sequel: None,
             left: None,
+        };
+        if !first {
+            ctx.begin_trace();
         }
+        ctx
     }
 
     /// The same request once more, for what is found out beside it until `deadline`.
@@ -195,6 +207,7 @@ impl Ctx {
             deadline,
             audit: self.audit.clone(),
             trace: self.trace,
+            offered: None,
             route: self.route.clone(),
             principal: self.principal.clone(),
             asked: self.asked.clone(),

@@ -140,7 +140,15 @@ pub(super) fn took(ctx: &Ctx, target: &Target, called: Instant, fault: Option<&F
     let took = called.elapsed();
     let method = ctx.asked.method.unwrap_or(Method::Unknown).as_str();
     let error = fault.map_or("", |fault| fault.kind.as_str());
-    ctx.gateway.metrics.called(&target.view.upstream().settings().name, method, ctx.asked.tool.as_deref(), error, took);
+    ctx.gateway.metrics.called(
+        &target.view.upstream().settings().name,
+        method,
+        ctx.asked.tool.as_deref(),
+        error,
+        took,
+        ctx.recorded_trace(),
+    );
+    ctx.spans(|spans| spans.called(error));
     // Of several rounds together.
     ctx.note(|draft| {
         draft.upstream_us = u64::try_from(took.as_micros()).ok().map(|us| us.saturating_add(draft.upstream_us.unwrap_or(0)))
@@ -175,6 +183,9 @@ pub(super) fn finish(
     }
     let mut reply = screen(ctx, reply)?;
     if let Reply::Result(body) = &mut reply {
+        if operation.method == Method::ToolsCall && body.member("isError").is_some_and(|value| value.as_str() == "true") {
+            ctx.note(|draft| draft.tool_error = true);
+        }
         match body.kind {
             ResultKind::Complete if !matches!(ctx.asked.tasks, Tasks::Asked) => {}
             ResultKind::Complete | ResultKind::Task => task::created(ctx, target, body)?,
@@ -253,7 +264,7 @@ pub(super) fn leaving(
         None => operation.log_level,
     };
     out.wants_progress = operation.wants_progress.is_some() && ctx.streams;
-    out.traceparent = Some(ctx.trace.text());
+    out.traceparent = Some(ctx.traceparent());
     if let Some(entry) = &target.entry {
         out.mirrored = mirror::values(&entry.mirrors, params.arguments.as_ref());
     }

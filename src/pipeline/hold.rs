@@ -27,6 +27,7 @@ use crate::audit::Status;
 use crate::mcp::dialect::{self, Operation};
 use crate::mcp::headers::McpHeaders;
 use crate::mcp::{RawId, RawJson, sse};
+use crate::telemetry::spans::Stage;
 use crate::upstream::QuestionReply;
 use crate::vocab::limits::{APPROVAL_HELD_PER_PRINCIPAL_MAX, APPROVAL_PROGRESS_MS};
 use crate::vocab::{Deadline, Denial, PrincipalKey, Reason, Revision};
@@ -144,6 +145,7 @@ impl Holding {
         let Some(request) = unapproved.request.clone() else { return Ok(false) };
         let (begun, deadline, desk) = (Instant::now(), deadline(&self.ctx), self.ctx.gateway.approvals.clone());
         self.ctx.asked.held = Some(request.id.clone());
+        self.ctx.mark(Stage::Approve);
         let whom = from_whom(&request);
         self.progress(&whom, request.id.as_str()).await;
         let decided = loop {

@@ -50,6 +50,7 @@ mod streams;
 mod subscribed;
 mod task;
 mod task_id;
+mod traced;
 mod visit;
 mod waiting;
 mod watch;
@@ -90,7 +91,10 @@ use crate::mcp::dialect::ServerInfo;
 use crate::mcp::headers::McpHeaders;
 use crate::net::drain::Drain;
 use crate::seal::Sealer;
+use crate::telemetry::current::Traced;
+use crate::telemetry::export::Tracer;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::spans::Stage;
 use crate::vocab::{Clock, Fault, FaultKind, PeerCertificate, Resource};
 use admit::{Admitted, admit};
 use cancel::{Cancels, InFlight};
@@ -121,6 +125,8 @@ pub struct Gateway {
     pub desk: Option<Arc<Desk>>,
     /// Where calls are approved.
     pub approvals: approval::Desk,
+    /// Where traces go, if anywhere.
+    pub tracer: Option<Arc<Tracer>>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Wall-clock time.
@@ -164,7 +170,8 @@ impl Gateway {
             (audit, ctx)
         });
         // Boxed here: hyper keeps room for an answer's future for as long as a connection lasts, and moves it several times.
-        Box::pin(async move {
+        let trace_id = armed.as_ref().ok().map(|(_, ctx)| ctx.trace.trace_id);
+        let handling = async move {
             let Ok((audit, ctx)) = armed else { return self.shed() };
             let (parts, body) = request.into_parts();
             // A listed origin may read the answer, whatever it is; nobody else may.
@@ -176,7 +183,8 @@ impl Gateway {
                 Err(_) => self.panicked(&audit),
             };
             allow_origin(response, origin)
-        })
+        };
+        Box::pin(Traced::new(handling, trace_id))
     }
 
     /// 503 before anything was read: there is no room for the record.
@@ -203,7 +211,11 @@ async fn line(mut ctx: Box<Ctx>, parts: Parts, body: Incoming) -> Response<Reply
         Ok(Front::Answered(answered)) => answered.respond(&ctx),
         Ok(Front::Asking(asking, headers, in_flight)) => work(ctx, asking, &headers, in_flight).await,
         Ok(Front::Listening) => Box::pin(push::open(*ctx, &parts.headers)).await,
-        Err(refusal) => rescue(&ctx, refusal).respond(&ctx),
+        Err(refusal) => {
+            // Whoever was not let in is not trusted.
+            ctx.trust_header();
+            rescue(&ctx, refusal).respond(&ctx)
+        }
     }
 }
 
@@ -232,6 +244,7 @@ async fn front<'a>(ctx: &mut Ctx, parts: &'a Parts, body: Incoming) -> Result<Fr
     // Work is turned away when too much is under way. While stopping it is not: the door closes connections one by one.
     let in_flight = InFlight::enter(ctx)?;
     // Every request is authenticated, sessions are not authentication.
+    ctx.mark(Stage::Authenticate);
     let principal = ctx.world.identity.clone().authenticate(asked(parts, &route.resource)).await?;
     if standing::has_ended(&ctx.world, &principal) {
         return Err(identity::Refusal::Invalid { private: "the token was revoked" }.into());
@@ -241,12 +254,14 @@ async fn front<'a>(ctx: &mut Ctx, parts: &'a Parts, body: Incoming) -> Result<Fr
         draft.principal = Some(principal.clone());
     });
     ctx.principal = Some(principal);
+    ctx.trust_header();
     match admitted {
         Admitted::End(_) => return Ok(Front::Answered(operate::end_session(ctx, &parts.headers)?)),
         Admitted::Stream(_) => return Ok(Front::Listening),
         _ => {}
     }
     // Only now is the body read, within bounds, once, strictly.
+    ctx.mark(Stage::Decode);
     let (asking, headers) = decode::read(ctx, parts, body).await?;
     Ok(Front::Asking(asking, headers, in_flight))
 }

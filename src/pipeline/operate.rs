@@ -27,6 +27,8 @@ use crate::mcp::error::ProtocolError;
 use crate::mcp::headers::McpHeaders;
 use crate::mcp::{Message, Method, Outcome, RawId, RawJson, Shape};
 use crate::policy::permit::Permit;
+use crate::telemetry::names;
+use crate::telemetry::spans::Stage;
 use crate::vocab::{Fault, FaultKind, Reason, Revision};
 
 /// What an operation came to.
@@ -44,6 +46,7 @@ pub(super) async fn operate(
     headers: &McpHeaders<'_>,
     in_flight: InFlight,
 ) -> Response<ReplyBody> {
+    ctx.speaks();
     if operation.method == Method::Listen {
         return Box::pin(listen::serve(*ctx, &operation, in_flight)).await;
     }
@@ -82,6 +85,7 @@ async fn run(ctx: &mut Ctx, operation: &Operation, headers: &McpHeaders<'_>) -> 
 pub(super) async fn line(ctx: &mut Ctx, operation: &Operation, headers: &McpHeaders<'_>) -> Result<Done, Refusal> {
     // Lists ask every upstream; the same decision filters what they show.
     if let Some(part) = Part::of(operation.method) {
+        ctx.mark(Stage::List);
         return Box::pin(lists::answer(ctx, operation, part)).await.map(Done::Answered);
     }
     // What the gateway answers for itself reaches no upstream's tools, prompts or resources.
@@ -168,11 +172,13 @@ pub(super) async fn clear(
 ) -> Result<Cleared, Refusal> {
     // Read before anything is known of the name, so that a broken completion is answered the same for every name.
     let completion = Completion::of(operation)?;
+    ctx.mark(Stage::Route);
     // The public name becomes an upstream's own name, a class and a definition.
     let target = resolve(ctx, operation).await?;
     if before.is_some_and(|before| !before.is_still(&target)) {
         return Err(Fault::internal(FaultKind::Failed, "the upstream that asked is not there any more").into());
     }
+    ctx.mark(Stage::Authorize);
     // The decision is made on the parsed message and recorded whatever it is.
     let decision = authorize(ctx, &target, arguments(operation, completion.as_ref()).as_ref())?;
     // Headers that repeat arguments must repeat them truly.
@@ -189,6 +195,7 @@ pub(super) async fn clear(
     if let Leaving::Call(outgoing) = &mut leaving {
         task::plan(ctx, &target, operation, outgoing).await?;
     }
+    ctx.mark(Stage::Discharge);
     // Approvals are used, limits are taken, the intent is on record: only this makes a permit.
     let permit = discharge(ctx, decision, &target, Some((operation, &leaving))).await?;
     Ok(Cleared { target, permit, leaving })
@@ -213,6 +220,7 @@ fn has_target(method: Method) -> bool {
 pub(super) fn measure(ctx: &Ctx, refusal: Option<&Refusal>) {
     let method = ctx.asked.method.unwrap_or(Method::Unknown).as_str();
     let error = match refusal {
+        None if ctx.audit.with(|draft| draft.tool_error) => names::TOOL_ERROR,
         None => "",
         Some(Refusal::Denied(denial)) => denial.reason.as_str(),
         Some(Refusal::Unapproved(unapproved)) => unapproved.denial.reason.as_str(),
@@ -220,7 +228,7 @@ pub(super) fn measure(ctx: &Ctx, refusal: Option<&Refusal>) {
         Some(Refusal::Unanswered(_)) => FaultKind::Failed.as_str(),
         Some(_) => "protocol",
     };
-    ctx.gateway.metrics.served(method, ctx.asked.tool.as_deref(), error, ctx.started.elapsed());
+    ctx.gateway.metrics.served(method, ctx.asked.tool.as_deref(), error, ctx.started.elapsed(), ctx.recorded_trace());
 }
 
 /// Serves a message of a legacy session, or the opening of one. Runs to its end whatever becomes of the connection.

@@ -10,6 +10,7 @@ use super::ctx::Ctx;
 use crate::mcp::codes;
 use crate::mcp::dialect::{self, LoweredReply};
 use crate::mcp::{Method, RawId, RawJson, Reply, ResultBody, RpcError};
+use crate::telemetry::spans::Stage;
 use crate::vocab::{Fault, FaultKind, Revision};
 
 /// An answer before it becomes a response.
@@ -88,6 +89,7 @@ impl Answered {
 
     /// The response, with the record riding in its body.
     pub(super) fn respond(self, ctx: &Ctx) -> Response<ReplyBody> {
+        ctx.mark(Stage::Reply);
         let bytes_out = if let Content::Json(body) = &self.content { body.len() as u64 } else { 0 };
         ctx.note(|draft| {
             draft.http = Some(self.status.as_u16());

@@ -80,6 +80,7 @@ impl Watched {
         // The shortest of what the rules grant, what the gateway grants and, below, what the upstream is given.
         let deadline = permit.deadline().map_or(ctx.deadline, |most| ctx.deadline.capped(most));
         let record = ctx.id;
+        ctx.spans(|spans| spans.call(&upstream.settings().name));
         let polled = match ctx.asked.tasks {
             Tasks::Awaited(form) => Some(Box::new(Polled::new(ctx, target, form, outgoing.session_capabilities, deadline)?)),
             _ => None,
@@ -157,6 +158,7 @@ impl Watched {
     }
 
     fn charge(self, ctx: &Ctx) -> Line {
+        ctx.spans(|spans| spans.called(""));
         let Self { line, inspector } = self;
         let redacted = inspector.redacted();
         if redacted > 0 {

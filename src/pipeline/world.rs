@@ -13,6 +13,7 @@ use crate::identity::Authenticator;
 use crate::net::head::HeadRules;
 use crate::policy::permit::ObserveOnly;
 use crate::policy::{PolicySet, Subject};
+use crate::telemetry::trace::Trust;
 use crate::upstream::{Upstream, Upstreams};
 use crate::vocab::limits::{TOKEN_CACHE_ENTRIES_MAX, VIEW_IDLE_S_MAX};
 use crate::vocab::{Denial, Principal, Reason, Resource, Revision};
@@ -43,6 +44,8 @@ pub struct World {
     pub links: Arc<Links>,
     /// Present where policy is only observed.
     pub observe: Option<ObserveOnly>,
+    /// Whose word is taken for it that a request belongs to a trace.
+    pub trust: Trust,
     /// JSON pointers into `arguments` whose values records may hold in clear.
     pub record_arguments: Vec<String>,
 }

@@ -7,7 +7,9 @@ use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
+use super::current;
 use super::escape::push_safe;
+use crate::vocab::digits::push_hex;
 
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,7 +39,7 @@ pub enum Error {
 /// A filter that cannot be parsed; a second call.
 pub fn init(filter: &str, format: Format) -> Result<(), Error> {
     let filter = EnvFilter::builder().parse(filter)?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(Lines(io::stderr));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(Lines(io::stderr, format));
     match format {
         Format::Json => builder.json().flatten_event(true).finish().try_init()?,
         Format::Text => builder.finish().try_init()?,
@@ -45,31 +47,43 @@ pub fn init(filter: &str, format: Format) -> Result<(), Error> {
     Ok(())
 }
 
-/// A destination that writes each event as exactly one safe line.
+/// A destination that writes each event as exactly one safe line, with the trace of the request at work.
 #[derive(Clone, Copy, Debug)]
-struct Lines<M>(M);
+struct Lines<M>(M, Format);
 
 impl<'a, M: MakeWriter<'a>> MakeWriter<'a> for Lines<M> {
     type Writer = Line<M::Writer>;
 
     fn make_writer(&'a self) -> Self::Writer {
-        Line(self.0.make_writer())
+        Line(self.0.make_writer(), self.1)
     }
 }
 
 /// The formatter hands over a whole event in one call; its last line feed is the only one that passes.
-struct Line<W>(W);
+struct Line<W>(W, Format);
 
 impl<W: Write> Write for Line<W> {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(event);
         let mut out = Vec::with_capacity(event.len() + 64);
-        match text.strip_suffix('\n') {
-            Some(line) => {
-                push_safe(&mut out, line);
-                out.push(b'\n');
+        let line = text.strip_suffix('\n');
+        let body = line.unwrap_or(&text);
+        match (current::trace_id(), self.1, body.strip_prefix('{')) {
+            (Some(trace_id), Format::Json, Some(members)) => {
+                out.extend_from_slice(b"{\"trace_id\":\"");
+                push_hex(&mut out, &trace_id);
+                out.extend_from_slice(b"\",");
+                push_safe(&mut out, members);
             }
-            None => push_safe(&mut out, &text),
+            (Some(trace_id), Format::Text, _) => {
+                push_safe(&mut out, body);
+                out.extend_from_slice(b" trace_id=");
+                push_hex(&mut out, &trace_id);
+            }
+            _ => push_safe(&mut out, body),
+        }
+        if line.is_some() {
+            out.push(b'\n');
         }
         self.0.write_all(&out)?;
         Ok(event.len())
@@ -105,7 +119,7 @@ mod tests {
     fn logged(format: Format, hostile: &str) -> String {
         let out = Shared::default();
         let sink = out.clone();
-        let builder = tracing_subscriber::fmt().with_ansi(false).with_writer(Lines(move || sink.clone()));
+        let builder = tracing_subscriber::fmt().with_ansi(false).with_writer(Lines(move || sink.clone(), format));
         let emit = || {
             let span = tracing::info_span!("call", name = hostile);
             span.in_scope(|| tracing::warn!(tool = hostile, debugged = ?hostile, "refused {hostile}"));
@@ -130,6 +144,22 @@ mod tests {
                 let first: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
                 assert_eq!(first["tool"], hostile);
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_line_of_a_request_has_its_trace() {
+        for (format, expect) in [(Format::Json, "{\"trace_id\":\"0707"), (Format::Text, "0707\n")] {
+            let text = current::Traced::new(async { logged(format, "x") }, Some([7; 16])).await;
+            assert_eq!(text.matches("trace_id").count(), 2, "{text}");
+            assert!(text.contains(expect), "{text}");
+            if format == Format::Json {
+                for line in text.lines() {
+                    let read: serde_json::Value = serde_json::from_str(line).unwrap();
+                    assert_eq!(read["trace_id"], "07".repeat(16));
+                }
+            }
+            assert!(!logged(format, "x").contains("trace_id"));
         }
     }
 

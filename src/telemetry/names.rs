@@ -8,6 +8,8 @@ pub const CLIENT_DURATION: &str = "mcp.client.operation.duration";
 pub const METHOD_NAME: &str = "mcp.method.name";
 /// Tool, from the catalog only.
 pub const TOOL_NAME: &str = "gen_ai.tool.name";
+/// What a span of a tool is about, in the words of the conventions for GenAI.
+pub const OPERATION_NAME: &str = "gen_ai.operation.name";
 /// Protocol revision.
 pub const PROTOCOL_VERSION: &str = "mcp.protocol.version";
 /// JSON-RPC id.

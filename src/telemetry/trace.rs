@@ -3,43 +3,69 @@
 use std::cell::RefCell;
 use std::fmt;
 
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
 
 use crate::vocab::digits::push_hex;
 
 /// The request header that carries a trace context.
 pub const TRACEPARENT: &str = "traceparent";
 
-/// Where this request stands in a trace. Ids are no secrets and prove nothing: a client chooses its trace id.
+/// What a caller says about its place in a trace. Untrusted: a client chooses all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parent {
+    /// The trace.
+    pub trace_id: [u8; 16],
+    /// The caller's span.
+    pub span_id: [u8; 8],
+    /// Whether the caller records this trace.
+    pub sampled: bool,
+}
+
+/// Whose word is taken for it that a request belongs to a trace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// Nobody's: every request is a trace of its own, with a link to what the caller named.
+    None,
+    /// Of callers with a verified credential.
+    #[default]
+    Authenticated,
+    /// Everybody's.
+    All,
+}
+
+/// Where this request stands in a trace. Ids are no secrets and prove nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceContext {
     /// The trace.
     pub trace_id: [u8; 16],
     /// Our span in it.
     pub span_id: [u8; 8],
-    /// The caller's span, if it sent one.
+    /// The span above ours, if there is one.
     pub parent_id: Option<[u8; 8]>,
-    /// Whether the caller records this trace.
+    /// Whether this trace is recorded.
     pub sampled: bool,
 }
 
 impl TraceContext {
-    /// Continues the trace of `untrusted_parent`, or starts a new one if there is none or it is not valid.
-    pub fn start(untrusted_parent: Option<&str>) -> Self {
-        match untrusted_parent.and_then(parse) {
-            Some(parent) => Self { span_id: random(), ..parent },
-            None => Self { trace_id: random(), span_id: random(), parent_id: None, sampled: false },
-        }
+    /// A new trace.
+    #[expect(clippy::new_without_default, reason = "every one is another")]
+    pub fn new() -> Self {
+        Self { trace_id: random(), span_id: random(), parent_id: None, sampled: false }
     }
 
-    /// Continues the trace of a request. More than one `traceparent` is as good as none.
-    pub fn from_headers(headers: &HeaderMap) -> Self {
-        Self::start(single(headers))
+    /// Goes on with the trace of `parent`. Our span keeps its id.
+    pub fn continues(&mut self, parent: Parent) {
+        (self.trace_id, self.parent_id, self.sampled) = (parent.trace_id, Some(parent.span_id), parent.sampled);
     }
 
-    /// Our own `traceparent`, for an upstream.
-    pub fn traceparent(&self) -> Option<HeaderValue> {
-        HeaderValue::try_from(self.text()).ok()
+    /// A span of its own below ours.
+    pub fn child(&self) -> Self {
+        Self { span_id: random(), parent_id: Some(self.span_id), ..*self }
+    }
+
+    /// A span of its own beside ours.
+    pub fn sibling(&self) -> Self {
+        Self { span_id: random(), ..*self }
     }
 
     /// The text of `traceparent`, version 00.
@@ -63,33 +89,29 @@ impl fmt::Display for TraceContext {
     }
 }
 
-/// The trace id that a request brought, if it brought exactly one valid `traceparent`.
-pub fn trace_id(headers: &HeaderMap) -> Option<[u8; 16]> {
-    single(headers).and_then(parse).map(|parent| parent.trace_id)
-}
-
-fn single(headers: &HeaderMap) -> Option<&str> {
+/// What the header of a request says. More than one `traceparent` is as good as none.
+pub fn offered(headers: &HeaderMap) -> Option<Parent> {
     let mut values = headers.get_all(TRACEPARENT).iter();
     let first = values.next()?;
-    if values.next().is_some() { None } else { first.to_str().ok() }
+    if values.next().is_some() { None } else { parse(first.to_str().ok()?) }
 }
 
-/// A version above 00 is read as far as version 00 goes; what follows must be set off by a dash.
-fn parse(text: &str) -> Option<TraceContext> {
+/// Reads a `traceparent`. A version above 00 is read as far as version 00 goes; what follows must be set off by a dash.
+pub fn parse(text: &str) -> Option<Parent> {
     let mut parts = text.splitn(5, '-');
     let [version] = hex::<1>(parts.next()?)?;
     let trace_id = hex::<16>(parts.next()?)?;
-    let parent_id = hex::<8>(parts.next()?)?;
+    let span_id = hex::<8>(parts.next()?)?;
     let [flags] = hex::<1>(parts.next()?)?;
     let surplus = parts.next().is_some();
-    if version == 0xff || (version == 0 && surplus) || trace_id == [0; 16] || parent_id == [0; 8] {
+    if version == 0xff || (version == 0 && surplus) || trace_id == [0; 16] || span_id == [0; 8] {
         return None;
     }
-    Some(TraceContext { trace_id, span_id: parent_id, parent_id: Some(parent_id), sampled: flags & 1 == 1 })
+    Some(Parent { trace_id, span_id, sampled: flags & 1 == 1 })
 }
 
 /// Exactly `2 * N` lower-case hexadecimal digits.
-fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+pub(super) fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let digits = text.as_bytes();
     if digits.len() != 2 * N {
         return None;
@@ -109,7 +131,7 @@ fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
 }
 
 /// Random bytes, never all zero. A thread draws a block from the system's generator at a time.
-fn random<const N: usize>() -> [u8; N] {
+pub(super) fn random<const N: usize>() -> [u8; N] {
     thread_local! {
         static POOL: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     }
@@ -140,6 +162,7 @@ const TRACEPARENT_BYTES: usize = 55;
 mod tests {
     use std::collections::HashSet;
 
+    use http::HeaderValue;
     use proptest::prelude::*;
 
     use super::*;
@@ -166,32 +189,37 @@ mod tests {
         for (text, valid) in table {
             let mut headers = HeaderMap::new();
             headers.insert(TRACEPARENT, HeaderValue::from_static(text));
-            assert_eq!(trace_id(&headers).is_some(), valid, "{text}");
-            let ours = TraceContext::from_headers(&headers);
-            assert_eq!(ours.to_string().contains("0af7651916cd43dd8448eb211c80319c"), valid, "{text}");
-            assert_eq!(ours.parent_id.is_some(), valid);
+            let parent = offered(&headers);
+            assert_eq!(parent.is_some(), valid, "{text}");
+            if let Some(parent) = parent {
+                let mut ours = TraceContext::new();
+                let own = ours.span_id;
+                ours.continues(parent);
+                assert_eq!((ours.span_id, ours.parent_id), (own, Some(parent.span_id)));
+                assert!(ours.to_string().contains("0af7651916cd43dd8448eb211c80319c"), "{text}");
+                assert_eq!((ours.child().parent_id, ours.sibling().parent_id), (Some(own), ours.parent_id));
+            }
             headers.append(TRACEPARENT, HeaderValue::from_static(good));
-            assert_eq!(trace_id(&headers), None, "two headers");
+            assert_eq!(offered(&headers), None, "two headers");
         }
-        assert!(TraceContext::start(Some(good)).sampled);
-        assert_ne!(TraceContext::start(Some(good)).span_id, TraceContext::start(Some(good)).span_id);
+        assert!(parse(good).unwrap().sampled);
     }
 
     #[test]
     fn minted_ids_differ_and_read_back() {
         let mut seen = HashSet::new();
         for _ in 0..10_000 {
-            let context = TraceContext::start(None);
+            let context = TraceContext::new();
             assert!(seen.insert(context.trace_id));
-            let text = context.traceparent().unwrap();
-            assert_eq!(parse(text.to_str().unwrap()).unwrap().trace_id, context.trace_id);
+            let read = parse(&context.text()).unwrap();
+            assert_eq!((read.trace_id, read.span_id), (context.trace_id, context.span_id));
         }
     }
 
     proptest! {
         #[test]
         fn any_text_is_read_without_panic(text in ".*|[0-9a-f-]{50,60}") {
-            let _ = TraceContext::start(Some(&text));
+            let _ = parse(&text);
         }
     }
 }

@@ -2,9 +2,11 @@
 
 mod admin;
 mod approvals;
+mod telemetry;
 
 pub use admin::*;
 pub use approvals::*;
+pub use telemetry::*;
 
 /// Header fields of one request. HTTP/1.1 has the default bound of hyper, which is the same.
 pub const HEADER_COUNT_MAX: usize = 100;

@@ -47,6 +47,7 @@ mod streams;
 mod tasks;
 mod token_variants;
 mod tokens;
+mod traces;
 mod traversal;
 mod upstream_credentials;
 mod upstream_faults;

@@ -217,7 +217,7 @@ fn what_is_not_built_does_not_start() {
     };
     for (more, expected) in [
         ("audit: { sinks: [{ file: a }, { file: b }] }", "not built yet: audit.sinks[1]"),
-        ("telemetry: { otlp: \"https://collector:4318\" }", "telemetry.otlp"),
+        ("telemetry: { otlp: \"http://collector:4318\" }", "telemetry.otlp"),
         ("state: { redis: \"rediss://127.0.0.1\" }", "state"),
         ("keys: { seal: x }", "keys"),
         ("authserver: { enabled: true }", "authserver.upstream"),

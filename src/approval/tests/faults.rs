@@ -39,12 +39,7 @@ fn person(sub: &str, groups: &[&str]) -> Arc<Principal> {
 impl World {
     fn new() -> Self {
         let (dir, clock) = (tempfile::tempdir().unwrap(), Clock::system());
-        let settings = Settings {
-            path: dir.path().join("audit"),
-            digest_key: dir.path().join("key"),
-            durability: Durability::Write,
-            queue_max: 1_000,
-        };
+        let settings = Settings { durability: Durability::Write, ..Settings::new(dir.path().join("audit"), dir.path(), 1_000) };
         let audit = Arc::new(Audit::open(&settings, clock.clone()).unwrap());
         let files = [("policy.yaml".to_owned(), POLICY.to_owned())];
         let policy = compile(&files, &Facts { upstreams: &["up".to_owned()], issuers: &[] }).unwrap();

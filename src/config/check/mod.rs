@@ -18,6 +18,7 @@ pub(super) mod policies;
 mod roster;
 mod routes;
 mod settings;
+mod telemetry;
 mod upstreams;
 
 use std::path::{Path, PathBuf};
@@ -69,7 +70,7 @@ pub(super) fn check(
     let keys = raw.keys.unwrap_or_default();
     let vault_keys = operation::vault_keys(keys.vault, data_dir.as_deref(), &mut cx);
     let audit = audit::check(raw.audit.unwrap_or_default(), keys.checkpoint.as_deref(), data_dir.as_deref(), &mut cx);
-    let telemetry = operation::telemetry(raw.telemetry.unwrap_or_default(), &mut cx);
+    let telemetry = telemetry::check(raw.telemetry.unwrap_or_default(), &mut cx);
     let admin = admin::check(raw.admin, door.listen, &issuers, &mut cx);
     channels::reachable(approvals.as_ref(), admin.as_ref(), &mut cx);
     (!cx.report.any()).then_some(())?;

@@ -1,10 +1,9 @@
-//! What operators look at: `state`, `telemetry`; and the keys of the vault.
+//! What operators look at: `state`; and the keys of the vault.
 
 use std::path::{Path, PathBuf};
 
 use super::Cx;
 use super::files::private_key;
-use crate::config::checked::{LogFormat, Telemetry};
 use crate::config::raw;
 use crate::config::report::{item_path, resolve};
 use crate::config::shape::Texts;
@@ -36,25 +35,4 @@ pub(super) fn vault_keys(named: Option<Texts>, data_dir: Option<&Path>, cx: &mut
         return cx.refuse("keys.vault", "is empty: nothing could be encrypted", "leave it out for a key under data_dir");
     }
     Some(files)
-}
-
-pub(super) fn telemetry(raw: raw::Telemetry, cx: &mut Cx<'_>) -> Option<Telemetry> {
-    let log = raw.log.unwrap_or_else(|| "info".to_owned());
-    let log = if log.split(',').all(is_directive) {
-        Some(log)
-    } else {
-        cx.refuse("telemetry.log", "is not a log level", "off, error, warn, info, debug or trace, or target=level,target=level")
-    };
-    let log_format = match raw.log_format.as_deref() {
-        None | Some("json") => Some(LogFormat::Json),
-        Some("text") => Some(LogFormat::Text),
-        Some(_) => cx.refuse("telemetry.log_format", "is not a log format", "json or text"),
-    };
-    Some(Telemetry { log: log?, log_format: log_format? })
-}
-
-fn is_directive(text: &str) -> bool {
-    let (target, level) = text.split_once('=').map_or(("all", text), |(target, level)| (target, level));
-    let is_target = !target.is_empty() && target.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | ':'));
-    is_target && matches!(level, "off" | "error" | "warn" | "info" | "debug" | "trace")
 }

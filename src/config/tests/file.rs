@@ -29,7 +29,7 @@ fn hints_name_the_nearest_word() {
         ("lisen: 127.0.0.1:1", "did you mean `listen`?"),
         ("limits: { bodi: 1 }", "did you mean `body`?"),
         ("routes: [{ path: /mcp, upstreams: [file] }]", "did you mean `files`?"),
-        ("telemetry: { zzzzzz: 1 }", "known here: log, log_format, otlp, trace_sample"),
+        ("telemetry: { zzzzzz: 1 }", "known here: log, log_format, otlp, trace_sample, trace_slow, trust_trace_context"),
     ] {
         let problems = files.load(&with(yaml)).unwrap_err();
         assert_eq!(problems.first().unwrap().hint, hint, "{yaml}");
@@ -141,8 +141,6 @@ fn what_is_not_built_says_so() {
         ("audit: { sinks: [{ file: a }, { file: b }] }", "audit.sinks[1]", 1),
         ("state: { redis: \"rediss://x\" }", "state.redis", 1),
         ("state: { embedded: other.db }", "state.embedded", 1),
-        ("telemetry: { otlp: \"https://x\" }", "telemetry.otlp", 1),
-        ("telemetry: { trace_sample: 0.1 }", "telemetry.trace_sample", 1),
         (
             &upstream("stdio: { command: x, danger_unsandboxed: true, sandbox: { network: none } }"),
             "upstreams[0].stdio.sandbox",

@@ -24,7 +24,15 @@ fn the_smallest_config_has_the_defaults() {
     assert!(matches!(upstream.credential, Credential::None));
     assert_eq!(config.audit.durability, Durability::Sync);
     assert_eq!(config.audit.file, files.path("../data/audit"));
-    assert_eq!(config.telemetry, Telemetry { log: "info".into(), log_format: LogFormat::Json });
+    let telemetry = Telemetry {
+        log: "info".into(),
+        log_format: LogFormat::Json,
+        otlp: None,
+        trace_parts_per_million: 100_000,
+        trace_slow: Duration::from_secs(2),
+        trust_trace_context: TraceTrust::Authenticated,
+    };
+    assert_eq!(config.telemetry, telemetry);
     assert_eq!(config.admin.unwrap().listen, "127.0.0.1:9443".parse().unwrap());
     assert_eq!(config.policies, [files.path("policies/a.yaml")]);
     let watched = [files.path("policies"), files.path("policies/a.yaml"), files.path("portcullis.yaml")];

@@ -47,7 +47,7 @@ impl AuditMetrics {
 
     /// Counts a time in which records came to be on disk.
     pub fn synced(&self, took: Duration) {
-        self.syncs.observe(took);
+        self.syncs.observe(took, None);
     }
 
     /// What is read when metrics are asked for: records not yet written, those not known to be on disk, and the age of the last

@@ -1,6 +1,9 @@
 //! Prometheus metrics. Every label is bounded: closed lists, configured names, and tools of the catalog.
 
 mod audit;
+mod exposition;
+pub mod families;
+mod labels;
 mod series;
 mod tool;
 
@@ -11,8 +14,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 pub use audit::AuditMetrics;
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
+pub use exposition::Form;
+use labels::{
+    DecisionLabels, DroppedLabels, EventLabels, KeyLabels, NoticeLabels, OperationLabels, PageLabels, ReasonLabels, StateLabels,
+    ToolLabels, UpstreamLabels, UpstreamOperationLabels,
+};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -23,8 +29,8 @@ pub use tool::Tool;
 use super::names;
 use crate::vocab::{Class, Reason};
 
-/// Media type of [`Metrics::encode`].
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// The id of a trace that is recorded, if a measurement belongs to one.
+pub type Trace = Option<[u8; 16]>;
 
 /// All metrics of the process.
 pub struct Metrics {
@@ -40,6 +46,7 @@ pub struct Metrics {
     pages: Family<PageLabels, Counter>,
     approvals: Family<StateLabels, Gauge>,
     notices: Series<NoticeLabels, Counter>,
+    dropped: Family<DroppedLabels, Counter>,
     /// What the audit counts.
     pub audit: AuditMetrics,
     reload_success: Gauge,
@@ -48,72 +55,6 @@ pub struct Metrics {
     in_flight: Gauge,
     streams: Gauge,
     connections: Gauge,
-}
-
-/// What is asked about a decision.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct DecisionLabels {
-    effect: &'static str,
-    reason: &'static str,
-    tool: Arc<str>,
-    class: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OperationLabels {
-    mcp_method_name: &'static str,
-    gen_ai_tool_name: Arc<str>,
-    error_type: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct UpstreamOperationLabels {
-    upstream: Arc<str>,
-    mcp_method_name: &'static str,
-    gen_ai_tool_name: Arc<str>,
-    error_type: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct UpstreamLabels {
-    upstream: Arc<str>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct KeyLabels {
-    id: Arc<str>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ToolLabels {
-    tool: Arc<str>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct NoticeLabels {
-    channel: Arc<str>,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct StateLabels {
-    state: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct EventLabels {
-    event: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct PageLabels {
-    action: &'static str,
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ReasonLabels {
-    reason: &'static str,
 }
 
 impl Default for Metrics {
@@ -145,6 +86,7 @@ impl Metrics {
             pages: Family::default(),
             approvals: Family::default(),
             notices: Series::default(),
+            dropped: Family::default(),
             audit: AuditMetrics::default(),
             reload_success: Gauge::default(),
             observe_only: Gauge::default(),
@@ -167,6 +109,7 @@ impl Metrics {
         own.register("sheds", "Requests turned away before they were read", metrics.sheds.clone());
         own.register("account_links", "What became of accounts that people link", metrics.links.clone());
         own.register("auth_pages", "Requests to the authorization server", metrics.pages.clone());
+        own.register("telemetry_dropped", "Traces and metrics that no receiver took", metrics.dropped.clone());
         own.register("in_flight", "Requests being served", metrics.in_flight.clone());
         own.register("streams", "Streams open that tell clients what happens", metrics.streams.clone());
         own.register("connections", "Connections open", metrics.connections.clone());
@@ -187,11 +130,11 @@ impl Metrics {
     }
 
     /// Counts a request served. `error_type` is empty for a success, else a word from a closed list.
-    pub fn served(&self, method: &'static str, tool: Option<&Tool>, error_type: &'static str, took: Duration) {
+    pub fn served(&self, method: &'static str, tool: Option<&Tool>, error_type: &'static str, took: Duration, trace: Trace) {
         let serving = || self.serving(method, tool, error_type);
         match tool.filter(|_| error_type.is_empty() && method == TOOLS_CALL) {
-            Some(tool) => tool.served.get_or_init(serving).observe(took),
-            None => serving().observe(took),
+            Some(tool) => tool.served.get_or_init(serving).observe(took, trace),
+            None => serving().observe(took, trace),
         }
     }
 
@@ -203,11 +146,12 @@ impl Metrics {
         tool: Option<&Tool>,
         error_type: &'static str,
         took: Duration,
+        trace: Trace,
     ) {
         let calling = || self.calling(upstream, method, tool, error_type);
         match tool.filter(|_| error_type.is_empty() && method == TOOLS_CALL) {
-            Some(tool) => tool.called.get_or_init(calling).observe(took),
-            None => calling().observe(took),
+            Some(tool) => tool.called.get_or_init(calling).observe(took, trace),
+            None => calling().observe(took, trace),
         }
     }
 
@@ -253,6 +197,11 @@ impl Metrics {
         self.pages.get_or_create(&PageLabels { action, reason: reason.as_str() }).inc();
     }
 
+    /// Counts what was not sent of a `signal`; both words are from closed lists.
+    pub fn telemetry_dropped(&self, signal: &'static str, reason: &'static str, pieces: u64) {
+        self.dropped.get_or_create(&DroppedLabels { signal, reason }).inc_by(pieces);
+    }
+
     /// Whether the last configuration was taken.
     pub fn set_reload_success(&self, success: bool) {
         self.reload_success.set(success.into());
@@ -283,16 +232,6 @@ impl Metrics {
     /// Counts a connection as open until the guard drops.
     pub fn hold_connection(&self) -> Held {
         Held::new(&self.connections)
-    }
-
-    /// Everything in the OpenMetrics text format ([`CONTENT_TYPE`]).
-    pub fn encode(&self) -> String {
-        let mut out = String::new();
-        match encode(&mut out, &self.registry) {
-            Ok(()) => out,
-            // Writing to a String cannot fail; half a document must not be taken for a whole one.
-            Err(_) => String::new(),
-        }
     }
 
     fn decision(&self, allowed: bool, reason: Reason, tool: Option<&Tool>, class: Option<Class>) -> Counter {

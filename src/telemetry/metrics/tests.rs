@@ -13,13 +13,13 @@ fn names_and_labels_are_those_promised() {
     for class in [Class::Read, Class::Write, Class::Read] {
         metrics.decided(true, Reason::Allowed, Some(&tool), Some(class));
     }
-    metrics.served("tools/call", Some(&tool), "", Duration::from_millis(3));
-    metrics.served("tools/call", Some(&tool), names::TOOL_ERROR, Duration::from_secs(1));
-    metrics.called(&upstream, "tools/call", Some(&tool), "", Duration::from_millis(2));
+    metrics.served("tools/call", Some(&tool), "", Duration::from_millis(3), None);
+    metrics.served("tools/call", Some(&tool), names::TOOL_ERROR, Duration::from_secs(1), None);
+    metrics.called(&upstream, "tools/call", Some(&tool), "", Duration::from_millis(2), None);
     metrics.delivered(&tool, 5);
     metrics.delivered(&tool, 6);
     metrics.decided(false, Reason::UnknownName, None, None);
-    metrics.served("tools/list", None, "", Duration::from_secs(100_000_000));
+    metrics.served("tools/list", None, "", Duration::from_secs(100_000_000), None);
     metrics.set_upstream_up(&upstream, true);
     metrics.set_list_stale(&upstream, false);
     metrics.audit.set(7, 3, Some(2));

@@ -3,7 +3,7 @@
 //   {"op", "name"?, "ok", "result" | "error": {name, code, status, message, data}, "ms", "notifications"?}
 // The plan is a JSON array, as the first argument or on standard input. Steps:
 //   list | listResources | listTemplates | listPrompts | ping | sleep {ms}
-//   call {name, args} | taskCall {name, args} (the Rust peer only: follows the task that may come of it) | progressCall {name, args} | cancelCall {name, args, after_ms}
+//   call {name, args, meta?} | taskCall {name, args} (the Rust peer only: follows the task that may come of it) | progressCall {name, args} | cancelCall {name, args, after_ms}
 //   spoil {token?} (replaces the access token of OAUTH) | read {uri} | prompt {name, args} | complete {ref, argument} | setLevel {level}
 //   watch {lists: [tools | prompts | resources], uris} (wants to hear of changes from now on) | hear {method, uri?, count?} (waits until
 //   it was told so) | parallel {steps: [...]} (one line per inner step, in order of completion)
@@ -99,7 +99,7 @@ async function hear({ method, uri }, pushed, { timeout }) {
 }
 
 async function perform(client, step, options, pushed) {
-  const call = extra => client.callTool({ name: step.name, arguments: step.args ?? {} }, { ...options, ...extra });
+  const call = extra => client.callTool({ name: step.name, arguments: step.args ?? {}, ...(step.meta && { _meta: step.meta }) }, { ...options, ...extra });
   switch (step.op) {
     case 'list':
       return { result: await everyPage(page => client.listTools(page, options), 'tools') };

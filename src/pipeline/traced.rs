@@ -1,0 +1,108 @@
+//! A request's place in a trace, and the way that is told of it.
+
+use super::ctx::Ctx;
+use crate::telemetry::current;
+use crate::telemetry::spans::{Spans, Stage};
+use crate::telemetry::trace::{self, Parent, Trust};
+
+impl Ctx {
+    /// The record names the trace, and where traces are sent the way of this request is kept.
+    pub(super) fn begin_trace(&mut self) {
+        let tracer = self.gateway.tracer.clone();
+        if let Some(tracer) = &tracer {
+            self.trace.sampled = tracer.sampler().head(&self.trace);
+        }
+        let trace = self.trace;
+        self.note(|draft| {
+            draft.trace_id = Some(trace.trace_id);
+            draft.spans.0 = tracer.map(|tracer| Spans::begin(tracer, trace, draft.started(), draft.unix_ms()));
+        });
+    }
+
+    /// Goes on with the trace of `parent`.
+    pub(super) fn follow(&mut self, parent: Parent) {
+        self.trace.continues(parent);
+        let trace = self.trace;
+        current::enter(trace.trace_id);
+        self.note(|draft| {
+            draft.trace_id = Some(trace.trace_id);
+            if let Some(spans) = &mut draft.spans.0 {
+                spans.follow(trace);
+            }
+        });
+    }
+
+    /// Now it is known who asks: the trace that the header named is gone on with, or only linked to.
+    pub(super) fn trust_header(&mut self) {
+        if let Some(parent) = self.offered.take() {
+            self.trust(parent);
+        }
+    }
+
+    /// As [`Self::trust_header`], for the `traceparent` of the message, which is nearer to whoever asks than the header: where both
+    /// are named the header's is linked to.
+    pub(super) fn trust_message(&mut self, traceparent: Option<&str>) {
+        let Some(parent) = traceparent.and_then(trace::parse) else { return };
+        let (trace_id, span_id) = (self.trace.trace_id, self.trace.parent_id);
+        if let (Some(span_id), true) = (span_id, self.trusts())
+            && (trace_id, span_id) != (parent.trace_id, parent.span_id)
+        {
+            let sampled = self.trace.sampled;
+            self.spans(|spans| spans.link(Parent { trace_id, span_id, sampled }));
+        }
+        self.trust(parent);
+    }
+
+    fn trust(&mut self, parent: Parent) {
+        match self.trusts() {
+            true => self.follow(parent),
+            false => self.spans(|spans| spans.link(parent)),
+        }
+    }
+
+    fn trusts(&self) -> bool {
+        match self.world.trust {
+            Trust::None => false,
+            Trust::Authenticated => self.principal.as_ref().is_some_and(|principal| !principal.anonymous),
+            Trust::All => true,
+        }
+    }
+
+    /// The id of the trace, if it is sampled and sent: whoever follows it from a metric finds something.
+    pub(super) fn recorded_trace(&self) -> Option<[u8; 16]> {
+        (self.trace.sampled && self.gateway.tracer.is_some()).then_some(self.trace.trace_id)
+    }
+
+    /// The revision is known.
+    pub(super) fn speaks(&self) {
+        if let Some(revision) = self.asked.revision {
+            self.spans(|spans| spans.speak(revision.as_str()));
+        }
+    }
+
+    /// `stage` begins.
+    pub(super) fn mark(&self, stage: Stage) {
+        self.spans(|spans| spans.mark(stage));
+    }
+
+    /// Changes what is kept of the way; costs nothing where traces are not sent.
+    pub(super) fn spans(&self, change: impl FnOnce(&mut Spans)) {
+        if self.gateway.tracer.is_some() {
+            self.note(|draft| {
+                if let Some(spans) = &mut draft.spans.0 {
+                    change(spans);
+                }
+            });
+        }
+    }
+
+    /// What the upstream of the call that is about to be made is told of the trace: the call's own span, where there is one.
+    pub(super) fn traceparent(&self) -> String {
+        if self.gateway.tracer.is_none() {
+            return self.trace.text();
+        }
+        let call = self.trace.child();
+        self.spans(|spans| spans.plan(call.span_id));
+        call.text()
+    }
+}
