@@ -31,6 +31,7 @@ use crate::audit::Audit;
 use crate::authserver::PATH_PREFIX;
 use crate::catalog::Catalog;
 use crate::config::{Config, Tls};
+use crate::export::Sinks;
 use crate::limit::{Limiter, Monotonic};
 use crate::mcp::dialect::ServerInfo;
 use crate::net::drain::Drain;
@@ -97,6 +98,7 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
     let state = state(config, &clock, Fetch::new(tls_client.clone()), console.clone()).await?;
     let (outside, store) = (state.outside.clone(), state.store.clone());
     let (gateway, registry) = gateway(&loaded, &bound_origin, tls_client, &clock, &drain, state)?;
+    let sinks = Sinks::start(&config.audit.sinks, &gateway.audit, &outside.fetch, &gateway.metrics, &clock)?;
     let workers = Arc::new(Workers::start(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))?);
     let door = DoorSettings {
         header_timeout: config.limits.header_timeout,
@@ -140,6 +142,7 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
         gateway,
         notices,
         exports,
+        sinks,
         registry,
         reloader,
         stopping,

@@ -3,6 +3,7 @@
 mod audit;
 mod channel;
 mod credential;
+mod sink;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -17,6 +18,7 @@ pub use self::channel::{Channel, MailTls, Smtp, Way, Webhook, WebhookFormat};
 pub use self::credential::{
     ClientProof, Credential, JagSubject, PerUser, ResourceSent, SubjectTokenType, TokenAsked, TokenServer,
 };
+pub use self::sink::{AuditSink, HttpSink, OtlpSink, SinkFormat, SinkWay, SyslogSink};
 use super::AuthUpstream;
 use super::checked_identity::Identity;
 use crate::vocab::{Proof, Revision};

@@ -18,6 +18,7 @@ pub(super) mod policies;
 mod roster;
 mod routes;
 mod settings;
+mod sinks;
 mod upstreams;
 
 use std::path::{Path, PathBuf};
