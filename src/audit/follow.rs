@@ -149,6 +149,9 @@ impl Follower {
         bytes_max: usize,
     ) -> Result<Option<Stretch>, FollowError> {
         let mut next = after.seq.saturating_add(1);
+        if after.seq > upto {
+            return Err(FollowError::Unsound { seq: after.seq, what: "was exported and is not in the log any more" });
+        }
         if next > upto {
             return Ok(None);
         }

@@ -3,12 +3,12 @@
 use super::{Level, Record};
 use crate::vocab::digits::push_decimal;
 
-/// Appends a message with these records.
-pub(in crate::export) fn request<'a>(lines: impl Iterator<Item = &'a [u8]>, observed_unix_ms: u64) -> Vec<u8> {
+/// A message with these records, of a gateway of this version.
+pub(in crate::export) fn request<'a>(lines: impl Iterator<Item = &'a [u8]>, version: &str, observed_unix_ms: u64) -> Vec<u8> {
     let mut scope = Vec::new();
     message(&mut scope, 1, |scope| {
         bytes(scope, 1, b"portcullis.audit");
-        bytes(scope, 2, env!("CARGO_PKG_VERSION").as_bytes());
+        bytes(scope, 2, version.as_bytes());
     });
     for line in lines {
         message(&mut scope, 2, |out| log(out, &Record::read(line), line, observed_unix_ms));
@@ -17,7 +17,7 @@ pub(in crate::export) fn request<'a>(lines: impl Iterator<Item = &'a [u8]>, obse
     message(&mut request, 1, |resource_logs| {
         message(resource_logs, 1, |resource| {
             text(resource, 1, "service.name", "portcullis");
-            text(resource, 1, "service.version", env!("CARGO_PKG_VERSION"));
+            text(resource, 1, "service.version", version);
         });
         bytes(resource_logs, 2, &scope);
     });

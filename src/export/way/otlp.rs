@@ -30,7 +30,7 @@ impl Otlp {
     }
 
     pub(super) async fn send(&self, stretch: &Stretch) -> Result<(), Trouble> {
-        let body = Bytes::from(request(stretch.lines(), self.clock.unix_ms()));
+        let body = Bytes::from(request(stretch.lines(), env!("CARGO_PKG_VERSION"), self.clock.unix_ms()));
         let mut headers = self.sink.headers.clone();
         headers.push((ACCEPT, HeaderValue::from_static(PROTOBUF)));
         let policy = policy(&self.sink.url, self.sink.allow_private_addresses);
