@@ -100,14 +100,7 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
     let (gateway, registry) = gateway(&loaded, &bound_origin, tls_client, &clock, &drain, state)?;
     let sinks = Sinks::start(&config.audit.sinks, &gateway.audit, &outside.fetch, &gateway.metrics, &clock)?;
     let workers = Arc::new(Workers::start(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))?);
-    let door = DoorSettings {
-        header_timeout: config.limits.header_timeout,
-        connections: config.limits.connections,
-        per_ip: config.limits.connections,
-        idle_timeout: CONNECTION_IDLE,
-        workers: Some(workers.clone()),
-        ..DoorSettings::default()
-    };
+    let door = door(config, &workers);
     let ca = matches!(config.tls, Tls::SelfSigned).then(|| config.data_dir.join("tls/ca.pem"));
     remember_address(config, bound)?;
 
@@ -150,6 +143,17 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
         background,
         workers,
     })
+}
+
+fn door(config: &Config, workers: &Arc<Workers>) -> DoorSettings {
+    DoorSettings {
+        header_timeout: config.limits.header_timeout,
+        connections: config.limits.connections,
+        per_ip: config.limits.connections,
+        idle_timeout: CONNECTION_IDLE,
+        workers: Some(workers.clone()),
+        ..DoorSettings::default()
+    }
 }
 
 /// Binds the address of that key of the config.

@@ -1,5 +1,7 @@
 //! Over TLS a batch was taken only if the receiver says that it has read to the end.
 
+#![expect(clippy::disallowed_methods, reason = "tests wait for what they spawn")]
+
 use std::sync::Arc;
 
 use rustls::ServerConfig;

@@ -126,7 +126,8 @@ fn address(path: &str, text: &str, private: bool, plaintext: bool, cx: &mut Cx<'
         matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none() && url.username().is_empty()
     };
     let Some(url) = url.filter(|url| plain(url) && url.password().is_none()) else {
-        return cx.refuse(path, "is not the address of a syslog server", HINT);
+        cx.report.problem_unshown(path, "is not the address of a syslog server", HINT);
+        return None;
     };
     let host = url.host()?;
     if !host_may_be(path, &host, private, cx) {

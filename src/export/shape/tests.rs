@@ -1,3 +1,5 @@
+#![expect(clippy::string_slice, reason = "tests")]
+
 use serde_json::json;
 
 use super::syslog::Sender;
