@@ -42,6 +42,15 @@ step "the audit: $PORTCULLIS_AUDIT_KILLS kills under load"
 cargo test --locked --release --test it -- --nocapture evidence::
 ran+=("evidence: $PORTCULLIS_AUDIT_KILLS kills")
 
+if [ -e tests/peers/.installed ]; then
+  step "receivers of the audit that are down for a minute"
+  cargo build --locked
+  SINKS_DOWN_MS=60000 bash tests/peers/e2e.sh sinks
+  ran+=("sinks: receivers down for a minute")
+else
+  ran+=("no peers here (tests/peers/install.sh): receivers of the audit were not down for a minute")
+fi
+
 if [ -f fuzz/Cargo.toml ]; then
   # cargo-fuzz needs a nightly toolchain; fuzz/README.md says which version of it, and why the sanitizer lets one thing be.
   export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_odr_violation=0}"

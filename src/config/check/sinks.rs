@@ -37,6 +37,7 @@ pub(super) fn check(sinks: Vec<raw::Sink>, cx: &mut Cx<'_>) -> Option<(String, V
         }
         Some(file) if !file.is_empty() && !file.contains('\0') => Some(file),
         Some(_) => cx.refuse("audit.sinks[0].file", "is not a path", "such as audit"),
+        None if cx.report.any_below("audit.sinks[0]") => None,
         None => cx.missing("audit.sinks[0].file", "the first is the file, such as { file: audit }; others read from it"),
     };
     let mut names = HashSet::new();
