@@ -1,7 +1,7 @@
 //! Portcullis: a security-hardened gateway for the Model Context Protocol.
 //!
 //! Layers, bottom up: `vocab`; `mcp`; `config`, `policy`, `net`, `seal`, `signer`, `store`, `telemetry`, `web`; `audit`, `oauth`, `vault`; `approval`, `identity`, `limit`, `inspect`, `upstream`, `bridge`;
-//! `catalog`, `notice`, `signin`; `authserver`, `connect`; `pipeline`; `server`, `admin`; `app`; `demo`; `cli`.
+//! `catalog`, `notice`, `signin`; `authserver`, `connect`, `export`; `pipeline`; `server`, `admin`; `app`; `demo`; `cli`.
 //! A module uses lower layers only. See `docs/ARCHITECTURE.md`.
 
 pub mod admin;
@@ -16,6 +16,7 @@ pub mod config;
 pub mod connect;
 #[cfg(feature = "demo")]
 pub mod demo;
+pub mod export;
 pub mod identity;
 pub mod inspect;
 pub mod limit;

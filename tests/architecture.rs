@@ -14,7 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["audit", "oauth", "vault"],
     &["approval", "identity", "limit", "inspect", "upstream", "bridge"],
     &["catalog", "notice", "signin"],
-    &["authserver", "connect"],
+    &["authserver", "connect", "export"],
     &["pipeline"],
     &["server", "admin"],
     &["app"],

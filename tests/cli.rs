@@ -156,7 +156,7 @@ fn check_reports_every_mistake_with_its_place() {
     let said = ran.stdout + &ran.stderr;
     assert!(
         said.contains("warning[unknown_upstream]: ")
-            && said.contains("policy.yaml:36:9: rules[2]: no upstream of this name is configured (value: notes)"),
+            && said.contains("policy.yaml:37:9: rules[2]: no upstream of this name is configured (value: notes)"),
         "{said}"
     );
 
@@ -195,7 +195,7 @@ fn check_warns_of_what_was_most_likely_not_meant() {
     let more = "  - { id: open, effect: allow, principals: [any], tools: ['*'], classes: [write] }\n";
     fs::write(&policy, format!("{}{more}", include_str!("../policies/demo/demo.yaml"))).unwrap();
     let line = fs::read_to_string(&policy).unwrap().lines().count();
-    let place = format!("policy.yaml:{line}:11: rules[6]: rule `open` lets anybody call every write tool of *");
+    let place = format!("policy.yaml:{line}:11: rules[7]: rule `open` lets anybody call every write tool of *");
     for (args, code) in [(vec![], 0), (vec!["--strict"], 1)] {
         let ran = portcullis(&[&["check", "--config", config], args.as_slice()].concat());
         assert_eq!(ran.code, code, "{}", ran.stdout);

@@ -61,6 +61,14 @@ ran+=("evidence: $PORTCULLIS_AUDIT_KILLS kills")
 step "tampering with the audit log: $PORTCULLIS_TAMPERINGS places of each kind, seed $PORTCULLIS_TAMPERING_SEED"
 cargo test --locked --release --lib -- --nocapture audit::verify::tests::tampering::
 ran+=("tampering: $PORTCULLIS_TAMPERINGS places of each kind, seed $PORTCULLIS_TAMPERING_SEED")
+if [ -e tests/peers/.installed ]; then
+  step "receivers of the audit that are down for a minute"
+  cargo build --locked
+  SINKS_DOWN_MS=60000 bash tests/peers/e2e.sh sinks
+  ran+=("sinks: receivers down for a minute")
+else
+  ran+=("no peers here (tests/peers/install.sh): receivers of the audit were not down for a minute")
+fi
 
 if [ -f fuzz/Cargo.toml ]; then
   # cargo-fuzz needs a nightly toolchain; fuzz/README.md says which version of it, and why the sanitizer lets one thing be.

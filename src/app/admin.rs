@@ -222,6 +222,9 @@ pub(super) fn gather(gateway: &Gateway, registry: &Registry) {
     let audit = gateway.audit.state();
     let age_s = audit.checkpoint.map(|checkpoint| gateway.clock.unix_ms().saturating_sub(checkpoint.unix_ms) / 1000);
     gateway.metrics.audit.set(gateway.audit.queue_depth(), audit.unsynced, age_s);
+    for sink in gateway.audit.exporters() {
+        gateway.metrics.audit.set_sink_lag(&sink.name, audit.seq.saturating_sub(sink.seq));
+    }
     for (state, count) in gateway.approvals.counts() {
         gateway.metrics.set_approvals(state.as_str(), count);
     }

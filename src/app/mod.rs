@@ -49,6 +49,7 @@ pub fn serve(path: &Path) -> Result<(), StartError> {
         let mut hangup = signal(SignalKind::hangup())?;
         let running = start(loaded).await?;
         announce(&running)?;
+        running.announced();
         loop {
             tokio::select! {
                 _ = end.recv() => break,

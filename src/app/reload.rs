@@ -187,7 +187,8 @@ fn fixed_changes(old: &Config, new: &Config) -> Vec<&'static str> {
     let audit = |config: &Config| {
         let audit = &config.audit;
         let files = (audit.file.clone(), audit.rotate, audit.compress, audit.retain);
-        (audit.durability, audit.reads_wait, files, audit.checkpoints, format!("{:?}", audit.exports))
+        let kept = (audit.checkpoints, format!("{:?}", audit.exports), audit.sinks.clone());
+        (audit.durability, audit.reads_wait, files, kept)
     };
     let (was, is) = (&old.limits, &new.limits);
     let lasting =

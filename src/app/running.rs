@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use super::checkpoints::Exports;
 use super::reload::Reloader;
 use super::telemetry::Observing;
+use crate::export::Sinks;
 use crate::net::Workers;
 use crate::notice::Notices;
 use crate::pipeline::Gateway;
@@ -26,6 +27,7 @@ pub struct Running {
     pub(super) gateway: Arc<Gateway>,
     pub(super) notices: Option<Notices>,
     pub(super) exports: Exports,
+    pub(super) sinks: Sinks,
     pub(super) registry: Arc<Registry>,
     pub(super) reloader: Arc<Reloader>,
     pub(super) stopping: CancellationToken,
@@ -95,6 +97,11 @@ impl Running {
         self.gateway.world.load().policy.clone()
     }
 
+    /// Nothing more is written to standard output but what a sink of the audit writes there.
+    pub(super) fn announced(&self) {
+        self.sinks.announced();
+    }
+
     /// Reloads config and policy at once.
     pub fn reload_now(&self) {
         self.reloader.ask();
@@ -138,7 +145,7 @@ impl Running {
         if !matches!(closed, Ok(Ok(()))) {
             tracing::error!("some audit records could not be written");
         }
-        self.exports.finish().await;
+        tokio::join!(self.exports.finish(), self.sinks.finish());
         drop(self.workers);
     }
 }

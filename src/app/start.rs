@@ -32,6 +32,7 @@ use crate::audit::Audit;
 use crate::authserver::PATH_PREFIX;
 use crate::catalog::Catalog;
 use crate::config::{Config, Tls};
+use crate::export::Sinks;
 use crate::limit::{Limiter, Monotonic};
 use crate::mcp::dialect::ServerInfo;
 use crate::net::drain::Drain;
@@ -101,6 +102,7 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
     let state = State { tracer: sending.as_ref().map(telemetry::Sending::tracer), ..state };
     let (outside, store) = (state.outside.clone(), state.store.clone());
     let (gateway, registry) = gateway(&loaded, &bound_origin, tls_client, &clock, &drain, state)?;
+    let sinks = Sinks::start(&config.audit.sinks, &gateway.audit, &outside.fetch, &gateway.metrics, &clock)?;
     let workers = Arc::new(Workers::start(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))?);
     let door = door(config, &workers);
     let ca = matches!(config.tls, Tls::SelfSigned).then(|| config.data_dir.join("tls/ca.pem"));
@@ -138,6 +140,7 @@ pub async fn start(loaded: Loaded) -> Result<Running, StartError> {
         gateway,
         notices,
         exports,
+        sinks,
         registry,
         reloader,
         stopping,

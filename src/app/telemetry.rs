@@ -172,7 +172,10 @@ struct Courier {
 
 impl Courier {
     async fn post(&self, url: &Url, body: &Bytes) -> Result<Response<Bytes>, String> {
-        let sent = self.fetch.send(url, self.policy, &self.headers, Payload::Protobuf(body), TELEMETRY_ANSWER_BYTES_MAX).await;
+        let sent = self
+            .fetch
+            .send(url, self.policy, &self.headers, Payload::Typed("application/x-protobuf", body), TELEMETRY_ANSWER_BYTES_MAX)
+            .await;
         let replied = sent.map_err(|error| error.to_string())?;
         let mut response = Response::new(replied.body);
         (*response.status_mut(), *response.headers_mut()) = (replied.status, replied.headers);

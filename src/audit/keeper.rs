@@ -3,13 +3,13 @@
 use std::fs::{self, File};
 use std::io::{self, BufReader};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, UNIX_EPOCH};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use super::exporters::Exporters;
 use super::medium;
 use super::place::{Form, Old, Place};
 use super::queue::Queue;
@@ -23,7 +23,7 @@ pub(super) struct Keeper {
     compress: bool,
     retain: Option<Retain>,
     queue: Arc<Queue>,
-    exported: Arc<AtomicU64>,
+    exporters: Arc<Exporters>,
 }
 
 impl Keeper {
@@ -32,14 +32,14 @@ impl Keeper {
         place: Place,
         settings: &Settings,
         queue: Arc<Queue>,
-        exported: Arc<AtomicU64>,
+        exporters: Arc<Exporters>,
     ) -> io::Result<Option<SyncSender<()>>> {
         let (compress, retain) = (settings.compress, settings.retain);
         if !compress && retain.is_none() {
             return Ok(None);
         }
         let (tell, told) = sync_channel(1);
-        let keeper = Self { place, compress, retain, queue, exported };
+        let keeper = Self { place, compress, retain, queue, exporters };
         std::thread::Builder::new().name("audit-keeper".to_owned()).spawn(move || keeper.run(&told))?;
         Ok(Some(tell))
     }
@@ -85,7 +85,7 @@ impl Keeper {
                 .saturating_sub(metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default());
             let too_old = retain.time.is_some_and(|time| age >= time);
             let too_much = retain.bytes.is_some_and(|most| bytes > most);
-            let taken = !retain.exported || next_first <= self.exported.load(Ordering::Relaxed).saturating_add(1);
+            let taken = !retain.exported || next_first <= self.exporters.up_to().saturating_add(1);
             if !(taken && (too_old || too_much)) {
                 return Ok(());
             }

@@ -8,7 +8,9 @@ mod chain;
 mod checkpoint;
 mod digest;
 mod draft;
+mod exporters;
 mod facts;
+mod follow;
 mod head;
 mod held;
 pub mod index;
@@ -37,13 +39,15 @@ mod tests;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 pub use chain::{Link, Sealed, Unsound};
 pub use checkpoint::{Checkpoint, CheckpointKey, KeyId, LogId, PublicKey, Signature, Statement};
 use digest::Digester;
 pub use draft::{Draft, IntentSeq, Kind, Status};
+use exporters::Exporters;
+pub use exporters::{Exporter, ExporterState};
+pub use follow::{FollowError, Follower, Position, Stretch};
 use keeper::Keeper;
 use log::Log;
 pub use note::{ApprovalNote, DecisionNote, LeaseNote, OutcomeNote, ShadowNote};
@@ -89,8 +93,7 @@ pub struct Audit {
     durability: Durability,
     reads_wait: bool,
     path: PathBuf,
-    /// Every record up to this one was taken by whoever exports records.
-    exported: Arc<AtomicU64>,
+    exporters: Arc<Exporters>,
 }
 
 impl Audit {
@@ -105,10 +108,10 @@ impl Audit {
         let log = Log::open(settings, key, clock.clone())?;
         let queue = Arc::new(Queue::new(clock, digester, settings.queue_max, !log.ails()));
         let (path, torn) = (log.place().active().to_owned(), log.torn());
-        let exported = Arc::<AtomicU64>::default();
+        let exporters = Arc::<Exporters>::default();
         let audit =
-            Self { queue: queue.clone(), durability: settings.durability, reads_wait: settings.reads_wait, path, exported };
-        let keeper = Keeper::start(log.place().clone(), settings, queue.clone(), audit.exported.clone())?;
+            Self { queue: queue.clone(), durability: settings.durability, reads_wait: settings.reads_wait, path, exporters };
+        let keeper = Keeper::start(log.place().clone(), settings, queue.clone(), audit.exporters.clone())?;
         let writer = Writer::new(queue, log, settings.durability, keeper);
         std::thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run())?;
         if let Some(torn) = torn {
@@ -226,9 +229,24 @@ impl Audit {
         self.queue.facts.observe(metrics);
     }
 
-    /// Every record up to `seq` was taken by whoever exports records: files with nothing else may be deleted.
-    pub fn set_exported(&self, seq: u64) {
-        self.exported.fetch_max(seq, Ordering::Relaxed);
+    /// Somebody more who carries records elsewhere, and did so up to `seq`: what it has not is kept, where that is configured.
+    pub fn exporter(&self, name: &str, kind: &'static str, seq: u64) -> Arc<Exporter> {
+        self.exporters.join(name, kind, seq)
+    }
+
+    /// Every record up to this one was taken by all who carry records elsewhere; 0 without any.
+    pub fn exported_up_to(&self) -> u64 {
+        self.exporters.up_to()
+    }
+
+    /// How each of them is doing.
+    pub fn exporters(&self) -> Vec<ExporterState> {
+        self.exporters.states()
+    }
+
+    /// Reads the log as it is written.
+    pub fn follower(&self) -> Follower {
+        Follower::new(&self.path)
     }
 
     /// Records that wait to be written.

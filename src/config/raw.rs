@@ -6,6 +6,7 @@ pub(super) mod audit;
 pub(super) mod authserver;
 pub(super) mod channel;
 mod credential;
+pub(super) mod sink;
 pub(super) mod telemetry;
 
 use std::collections::BTreeMap;

@@ -5,6 +5,7 @@ mod file;
 mod full;
 mod identity;
 mod rules;
+mod sinks;
 
 use std::fs;
 use std::path::PathBuf;

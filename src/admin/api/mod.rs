@@ -21,7 +21,7 @@ use super::office::{Asked, Reply};
 use super::problem::Problem;
 use super::routes::{Act, Endpoint};
 use crate::approval::RequestId;
-use crate::audit::Link;
+use crate::audit::{ExporterState, Link};
 use crate::vocab::FaultKind;
 use crate::web::{PageAnswer, Verdict};
 
@@ -86,6 +86,26 @@ pub(super) struct AuditView {
     pub(super) checkpoint: Option<CheckpointView>,
     /// Since when records cannot be written or not be made durable.
     pub(super) failing_since: Option<String>,
+    /// Who else has the records.
+    pub(super) sinks: Vec<SinkView>,
+}
+
+/// A sink of the audit beside the file.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AuditSink")]
+pub(super) struct SinkView {
+    /// Its name.
+    pub(super) name: String,
+    /// What it is: `stdout`, `syslog`, `http` or `otlp`.
+    pub(super) kind: &'static str,
+    /// The last record that it took.
+    pub(super) seq: u64,
+    /// Records that it has not taken yet.
+    pub(super) lag: u64,
+    /// Since when every attempt fails.
+    pub(super) failing_since: Option<String>,
+    /// Why the last one did.
+    pub(super) problem: Option<String>,
 }
 
 /// A signed checkpoint of the log.
@@ -123,6 +143,19 @@ pub(super) fn audit_state(asked: &Asked<'_>) -> AuditView {
             root: Link::from_bytes(last.checkpoint.statement.root).to_string(),
         }),
         failing_since: state.failing_since_unix_ms.map(time),
+        sinks: audit.exporters().into_iter().map(|sink| sink_view(sink, state.seq)).collect(),
+    }
+}
+
+fn sink_view(sink: ExporterState, seq: u64) -> SinkView {
+    let (since, problem) = sink.trouble.unzip();
+    SinkView {
+        name: sink.name.into(),
+        kind: sink.kind,
+        seq: sink.seq,
+        lag: seq.saturating_sub(sink.seq),
+        failing_since: since.map(time),
+        problem: problem.map(Into::into),
     }
 }
 

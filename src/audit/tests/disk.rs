@@ -118,10 +118,11 @@ fn closed_files_are_compressed_and_deleted_and_both_is_told() {
     let unpacked = Command::new("gzip").arg("-dc").arg(&gz).output().unwrap();
     assert!(unpacked.status.success());
     chained(std::str::from_utf8(&unpacked.stdout).unwrap());
-    audit.set_exported(audit.state().seq);
+    let exporter = audit.exporter("elsewhere", "http", 0);
+    exporter.took(audit.state().seq);
     until("deleted", || {
         fill(1);
-        audit.set_exported(audit.state().seq);
+        exporter.took(audit.state().seq);
         !gz.exists()
     });
     until("on record", || {

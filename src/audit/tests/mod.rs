@@ -1,6 +1,7 @@
 mod disk;
 mod drops;
 mod file;
+mod follow;
 mod recorded;
 mod shape;
 

@@ -13,9 +13,6 @@ use crate::cli::out::Out;
 use crate::config;
 use crate::vocab::limits::SECRET_FILE_BYTES_MAX;
 
-/// Where the key is unless the config says otherwise, under the data directory.
-const KEY_FILE: &str = "keys/checkpoint.pem";
-
 /// The keys to verify with, and whether they only lie beside the log.
 pub(super) struct Found {
     pub(super) keys: Vec<PublicKey>,
@@ -58,7 +55,7 @@ fn beside(log: &Path) -> Vec<PublicKey> {
 /// `audit key`.
 pub(super) fn show(args: &KeyArgs, out: &mut Out) -> Result<Exit, Failure> {
     let config = config::load_to_judge(&args.config.config).map_err(|problems| Failure::problems(&problems))?;
-    let file = config.data_dir.join(KEY_FILE);
+    let file = config.audit.checkpoint_key;
     // The public half may be all that this user can read.
     let shown = file.with_extension("pub");
     let public = match shown.exists() {

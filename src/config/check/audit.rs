@@ -49,9 +49,9 @@ pub(super) fn check(raw: raw::Audit, key: Option<&str>, data_dir: Option<&Path>,
         Some("gzip") => Some(true),
         Some(_) => cx.refuse("audit.compress", "is not a way to compress", "none or gzip"),
     };
-    let file = match raw.sinks {
-        None => Some("audit".to_owned()),
-        Some(sinks) => sink(sinks, cx),
+    let sinks = match raw.sinks {
+        None => Some(("audit".to_owned(), Vec::new())),
+        Some(sinks) => super::sinks::check(sinks, cx),
     };
     let pointers = raw.record_arguments.unwrap_or_default();
     for (i, pointer) in pointers.iter().enumerate() {
@@ -61,14 +61,17 @@ pub(super) fn check(raw: raw::Audit, key: Option<&str>, data_dir: Option<&Path>,
         }
     }
     let rotate = rotate(raw.rotate.unwrap_or_default(), cx);
-    let retain = raw.retain.map(|raw| retain(raw, cx));
+    let exported = sinks.as_ref().is_none_or(|(_, others)| !others.is_empty());
+    let retain = raw.retain.map(|raw| retain(raw, exported, cx));
     let mut raw = raw.checkpoints.unwrap_or_default();
     let exports = exports(raw.export.take().unwrap_or_default(), data_dir, cx);
     let checkpoints = checkpoints(&raw, cx);
+    let (file, sinks) = sinks?;
     Some(Audit {
         durability: durability?,
         reads_wait: reads_wait?,
-        file: resolve(data_dir?, &file?),
+        file: resolve(data_dir?, &file),
+        sinks,
         record_arguments: pointers,
         rotate: rotate?,
         compress: compress?,
@@ -80,20 +83,6 @@ pub(super) fn check(raw: raw::Audit, key: Option<&str>, data_dir: Option<&Path>,
         exports: exports?,
         checkpoint_key: checkpoint_key?,
     })
-}
-
-fn sink(sinks: Vec<raw::Sink>, cx: &mut Cx<'_>) -> Option<String> {
-    if sinks.len() > 1 {
-        cx.report.not_built("audit.sinks[1]", "", "give a single `{ file: NAME }`");
-    }
-    let Some(first) = sinks.into_iter().next() else {
-        return cx.refuse("audit.sinks", "is empty: nothing would be recorded", "leave it out for [{ file: audit }]");
-    };
-    match first.file {
-        Some(file) if !file.is_empty() && !file.contains('\0') => Some(file),
-        Some(_) => cx.refuse("audit.sinks[0].file", "is not a path", "such as audit"),
-        None => cx.missing("audit.sinks[0].file", "such as { file: audit }"),
-    }
 }
 
 /// RFC 6901 section 3; the empty pointer, all arguments at once, is refused: it would put everything in clear.
@@ -110,7 +99,7 @@ fn rotate(raw: raw::Rotate, cx: &mut Cx<'_>) -> Option<AuditRotate> {
     Some(AuditRotate { bytes: bytes? as u64, every: every? })
 }
 
-fn retain(raw: raw::Retain, cx: &mut Cx<'_>) -> Option<AuditRetain> {
+fn retain(raw: raw::Retain, has_sinks: bool, cx: &mut Cx<'_>) -> Option<AuditRetain> {
     let time = match raw.time.as_deref() {
         None => Some(None),
         time => duration("audit.retain.for", time, Duration::ZERO, RETAIN_TIME, cx).map(Some),
@@ -123,8 +112,10 @@ fn retain(raw: raw::Retain, cx: &mut Cx<'_>) -> Option<AuditRetain> {
         return cx.refuse("audit.retain", "says neither how long nor how much", "such as { for: 90d, size: 50GiB }");
     }
     let exported = match raw.exported {
-        Some(true) => cx.refuse("audit.retain.exported", "waits for nothing: there is no sink beside the file", "leave it out"),
-        _ => Some(false),
+        Some(true) if !has_sinks => {
+            cx.refuse("audit.retain.exported", "waits for nothing: there is no sink beside the file", "leave it out")
+        }
+        exported => Some(exported.unwrap_or(false)),
     };
     Some(AuditRetain { time: time?, bytes: bytes?, exported: exported? })
 }

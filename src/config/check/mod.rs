@@ -18,6 +18,7 @@ pub(super) mod policies;
 mod roster;
 mod routes;
 mod settings;
+mod sinks;
 mod telemetry;
 mod upstreams;
 

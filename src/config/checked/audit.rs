@@ -7,6 +7,8 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
+use super::AuditSink;
+
 /// What is recorded, and how surely.
 #[derive(Clone, Debug)]
 pub struct Audit {
@@ -16,6 +18,8 @@ pub struct Audit {
     pub reads_wait: bool,
     /// Directory of the record files.
     pub file: PathBuf,
+    /// What reads from it.
+    pub sinks: Vec<AuditSink>,
     /// JSON pointers (RFC 6901) of arguments recorded in clear.
     pub record_arguments: Vec<String>,
     /// When a new file is begun.

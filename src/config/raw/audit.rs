@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::sink::Sink;
 use crate::config::shape::Scalar;
 
 #[derive(Default, Deserialize, JsonSchema)]
@@ -14,8 +15,8 @@ pub(in crate::config) struct Audit {
     /// Whether calls that only read wait for an intent of theirs as well. Default queued: they have one record, when they end.
     #[schemars(extend("enum" = ["queued", "sync"]))]
     pub(in crate::config) reads: Option<String>,
-    /// Where records go: one file. Default audit.
-    #[schemars(length(min = 1, max = 1))]
+    /// Where records go: a file, and whatever reads from it. Default [{ file: audit }].
+    #[schemars(length(min = 1, max = 17))]
     pub(in crate::config) sinks: Option<Vec<Sink>>,
     /// JSON pointers of arguments recorded in clear.
     pub(in crate::config) record_arguments: Option<Vec<String>>,
@@ -28,14 +29,6 @@ pub(in crate::config) struct Audit {
     pub(in crate::config) retain: Option<Retain>,
     /// How often what is there is signed, and where else that is kept.
     pub(in crate::config) checkpoints: Option<Checkpoints>,
-}
-
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-#[schemars(extend("required" = ["file"]))]
-pub(in crate::config) struct Sink {
-    /// Directory of record files, under `data_dir` unless absolute.
-    pub(in crate::config) file: Option<String>,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]

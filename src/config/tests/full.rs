@@ -81,7 +81,13 @@ danger_observe_only: true
 audit:
   durability: danger_none
   reads: queued
-  sinks: [{ file: log/audit }]
+  sinks:
+    - { file: log/audit }
+    - { stdout: { format: cef } }
+    - { name: siem, syslog: { address: "tls://logs.example.com", format: ocsf } }
+    - { syslog: { address: "tcp://[::1]:80" } }
+    - { http: { url: "https://siem.example.com/in", secret: sink-secret-canary-1, compress: gzip } }
+    - { otlp: { endpoint: "https://otlp.example.com", headers: { Authorization: "Bearer sink-secret-canary-2" } } }
   record_arguments: [/path, /a~1b]
   rotate: { size: 1GiB, every: 24h }
   compress: gzip
@@ -146,6 +152,15 @@ fn a_full_config_is_read_as_written() {
     assert!(config.observe_only);
     assert_eq!(config.audit.file, files.path("data/log/audit"));
     assert_eq!(config.audit.durability, Durability::DangerNone);
+    let sinks = &config.audit.sinks;
+    let names: Vec<&str> = sinks.iter().map(|sink| sink.name.as_str()).collect();
+    assert_eq!(names, ["stdout", "siem", "syslog", "http", "otlp"]);
+    assert!(matches!(&sinks[1].way, SinkWay::Syslog(sink) if sink.tls && sink.port == 6514 && sink.format == SinkFormat::Ocsf));
+    assert!(matches!(&sinks[2].way, SinkWay::Syslog(sink) if !sink.tls && sink.host == "::1" && sink.port == 80));
+    assert!(matches!(&sinks[3].way, SinkWay::Http(sink) if sink.gzip && sink.format == SinkFormat::Json));
+    assert!(matches!(&sinks[4].way, SinkWay::Otlp(sink) if sink.url.path() == "/v1/logs" && sink.headers.len() == 1));
+    assert!(!format!("{sinks:?}").contains("canary"), "{sinks:?}");
+    assert!(*sinks == sinks.clone());
     let day = Duration::from_secs(24 * 3600);
     assert!(config.audit.compress && !config.audit.reads_wait);
     assert_eq!((config.audit.rotate.bytes, config.audit.rotate.every), (1 << 30, Some(day)));

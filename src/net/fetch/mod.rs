@@ -68,8 +68,8 @@ pub enum Payload<'a> {
     Form(&'a [(&'a str, &'a str)]),
     /// A POST of a JSON text.
     Json(&'a str),
-    /// A POST of a message of OTLP (`application/x-protobuf`).
-    Protobuf(&'a Bytes),
+    /// A POST of anything, with its media type.
+    Typed(&'static str, &'a Bytes),
 }
 
 /// An answer, whatever its status; redirects are errors.
@@ -175,9 +175,9 @@ impl Fetch {
                 map.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
                 (Method::POST, Serializer::new(String::new()).extend_pairs(pairs).finish().into())
             }
-            Payload::Protobuf(message) => {
-                map.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
-                (Method::POST, message.clone())
+            Payload::Typed(media_type, body) => {
+                map.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+                (Method::POST, body.clone())
             }
             Payload::Json(text) => {
                 map.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
@@ -17,6 +19,14 @@ pub struct AuditMetrics {
     unsynced: Gauge,
     checkpoint_age_s: Gauge,
     exports_failing: Gauge,
+    sink_lag: Family<SinkLabels, Gauge>,
+    sink_failures: Family<SinkLabels, Counter>,
+}
+
+/// A sink of the config, of which there are few.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SinkLabels {
+    sink: String,
 }
 
 impl AuditMetrics {
@@ -29,6 +39,26 @@ impl AuditMetrics {
         registry.register_with_unit("audit_checkpoint_age", help, Unit::Seconds, self.checkpoint_age_s.clone());
         let help = "Places that did not take the last checkpoint";
         registry.register("audit_checkpoint_exports_failing", help, self.exports_failing.clone());
+        registry.register("audit_sink_lag_records", "Audit records that a sink has not taken yet", self.sink_lag.clone());
+        registry.register("audit_sink_failures", "Attempts of which a sink took nothing", self.sink_failures.clone());
+    }
+
+    /// There is such a sink.
+    pub fn sink(&self, name: &str) {
+        let labels = SinkLabels { sink: name.to_owned() };
+        drop(self.sink_lag.get_or_create(&labels));
+        drop(self.sink_failures.get_or_create(&labels));
+    }
+
+    /// A sink did not take what it was sent.
+    pub fn sink_failed(&self, name: &str) {
+        self.sink_failures.get_or_create(&SinkLabels { sink: name.to_owned() }).inc();
+    }
+
+    /// What is read when metrics are asked for: the records that a sink has not taken.
+    pub fn set_sink_lag(&self, name: &str, records: u64) {
+        let lag = i64::try_from(records).unwrap_or(i64::MAX);
+        self.sink_lag.get_or_create(&SinkLabels { sink: name.to_owned() }).set(lag);
     }
 
     /// A place that keeps checkpoints does not take them, or does so again.

@@ -11,9 +11,9 @@ use super::{Came, came, numbered, watch, write};
 use crate::gate::Gate;
 use crate::peer::{Answer, Peer};
 
-const SECRET: &str = "whole-words-that-sign-deliveries";
+pub(super) const SECRET: &str = "whole-words-that-sign-deliveries";
 
-fn signed(signature: &str, body: &str) -> bool {
+pub(super) fn signed(signature: &str, body: &str) -> bool {
     let mut parts = signature.split(',').filter_map(|part| part.split_once('='));
     let (Some(("t", time)), Some(("v1", tag))) = (parts.next(), parts.next()) else { return false };
     let tag: Vec<u8> = (0..tag.len()).step_by(2).map(|at| u8::from_str_radix(&tag[at..at + 2], 16).unwrap()).collect();

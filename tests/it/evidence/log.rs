@@ -25,6 +25,9 @@ impl Log {
         for entry in fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            if path.is_dir() {
+                continue;
+            }
             let text = fs::read_to_string(&path).unwrap();
             if name.ends_with(".torn") {
                 torn += text.lines().count();
@@ -59,7 +62,8 @@ impl Log {
     }
 }
 
-fn chained(lines: &BTreeMap<u64, String>) -> BTreeMap<u64, Value> {
+/// Parses records, and holds the chain together from the first to the last.
+pub(super) fn chained(lines: &BTreeMap<u64, String>) -> BTreeMap<u64, Value> {
     let mut before = (0, "0".repeat(64));
     let mut records = BTreeMap::new();
     for (seq, line) in lines {

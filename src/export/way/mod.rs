@@ -1,0 +1,80 @@
+//! Ways to hand a batch over. Each says that it was taken only if the receiver said so.
+
+mod http;
+mod otlp;
+mod stdout;
+mod syslog;
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use tokio_util::sync::CancellationToken;
+
+use crate::audit::Stretch;
+use crate::config::SinkWay;
+use crate::net::{Fetch, client_config};
+use crate::vocab::Clock;
+
+/// How one sink takes records.
+pub(super) enum Way {
+    Stdout(stdout::Stdout),
+    Syslog(Box<syslog::Syslog>),
+    Http(Box<http::Http>),
+    Otlp(Box<otlp::Otlp>),
+}
+
+/// Why a batch was not taken. For the operator: it holds nothing that a receiver wrote but a status.
+#[derive(Debug)]
+pub(super) struct Trouble {
+    pub(super) words: String,
+    /// For how long the receiver wants to be left alone.
+    pub(super) after: Duration,
+}
+
+impl Trouble {
+    pub(super) fn new(words: impl Into<String>) -> Self {
+        Self { words: words.into(), after: Duration::ZERO }
+    }
+}
+
+impl Way {
+    /// # Errors
+    /// A file of CAs cannot be used; there is no thread.
+    pub(super) fn open(way: &SinkWay, fetch: &Fetch, clock: &Clock, announced: CancellationToken) -> io::Result<Self> {
+        Ok(match way {
+            SinkWay::Stdout(format) => Self::Stdout(stdout::Stdout::open(*format, announced)?),
+            SinkWay::Syslog(sink) => {
+                let tls = tls(fetch, sink.ca.as_deref())?;
+                Self::Syslog(Box::new(syslog::Syslog::new(sink.clone(), &tls)))
+            }
+            SinkWay::Http(sink) => {
+                let fetch = fetch.clone().with_tls(tls(fetch, sink.ca.as_deref())?);
+                Self::Http(Box::new(http::Http::new(sink.clone(), fetch, clock.clone())))
+            }
+            SinkWay::Otlp(sink) => {
+                let fetch = fetch.clone().with_tls(tls(fetch, sink.ca.as_deref())?);
+                Self::Otlp(Box::new(otlp::Otlp::new(sink.clone(), fetch, clock.clone())))
+            }
+        })
+    }
+
+    pub(super) async fn send(&self, stretch: &Stretch) -> Result<(), Trouble> {
+        match self {
+            Self::Stdout(way) => way.send(stretch).await,
+            Self::Syslog(way) => way.send(stretch).await,
+            Self::Http(way) => way.send(stretch).await,
+            Self::Otlp(way) => way.send(stretch).await,
+        }
+    }
+}
+
+/// What to trust: the system's CAs, and those of the sink.
+fn tls(fetch: &Fetch, ca: Option<&Path>) -> io::Result<Arc<ClientConfig>> {
+    match ca {
+        None => Ok(fetch.tls().clone()),
+        Some(ca) => client_config(Some(ca)).map_err(|error| io::Error::other(format!("audit.sinks: {error}"))),
+    }
+}
