@@ -142,7 +142,6 @@ const DIGITS: usize = 20;
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]

@@ -1,4 +1,4 @@
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::disallowed_methods, reason = "tests")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};

@@ -18,6 +18,7 @@ fn kills() -> u64 {
 /// Calls at a time.
 const CLIENTS: usize = 8;
 
+#[expect(clippy::print_stdout, reason = "the figure is what long runs are made for")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_at_any_moment_loses_nothing_that_was_acknowledged() {
     let mut gate = Gate::program(|files| {

@@ -78,6 +78,7 @@ fn intends(line: &str, n: u64) -> bool {
 }
 
 /// Whether this can be run here; if not it says loudly that it was not.
+#[expect(clippy::print_stderr, reason = "a test that does nothing says so")]
 fn can(what: &str, command: &mut Command) -> bool {
     let can = command.output().is_ok_and(|output| output.status.success());
     if !can {
