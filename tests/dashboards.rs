@@ -1,6 +1,6 @@
 //! Dashboards and alert rules speak of metrics and labels that the gateway really emits, and of nothing else.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
