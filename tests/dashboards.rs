@@ -33,6 +33,7 @@ fn emitted() -> BTreeMap<String, BTreeSet<String>> {
     metrics.notice(&name, "delivered");
     metrics.page("authorize", Reason::Allowed);
     metrics.telemetry_dropped("traces", "queue_full", 1);
+    metrics.audit.sink("siem");
     let mut all = BTreeMap::new();
     for family in metrics.families() {
         let labels = |more: &[&str], of: Option<&Vec<(String, String)>>| -> BTreeSet<String> {

@@ -21,8 +21,12 @@ try {
     id: 'rollout',
     body: 'Deploy 4.2 to the north region after \u202e31:81\u202c, then tell the desk.',
   });
-  const api = async (account, path) =>
-    fetch(`${desk.admin}/api/v1/${path}`, { method: 'POST', headers: { authorization: `Bearer ${await desk.apiToken(account)}` } });
+  const weekly = await desk.ask('bob', 'strict__write_note', { id: 'weekly', body: 'Nothing to report.' });
+  const api = async (account, path, body) => {
+    const headers = { authorization: `Bearer ${await desk.apiToken(account)}`, 'content-type': 'application/json' };
+    return fetch(`${desk.admin}/api/v1/${path}`, { method: 'POST', headers, body: JSON.stringify(body ?? {}) });
+  };
+  await api('sam', `approvals/${weekly}/approve`, { lease: { minutes: 10, uses: 5, where: { '/body': { one_of: ['Nothing to report.', 'All is well.'] } } } });
   await api('sam', `approvals/${used}/approve`);
   await desk.call('alice', 'strict__write_note', { id: 'minutes', body: 'The meeting moved to Thursday.' });
   await api('sam', `approvals/${sum}/approve`);
@@ -31,6 +35,7 @@ try {
   const pages = {
     approvals: 'approvals',
     approval: `approvals/${id}`,
+    leases: 'leases',
     activity: 'activity',
     record: `activity/${record}`,
     tools: 'tools',

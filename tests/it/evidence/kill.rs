@@ -8,8 +8,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::log::Log;
-use super::{done, numbered, write};
+use super::{number, numbered, write};
 use crate::gate::{Gate, soon};
+use crate::peer::modern;
 
 fn kills() -> u64 {
     std::env::var("PORTCULLIS_AUDIT_KILLS").map_or(5, |kills| kills.parse().unwrap())
@@ -18,7 +19,7 @@ fn kills() -> u64 {
 /// Calls at a time.
 const CLIENTS: usize = 8;
 
-#[expect(clippy::print_stdout, reason = "the figure is what long runs are made for")]
+#[expect(clippy::print_stdout, reason = "long runs say what they did")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_at_any_moment_loses_nothing_that_was_acknowledged() {
     let mut gate = Gate::program(|files| {
@@ -28,6 +29,13 @@ async fn a_kill_at_any_moment_loses_nothing_that_was_acknowledged() {
     .await;
     let dir = gate.dir.path().join("data/audit");
     let (next, acknowledged) = (Arc::new(AtomicU64::new(0)), Arc::new(Mutex::new(BTreeSet::new())));
+    // What the upstream was asked to do.
+    let done = Arc::new(Mutex::new(BTreeSet::new()));
+    let doing = done.clone();
+    gate.up.behave(move |seen| {
+        doing.lock().extend(number(seen));
+        modern(seen)
+    });
     for round in 0..kills() {
         // Its audience is the address, which changes with every start.
         let token = gate.token("alice", &["eng"]);
@@ -52,21 +60,21 @@ async fn a_kill_at_any_moment_loses_nothing_that_was_acknowledged() {
                 })
             })
             .collect();
-        soon("something is under way", || done(&gate).iter().any(|n| *n >= before)).await;
+        soon("something is under way", || done.lock().last().is_some_and(|n| *n >= before)).await;
         tokio::time::sleep(Duration::from_millis(dice() % 300)).await;
         gate = gate.again().await;
         for client in clients {
             client.abort();
             let _ = client.await;
         }
-        let (log, acknowledged, done) = (Log::read(&dir), acknowledged.lock().clone(), done(&gate));
+        let (log, acknowledged, done) = (Log::read(&dir), acknowledged.lock().clone(), done.lock().clone());
         let intents = log.intents();
         assert!(log.torn <= round as usize + 1, "round {round}: {} lines were put aside", log.torn);
         assert!(acknowledged.is_subset(&intents), "round {round}: lost {:?}", acknowledged.difference(&intents));
         assert!(done.is_subset(&intents), "round {round}: left without intent {:?}", done.difference(&intents));
         assert_eq!(gate.admin("/readyz").await.status, 200);
     }
-    let (done, records) = (done(&gate).len(), Log::read(&dir).records.len());
+    let (done, records) = (done.lock().len(), Log::read(&dir).records.len());
     println!("{} kills: {} acknowledged, {done} done, {records} records", kills(), acknowledged.lock().len());
 }
 

@@ -4,7 +4,7 @@ import { after, before, describe, test } from 'node:test';
 import { AxeBuilder } from '@axe-core/playwright';
 import { listening, startDesk } from './desk.mjs';
 
-const PAGES = ['approvals', 'activity', 'tools', 'access', 'upstreams', 'policy', 'audit'];
+const PAGES = ['approvals', 'leases', 'activity', 'tools', 'access', 'upstreams', 'policy', 'audit'];
 
 // What a page could take for more than text. Each would set `window.pwned` or reach out, if it ran.
 const HOSTILE = {
@@ -50,6 +50,29 @@ describe('the console', () => {
     await page.waitForSelector('.badge:text-is("used")');
     const again = await desk.ask('alice', ...write('from-alice', 'hello'));
     assert.notEqual(again, id, 'a yes is for one call');
+  });
+
+  test('a lease lets similar calls through as it says, until it is revoked', async () => {
+    const minutes = body => ({ id: 'minutes', body });
+    const id = await desk.ask('alice', 'strict__write_note', minutes('monday'));
+    const page = await person('sam', `/console/approvals/${id}`);
+    await page.getByText('Allow similar calls for a while').click();
+    await page.getByLabel('Minutes').fill('10');
+    await page.getByLabel('Calls').fill('3');
+    await page.getByLabel('Argument that may differ').fill('/body');
+    await page.getByLabel('as long as it is').selectOption('one_of');
+    await page.getByLabel('these, one a line').fill('monday\ntuesday\nwednesday');
+    await page.getByRole('button', { name: 'Approve these calls' }).click();
+    await page.waitForSelector('.badge:text-is("approved")');
+    const told = await desk.call('alice', 'strict__write_note', minutes('tuesday'));
+    assert.notEqual(told.isError, true, JSON.stringify(told));
+    const outside = await desk.call('alice', 'strict__write_note', minutes('sunday'));
+    assert.equal(outside._meta['dev.portcullis/denial'].reason, 'approval_required');
+    await page.goto(`${desk.admin}/console/leases`);
+    await page.locator('li', { has: page.locator(`a[href="/console/approvals/${id}"]`) }).getByRole('button', { name: 'Revoke' }).click();
+    await page.waitForSelector('.badge:text-is("withdrawn")');
+    const late = await desk.call('alice', 'strict__write_note', minutes('wednesday'));
+    assert.equal(late._meta['dev.portcullis/denial'].reason, 'approval_required');
   });
 
   test('a denied call stays denied, with the reason on the page', async () => {
