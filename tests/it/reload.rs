@@ -216,7 +216,8 @@ fn what_is_not_built_does_not_start() {
         (ran.status.code(), String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr))
     };
     for (more, expected) in [
-        ("audit: { sinks: [{ file: a }, { file: b }] }", "not built yet: audit.sinks[1]"),
+        ("audit: { sinks: [{ file: a }, { file: b }] }", "audit.sinks[1]"),
+        ("audit: { sinks: [{ file: a }, { kafka: { brokers: [b] } }] }", "not built yet: audit.sinks[1].kafka"),
         ("telemetry: { otlp: \"http://collector:4318\" }", "telemetry.otlp"),
         ("state: { redis: \"rediss://127.0.0.1\" }", "state"),
         ("keys: { seal: x }", "keys"),
