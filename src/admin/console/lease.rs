@@ -56,7 +56,7 @@ pub(super) fn choice(body: Html, asked: &Asked<'_>, view: &View) -> Html {
     body = body.raw("<option value=\"path_under\">a path under</option><option value=\"one_of\">one of</option>");
     body = body.raw("<option value=\"glob\">like (* and ?)</option></select></p>");
     body = body.raw("<p><label for=\"values\">these, one a line</label><textarea id=\"values\" name=\"values\" rows=\"2\"></textarea></p></div>");
-    body = body.raw("<p><label for=\"lease-reason\">Reason, for the record (optional)</label>");
+    body = body.raw("<p><label for=\"lease-reason\">Why these calls, for the record (optional)</label>");
     body = body.raw("<input id=\"lease-reason\" name=\"reason\" type=\"text\" maxlength=\"500\"></p>");
     body.raw("<button name=\"decision\" value=\"lease\">Approve these calls</button></form></details>")
 }
