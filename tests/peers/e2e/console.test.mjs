@@ -58,7 +58,7 @@ describe('the console', () => {
     const page = await person('sam', `/console/approvals/${id}`);
     await page.getByText('Allow similar calls for a while').click();
     await page.getByLabel('Minutes').fill('10');
-    await page.getByLabel('Calls').fill('3');
+    await page.getByLabel('Calls', { exact: true }).fill('3');
     await page.getByLabel('Argument that may differ').fill('/body');
     await page.getByLabel('as long as it is').selectOption('one_of');
     await page.getByLabel('these, one a line').fill('monday\ntuesday\nwednesday');
