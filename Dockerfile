@@ -1,14 +1,16 @@
 FROM rust:1.95-slim-bookworm AS build
-# aws-lc is C; nothing else here is.
+# Such as kafka-tls. Without any, what is C is aws-lc and SQLite.
+ARG FEATURES=""
 RUN apt-get update \
  && apt-get install -y --no-install-recommends gcc libc6-dev \
+ && case "$FEATURES" in *kafka*) apt-get install -y --no-install-recommends g++ make pkg-config libssl-dev ;; esac \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 # The toolchain is the image's: rust-toolchain.toml stays out, or rustup would fetch another.
 COPY Cargo.toml Cargo.lock ./
 COPY src ./src
 # Without the demo: the image holds the gateway and nothing that serves as an example.
-RUN cargo build --locked --profile dist --no-default-features --bin portcullis
+RUN cargo build --locked --profile dist --no-default-features --features "$FEATURES" --bin portcullis
 
 FROM debian:bookworm-slim
 ARG VERSION=0.1.0
@@ -16,7 +18,7 @@ LABEL org.opencontainers.image.title="portcullis" \
       org.opencontainers.image.description="A security-hardened gateway between agents and MCP servers" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}"
-# The roots that upstreams and issuers are verified with.
+# The roots that upstreams and issuers are verified with. They bring libssl3, which kafka-tls links.
 RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates \
  && rm -rf /var/lib/apt/lists/* \

@@ -19,7 +19,7 @@ pub use self::channel::{Channel, MailTls, Smtp, Way, Webhook, WebhookFormat};
 pub use self::credential::{
     ClientProof, Credential, JagSubject, PerUser, ResourceSent, SubjectTokenType, TokenAsked, TokenServer,
 };
-pub use self::sink::{AuditSink, HttpSink, OtlpSink, SinkFormat, SinkWay, SyslogSink};
+pub use self::sink::{AuditSink, HttpSink, KafkaSasl, KafkaSink, KafkaTls, OtlpSink, SinkFormat, SinkWay, SyslogSink};
 pub use self::telemetry::{LogFormat, Otlp, OtlpProtocol, Telemetry, TraceTrust};
 use super::AuthUpstream;
 use super::checked_identity::Identity;

@@ -55,6 +55,10 @@ pub(super) const REGISTRATIONS_PER_HOUR: RangeInclusive<u64> = 1..=100_000;
 pub(super) const AUDIT_SINKS_MAX: usize = 17;
 /// Headers that one of them is sent.
 pub(super) const SINK_HEADERS_MAX: usize = 16;
+/// Brokers of Kafka that one of them begins with.
+pub(super) const KAFKA_BROKERS_MAX: usize = 16;
+/// Length of the name of a Kafka topic: what brokers allow.
+pub(super) const KAFKA_TOPIC_BYTES_MAX: usize = 249;
 /// Places where checkpoints are kept.
 pub(super) const CHECKPOINT_EXPORTS_MAX: usize = 8;
 pub(super) const CHECKPOINT_TIME: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(60);

@@ -28,10 +28,10 @@ pub use authserver::{AuthClient, AuthServer, AuthUpstream, Cimd, Dcr, Grant};
 pub use check::policies::{PolicyFiles, is_cases, policy_files};
 pub use checked::{
     Admin, AdminRoles, Approvals, Audit, AuditCheckpoints, AuditRetain, AuditRotate, AuditSink, Channel, CheckpointExport,
-    CheckpointWebhook, ClientProof, Config, Credential, Durability, HttpSink, JagSubject, Limits, LogFormat, MailTls, Otlp,
-    OtlpProtocol, OtlpSink, PerUser, PublicUrl, ResourceSent, RoleMember, Route, Scheme, SinkFormat, SinkWay, Smtp,
-    SubjectTokenType, SyslogSink, Telemetry, Tls, TokenAsked, TokenServer, TraceTrust, Transport, Upstream, Way, Webhook,
-    WebhookFormat,
+    CheckpointWebhook, ClientProof, Config, Credential, Durability, HttpSink, JagSubject, KafkaSasl, KafkaSink, KafkaTls, Limits,
+    LogFormat, MailTls, Otlp, OtlpProtocol, OtlpSink, PerUser, PublicUrl, ResourceSent, RoleMember, Route, Scheme, SinkFormat,
+    SinkWay, Smtp, SubjectTokenType, SyslogSink, Telemetry, Tls, TokenAsked, TokenServer, TraceTrust, Transport, Upstream, Way,
+    Webhook, WebhookFormat,
 };
 pub use checked_identity::{
     Algorithm, ApiKey, ClientCertificates, DirectoryGroup, DirectoryMember, Dpop, Identity, Introspection, Issuer, Jwks,

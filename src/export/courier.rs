@@ -69,7 +69,7 @@ impl Courier {
                 }
             };
             if ending {
-                return;
+                return self.way.close().await;
             }
             let more = async {
                 match pause {

@@ -12,6 +12,7 @@ mod door;
 mod files;
 mod identity;
 mod issuer;
+mod kafka;
 mod operation;
 mod per_user;
 pub(super) mod policies;

@@ -11,6 +11,7 @@ use super::Cx;
 use super::address::{Consent, host_is_loopback, host_may_be, outward};
 use super::channels::SECRET_BYTES_MIN;
 use super::files::readable;
+use super::kafka;
 use crate::config::checked::{AuditSink, HttpSink, OtlpSink, SinkFormat, SinkWay, SyslogSink};
 use crate::config::limits::{AUDIT_SINKS_MAX, SINK_HEADERS_MAX};
 use crate::config::raw::sink as raw;
@@ -20,7 +21,7 @@ use crate::config::report::item_path;
 const NAME_BYTES_MAX: usize = 32;
 /// The port of syslog over TLS (RFC 5425 section 4.1).
 const SYSLOG_TLS_PORT: u16 = 6514;
-const KINDS: &str = "file, stdout, syslog, http or otlp";
+const KINDS: &str = "file, stdout, syslog, http, otlp or kafka";
 
 /// The directory of the file, and the others.
 pub(super) fn check(sinks: Vec<raw::Sink>, cx: &mut Cx<'_>) -> Option<(String, Vec<AuditSink>)> {
@@ -48,7 +49,7 @@ pub(super) fn check(sinks: Vec<raw::Sink>, cx: &mut Cx<'_>) -> Option<(String, V
 }
 
 fn count(raw: &raw::Sink) -> usize {
-    let given = [raw.stdout.is_some(), raw.syslog.is_some(), raw.http.is_some(), raw.otlp.is_some()];
+    let given = [raw.stdout.is_some(), raw.syslog.is_some(), raw.http.is_some(), raw.otlp.is_some(), raw.kafka.is_some()];
     given.into_iter().filter(|given| *given).count()
 }
 
@@ -68,6 +69,8 @@ fn sink(path: &str, raw: raw::Sink, names: &mut HashSet<String>, cx: &mut Cx<'_>
         ("syslog", syslog(&format!("{path}.syslog"), raw, cx).map(SinkWay::Syslog))
     } else if let Some(raw) = raw.http {
         ("http", http(&format!("{path}.http"), raw, cx).map(SinkWay::Http))
+    } else if let Some(raw) = raw.kafka {
+        ("kafka", kafka::check(&format!("{path}.kafka"), raw, cx).map(SinkWay::Kafka))
     } else {
         ("otlp", otlp(&format!("{path}.otlp"), raw.otlp.unwrap_or_default(), cx).map(SinkWay::Otlp))
     };
@@ -84,7 +87,7 @@ fn sink(path: &str, raw: raw::Sink, names: &mut HashSet<String>, cx: &mut Cx<'_>
     Some(AuditSink { name, way: way? })
 }
 
-fn format(path: &str, text: Option<&str>, cx: &mut Cx<'_>) -> Option<SinkFormat> {
+pub(super) fn format(path: &str, text: Option<&str>, cx: &mut Cx<'_>) -> Option<SinkFormat> {
     match text {
         None | Some("json") => Some(SinkFormat::Json),
         Some("ocsf") => Some(SinkFormat::Ocsf),

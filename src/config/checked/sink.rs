@@ -27,6 +27,8 @@ pub enum SinkWay {
     Http(HttpSink),
     /// OTLP over HTTP.
     Otlp(OtlpSink),
+    /// A topic of Kafka.
+    Kafka(KafkaSink),
 }
 
 /// What a record looks like there.
@@ -87,6 +89,47 @@ pub struct OtlpSink {
     pub allow_private_addresses: bool,
 }
 
+/// A topic of Kafka.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KafkaSink {
+    /// Brokers to begin with, each `host:port`.
+    pub brokers: Vec<String>,
+    /// The topic.
+    pub topic: String,
+    /// The partition; by the key if there is none.
+    pub partition: Option<i32>,
+    /// What a message says.
+    pub format: SinkFormat,
+    /// Batches are compressed with lz4.
+    pub lz4: bool,
+    /// TLS to every broker.
+    pub tls: Option<KafkaTls>,
+    /// Who we are to the brokers.
+    pub sasl: Option<KafkaSasl>,
+    /// Brokers beyond loopback may be reached without TLS.
+    pub danger_plaintext: bool,
+}
+
+/// TLS to the brokers of Kafka.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KafkaTls {
+    /// CAs instead of those of the system.
+    pub ca: Option<PathBuf>,
+    /// Our own certificate and its private key.
+    pub own: Option<(PathBuf, PathBuf)>,
+}
+
+/// Who we are to the brokers of Kafka.
+#[derive(Clone)]
+pub struct KafkaSasl {
+    /// PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.
+    pub mechanism: &'static str,
+    /// Whose the password is.
+    pub username: String,
+    /// The password.
+    pub password: SecretString,
+}
+
 impl SinkWay {
     /// The word in the config.
     pub fn kind(&self) -> &'static str {
@@ -95,6 +138,7 @@ impl SinkWay {
             Self::Syslog(_) => "syslog",
             Self::Http(_) => "http",
             Self::Otlp(_) => "otlp",
+            Self::Kafka(_) => "kafka",
         }
     }
 }
@@ -115,6 +159,16 @@ impl PartialEq for OtlpSink {
     }
 }
 
+impl PartialEq for KafkaSasl {
+    fn eq(&self, other: &Self) -> bool {
+        use secrecy::ExposeSecret as _;
+        let same = self.mechanism == other.mechanism && self.username == other.username;
+        same && self.password.expose_secret() == other.password.expose_secret()
+    }
+}
+
+impl Eq for KafkaSasl {}
+
 impl PartialEq for AuditSink {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
@@ -123,6 +177,7 @@ impl PartialEq for AuditSink {
                 (SinkWay::Syslog(one), SinkWay::Syslog(two)) => one == two,
                 (SinkWay::Http(one), SinkWay::Http(two)) => one == two,
                 (SinkWay::Otlp(one), SinkWay::Otlp(two)) => one == two,
+                (SinkWay::Kafka(one), SinkWay::Kafka(two)) => one == two,
                 _ => false,
             }
     }
@@ -137,5 +192,11 @@ impl fmt::Debug for HttpSink {
 impl fmt::Debug for OtlpSink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OtlpSink").field("origin", &self.url.origin().ascii_serialization()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for KafkaSasl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaSasl").field("mechanism", &self.mechanism).field("username", &self.username).finish_non_exhaustive()
     }
 }

@@ -5,8 +5,6 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::config::shape::Unbuilt;
-
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(in crate::config) struct Sink {
@@ -22,8 +20,8 @@ pub(in crate::config) struct Sink {
     pub(in crate::config) http: Option<Http>,
     /// Logs of OpenTelemetry, by OTLP over HTTP.
     pub(in crate::config) otlp: Option<Otlp>,
-    #[schemars(skip)]
-    pub(in crate::config) kafka: Unbuilt,
+    /// A topic of Kafka. Only in builds with the feature `kafka`; TLS and SCRAM only in those with `kafka-tls`.
+    pub(in crate::config) kafka: Option<Kafka>,
 }
 
 #[derive(Default, Deserialize, JsonSchema)]
@@ -83,4 +81,53 @@ pub(in crate::config) struct Otlp {
     pub(in crate::config) ca: Option<String>,
     /// Lets it be at a private address.
     pub(in crate::config) allow_private_addresses: Option<bool>,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["brokers", "topic"]))]
+pub(in crate::config) struct Kafka {
+    /// Brokers to begin with, each `host:port`. Default port 9092.
+    #[schemars(length(min = 1, max = 16))]
+    pub(in crate::config) brokers: Option<Vec<String>>,
+    /// The topic.
+    pub(in crate::config) topic: Option<String>,
+    /// The partition. Default: by the id of the log, which is the key of every message.
+    pub(in crate::config) partition: Option<u64>,
+    /// Default json: the record as it is in the file.
+    #[schemars(extend("enum" = ["json", "ocsf", "cef"]))]
+    pub(in crate::config) format: Option<String>,
+    /// How batches are compressed. Default none.
+    #[schemars(extend("enum" = ["none", "lz4"]))]
+    pub(in crate::config) compress: Option<String>,
+    /// TLS to every broker.
+    pub(in crate::config) tls: Option<KafkaTls>,
+    /// Who the gateway is to the brokers.
+    pub(in crate::config) sasl: Option<KafkaSasl>,
+    /// Lets it be reached without TLS at more than loopback, and sends a password without TLS.
+    pub(in crate::config) danger_plaintext: Option<bool>,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::config) struct KafkaTls {
+    /// PEM file with the CAs to trust instead of those of the system.
+    pub(in crate::config) ca: Option<String>,
+    /// PEM file with the gateway's own certificate, then those of its issuers. Needs `key`.
+    pub(in crate::config) cert: Option<String>,
+    /// PEM file with its private key, not encrypted.
+    pub(in crate::config) key: Option<String>,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["mechanism", "username", "password"]))]
+pub(in crate::config) struct KafkaSasl {
+    /// How the password is shown.
+    #[schemars(extend("enum" = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]))]
+    pub(in crate::config) mechanism: Option<String>,
+    /// Whose it is.
+    pub(in crate::config) username: Option<String>,
+    /// The password.
+    pub(in crate::config) password: Option<String>,
 }

@@ -138,7 +138,6 @@ fn what_is_not_built_says_so() {
     for (yaml, path, line) in [
         ("keys: { seal: x }", "keys.seal", 1),
         ("lock: {}", "lock", 1),
-        ("audit: { sinks: [{ file: a }, { kafka: { topic: t } }] }", "audit.sinks[1].kafka", 1),
         ("state: { redis: \"rediss://x\" }", "state.redis", 1),
         ("state: { embedded: other.db }", "state.embedded", 1),
         (

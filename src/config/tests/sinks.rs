@@ -44,8 +44,111 @@ fn no_secret_of_a_sink_is_shown() {
         "{ http: { url: \"https://u:canary@example.com/\", secret: short-canary } }",
         "{ syslog: { address: \"tls://u:canary@example.com\" } }",
         "{ otlp: { endpoint: \"https://example.com\", headers: { authorization: \"canary\\n\" } } }",
+        "{ kafka: { brokers: [\"u:canary@b:1\"], topic: t, tls: {}, sasl: { mechanism: PLAIN, username: u, password: \"canary\\n\" } } }",
     ] {
         let problems = Files::new().load(&with(&format!("audit: {{ sinks: [{{ file: a }}, {sink}] }}"))).unwrap_err();
         assert!(!problems.is_empty() && !format!("{problems:?}").contains("canary"), "{problems:#?}");
     }
+}
+
+/// The problems of a sink of Kafka, without those that are this build's.
+fn kafka(files: &Files, settings: &str) -> Vec<Problem> {
+    let loaded = files.load(&with(&format!("audit: {{ sinks: [{{ file: a }}, {{ kafka: {{ {settings} }} }}] }}")));
+    let problems = loaded.map_or_else(|problems| problems, |_| Vec::new());
+    problems.into_iter().filter(|problem| !problem.message.contains("is not in this build")).collect()
+}
+
+#[test]
+fn kafka_is_what_it_says() {
+    let files = Files::new();
+    let many = format!("brokers: [{}], topic: t", ["b:1"; 17].join(", "));
+    let long = format!("brokers: [\"127.0.0.1:1\"], topic: {}", "t".repeat(250));
+    for (settings, path, message) in [
+        ("topic: t", ".brokers", "is required"),
+        ("brokers: [], topic: t", ".brokers", "not a list of brokers"),
+        (&many, ".brokers", "not a list of brokers"),
+        ("brokers: [\"127.0.0.1:1\"]", ".topic", "is required"),
+        ("brokers: [\"127.0.0.1:1\"], topic: a/b", ".topic", "not the name of a topic"),
+        ("brokers: [\"127.0.0.1:1\"], topic: \"..\"", ".topic", "not the name of a topic"),
+        (&long, ".topic", "not the name of a topic"),
+        ("brokers: [\"127.0.0.1:1\"], topic: t, partition: 2147483648", ".partition", "not the number"),
+        ("brokers: [\"127.0.0.1:1\"], topic: t, compress: gzip", ".compress", "not a way"),
+        ("brokers: [\"127.0.0.1:1\"], topic: t, format: avro", ".format", "not a format"),
+        ("brokers: [localhost, \"kafka.example.com:9092\"], topic: t", ".brokers[1]", "without TLS"),
+        ("brokers: [\"10.0.0.1:9092\"], topic: t", ".brokers[0]", "without TLS"),
+        ("brokers: [\"169.254.169.254:9092\"], topic: t, tls: {}", ".brokers[0]", "never called"),
+        ("brokers: [\"kafka://b:9092\"], topic: t, tls: {}", ".brokers[0]", "not the address of a broker"),
+        ("brokers: [\"a:1,b:2\"], topic: t, tls: {}", ".brokers[0]", "not the address of a broker"),
+        ("brokers: [\"b:0\"], topic: t, tls: {}", ".brokers[0]", "port 0"),
+        ("brokers: [b], topic: t, tls: { ca: nowhere.pem }", ".tls.ca", "cannot be read"),
+        ("brokers: [b], topic: t, tls: { ca: key.pem }", ".tls.ca", "no certificate"),
+        ("brokers: [b], topic: t, tls: { cert: cert.pem }", ".tls.key", "is required"),
+        ("brokers: [b], topic: t, tls: { key: key.pem }", ".tls.cert", "is required"),
+        ("brokers: [b], topic: t, tls: {}, sasl: { username: u, password: p }", ".sasl.mechanism", "is required"),
+        (
+            "brokers: [b], topic: t, tls: {}, sasl: { mechanism: GSSAPI, username: u, password: p }",
+            ".sasl.mechanism",
+            "not a mechanism",
+        ),
+        ("brokers: [b], topic: t, tls: {}, sasl: { mechanism: PLAIN, username: u }", ".sasl.password", "is required"),
+        (
+            "brokers: [b], topic: t, tls: {}, sasl: { mechanism: PLAIN, username: \"\", password: p }",
+            ".sasl.username",
+            "is empty",
+        ),
+        ("brokers: [localhost], topic: t, sasl: { mechanism: PLAIN, username: u, password: p }", ".sasl", "without TLS"),
+    ] {
+        let problems = kafka(&files, settings);
+        assert_eq!(problems.len(), 1, "{settings}\n{problems:#?}");
+        let problem = &problems[0];
+        assert_eq!(problem.path, format!("audit.sinks[1].kafka{path}"), "{settings}\n{problem:?}");
+        assert!(problem.message.contains(message), "{settings}\n{problem:?}");
+    }
+    for settings in [
+        "brokers: [localhost, \"127.0.0.1:9093\", \"[::1]:80\"], topic: t, partition: 0, compress: lz4, format: cef",
+        "brokers: [\"kafka:9092\"], topic: t, danger_plaintext: true, sasl: { mechanism: PLAIN, username: u, password: p }",
+        "brokers: [\"10.0.0.1:9093\"], topic: t, tls: { ca: cert.pem, cert: cert.pem, key: key.pem }, sasl: { mechanism: SCRAM-SHA-512, username: u, password: p }",
+    ] {
+        let problems = kafka(&files, settings);
+        assert!(problems.is_empty(), "{settings}\n{problems:#?}");
+    }
+}
+
+/// What a build does not have is an error that says which one has it.
+#[test]
+fn kafka_is_in_some_builds() {
+    let paths = |settings: &str| {
+        let sink = format!("brokers: [localhost], topic: t, {settings}");
+        let loaded = Files::new().load(&with(&format!("audit: {{ sinks: [{{ file: a }}, {{ kafka: {{ {sink} }} }}] }}")));
+        let problems = loaded.map_or_else(|problems| problems, |_| Vec::new());
+        assert!(problems.iter().all(|problem| problem.hint.contains("--features kafka")), "{problems:#?}");
+        problems.into_iter().map(|problem| problem.path).collect::<Vec<_>>()
+    };
+    let scram = "tls: {}, sasl: { mechanism: SCRAM-SHA-256, username: u, password: p }";
+    let at = |keys: &[&str]| keys.iter().map(|key| format!("audit.sinks[1].kafka{key}")).collect::<Vec<_>>();
+    let (plain, secured) = match (cfg!(feature = "kafka"), cfg!(feature = "kafka-tls")) {
+        (false, _) => (at(&[""]), at(&[""])),
+        (true, false) => (at(&[]), at(&[".sasl.mechanism", ".tls"])),
+        (true, true) => (at(&[]), at(&[])),
+    };
+    assert_eq!((paths(""), paths(scram)), (plain, secured));
+}
+
+#[cfg(feature = "kafka-tls")]
+#[test]
+fn kafka_is_read_whole() {
+    let settings = "brokers: [KAFKA, \"[::1]:80\"], topic: t, partition: 7, format: ocsf, compress: lz4, tls: { ca: cert.pem, cert: cert.pem, key: key.pem }, sasl: { mechanism: SCRAM-SHA-256, username: u, password: canary }";
+    let files = Files::new();
+    let config = files.load(&with(&format!("audit: {{ sinks: [{{ file: a }}, {{ kafka: {{ {settings} }} }}] }}"))).unwrap();
+    let sink = &config.audit.sinks[0];
+    let SinkWay::Kafka(kafka) = &sink.way else { panic!("{sink:?}") };
+    assert_eq!((sink.name.as_str(), kafka.brokers.join(" ")), ("kafka", "kafka:9092 [::1]:80".to_owned()));
+    assert_eq!((kafka.topic.as_str(), kafka.partition, kafka.format, kafka.lz4), ("t", Some(7), SinkFormat::Ocsf, true));
+    let (cert, key) = (files.path("cert.pem"), files.path("key.pem"));
+    assert_eq!(kafka.tls, Some(KafkaTls { ca: Some(cert.clone()), own: Some((cert, key)) }));
+    let sasl = kafka.sasl.clone().unwrap();
+    assert_eq!((sasl.mechanism, sasl.username.as_str(), kafka.danger_plaintext), ("SCRAM-SHA-256", "u", false));
+    assert!(!format!("{config:?}").contains("canary"));
+    let other = KafkaSasl { password: "another".into(), ..sasl.clone() };
+    assert!(sasl != other && sasl == sasl.clone());
 }

@@ -30,7 +30,7 @@ pub(super) fn lines(out: &mut Vec<u8>, format: SinkFormat, stretch: &Stretch) {
 }
 
 /// Appends one record, without a line feed.
-fn message(out: &mut Vec<u8>, format: SinkFormat, line: &[u8]) {
+pub(super) fn message(out: &mut Vec<u8>, format: SinkFormat, line: &[u8]) {
     match format {
         SinkFormat::Json => out.extend_from_slice(line),
         SinkFormat::Ocsf => push_value(out, &ocsf::event(&Record::read(line))),

@@ -1,6 +1,8 @@
 //! Ways to hand a batch over. Each says that it was taken only if the receiver said so.
 
 mod http;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod otlp;
 mod stdout;
 mod syslog;
@@ -24,6 +26,8 @@ pub(super) enum Way {
     Syslog(Box<syslog::Syslog>),
     Http(Box<http::Http>),
     Otlp(Box<otlp::Otlp>),
+    #[cfg(feature = "kafka")]
+    Kafka(kafka::Kafka),
 }
 
 /// Why a batch was not taken. For the operator: it holds nothing that a receiver wrote but a status.
@@ -42,7 +46,7 @@ impl Trouble {
 
 impl Way {
     /// # Errors
-    /// A file of CAs cannot be used; there is no thread.
+    /// A file of CAs or a certificate cannot be used; there is no thread; this build does not have it.
     pub(super) fn open(way: &SinkWay, fetch: &Fetch, clock: &Clock, announced: CancellationToken) -> io::Result<Self> {
         Ok(match way {
             SinkWay::Stdout(format) => Self::Stdout(stdout::Stdout::open(*format, announced)?),
@@ -58,6 +62,10 @@ impl Way {
                 let fetch = fetch.clone().with_tls(tls(fetch, sink.ca.as_deref())?);
                 Self::Otlp(Box::new(otlp::Otlp::new(sink.clone(), fetch, clock.clone())))
             }
+            #[cfg(feature = "kafka")]
+            SinkWay::Kafka(sink) => Self::Kafka(kafka::Kafka::open(sink.clone())?),
+            #[cfg(not(feature = "kafka"))]
+            SinkWay::Kafka(_) => return Err(io::Error::new(io::ErrorKind::Unsupported, "audit.sinks: no kafka in this build")),
         })
     }
 
@@ -67,6 +75,16 @@ impl Way {
             Self::Syslog(way) => way.send(stretch).await,
             Self::Http(way) => way.send(stretch).await,
             Self::Otlp(way) => way.send(stretch).await,
+            #[cfg(feature = "kafka")]
+            Self::Kafka(way) => way.send(stretch).await,
+        }
+    }
+
+    /// Ends what works for it.
+    pub(super) async fn close(self) {
+        #[cfg(feature = "kafka")]
+        if let Self::Kafka(way) = self {
+            way.close().await;
         }
     }
 }

@@ -2,6 +2,8 @@
 
 mod exports;
 mod faults;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod kill;
 mod log;
 mod reads;

@@ -16,7 +16,7 @@ use crate::gate::{Files, Gate, soon};
 use crate::peer::{Answer, Peer, Seen};
 
 /// With these sinks beside the file, and more of the section before them.
-fn sinks(files: &mut Files, sinks: &str, more: &str) {
+pub(super) fn sinks(files: &mut Files, sinks: &str, more: &str) {
     numbered(files);
     let section = format!("audit: {{ sinks: [{{ file: audit }}, {sinks}], checkpoints: {{ every: 100ms }}, {more}");
     files.config = files.config.replace("audit: {", &section);
@@ -24,13 +24,13 @@ fn sinks(files: &mut Files, sinks: &str, more: &str) {
 
 /// What a receiver took, by number: what came first counts, and what comes again must be the same.
 #[derive(Default)]
-struct Taken {
-    lines: BTreeMap<u64, String>,
-    again: usize,
+pub(super) struct Taken {
+    pub(super) lines: BTreeMap<u64, String>,
+    pub(super) again: usize,
 }
 
 impl Taken {
-    fn take(&mut self, lines: &str) {
+    pub(super) fn take(&mut self, lines: &str) {
         for line in lines.lines() {
             let seq = serde_json::from_str::<Value>(line).unwrap()["seq"].as_u64().unwrap();
             match self.lines.get(&seq) {
@@ -47,7 +47,7 @@ impl Taken {
         }
     }
 
-    fn last(&self) -> u64 {
+    pub(super) fn last(&self) -> u64 {
         self.lines.keys().last().copied().unwrap_or(0)
     }
 }
