@@ -30,6 +30,11 @@ cargo clippy --locked --no-default-features --bin portcullis -- -D warnings
 step 'install the peers'
 bash tests/peers/install.sh
 
+step 'Kafka: lints, and the tests against the mock cluster of librdkafka (which is C: needs g++ and make)'
+cargo clippy --locked --features kafka-tls --lib --test it -- -D warnings
+cargo clippy --locked --features kafka-tls --lib --profile test -- -D warnings
+cargo test --locked --features kafka-tls --lib --test it -- kafka
+
 step 'build the gateway and the peer on the Rust SDK'
 cargo build --locked --bin portcullis --example peer
 

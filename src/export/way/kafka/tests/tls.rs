@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use futures_util::future::join_all;
 use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::server::WebPkiClientVerifier;
@@ -60,21 +61,24 @@ async fn brokers_and_gateway_are_who_they_say() {
     let both = Front { tls: Some(acceptor(&server, Some(&client))), ..Front::default() };
     let misnamed = Front { tls: Some(acceptor(&named, None)), ..Front::default() };
     let log = LogId::random().unwrap();
-    for (front, ca, own, taken) in [
+    let cases = [
         (&both, Some(&ca), Some(mine.clone()), true),
         (&both, Some(&ca), None, false),
         (&both, Some(&ca), Some((other_ca.clone(), other_key)), false),
         (&both, Some(&other_ca), Some(mine.clone()), false),
         (&both, None, Some(mine), false),
         (&misnamed, Some(&named_ca), None, false),
-    ] {
+    ];
+    // All at once: what is not taken is waited for.
+    join_all(cases.into_iter().map(async |(front, ca, own, taken)| {
         let (brokers, produced) = relay::start(&mock, front.clone()).await;
         let tls = Some(KafkaTls { ca: ca.cloned(), own });
         let way = Kafka::open(KafkaSink { tls: tls.clone(), ..sink(&brokers) }).unwrap();
         let sent = way.send(&stretch(log, 1, 1, 0)).await;
         assert_eq!(sent.is_ok(), taken, "{tls:?} {sent:?}");
         assert_eq!(produced.load(Ordering::Relaxed), usize::from(taken), "{tls:?}");
-    }
+    }))
+    .await;
     assert_eq!(messages(&mock.bootstrap_servers(), 1).len(), 1);
 }
 
