@@ -51,6 +51,8 @@ fn no_secret_of_a_sink_is_shown() {
     }
 }
 
+const PEM: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+
 /// The problems of a sink of Kafka, without those that are this build's.
 fn kafka(files: &Files, settings: &str) -> Vec<Problem> {
     let loaded = files.load(&with(&format!("audit: {{ sinks: [{{ file: a }}, {{ kafka: {{ {settings} }} }}] }}")));
@@ -61,6 +63,7 @@ fn kafka(files: &Files, settings: &str) -> Vec<Problem> {
 #[test]
 fn kafka_is_what_it_says() {
     let files = Files::new();
+    files.write("ca.pem", PEM);
     let many = format!("brokers: [{}], topic: t", ["b:1"; 17].join(", "));
     let long = format!("brokers: [\"127.0.0.1:1\"], topic: {}", "t".repeat(250));
     for (settings, path, message) in [
@@ -82,7 +85,7 @@ fn kafka_is_what_it_says() {
         ("brokers: [\"b:0\"], topic: t, tls: {}", ".brokers[0]", "port 0"),
         ("brokers: [b], topic: t, tls: { ca: nowhere.pem }", ".tls.ca", "cannot be read"),
         ("brokers: [b], topic: t, tls: { ca: key.pem }", ".tls.ca", "no certificate"),
-        ("brokers: [b], topic: t, tls: { cert: cert.pem }", ".tls.key", "is required"),
+        ("brokers: [b], topic: t, tls: { cert: ca.pem }", ".tls.key", "is required"),
         ("brokers: [b], topic: t, tls: { key: key.pem }", ".tls.cert", "is required"),
         ("brokers: [b], topic: t, tls: {}, sasl: { username: u, password: p }", ".sasl.mechanism", "is required"),
         (
@@ -107,7 +110,7 @@ fn kafka_is_what_it_says() {
     for settings in [
         "brokers: [localhost, \"127.0.0.1:9093\", \"[::1]:80\"], topic: t, partition: 0, compress: lz4, format: cef",
         "brokers: [\"kafka:9092\"], topic: t, danger_plaintext: true, sasl: { mechanism: PLAIN, username: u, password: p }",
-        "brokers: [\"10.0.0.1:9093\"], topic: t, tls: { ca: cert.pem, cert: cert.pem, key: key.pem }, sasl: { mechanism: SCRAM-SHA-512, username: u, password: p }",
+        "brokers: [\"10.0.0.1:9093\"], topic: t, tls: { ca: ca.pem, cert: ca.pem, key: key.pem }, sasl: { mechanism: SCRAM-SHA-512, username: u, password: p }",
     ] {
         let problems = kafka(&files, settings);
         assert!(problems.is_empty(), "{settings}\n{problems:#?}");
@@ -137,14 +140,15 @@ fn kafka_is_in_some_builds() {
 #[cfg(feature = "kafka-tls")]
 #[test]
 fn kafka_is_read_whole() {
-    let settings = "brokers: [KAFKA, \"[::1]:80\"], topic: t, partition: 7, format: ocsf, compress: lz4, tls: { ca: cert.pem, cert: cert.pem, key: key.pem }, sasl: { mechanism: SCRAM-SHA-256, username: u, password: canary }";
+    let settings = "brokers: [KAFKA, \"[::1]:80\"], topic: t, partition: 7, format: ocsf, compress: lz4, tls: { ca: ca.pem, cert: ca.pem, key: key.pem }, sasl: { mechanism: SCRAM-SHA-256, username: u, password: canary }";
     let files = Files::new();
+    files.write("ca.pem", PEM);
     let config = files.load(&with(&format!("audit: {{ sinks: [{{ file: a }}, {{ kafka: {{ {settings} }} }}] }}"))).unwrap();
     let sink = &config.audit.sinks[0];
     let SinkWay::Kafka(kafka) = &sink.way else { panic!("{sink:?}") };
     assert_eq!((sink.name.as_str(), kafka.brokers.join(" ")), ("kafka", "kafka:9092 [::1]:80".to_owned()));
     assert_eq!((kafka.topic.as_str(), kafka.partition, kafka.format, kafka.lz4), ("t", Some(7), SinkFormat::Ocsf, true));
-    let (cert, key) = (files.path("cert.pem"), files.path("key.pem"));
+    let (cert, key) = (files.path("ca.pem"), files.path("key.pem"));
     assert_eq!(kafka.tls, Some(KafkaTls { ca: Some(cert.clone()), own: Some((cert, key)) }));
     let sasl = kafka.sasl.clone().unwrap();
     assert_eq!((sasl.mechanism, sasl.username.as_str(), kafka.danger_plaintext), ("SCRAM-SHA-256", "u", false));
