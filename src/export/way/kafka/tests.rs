@@ -1,6 +1,6 @@
 //! Against librdkafka's own mock cluster, in this process; behind a relay where it has to be reached by TLS, or to lie.
 
-#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests; they wait for what they spawn")]
+#![expect(clippy::disallowed_methods, reason = "tests wait for what they spawn")]
 
 use std::collections::BTreeSet;
 use std::time::Instant;
