@@ -220,10 +220,15 @@ fn names_loopback(host: &str) -> bool {
 /// Brings the gauges up to date that are read when metrics are asked for.
 pub(super) fn gather(gateway: &Gateway, registry: &Registry) {
     let audit = gateway.audit.state();
-    let age_s = audit.checkpoint.map(|checkpoint| gateway.clock.unix_ms().saturating_sub(checkpoint.unix_ms) / 1000);
-    gateway.metrics.audit.set(gateway.audit.queue_depth(), audit.unsynced, age_s);
+    let age_s = |unix_ms: u64| gateway.clock.unix_ms().saturating_sub(unix_ms) / 1000;
+    gateway.metrics.audit.set(
+        gateway.audit.queue_depth(),
+        audit.unsynced,
+        audit.checkpoint.map(|checkpoint| age_s(checkpoint.unix_ms)),
+    );
     for sink in gateway.audit.exporters() {
-        gateway.metrics.audit.set_sink_lag(&sink.name, audit.seq.saturating_sub(sink.seq));
+        let waited_s = sink.waiting_unix_ms.map_or(0, age_s);
+        gateway.metrics.audit.set_sink_lag(&sink.name, audit.seq.saturating_sub(sink.seq), waited_s);
     }
     for (state, count) in gateway.approvals.counts() {
         gateway.metrics.set_approvals(state.as_str(), count);

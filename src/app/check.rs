@@ -4,9 +4,10 @@ use std::path::Path;
 
 use serde_json::{Map, json};
 
+use super::checkpoints::key_beside_log;
 use super::load::{Texts, read, unreadable};
 use crate::config::{self, Config};
-use crate::policy::{self, Finding, Known, Tools};
+use crate::policy::{self, Finding, Known, Severity, Tools};
 use crate::vocab::principal::KEY_ISSUER;
 use crate::vocab::{Principal, Problem};
 
@@ -32,8 +33,27 @@ pub fn check(path: &Path, tools: Option<&Path>) -> Result<Checked, Vec<Problem>>
     let keys: Vec<Principal> = config.identity.api_keys.iter().map(key).collect();
     let tools = tools.as_ref().map(|(file, tools)| (file.as_str(), tools));
     let known = Known { tools, anonymous: config.identity.anonymous, keys: &keys };
-    let (set, findings) = Texts::of(&config).with(|files, facts| policy::check(files, facts, &known))?;
+    let (set, mut findings) = Texts::of(&config).with(|files, facts| policy::check(files, facts, &known))?;
+    findings.extend(exposed_key(&config));
     Ok(Checked { policy: set.digest().to_string(), findings, config })
+}
+
+/// The key that signs the audit beside the audit. The gateway makes one there for whoever names none, which is only worth knowing; one that
+/// somebody put there was meant to be safe.
+fn exposed_key(config: &Config) -> Option<Finding> {
+    let made = config.audit.checkpoint_key == config.data_dir.join(config::OWN_CHECKPOINT_KEY);
+    let severity = if made { Severity::Note } else { Severity::Warning };
+    let problem = Problem {
+        file: config.file.display().to_string(),
+        line: 0,
+        column: 0,
+        path: "keys.checkpoint".to_owned(),
+        value: String::new(),
+        message: "the key that signs the audit lies in `data_dir`, beside the audit: whoever may write there can forge both".to_owned(),
+        hint: "name one on another disk: openssl genpkey -algorithm ed25519 -out FILE && chmod 600 FILE; and see audit.checkpoints.export"
+            .to_owned(),
+    };
+    key_beside_log(config).then_some(Finding { kind: "checkpoint_key", severity, rule: None, problem })
 }
 
 fn known_tools(file: &Path, config: &Config) -> Result<(String, Tools), Vec<Problem>> {

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::audit::{self, Checkpoint};
+use crate::audit::{self, Checkpoint, Exporter};
 use crate::config::{CheckpointExport, CheckpointWebhook, Config};
 use crate::net::{DialPolicy, Fetch, Origin, Payload};
 use crate::notice;
@@ -31,7 +31,7 @@ pub(super) struct Exports {
 impl Exports {
     /// Starts a task for every place in the config.
     pub(super) fn start(gateway: &Gateway, config: &Config, fetch: &Fetch) -> Self {
-        if config.audit.checkpoint_key.starts_with(&config.data_dir) {
+        if key_beside_log(config) {
             tracing::warn!(
                 key = %config.audit.checkpoint_key.display(),
                 "the key that signs the audit lies beside it: whoever may write there can forge both"
@@ -43,8 +43,9 @@ impl Exports {
                 CheckpointExport::File(path) => Place::File(path.clone()),
                 CheckpointExport::Webhook(webhook) => Place::Webhook(webhook.clone(), fetch.clone(), gateway.clock.clone()),
             };
-            let (checkpoints, last, metrics) = (gateway.audit.checkpoints(), last.clone(), gateway.metrics.clone());
-            drop(tasks.spawn(run(place, checkpoints, last, metrics)));
+            let witness = gateway.audit.witness(&place.to_string(), place.kind());
+            let worker = Worker { place, witness, metrics: gateway.metrics.clone(), clock: gateway.clock.clone() };
+            drop(tasks.spawn(run(worker, gateway.audit.checkpoints(), last.clone())));
         }
         Self { tasks, last }
     }
@@ -59,11 +60,24 @@ impl Exports {
     }
 }
 
-async fn run(
+/// Whether the key that signs lies where the gateway writes, links followed.
+pub(super) fn key_beside_log(config: &Config) -> bool {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let (key, dir) = (&config.audit.checkpoint_key, &config.data_dir);
+    key.starts_with(dir) || real(key).starts_with(real(dir))
+}
+
+struct Worker {
     place: Place,
+    witness: Arc<Exporter>,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+}
+
+async fn run(
+    Worker { place, witness, metrics, clock }: Worker,
     mut checkpoints: watch::Receiver<Option<Arc<Checkpoint>>>,
     last: CancellationToken,
-    metrics: Arc<Metrics>,
 ) {
     let (mut taken, mut failing, mut pause) = (0, false, PAUSE_MIN);
     loop {
@@ -80,8 +94,14 @@ async fn run(
                 }
             }
             match sent {
-                Ok(()) => (taken, pause) = (checkpoint.statement.size.saturating_add(1), PAUSE_MIN),
-                Err(_) => pause = (pause * 2).min(PAUSE_MAX),
+                Ok(()) => {
+                    (taken, pause) = (checkpoint.statement.size.saturating_add(1), PAUSE_MIN);
+                    witness.took(checkpoint.statement.size);
+                }
+                Err(error) => {
+                    pause = (pause * 2).min(PAUSE_MAX);
+                    witness.failed(clock.unix_ms(), &error);
+                }
             }
         }
         if ending {
@@ -110,6 +130,13 @@ impl std::fmt::Display for Place {
 }
 
 impl Place {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::File(_) => "file",
+            Self::Webhook(..) => "webhook",
+        }
+    }
+
     async fn send(&self, checkpoint: &Checkpoint) -> Result<(), String> {
         let line = audit::exported(checkpoint);
         match self {

@@ -16,6 +16,8 @@ pub struct Exporter {
     seq: AtomicU64,
     failures: AtomicU64,
     trouble: Mutex<Option<(u64, Box<str>)>>,
+    /// When the oldest record was made that is there to be taken and was not, in milliseconds since the Unix epoch; 0 if there is none.
+    waiting_unix_ms: AtomicU64,
 }
 
 /// How one of them is doing.
@@ -31,13 +33,20 @@ pub struct ExporterState {
     pub failures: u64,
     /// Since when every attempt fails, in milliseconds since the Unix epoch, and why the last one did, in our words.
     pub trouble: Option<(u64, Box<str>)>,
+    /// When the oldest record was made that is there to be taken and was not, in milliseconds since the Unix epoch.
+    pub waiting_unix_ms: Option<u64>,
 }
 
 impl Exporters {
     pub(super) fn join(&self, name: &str, kind: &'static str, seq: u64) -> Arc<Exporter> {
-        let exporter =
-            Exporter { name: name.into(), kind, seq: seq.into(), failures: AtomicU64::new(0), trouble: Mutex::default() };
-        let exporter = Arc::new(exporter);
+        let exporter = Arc::new(Exporter {
+            name: name.into(),
+            kind,
+            seq: seq.into(),
+            failures: AtomicU64::new(0),
+            trouble: Mutex::default(),
+            waiting_unix_ms: AtomicU64::new(0),
+        });
         self.0.lock().push(exporter.clone());
         exporter
     }
@@ -67,6 +76,11 @@ impl Exporter {
         since.is_none()
     }
 
+    /// The oldest record that is there to be taken was made at `unix_ms`; `None` if all of them were taken.
+    pub fn waits(&self, unix_ms: Option<u64>) {
+        self.waiting_unix_ms.store(unix_ms.unwrap_or(0), Ordering::Relaxed);
+    }
+
     /// How it is doing.
     pub fn state(&self) -> ExporterState {
         ExporterState {
@@ -75,6 +89,7 @@ impl Exporter {
             seq: self.seq.load(Ordering::Acquire),
             failures: self.failures.load(Ordering::Relaxed),
             trouble: self.trouble.lock().clone(),
+            waiting_unix_ms: Some(self.waiting_unix_ms.load(Ordering::Relaxed)).filter(|unix_ms| *unix_ms > 0),
         }
     }
 }

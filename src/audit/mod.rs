@@ -94,6 +94,8 @@ pub struct Audit {
     reads_wait: bool,
     path: PathBuf,
     exporters: Arc<Exporters>,
+    /// Who keeps checkpoints elsewhere.
+    witnesses: Exporters,
 }
 
 impl Audit {
@@ -109,8 +111,14 @@ impl Audit {
         let queue = Arc::new(Queue::new(clock, digester, settings.queue_max, !log.ails()));
         let (path, torn) = (log.place().active().to_owned(), log.torn());
         let exporters = Arc::<Exporters>::default();
-        let audit =
-            Self { queue: queue.clone(), durability: settings.durability, reads_wait: settings.reads_wait, path, exporters };
+        let audit = Self {
+            queue: queue.clone(),
+            durability: settings.durability,
+            reads_wait: settings.reads_wait,
+            path,
+            exporters,
+            witnesses: Exporters::default(),
+        };
         let keeper = Keeper::start(log.place().clone(), settings, queue.clone(), audit.exporters.clone())?;
         let writer = Writer::new(queue, log, settings.durability, keeper);
         std::thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run())?;
@@ -242,6 +250,16 @@ impl Audit {
     /// How each of them is doing.
     pub fn exporters(&self) -> Vec<ExporterState> {
         self.exporters.states()
+    }
+
+    /// Somebody more who keeps checkpoints elsewhere. What it took is counted by the records that the checkpoint names.
+    pub fn witness(&self, place: &str, kind: &'static str) -> Arc<Exporter> {
+        self.witnesses.join(place, kind, 0)
+    }
+
+    /// How each of them is doing.
+    pub fn witnesses(&self) -> Vec<ExporterState> {
+        self.witnesses.states()
     }
 
     /// Reads the log as it is written.

@@ -25,6 +25,7 @@ mod tests;
 use std::path::Path;
 
 pub use authserver::{AuthClient, AuthServer, AuthUpstream, Cimd, Dcr, Grant};
+pub use check::audit::OWN_CHECKPOINT_KEY;
 pub use check::policies::{PolicyFiles, is_cases, policy_files};
 pub use checked::{
     Admin, AdminRoles, Approvals, Audit, AuditCheckpoints, AuditRetain, AuditRotate, AuditSink, Channel, CheckpointExport,

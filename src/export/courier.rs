@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::limits::{SINK_BATCH_BYTES_MAX, SINK_BATCH_RECORDS_MAX, SINK_PAUSE_MS_MAX, SINK_PAUSE_MS_MIN, SINK_SEND_MS_MAX};
 use super::position::Place;
+use super::shape;
 use super::way::{Trouble, Way};
 use crate::audit::{Audit, Checkpoint, Exporter, Follower, LogId, Position, Stretch};
 use crate::config::AuditSink;
@@ -98,7 +99,11 @@ impl Courier {
                 Position::start(log)
             }
         };
-        let Some(stretch) = self.read(after, upto).await? else { return Ok(false) };
+        let Some(stretch) = self.read(after, upto).await? else {
+            self.exporter.waits(None);
+            return Ok(false);
+        };
+        self.exporter.waits(stretch.lines().next().map(shape::unix_ms));
         if stretch.skipped > 0 {
             let (sink, first) = (&*self.name, stretch.first);
             tracing::error!(

@@ -3,6 +3,8 @@
 //! What is refused here was never understood: unknown or disguised envelope members, wrong types, over-long names.
 //! Whether a method exists and has what it needs is the dialect's question.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use bytestring::ByteString;
 
@@ -14,7 +16,7 @@ use super::method::Method;
 use super::raw::{RawId, RawJson, buffer};
 use crate::vocab::limits::{
     BATCH_ENTRIES_MAX, CURSOR_BYTES_MAX, NAME_BYTES_MAX, REQUEST_STATE_BYTES_MAX, RPC_MESSAGE_BYTES_MAX, TASK_ID_BYTES_MAX,
-    URI_BYTES_MAX, WORD_BYTES_MAX,
+    TRACESTATE_BYTES_MAX, URI_BYTES_MAX, WORD_BYTES_MAX,
 };
 
 /// Reads one POST body.
@@ -213,6 +215,10 @@ impl Reader<'_> {
             keys::LOG_LEVEL => to.log_level = self.text(scan, WORD_BYTES_MAX, wrong("logLevel must be a word"))?,
             "progressToken" => to.progress_token = self.id(scan, wrong("progressToken must be a string or an integer"))?,
             "traceparent" => to.traceparent = self.text(scan, NAME_BYTES_MAX, wrong("traceparent must be a short string"))?,
+            // What is wrong with it must not matter for anything else (W3C Trace Context, section 3.3).
+            "tracestate" if scan.peek()? == Kind::String => {
+                to.tracestate = Some(scan.string()?).filter(|text| text.len() <= TRACESTATE_BYTES_MAX).map(Cow::into_owned);
+            }
             known if keys::META.contains(&known) => {
                 scan.value()?;
             }

@@ -112,6 +112,8 @@ pub struct Meta {
     pub progress_token: Option<RawId>,
     /// `traceparent`, unchecked.
     pub traceparent: Option<String>,
+    /// `tracestate`, unchecked, of at most [`TRACESTATE_BYTES_MAX`](crate::vocab::limits::TRACESTATE_BYTES_MAX).
+    pub tracestate: Option<String>,
     /// Members no specification reserves, key unescaped, in order.
     pub extra: Vec<(String, RawJson)>,
 }

@@ -48,6 +48,8 @@ pub struct Outgoing {
     pub wants_progress: bool,
     /// Our own `traceparent` for this call.
     pub traceparent: Option<String>,
+    /// `tracestate` of the trace that the call is part of; nothing without `traceparent`.
+    pub tracestate: Option<String>,
     /// Mirrored parameters, header name (`mcp-param-…`, lower case) and encoded value, from the upstream's own schema.
     pub mirrored: Vec<(http::HeaderName, http::HeaderValue)>,
 }
@@ -91,6 +93,7 @@ impl Outgoing {
             log_level: None,
             wants_progress: false,
             traceparent: None,
+            tracestate: None,
             mirrored: Vec::new(),
         }
     }

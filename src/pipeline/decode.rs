@@ -171,7 +171,8 @@ pub(super) fn identify(ctx: &mut Ctx, message: &Message) {
     ctx.asked.id.clone_from(&message.id);
     ctx.asked.method = (message.shape == Shape::Request).then_some(message.method);
     ctx.asked.uri.clone_from(&message.params.uri);
-    ctx.trust_message(message.params.meta.traceparent.as_deref());
+    let meta = &message.params.meta;
+    ctx.trust_message(meta.traceparent.as_deref(), meta.tracestate.as_deref());
     ctx.note(|draft| {
         if let Some(id) = &message.id {
             draft.set_rpc_id(id.as_str());

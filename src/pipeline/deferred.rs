@@ -85,7 +85,7 @@ impl Later {
             gateway: ctx.gateway.clone(),
             principal: ctx.principal()?.clone(),
             route: ctx.route()?.clone(),
-            trace: ctx.trace,
+            trace: ctx.trace.clone(),
             asked,
             operation,
             request,

@@ -13,12 +13,14 @@ use super::ctx::Ctx;
 use super::question::allowed;
 use super::refusal::Refusal;
 use super::route::Target;
+use super::traced;
 use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::outgoing::OwnTask;
 use crate::mcp::task::{Form, Status, Task, declaring};
 use crate::mcp::{Method, Outgoing, RawJson, Reply};
 use crate::policy::permit::Permit;
 use crate::policy::{Hints, Moment, TaskStep};
+use crate::telemetry::trace::TraceContext;
 use crate::upstream::{Answer, Event, Upstream};
 use crate::vocab::limits::{TASK_CANCEL_MS_MAX, TASK_LOOKS_LOST_MAX, TASK_POLL_MS, TASK_POLL_MS_MAX, TASK_POLL_MS_MIN};
 use crate::vocab::{Deadline, Fault, FaultKind, Principal, PrincipalKey};
@@ -37,7 +39,7 @@ pub(super) struct Errand {
     told: ClientCaps,
     /// What the client can be asked, by its own word.
     declared: ClientCaps,
-    traceparent: String,
+    trace: TraceContext,
 }
 
 /// What a step came to.
@@ -66,7 +68,7 @@ impl Errand {
             told,
             // Questions go by the stream of the call.
             declared: if ctx.streams { ctx.asked.caps } else { ClientCaps::NONE },
-            traceparent: ctx.trace.text(),
+            trace: ctx.trace.clone(),
         })
     }
 
@@ -127,7 +129,7 @@ impl Errand {
         let mut out = Outgoing::new(method);
         out.task = Some(OwnTask { id, tool: self.tool.clone() });
         out.session_capabilities = self.told;
-        out.traceparent = Some(self.traceparent.clone());
+        (out.traceparent, out.tracestate) = traced::of(&self.trace);
         if self.form == Form::Extension {
             out.client_capabilities = declaring(&self.granted().to_json());
         }

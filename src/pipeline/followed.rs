@@ -96,7 +96,7 @@ impl Followed {
             ctx.asked.granted = granted;
             out.client_capabilities = declaring(&granted.to_json());
         }
-        out.traceparent = Some(ctx.traceparent());
+        ctx.place(&mut out);
         let permit = hear_task(ctx, &target)?;
         let mut call = Watched::call(ctx, &target, permit, Box::new(out))?.made().await?;
         let reply = loop {

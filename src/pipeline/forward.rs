@@ -264,7 +264,7 @@ pub(super) fn leaving(
         None => operation.log_level,
     };
     out.wants_progress = operation.wants_progress.is_some() && ctx.streams;
-    out.traceparent = Some(ctx.traceparent());
+    ctx.place(&mut out);
     if let Some(entry) = &target.entry {
         out.mirrored = mirror::values(&entry.mirrors, params.arguments.as_ref());
     }

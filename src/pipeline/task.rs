@@ -118,7 +118,7 @@ pub(super) fn outgoing(ctx: &mut Ctx, target: &Target, operation: &Operation) ->
         None => operation.log_level,
     };
     out.wants_progress = operation.wants_progress.is_some() && ctx.streams;
-    out.traceparent = Some(ctx.traceparent());
+    ctx.place(&mut out);
     Ok(out)
 }
 

@@ -1,9 +1,11 @@
 //! A request's place in a trace, and the way that is told of it.
 
 use super::ctx::Ctx;
+use crate::mcp::Outgoing;
 use crate::telemetry::current;
 use crate::telemetry::spans::{Spans, Stage};
-use crate::telemetry::trace::{self, Parent, Trust};
+use crate::telemetry::trace::{self, Parent, TraceContext, Trust};
+use crate::telemetry::tracestate::TraceState;
 
 impl Ctx {
     /// The record names the trace, and where traces are sent the way of this request is kept.
@@ -12,7 +14,7 @@ impl Ctx {
         if let Some(tracer) = &tracer {
             self.trace.sampled = tracer.sampler().head(&self.trace);
         }
-        let trace = self.trace;
+        let trace = self.trace.clone();
         self.note(|draft| {
             draft.trace_id = Some(trace.trace_id);
             draft.spans.0 = tracer.map(|tracer| Spans::begin(tracer, trace, draft.started(), draft.unix_ms()));
@@ -22,7 +24,7 @@ impl Ctx {
     /// Goes on with the trace of `parent`.
     pub(super) fn follow(&mut self, parent: Parent) {
         self.trace.continues(parent);
-        let trace = self.trace;
+        let trace = self.trace.clone();
         current::enter(trace.trace_id);
         self.note(|draft| {
             draft.trace_id = Some(trace.trace_id);
@@ -41,14 +43,17 @@ impl Ctx {
 
     /// As [`Self::trust_header`], for the `traceparent` of the message, which is nearer to whoever asks than the header: where both
     /// are named the header's is linked to.
-    pub(super) fn trust_message(&mut self, traceparent: Option<&str>) {
-        let Some(parent) = traceparent.and_then(trace::parse) else { return };
-        let (trace_id, span_id) = (self.trace.trace_id, self.trace.parent_id);
-        if let (Some(span_id), true) = (span_id, self.trusts())
-            && (trace_id, span_id) != (parent.trace_id, parent.span_id)
-        {
-            let sampled = self.trace.sampled;
-            self.spans(|spans| spans.link(Parent { trace_id, span_id, sampled }));
+    pub(super) fn trust_message(&mut self, traceparent: Option<&str>, tracestate: Option<&str>) {
+        let Some(mut parent) = traceparent.and_then(trace::parse) else { return };
+        parent.state = tracestate.and_then(TraceState::parse);
+        let TraceContext { trace_id, parent_id, sampled, .. } = self.trace;
+        if let (Some(span_id), true) = (parent_id, self.trusts()) {
+            if (trace_id, span_id) != (parent.trace_id, parent.span_id) {
+                self.spans(|spans| spans.link(Parent { trace_id, span_id, sampled, state: None }));
+            } else if parent.state.is_none() {
+                // The same place is named twice, and one of them says more.
+                parent.state = self.trace.state.take();
+            }
         }
         self.trust(parent);
     }
@@ -56,7 +61,7 @@ impl Ctx {
     fn trust(&mut self, parent: Parent) {
         match self.trusts() {
             true => self.follow(parent),
-            false => self.spans(|spans| spans.link(parent)),
+            false => self.spans(|spans| spans.link(Parent { state: None, ..parent })),
         }
     }
 
@@ -96,13 +101,20 @@ impl Ctx {
         }
     }
 
-    /// What the upstream of the call that is about to be made is told of the trace: the call's own span, where there is one.
-    pub(super) fn traceparent(&self) -> String {
-        if self.gateway.tracer.is_none() {
-            return self.trace.text();
-        }
-        let call = self.trace.child();
-        self.spans(|spans| spans.plan(call.span_id));
-        call.text()
+    /// Tells the upstream of the call that is about to be made its place in the trace: the call's own span, where there is one.
+    pub(super) fn place(&self, out: &mut Outgoing) {
+        (out.traceparent, out.tracestate) = match self.gateway.tracer {
+            None => of(&self.trace),
+            Some(_) => {
+                let call = self.trace.child();
+                self.spans(|spans| spans.plan(call.span_id));
+                of(&call)
+            }
+        };
     }
+}
+
+/// `traceparent` and `tracestate` for upstreams.
+pub(super) fn of(trace: &TraceContext) -> (Option<String>, Option<String>) {
+    (Some(trace.text()), trace.state.as_ref().map(|state| state.as_str().to_owned()))
 }

@@ -11,3 +11,4 @@ pub mod names;
 pub mod sampler;
 pub mod spans;
 pub mod trace;
+pub mod tracestate;

@@ -65,7 +65,7 @@ mod tests {
     fn a_trace_that_was_taken_over_has_its_callers_decision() {
         for (parts, sampled) in [(0, true), (1_000_000, false)] {
             let mut trace = TraceContext::new();
-            trace.continues(Parent { trace_id: [1; 16], span_id: [2; 8], sampled });
+            trace.continues(Parent { trace_id: [1; 16], span_id: [2; 8], sampled, state: None });
             assert_eq!(Sampler::new(parts, SLOW).head(&trace), sampled);
         }
     }

@@ -123,7 +123,7 @@ impl Spans {
         Box::new(Self {
             tracer,
             trace,
-            links: [None; 2],
+            links: [None, None],
             started,
             started_at: SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(unix_ms)).unwrap_or(SystemTime::UNIX_EPOCH),
             revision: None,
@@ -150,7 +150,7 @@ impl Spans {
 
     /// Names a trace that the request is not part of.
     pub fn link(&mut self, parent: Parent) {
-        if !self.links.contains(&Some(parent))
+        if self.links.iter().flatten().all(|link| *link != parent)
             && let Some(free) = self.links.iter_mut().find(|link| link.is_none())
         {
             *free = Some(parent);

@@ -1,17 +1,18 @@
-//! W3C Trace Context (level 2): reading a caller's `traceparent`, minting ids, writing our own.
+//! W3C Trace Context (level 2): reading a caller's `traceparent`, with what goes along, minting ids, writing our own.
 
 use std::cell::RefCell;
 use std::fmt;
 
 use http::HeaderMap;
 
+use super::tracestate::TraceState;
 use crate::vocab::digits::push_hex;
 
 /// The request header that carries a trace context.
 pub const TRACEPARENT: &str = "traceparent";
 
 /// What a caller says about its place in a trace. Untrusted: a client chooses all of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parent {
     /// The trace.
     pub trace_id: [u8; 16],
@@ -19,6 +20,8 @@ pub struct Parent {
     pub span_id: [u8; 8],
     /// Whether the caller records this trace.
     pub sampled: bool,
+    /// What is to be passed on with it.
+    pub state: Option<TraceState>,
 }
 
 /// Whose word is taken for it that a request belongs to a trace.
@@ -34,7 +37,7 @@ pub enum Trust {
 }
 
 /// Where this request stands in a trace. Ids are no secrets and prove nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceContext {
     /// The trace.
     pub trace_id: [u8; 16],
@@ -44,28 +47,31 @@ pub struct TraceContext {
     pub parent_id: Option<[u8; 8]>,
     /// Whether this trace is recorded.
     pub sampled: bool,
+    /// What the trace that is gone on with had along.
+    pub state: Option<TraceState>,
 }
 
 impl TraceContext {
     /// A new trace.
     #[expect(clippy::new_without_default, reason = "every one is another")]
     pub fn new() -> Self {
-        Self { trace_id: random(), span_id: random(), parent_id: None, sampled: false }
+        Self { trace_id: random(), span_id: random(), parent_id: None, sampled: false, state: None }
     }
 
     /// Goes on with the trace of `parent`. Our span keeps its id.
     pub fn continues(&mut self, parent: Parent) {
         (self.trace_id, self.parent_id, self.sampled) = (parent.trace_id, Some(parent.span_id), parent.sampled);
+        self.state = parent.state;
     }
 
     /// A span of its own below ours.
     pub fn child(&self) -> Self {
-        Self { span_id: random(), parent_id: Some(self.span_id), ..*self }
+        Self { span_id: random(), parent_id: Some(self.span_id), ..self.clone() }
     }
 
     /// A span of its own beside ours.
     pub fn sibling(&self) -> Self {
-        Self { span_id: random(), ..*self }
+        Self { span_id: random(), ..self.clone() }
     }
 
     /// The text of `traceparent`, version 00.
@@ -89,14 +95,15 @@ impl fmt::Display for TraceContext {
     }
 }
 
-/// What the header of a request says. More than one `traceparent` is as good as none.
+/// What the headers of a request say. More than one `traceparent` is as good as none, and without one `tracestate` says nothing.
 pub fn offered(headers: &HeaderMap) -> Option<Parent> {
     let mut values = headers.get_all(TRACEPARENT).iter();
     let first = values.next()?;
-    if values.next().is_some() { None } else { parse(first.to_str().ok()?) }
+    let parent = if values.next().is_some() { None } else { parse(first.to_str().ok()?) };
+    parent.map(|parent| Parent { state: TraceState::offered(headers), ..parent })
 }
 
-/// Reads a `traceparent`. A version above 00 is read as far as version 00 goes; what follows must be set off by a dash.
+/// Reads a `traceparent`, which says nothing of the state. A version above 00 is read as far as version 00 goes; what follows must be set off by a dash.
 pub fn parse(text: &str) -> Option<Parent> {
     let mut parts = text.splitn(5, '-');
     let [version] = hex::<1>(parts.next()?)?;
@@ -107,7 +114,7 @@ pub fn parse(text: &str) -> Option<Parent> {
     if version == 0xff || (version == 0 && surplus) || trace_id == [0; 16] || span_id == [0; 8] {
         return None;
     }
-    Some(Parent { trace_id, span_id, sampled: flags & 1 == 1 })
+    Some(Parent { trace_id, span_id, sampled: flags & 1 == 1, state: None })
 }
 
 /// Exactly `2 * N` lower-case hexadecimal digits.
@@ -194,8 +201,9 @@ mod tests {
             if let Some(parent) = parent {
                 let mut ours = TraceContext::new();
                 let own = ours.span_id;
+                let above = parent.span_id;
                 ours.continues(parent);
-                assert_eq!((ours.span_id, ours.parent_id), (own, Some(parent.span_id)));
+                assert_eq!((ours.span_id, ours.parent_id), (own, Some(above)));
                 assert!(ours.to_string().contains("0af7651916cd43dd8448eb211c80319c"), "{text}");
                 assert_eq!((ours.child().parent_id, ours.sibling().parent_id), (Some(own), ours.parent_id));
             }

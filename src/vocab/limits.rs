@@ -30,6 +30,8 @@ pub const URI_BYTES_MAX: usize = 8 * 1024;
 pub const CURSOR_BYTES_MAX: usize = 8 * 1024;
 /// Length of a `requestState` a client may send.
 pub const REQUEST_STATE_BYTES_MAX: usize = 1024 * 1024;
+/// Length of a `tracestate` that is passed on (W3C Trace Context, section 3.3.1.5).
+pub const TRACESTATE_BYTES_MAX: usize = 512;
 /// Length of a protocol word a client may send: a revision, a log level, a kind of reference.
 pub const WORD_BYTES_MAX: usize = 64;
 /// Arguments of one tool that headers mirror.

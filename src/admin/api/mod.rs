@@ -88,6 +88,8 @@ pub(super) struct AuditView {
     pub(super) failing_since: Option<String>,
     /// Who else has the records.
     pub(super) sinks: Vec<SinkView>,
+    /// Who else has the checkpoints.
+    pub(super) checkpoint_exports: Vec<CheckpointExportView>,
 }
 
 /// A sink of the audit beside the file.
@@ -102,6 +104,24 @@ pub(super) struct SinkView {
     pub(super) seq: u64,
     /// Records that it has not taken yet.
     pub(super) lag: u64,
+    /// Age of the oldest of them that it could have taken, in seconds: records are sent once a checkpoint covers them.
+    pub(super) lag_seconds: u64,
+    /// Since when every attempt fails.
+    pub(super) failing_since: Option<String>,
+    /// Why the last one did.
+    pub(super) problem: Option<String>,
+}
+
+/// A place of `audit.checkpoints.export`.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "CheckpointExport")]
+pub(super) struct CheckpointExportView {
+    /// The file, or where the webhook is.
+    pub(super) place: String,
+    /// What it is: `file` or `webhook`.
+    pub(super) kind: &'static str,
+    /// The number of records that the last checkpoint covers which it took since the start; 0 for none.
+    pub(super) covers: u64,
     /// Since when every attempt fails.
     pub(super) failing_since: Option<String>,
     /// Why the last one did.
@@ -124,7 +144,7 @@ pub(super) struct CheckpointView {
 
 pub(super) fn audit_state(asked: &Asked<'_>) -> AuditView {
     let (audit, records) = (&asked.office.gateway.audit, asked.office.recent.newest_first());
-    let state = audit.state();
+    let (state, now_unix_ms) = (audit.state(), asked.office.gateway.clock.unix_ms());
     AuditView {
         healthy: audit.healthy(),
         queued: audit.queue_depth(),
@@ -143,17 +163,30 @@ pub(super) fn audit_state(asked: &Asked<'_>) -> AuditView {
             root: Link::from_bytes(last.checkpoint.statement.root).to_string(),
         }),
         failing_since: state.failing_since_unix_ms.map(time),
-        sinks: audit.exporters().into_iter().map(|sink| sink_view(sink, state.seq)).collect(),
+        sinks: audit.exporters().into_iter().map(|sink| sink_view(sink, state.seq, now_unix_ms)).collect(),
+        checkpoint_exports: audit.witnesses().into_iter().map(export_view).collect(),
     }
 }
 
-fn sink_view(sink: ExporterState, seq: u64) -> SinkView {
+fn sink_view(sink: ExporterState, seq: u64, now_unix_ms: u64) -> SinkView {
     let (since, problem) = sink.trouble.unzip();
     SinkView {
         name: sink.name.into(),
         kind: sink.kind,
         seq: sink.seq,
         lag: seq.saturating_sub(sink.seq),
+        lag_seconds: sink.waiting_unix_ms.map_or(0, |unix_ms| now_unix_ms.saturating_sub(unix_ms) / 1000),
+        failing_since: since.map(time),
+        problem: problem.map(Into::into),
+    }
+}
+
+fn export_view(place: ExporterState) -> CheckpointExportView {
+    let (since, problem) = place.trouble.unzip();
+    CheckpointExportView {
+        place: place.name.into(),
+        kind: place.kind,
+        covers: place.seq,
         failing_since: since.map(time),
         problem: problem.map(Into::into),
     }

@@ -19,10 +19,13 @@ use crate::config::limits::{
 use crate::config::raw::audit as raw;
 use crate::config::report::{item_path, resolve};
 
+/// The key that signs checkpoints where none is named, below `data_dir`.
+pub const OWN_CHECKPOINT_KEY: &str = "keys/checkpoint.pem";
+
 /// The file of the key that signs checkpoints. One that is named must be there: it is made by who keeps it.
 fn checkpoint_key(named: Option<&str>, data_dir: Option<&Path>, cx: &mut Cx<'_>) -> Option<PathBuf> {
     match named {
-        None => Some(data_dir?.join("keys/checkpoint.pem")),
+        None => Some(data_dir?.join(OWN_CHECKPOINT_KEY)),
         Some(text) => private_key("keys.checkpoint", text, cx),
     }
 }

@@ -4,7 +4,7 @@
 
 mod address;
 mod admin;
-mod audit;
+pub(super) mod audit;
 mod authserver;
 mod channels;
 mod credential;

@@ -18,6 +18,11 @@ use crate::audit::Stretch;
 use crate::config::SinkFormat;
 use crate::telemetry::escape::push_json_string;
 
+/// When the record on `line` was made, in milliseconds since the Unix epoch; 0 if that cannot be read.
+pub(super) fn unix_ms(line: &[u8]) -> u64 {
+    Record::read(line).unix_ms()
+}
+
 /// Appends the records, a line each.
 pub(super) fn lines(out: &mut Vec<u8>, format: SinkFormat, stretch: &Stretch) {
     if format == SinkFormat::Json {

@@ -57,14 +57,15 @@ pub(super) fn event(record: &Record) -> Value {
     } else {
         event.put("actor", actor(record));
         event.put("api", api(record));
+        if let Some(name) = record.text("name") {
+            event.put("resources", json!([{ "name": name, "type": record.operation() }]));
+        }
     }
     event.put("src_endpoint", json!({ "uid": record.text("principal.client_id").unwrap_or("unknown") }));
     event.maybe_object("dst_endpoint", &[("svc_name", record.text("upstream"))]);
-    if let Some(name) = record.text("name") {
-        event.put("resources", json!([{ "name": name, "type": record.operation() }]));
-    }
-    let unmapped: Map<String, Value> =
-        UNMAPPED.iter().filter_map(|key| Some(((*key).to_owned(), record.at(key)?.clone()))).collect();
+    // Authentication is about no resource.
+    let unmapped = UNMAPPED.iter().copied().chain(is_auth.then_some("name"));
+    let unmapped: Map<String, Value> = unmapped.filter_map(|key| Some((key.to_owned(), record.at(key)?.clone()))).collect();
     event.put("unmapped", unmapped);
     Value::Object(event.0)
 }

@@ -252,6 +252,35 @@ fn answers_of_otlp_say_how_much_was_refused() {
     }
 }
 
+/// Events of every kind and outcome, in a file that `tests/peers/ocsf_events.py` holds against the published schema.
+#[test]
+fn events_of_open_schema_are_those_that_were_held_against_it() {
+    let mut lines: Vec<Vec<u8>> = kinds().iter().map(|kind| record(kind, &call())).collect();
+    for kind in ["auth", "outcome", "checkpoint", "admin"] {
+        lines.push(record(kind, &json!({})));
+    }
+    let outcome = |status: &str| json!({"outcome": {"status": status, "reason": status, "error_kind": "timeout"}});
+    for status in ["cancelled", "denied", "refused", "faulted", "timed_out", "panicked"] {
+        lines.push(record("outcome", &with(&outcome(status))));
+        lines.push(record("auth", &with(&outcome(status))));
+    }
+    for class in ["write", "destructive"] {
+        lines.push(record("intent", &with(&json!({"class": class, "principal": {"key": "k1"}}))));
+    }
+    for mode in ["enforce", "observe"] {
+        let decision = json!({"decision": {"effect": "deny", "mode": mode, "reason": "no_rule"}});
+        lines.push(record("outcome", &with(&decision)));
+    }
+    let version = format!(r#""version":"{}""#, env!("CARGO_PKG_VERSION"));
+    let made: String =
+        lines.iter().map(|line| made(SinkFormat::Ocsf, line).replace(&version, r#""version":"0.0.0""#) + "\n").collect();
+    if let Ok(path) = std::env::var("OCSF_OUT") {
+        std::fs::write(path, &made).unwrap();
+    }
+    let held = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/audit/ocsf-events.jsonl")).unwrap();
+    assert!(made == held, "{made}");
+}
+
 /// The other one was made of the same two records by opentelemetry-proto of PyPI, from its field names.
 #[test]
 fn logs_of_opentelemetry_are_what_others_make() {

@@ -31,6 +31,26 @@ fn reads_every_member() {
     assert_eq!(params.meta.progress_token.unwrap().as_str(), "\"t\"");
     let extra: Vec<_> = params.meta.extra.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     assert_eq!(extra, [("com.example/x", "[1 ,2]")]);
+    assert_eq!(params.meta.tracestate.as_deref(), Some("x"));
+}
+
+#[test]
+fn a_tracestate_that_is_none_matters_for_nothing_else() {
+    for (value, expected) in [
+        (r#""a=b""#, Some("a=b")),
+        (r#""a\u003db""#, Some("a=b")),
+        ("7", None),
+        ("null", None),
+        (r#"{"a":"b"}"#, None),
+        (&format!(r#""{}""#, "a".repeat(512)), Some(&*"a".repeat(512))),
+        (&format!(r#""{}""#, "a".repeat(513)), None),
+    ] {
+        let text = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"ping","params":{{"_meta":{{"tracestate":{value},"traceparent":"x"}}}}}}"#
+        );
+        let meta = single(&text).params.meta;
+        assert_eq!((meta.tracestate.as_deref(), meta.traceparent.as_deref()), (expected, Some("x")), "{value}");
+    }
 }
 
 #[test]

@@ -164,6 +164,7 @@ fn shared_meta(meta: &mut Object<'_>, request: &Outgoing, id: u64) {
         meta.number("progressToken", id);
     }
     meta.some_text("traceparent", request.traceparent.as_deref());
+    meta.some_text("tracestate", request.traceparent.as_ref().and(request.tracestate.as_deref()));
 }
 
 fn version_header(revision: Revision) -> Option<(HeaderName, HeaderValue)> {

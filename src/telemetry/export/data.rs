@@ -1,5 +1,6 @@
 //! Spans, made of what a request left behind.
 
+use std::str::FromStr as _;
 use std::time::{Duration, SystemTime};
 
 use opentelemetry::trace::{Link, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
@@ -12,8 +13,12 @@ use crate::telemetry::trace::random;
 
 /// All spans of a request: its own, those of its stages, and those of its calls.
 pub(super) fn spans(finished: &Finished) -> Vec<SpanData> {
-    let maker =
-        Maker { finished, scope: InstrumentationScope::builder(names::PREFIX).with_version(env!("CARGO_PKG_VERSION")).build() };
+    let state = finished.spans.trace.state.as_ref().and_then(|state| TraceState::from_str(state.as_str()).ok());
+    let maker = Maker {
+        finished,
+        scope: InstrumentationScope::builder(names::PREFIX).with_version(env!("CARGO_PKG_VERSION")).build(),
+        state: state.unwrap_or(TraceState::NONE),
+    };
     let mut all = vec![maker.root()];
     all.extend(maker.stages());
     all.extend(finished.spans.calls.iter().map(|call| maker.call(call)));
@@ -23,6 +28,8 @@ pub(super) fn spans(finished: &Finished) -> Vec<SpanData> {
 struct Maker<'a> {
     finished: &'a Finished,
     scope: InstrumentationScope,
+    /// Of every span: it is one trace.
+    state: TraceState,
 }
 
 impl Maker<'_> {
@@ -98,7 +105,7 @@ impl Maker<'_> {
             // Whatever upstreams were told: this one is kept.
             TraceFlags::SAMPLED,
             false,
-            TraceState::NONE,
+            self.state.clone(),
         );
         SpanData {
             span_context: context,

@@ -84,7 +84,7 @@ fn marks_calls_and_links_are_bounded() {
     for n in 0..1_000_u32 {
         spans.call(&"files".into());
         spans.called("");
-        spans.link(Parent { trace_id: [1; 16], span_id: u64::from(n + 1).to_be_bytes(), sampled: false });
+        spans.link(Parent { trace_id: [1; 16], span_id: u64::from(n + 1).to_be_bytes(), sampled: false, state: None });
     }
     spans.end(false, Ending::default);
     let made = data::spans(&finished.try_recv().unwrap());
@@ -100,7 +100,7 @@ fn attribute(span: &SpanData, key: &str) -> Option<String> {
 fn spans_have_the_names_of_the_conventions_and_one_root() {
     let (tracer, mut finished, _) = tracer(0);
     let mut spans = begin(&tracer, Instant::now());
-    let parent = Parent { trace_id: [3; 16], span_id: [4; 8], sampled: false };
+    let parent = Parent { trace_id: [3; 16], span_id: [4; 8], sampled: false, state: None };
     let mut trace = TraceContext::new();
     trace.continues(parent);
     spans.follow(trace);

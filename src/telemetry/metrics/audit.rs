@@ -20,6 +20,7 @@ pub struct AuditMetrics {
     checkpoint_age_s: Gauge,
     exports_failing: Gauge,
     sink_lag: Family<SinkLabels, Gauge>,
+    sink_lag_s: Family<SinkLabels, Gauge>,
     sink_failures: Family<SinkLabels, Counter>,
 }
 
@@ -40,6 +41,8 @@ impl AuditMetrics {
         let help = "Places that did not take the last checkpoint";
         registry.register("audit_checkpoint_exports_failing", help, self.exports_failing.clone());
         registry.register("audit_sink_lag_records", "Audit records that a sink has not taken yet", self.sink_lag.clone());
+        let help = "Age of the oldest audit record that a sink could take and has not";
+        registry.register_with_unit("audit_sink_lag", help, Unit::Seconds, self.sink_lag_s.clone());
         registry.register("audit_sink_failures", "Attempts of which a sink took nothing", self.sink_failures.clone());
     }
 
@@ -47,6 +50,7 @@ impl AuditMetrics {
     pub fn sink(&self, name: &str) {
         let labels = SinkLabels { sink: name.to_owned() };
         drop(self.sink_lag.get_or_create(&labels));
+        drop(self.sink_lag_s.get_or_create(&labels));
         drop(self.sink_failures.get_or_create(&labels));
     }
 
@@ -55,10 +59,11 @@ impl AuditMetrics {
         self.sink_failures.get_or_create(&SinkLabels { sink: name.to_owned() }).inc();
     }
 
-    /// What is read when metrics are asked for: the records that a sink has not taken.
-    pub fn set_sink_lag(&self, name: &str, records: u64) {
-        let lag = i64::try_from(records).unwrap_or(i64::MAX);
-        self.sink_lag.get_or_create(&SinkLabels { sink: name.to_owned() }).set(lag);
+    /// What is read when metrics are asked for: the records that a sink has not taken, and the age of the oldest in seconds.
+    pub fn set_sink_lag(&self, name: &str, records: u64, seconds: u64) {
+        let labels = SinkLabels { sink: name.to_owned() };
+        self.sink_lag.get_or_create(&labels).set(i64::try_from(records).unwrap_or(i64::MAX));
+        self.sink_lag_s.get_or_create(&labels).set(i64::try_from(seconds).unwrap_or(i64::MAX));
     }
 
     /// A place that keeps checkpoints does not take them, or does so again.

@@ -48,8 +48,8 @@ const policies = {
   ],
 };
 
-/** {gateway, strict, as, admin, person, call, ask, token, stop}. */
-export async function startDesk() {
+/** {gateway, strict, as, admin, person, call, ask, token, stop}. `more` is merged over the config. */
+export async function startDesk(more = {}) {
   const [port, console_] = [await freePort(), await freePort()];
   const admin = `http://127.0.0.1:${console_}`;
   const as = await SERVERS['oidc-provider'].start({
@@ -73,6 +73,7 @@ export async function startDesk() {
           oidc: { issuer: as.origin, client_id: 'console', client_secret: SECRET, groups_claim: 'groups' },
           roles: { viewer: ['group:staff', 'group:eng'], approver: ['group:sre', 'group:eng'], operator: ['group:ops'] },
         },
+        ...more,
       },
     });
     chromium = await startChromium();

@@ -2,15 +2,14 @@
 // the agent through the gateway to the upstream, in the names of the semantic conventions. Prometheus scrapes, promtool checks.
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createConnection } from 'node:net';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
-import { freePort, peer, sleep, startGateway, startServer } from '../harness.mjs';
+import { freePort, peer, startGateway, startServer } from '../harness.mjs';
+import { startCollector, until } from './collector.mjs';
 
-const WAIT_MS = 15_000;
 const AGENT = { trace: '0af7651916cd43dd8448eb211c80319c', span: 'b7ad6b7169203331' };
 const traceparent = (trace, flags = '01') => `00-${trace}-${AGENT.span}-${flags}`;
 const CANARY = 'canary-secret-in-arguments';
@@ -22,68 +21,6 @@ const policies = {
     { id: 'not-this', effect: 'deny', tools: ['strict__echo'], arguments: { '/message': { equals: 'forbidden' } } },
   ],
 };
-
-async function until(what, look) {
-  const end = Date.now() + WAIT_MS;
-  for (;;) {
-    const found = await look();
-    if (found) return found;
-    if (Date.now() > end) throw new Error(`${what} did not come in time`);
-    await sleep(100);
-  }
-}
-
-const listens = port =>
-  new Promise(done => {
-    const socket = createConnection({ port, host: '127.0.0.1' });
-    socket.on('connect', () => done(socket.destroy() && true)).on('error', () => done(false));
-  });
-
-/** A collector that prints what it receives: {http, grpc, text(), spans(), stop()}. */
-async function startCollector() {
-  const binary = peer('.venv/bin/python');
-  const found = await new Promise(done => {
-    const child = spawn(binary, ['-c', 'import rotel, os; print(os.path.join(os.path.dirname(rotel.__file__), "rotel-agent"))']);
-    let out = '';
-    child.stdout.setEncoding('utf8').on('data', text => (out += text));
-    child.on('close', () => done(out.trim()));
-  });
-  const agent = process.env.ROTEL_BIN ?? found;
-  if (!agent) throw new Error('there is no rotel in .venv: run install.sh with python 3.11 to 3.13, or name one with ROTEL_BIN');
-  const [http, grpc] = [await freePort(), await freePort()];
-  const listening = ['--otlp-http-endpoint', `127.0.0.1:${http}`, '--otlp-grpc-endpoint', `127.0.0.1:${grpc}`];
-  const printing = ['--exporter', 'blackhole', '--debug-log', 'traces', '--debug-log', 'metrics', '--debug-log-verbosity', 'detailed'];
-  const child = spawn(agent, ['start', ...listening, ...printing], { stdio: ['ignore', 'pipe', 'pipe'] });
-  let text = '';
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', part => (text += part));
-  const exited = new Promise(done => child.on('close', done));
-  await until('the collector', async () => (await listens(http)) && (await listens(grpc)));
-  return {
-    http,
-    grpc,
-    text: () => text,
-    spans: () => spansOf(text),
-    stop: async () => {
-      child.kill('SIGKILL');
-      await exited;
-    },
-  };
-}
-
-/** The collector's print of spans, as spans: {trace, parent, id, name, kind, status, attributes}. */
-function spansOf(text) {
-  const spans = [];
-  for (const block of text.split(/^Span #\d+$/m).slice(1)) {
-    const field = name => new RegExp(`^ +${name} *: (.*)$`, 'm').exec(block)?.[1].trim();
-    const attributes = {};
-    const end = block.search(/^(Resource|Scope)\w+ #/m);
-    const own = end < 0 ? block : block.slice(0, end);
-    for (const [, key, value] of own.matchAll(/^ +-> ([a-z._]+): \w+\((.*)\)$/gm)) attributes[key] = value;
-    const [trace, parent, id, name, kind] = ['Trace ID', 'Parent ID', 'ID', 'Name', 'Kind'].map(field);
-    spans.push({ trace, parent, id, name, kind: kind.replace('SPAN_KIND_', ''), status: field('Status code'), attributes, links: (own.match(/SpanLink #/g) ?? []).length });
-  }
-  return spans;
-}
 
 const STAGES = ['admit', 'authenticate', 'decode', 'route', 'authorize', 'discharge', 'inspect', 'reply'];
 const call = (message, meta) => ({ op: 'call', name: 'strict__echo', args: { message }, ...(meta && { meta }) });
@@ -203,6 +140,16 @@ describe('a receiver that hangs', () => {
 });
 
 const PROMETHEUS = '/usr/bin/prometheus';
+const BOARDS = peer('../../deploy/grafana');
+/** Panels without data after a minute in which nobody needed them, and why. */
+const NOTHING_TO_SHOW = {
+  'overview.json: Turned away': 'no limit of the gateway was reached',
+  'security.json: API keys: days since last use': 'the config has no key',
+  'security.json: Approvers told': 'the config has no channel',
+  'security.json: Authorization server': 'the config has none',
+  'upstreams.json: Failures by type': 'the upstream answers everything',
+  'upstreams.json: Linked accounts': 'nobody links one',
+};
 describe('Prometheus', { skip: existsSync(PROMETHEUS) ? false : `there is no ${PROMETHEUS}` }, () => {
   test('promtool takes the rules', async () => {
     const { stdout } = await promisify(execFile)('/usr/bin/promtool', ['check', 'rules', peer('../../deploy/prometheus/alerts.yaml')]);
@@ -219,26 +166,7 @@ describe('Prometheus', { skip: existsSync(PROMETHEUS) ? false : `there is no ${P
     const plain = await (await fetch(`${gateway.admin}/metrics`)).text();
     await promtoolMetrics(plain);
     for (const native of [false, true]) {
-      const dir = mkdtempSync(join(tmpdir(), 'portcullis-prometheus-'));
-      const port = await freePort();
-      const rules = peer('../../deploy/prometheus/alerts.yaml');
-      const settings = {
-        global: { scrape_interval: '1s', evaluation_interval: '1s' },
-        rule_files: [rules],
-        scrape_configs: [{ job_name: 'portcullis', static_configs: [{ targets: [new URL(gateway.admin).host] }] }],
-      };
-      writeFileSync(join(dir, 'prometheus.yml'), JSON.stringify(settings));
-      const features = ['exemplar-storage', ...(native ? ['native-histograms'] : [])].join(',');
-      const args = [`--config.file=${dir}/prometheus.yml`, `--storage.tsdb.path=${dir}/tsdb`, `--web.listen-address=127.0.0.1:${port}`];
-      const child = spawn(PROMETHEUS, [...args, `--enable-feature=${features}`], { stdio: ['ignore', 'ignore', 'pipe'] });
-      let log = '';
-      child.stderr.setEncoding('utf8').on('data', part => (log += part));
-      const exited = new Promise(done => child.on('close', done));
-      const ask = async (path, query) => {
-        const answer = await fetch(`http://127.0.0.1:${port}/api/v1/${path}?${new URLSearchParams(query)}`).catch(() => undefined);
-        return answer?.ok ? (await answer.json()).data : undefined;
-      };
-      const value = async query => (await ask('query', { query }))?.result[0];
+      const { ask, value, log, stop } = await startPrometheus(gateway, native ? ['native-histograms'] : []);
       try {
         await until('a scrape', async () => (await value('up{job="portcullis"}'))?.value[1] === '1');
         const denied = await until('decisions', () => value('portcullis_decisions_total{effect="deny"}'));
@@ -246,7 +174,7 @@ describe('Prometheus', { skip: existsSync(PROMETHEUS) ? false : `there is no ${P
         assert.equal(denied.value[1], '1');
         const served = 'mcp_server_operation_duration_seconds';
         const query = native ? `histogram_count(${served}{mcp_method_name="tools/call",error_type=""})` : `${served}_count{mcp_method_name="tools/call",error_type=""}`;
-        assert.equal((await until('the histogram', () => value(query))).value[1], '1', log);
+        assert.equal((await until('the histogram', () => value(query))).value[1], '1', log());
         const groups = await ask('rules', { type: 'alert' });
         assert.ok(groups.groups[0].rules.length > 10 && groups.groups[0].rules.every(({ health }) => health !== 'err'));
         if (!native) {
@@ -258,12 +186,123 @@ describe('Prometheus', { skip: existsSync(PROMETHEUS) ? false : `there is no ${P
           assert.equal(series[0].exemplars[0].labels.trace_id, AGENT.trace);
         }
       } finally {
-        child.kill('SIGKILL');
-        await exited;
-        rmSync(dir, { recursive: true, force: true });
+        await stop();
       }
     }
     for (const one of [gateway, strict, collector]) await one.stop();
+  });
+
+  test('every expression of the dashboards is understood, and shows something where there is something', async () => {
+    const strict = await startServer('fixtures/strict-2026.mjs');
+    const nobody = await freePort();
+    const gone = { name: 'gone', http: { url: `http://127.0.0.1:${nobody}/`, secret: 'nobody-listens-there' } };
+    const otlp = { endpoint: `http://127.0.0.1:${nobody}`, metrics_every: '1s' };
+    const writing = {
+      tools: [{ match: ['strict__write_note'], class: 'write' }, ...policies.tools],
+      rules: policies.rules.map(rule => (rule.effect === 'allow' ? { ...rule, classes: ['read', 'write'] } : rule)),
+    };
+    const audit = { sinks: [{ file: 'audit' }, gone] };
+    const gateway = await startGateway({ config: { ...config(strict, { otlp }), audit }, policies: writing });
+    const token = await gateway.token({ sub: 'alice' });
+    const plan = [call('a'), call('forbidden'), { op: 'call', name: 'strict__nothing', args: {} }, { op: 'call', name: 'strict__write_note', args: { id: 'n', body: 'x' } }];
+    // Rates are of what was there before.
+    await gateway.client('ts2', plan, { token });
+    const { ask, value, stop } = await startPrometheus(gateway);
+    try {
+      await until('two scrapes', async () => Number((await value('count_over_time(portcullis_connections[5m])'))?.value[1]) >= 2);
+      await gateway.client('ts2', plan, { token });
+      await until('two more', async () => Number((await value('count_over_time(portcullis_connections[5m])'))?.value[1]) >= 5);
+      const boards = readdirSync(BOARDS).map(name => [name, JSON.parse(readFileSync(join(BOARDS, name), 'utf8'))]);
+      const [wrong, empty] = [[], []];
+      let asked = 0;
+      for (const [name, board] of boards) {
+        for (const { title, targets } of board.panels) {
+          for (const { expr } of targets) {
+            const query = expr.replaceAll('$__rate_interval', '1m').replaceAll('$__range', '1h').replaceAll(/\$(instance|tool|upstream)/g, '.*');
+            asked += 1;
+            const answer = await ask('query', { query });
+            if (!answer || query.includes('$')) wrong.push(`${name}: ${title}: ${query}`);
+            else if (answer.result.length === 0) empty.push(`${name}: ${title}`);
+          }
+        }
+        for (const { name: variable, query } of board.templating.list.filter(({ type }) => type === 'query')) {
+          const [, metric, label] = /^label_values\((\w+), (\w+)\)$/.exec(query.query);
+          const series = await ask('series', { 'match[]': metric });
+          assert.ok(series.some(one => one[label]), `${name}: ${variable}`);
+        }
+      }
+      assert.ok(asked > 40);
+      assert.deepEqual(wrong, []);
+      assert.deepEqual([...new Set(empty)].sort(), Object.keys(NOTHING_TO_SHOW).sort());
+      assert.equal(await ask('query', { query: 'sum(rate(portcullis_decisions_total[1m])' }), undefined, 'what cannot be parsed is found');
+    } finally {
+      await stop();
+      for (const one of [gateway, strict]) await one.stop();
+    }
+  });
+});
+
+/** A Prometheus that scrapes the gateway every second: {ask(path, query), value(query), log(), stop()}. */
+async function startPrometheus(gateway, more = []) {
+  const dir = mkdtempSync(join(tmpdir(), 'portcullis-prometheus-'));
+  const port = await freePort();
+  const settings = {
+    global: { scrape_interval: '1s', evaluation_interval: '1s' },
+    rule_files: [peer('../../deploy/prometheus/alerts.yaml')],
+    scrape_configs: [{ job_name: 'portcullis', static_configs: [{ targets: [new URL(gateway.admin).host] }] }],
+  };
+  writeFileSync(join(dir, 'prometheus.yml'), JSON.stringify(settings));
+  const args = [`--config.file=${dir}/prometheus.yml`, `--storage.tsdb.path=${dir}/tsdb`, `--web.listen-address=127.0.0.1:${port}`];
+  const features = ['exemplar-storage', ...more].join(',');
+  const child = spawn(PROMETHEUS, [...args, `--enable-feature=${features}`], { stdio: ['ignore', 'ignore', 'pipe'] });
+  let log = '';
+  child.stderr.setEncoding('utf8').on('data', part => (log += part));
+  const exited = new Promise(done => child.on('close', done));
+  const ask = async (path, query) => {
+    const answer = await fetch(`http://127.0.0.1:${port}/api/v1/${path}?${new URLSearchParams(query)}`).catch(() => undefined);
+    return answer?.ok ? (await answer.json()).data : undefined;
+  };
+  const value = async query => (await ask('query', { query }))?.result[0];
+  const stop = async () => {
+    child.kill('SIGKILL');
+    await exited;
+    rmSync(dir, { recursive: true, force: true });
+  };
+  return { ask, value, log: () => log, stop };
+}
+
+describe('Grafana', () => {
+  const check = files => promisify(execFile)(peer('.venv/bin/python'), [peer('grafana_dashboards.py'), ...files]);
+  const files = readdirSync(BOARDS).map(name => join(BOARDS, name));
+
+  test('its own models take the dashboards, whole', async () => {
+    assert.equal(files.length, 4);
+    await check(files);
+  });
+
+  test('they take nothing else', async () => {
+    const panel = board => board.panels[0];
+    const changes = {
+      'a key': board => (board.refesh = '5s'),
+      'a key of a panel': board => (panel(board).titel = 'x'),
+      'a key of a query': board => (panel(board).targets[0].exprr = 'x'),
+      'an option': board => (panel(board).options.legendd = {}),
+      'a choice': board => (panel(board).options.legend.displayMode = 'tables'),
+      'a type': board => (panel(board).gridPos.w = '12'),
+      'a kind of panel': board => (panel(board).type = 'graf'),
+      'no source of data': board => (delete panel(board).datasource, delete panel(board).targets[0].datasource),
+    };
+    const dir = mkdtempSync(join(tmpdir(), 'portcullis-boards-'));
+    for (const [what, change] of Object.entries(changes)) {
+      const board = JSON.parse(readFileSync(join(BOARDS, 'security.json'), 'utf8'));
+      change(board);
+      const file = join(dir, 'board.json');
+      writeFileSync(file, JSON.stringify(board));
+      const error = await check([file]).then(() => undefined, error => error);
+      assert.equal(error?.code, 1, what);
+      assert.match(error.stdout, /board\.json: \./, what);
+    }
+    rmSync(dir, { recursive: true, force: true });
   });
 });
 

@@ -12,6 +12,7 @@ fn call() -> Outgoing {
         log_level: Some(LogLevel::Warning),
         wants_progress: true,
         traceparent: Some("00-x".into()),
+        tracestate: Some("a=b".into()),
         mirrored: vec![(http::HeaderName::from_static("mcp-param-n"), http::HeaderValue::from_static("1"))],
         ..Outgoing::new(Method::ToolsCall)
     }
@@ -28,7 +29,7 @@ fn lowers_a_request_for_an_upstream_without_sessions() {
             r#""inputResponses":{"k":{}},"requestState":"s","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","#,
             r#""io.modelcontextprotocol/clientCapabilities":{"sampling":{}},"io.modelcontextprotocol/clientInfo":"#,
             &info,
-            r#","io.modelcontextprotocol/logLevel":"warning","progressToken":7,"traceparent":"00-x"}}}"#,
+            r#","io.modelcontextprotocol/logLevel":"warning","progressToken":7,"traceparent":"00-x","tracestate":"a=b"}}}"#,
         ]
         .concat()
     );
@@ -57,14 +58,15 @@ fn lowers_a_request_for_an_upstream_with_sessions() {
             String::from_utf8(lowered.body).unwrap(),
             [
                 r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"run ü","arguments":{"n": 1.0},"#,
-                r#""_meta":{"progressToken":7,"traceparent":"00-x"}}}"#,
+                r#""_meta":{"progressToken":7,"traceparent":"00-x","tracestate":"a=b"}}}"#,
             ]
             .concat()
         );
         let headers: Vec<_> = lowered.headers.iter().map(|(k, v)| (k.as_str(), v.to_str().unwrap())).collect();
         assert_eq!(headers, Vec::from_iter(header.map(|h| ("mcp-protocol-version", h))));
     }
-    let plain = lower_request(Revision::V2025_11_25, &Outgoing::new(Method::ToolsList), 1);
+    let orphan = Outgoing { tracestate: Some("a=b".into()), ..Outgoing::new(Method::ToolsList) };
+    let plain = lower_request(Revision::V2025_11_25, &orphan, 1);
     assert_eq!(plain.body, br#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{}}"#);
 }
 

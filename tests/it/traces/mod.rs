@@ -1,5 +1,7 @@
 //! Traces at a receiver: whose trace a request belongs to, that nothing hostile changes what is told, and that no secret is.
 
+mod state;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
