@@ -15,6 +15,7 @@ pub struct Exporter {
     kind: &'static str,
     seq: AtomicU64,
     failures: AtomicU64,
+    rejected: AtomicU64,
     trouble: Mutex<Option<(u64, Box<str>)>>,
 }
 
@@ -29,15 +30,16 @@ pub struct ExporterState {
     pub seq: u64,
     /// Attempts that failed, of this process.
     pub failures: u64,
+    /// Records that it refused for good, of this process: they are in the files only.
+    pub rejected: u64,
     /// Since when every attempt fails, in milliseconds since the Unix epoch, and why the last one did, in our words.
     pub trouble: Option<(u64, Box<str>)>,
 }
 
 impl Exporters {
     pub(super) fn join(&self, name: &str, kind: &'static str, seq: u64) -> Arc<Exporter> {
-        let exporter =
-            Exporter { name: name.into(), kind, seq: seq.into(), failures: AtomicU64::new(0), trouble: Mutex::default() };
-        let exporter = Arc::new(exporter);
+        let (failures, rejected, trouble) = Default::default();
+        let exporter = Arc::new(Exporter { name: name.into(), kind, seq: seq.into(), failures, rejected, trouble });
         self.0.lock().push(exporter.clone());
         exporter
     }
@@ -58,6 +60,11 @@ impl Exporter {
         *self.trouble.lock() = None;
     }
 
+    /// So many records of what was taken were refused for good.
+    pub fn rejected(&self, records: u64) {
+        self.rejected.fetch_add(records, Ordering::Relaxed);
+    }
+
     /// An attempt failed at `now_unix_ms`. Returns true for the first one after a success.
     pub fn failed(&self, now_unix_ms: u64, why: &str) -> bool {
         self.failures.fetch_add(1, Ordering::Relaxed);
@@ -74,6 +81,7 @@ impl Exporter {
             kind: self.kind,
             seq: self.seq.load(Ordering::Acquire),
             failures: self.failures.load(Ordering::Relaxed),
+            rejected: self.rejected.load(Ordering::Relaxed),
             trouble: self.trouble.lock().clone(),
         }
     }

@@ -102,6 +102,8 @@ pub(super) struct SinkView {
     pub(super) seq: u64,
     /// Records that it has not taken yet.
     pub(super) lag: u64,
+    /// Records that it refused for good since the gateway began: they are in the files only.
+    pub(super) rejected: u64,
     /// Since when every attempt fails.
     pub(super) failing_since: Option<String>,
     /// Why the last one did.
@@ -154,6 +156,7 @@ fn sink_view(sink: ExporterState, seq: u64) -> SinkView {
         kind: sink.kind,
         seq: sink.seq,
         lag: seq.saturating_sub(sink.seq),
+        rejected: sink.rejected,
         failing_since: since.map(time),
         problem: problem.map(Into::into),
     }

@@ -1,5 +1,7 @@
 //! Logs of OpenTelemetry: an ExportLogsServiceRequest (opentelemetry-proto, logs v1) as protobuf, and what its answer says.
 
+use serde_json::Value;
+
 use super::{Level, Record};
 use crate::vocab::digits::push_decimal;
 
@@ -80,6 +82,16 @@ pub(in crate::export) fn rejected(answer: &[u8]) -> Option<u64> {
     match field(partial, 1)? {
         Some(Field::Number(records)) => Some(records),
         _ => Some(0),
+    }
+}
+
+/// As [`rejected`], of an answer in JSON, where whole numbers of 64 bits are texts.
+pub(in crate::export) fn rejected_in_json(answer: &[u8]) -> Option<u64> {
+    let answer: Value = serde_json::from_slice(answer).ok()?;
+    match answer.as_object()?.get("partialSuccess").and_then(|partial| partial.get("rejectedLogRecords")) {
+        None | Some(Value::Null) => Some(0),
+        Some(Value::String(digits)) => digits.parse().ok(),
+        Some(number) => number.as_u64(),
     }
 }
 

@@ -252,6 +252,25 @@ fn answers_of_otlp_say_how_much_was_refused() {
     }
 }
 
+#[test]
+fn answers_of_otlp_may_be_in_json() {
+    for (answer, wanted) in [
+        ("{}", Some(0)),
+        (r#"{"partialSuccess":{}}"#, Some(0)),
+        (r#"{"partialSuccess":null}"#, Some(0)),
+        (r#"{"partialSuccess":{"rejectedLogRecords":"300","errorMessage":"no"}}"#, Some(300)),
+        (r#"{"partialSuccess":{"rejectedLogRecords":3}}"#, Some(3)),
+        (r#"{"partialSuccess":{"rejectedLogRecords":"many"}}"#, None),
+        (r#"{"partialSuccess":{"rejectedLogRecords":-1}}"#, None),
+        ("[]", None),
+        ("\"\"", None),
+        ("<html>", None),
+    ] {
+        assert_eq!(otlp::rejected_in_json(answer.as_bytes()), wanted, "{answer}");
+    }
+    assert_eq!(otlp::rejected(b"<html>signed out</html>"), None);
+}
+
 /// The other one was made of the same two records by opentelemetry-proto of PyPI, from its field names.
 #[test]
 fn logs_of_opentelemetry_are_what_others_make() {

@@ -15,7 +15,7 @@ use crate::audit::Stretch;
 use crate::config::{HttpSink, SinkFormat};
 use crate::export::limits::{SINK_ANSWER_BYTES_MAX, SINK_SEND_MS_MAX};
 use crate::export::shape;
-use crate::net::{DialPolicy, Fetch, Origin, Payload, Replied};
+use crate::net::{DialPolicy, Fetch, FetchError, Origin, Payload, Replied};
 use crate::notice;
 use crate::vocab::Clock;
 
@@ -56,7 +56,7 @@ impl Http {
         let payload = Payload::Typed(media_type, &body);
         let policy = policy(&sink.url, sink.allow_private_addresses);
         let got = self.fetch.send(&sink.url, policy, &headers, payload, SINK_ANSWER_BYTES_MAX).await;
-        taken(got.map_err(|error| Trouble::new(error.to_string()))?).map(drop)
+        taken(got).map(drop)
     }
 }
 
@@ -71,13 +71,19 @@ pub(super) fn policy(url: &Url, allow_private: bool) -> DialPolicy {
 }
 
 /// The answer of who took the batch.
-pub(super) fn taken(got: Replied) -> Result<Replied, Trouble> {
+pub(super) fn taken(got: Result<Replied, FetchError>) -> Result<Replied, Trouble> {
+    let got = got.map_err(|error| {
+        // Who finds a batch too large may just as well stop reading, or be too slow for it.
+        let too_much = matches!(error, FetchError::Timeout | FetchError::Exchange(_));
+        Trouble { too_much, ..Trouble::new(error.to_string()) }
+    })?;
     if got.status.is_success() {
         return Ok(got);
     }
+    let too_much = got.status == StatusCode::PAYLOAD_TOO_LARGE;
     let asks_for_time = matches!(got.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
     let after_s = retry_after(&got.headers).filter(|_| asks_for_time).unwrap_or(0);
-    Err(Trouble { words: format!("answered {}", got.status.as_u16()), after: Duration::from_secs(after_s) })
+    Err(Trouble { words: format!("answered {}", got.status.as_u16()), after: Duration::from_secs(after_s), too_much })
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<u64> {

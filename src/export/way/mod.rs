@@ -32,11 +32,18 @@ pub(super) struct Trouble {
     pub(super) words: String,
     /// For how long the receiver wants to be left alone.
     pub(super) after: Duration,
+    /// It may be that less at once would have been taken.
+    pub(super) too_much: bool,
 }
 
 impl Trouble {
     pub(super) fn new(words: impl Into<String>) -> Self {
-        Self { words: words.into(), after: Duration::ZERO }
+        Self { words: words.into(), after: Duration::ZERO, too_much: false }
+    }
+
+    /// Nobody said in time that it was taken.
+    pub(super) fn late() -> Self {
+        Self { too_much: true, ..Self::new("it was not taken in time") }
     }
 }
 
@@ -61,13 +68,19 @@ impl Way {
         })
     }
 
-    pub(super) async fn send(&self, stretch: &Stretch) -> Result<(), Trouble> {
+    /// Hands a batch over; how many of its records the receiver refused for good.
+    pub(super) async fn send(&self, stretch: &Stretch) -> Result<u64, Trouble> {
         match self {
-            Self::Stdout(way) => way.send(stretch).await,
-            Self::Syslog(way) => way.send(stretch).await,
-            Self::Http(way) => way.send(stretch).await,
+            Self::Stdout(way) => way.send(stretch).await.map(|()| 0),
+            Self::Syslog(way) => way.send(stretch).await.map(|()| 0),
+            Self::Http(way) => way.send(stretch).await.map(|()| 0),
             Self::Otlp(way) => way.send(stretch).await,
         }
+    }
+
+    /// Whether what was begun cannot be taken back: sent again, it would be there twice.
+    pub(super) fn keeps_on(&self) -> bool {
+        matches!(self, Self::Stdout(_))
     }
 }
 

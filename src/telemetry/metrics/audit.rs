@@ -21,6 +21,7 @@ pub struct AuditMetrics {
     exports_failing: Gauge,
     sink_lag: Family<SinkLabels, Gauge>,
     sink_failures: Family<SinkLabels, Counter>,
+    sink_rejected: Family<SinkLabels, Counter>,
 }
 
 /// A sink of the config, of which there are few.
@@ -41,6 +42,8 @@ impl AuditMetrics {
         registry.register("audit_checkpoint_exports_failing", help, self.exports_failing.clone());
         registry.register("audit_sink_lag_records", "Audit records that a sink has not taken yet", self.sink_lag.clone());
         registry.register("audit_sink_failures", "Attempts of which a sink took nothing", self.sink_failures.clone());
+        let help = "Audit records that a sink refused for good";
+        registry.register("audit_sink_rejected", help, self.sink_rejected.clone());
     }
 
     /// There is such a sink.
@@ -48,11 +51,17 @@ impl AuditMetrics {
         let labels = SinkLabels { sink: name.to_owned() };
         drop(self.sink_lag.get_or_create(&labels));
         drop(self.sink_failures.get_or_create(&labels));
+        drop(self.sink_rejected.get_or_create(&labels));
     }
 
     /// A sink did not take what it was sent.
     pub fn sink_failed(&self, name: &str) {
         self.sink_failures.get_or_create(&SinkLabels { sink: name.to_owned() }).inc();
+    }
+
+    /// A sink refused records for good.
+    pub fn sink_rejected(&self, name: &str, records: u64) {
+        self.sink_rejected.get_or_create(&SinkLabels { sink: name.to_owned() }).inc_by(records);
     }
 
     /// What is read when metrics are asked for: the records that a sink has not taken.
