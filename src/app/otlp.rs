@@ -63,7 +63,7 @@ impl Sender {
     pub(super) fn new(otlp: &Otlp) -> Result<Self, String> {
         let tls = client_config(otlp.ca.as_deref()).map_err(|error| format!("telemetry.otlp.ca: {error}"))?;
         let origin = Origin::of(&otlp.endpoint).ok_or("telemetry.otlp: neither https nor http")?;
-        let policy = DialPolicy { allow_private: otlp.allow_private_addresses, allow_loopback: origin.names_loopback() };
+        let policy = origin.policy(otlp.allow_private_addresses);
         match otlp.protocol {
             OtlpProtocol::Http => {
                 let (fetch, headers, endpoint) = (Fetch::new(tls), otlp.headers.clone(), otlp.endpoint.clone());

@@ -8,12 +8,12 @@ use http::HeaderValue;
 use http::header::ACCEPT;
 
 use super::Trouble;
-use super::http::{patient, policy, taken};
+use super::http::{patient, taken};
 use crate::audit::Stretch;
 use crate::config::OtlpSink;
 use crate::export::limits::SINK_ANSWER_BYTES_MAX;
 use crate::export::shape::otlp::{rejected, rejected_in_json, request};
-use crate::net::{Fetch, Payload, Replied};
+use crate::net::{DialPolicy, Fetch, Payload, Replied};
 use crate::vocab::Clock;
 
 pub(in crate::export) struct Otlp {
@@ -34,7 +34,7 @@ impl Otlp {
         let body = Bytes::from(request(stretch.lines(), env!("CARGO_PKG_VERSION"), self.clock.unix_ms()));
         let mut headers = self.sink.headers.clone();
         headers.push((ACCEPT, HeaderValue::from_static(PROTOBUF)));
-        let policy = policy(&self.sink.url, self.sink.allow_private_addresses);
+        let policy = DialPolicy::written(&self.sink.url, self.sink.allow_private_addresses);
         let payload = Payload::Typed(PROTOBUF, &body);
         let got = self.fetch.send(&self.sink.url, policy, &headers, payload, SINK_ANSWER_BYTES_MAX).await;
         let got = taken(got)?;

@@ -18,7 +18,7 @@ use crate::audit::Stretch;
 use crate::config::SyslogSink;
 use crate::export::limits::{SINK_ANSWER_BYTES_MAX, SINK_CLOSE_MS_MAX, SINK_CLOSE_MS_MIN, SINK_SEND_MS_MAX};
 use crate::export::shape::syslog::Sender;
-use crate::net::{DialPolicy, Origin, Stream, connect};
+use crate::net::{Origin, Stream, connect};
 use crate::vocab::Deadline;
 
 pub(in crate::export) struct Syslog {
@@ -43,9 +43,7 @@ impl Syslog {
             self.sender.push_counted(&mut messages, self.sink.format, line);
         }
         let deadline = Deadline::after(Duration::from_millis(SINK_SEND_MS_MAX));
-        // A loopback address written in the config is its own consent.
-        let policy =
-            DialPolicy { allow_private: self.sink.allow_private_addresses, allow_loopback: self.origin.names_loopback() };
+        let policy = self.origin.policy(self.sink.allow_private_addresses);
         let begun = Instant::now();
         let stream = connect(&self.origin, policy, &self.tls, deadline).await;
         let stream = stream.map_err(|error| Trouble::new(error.to_string()))?;

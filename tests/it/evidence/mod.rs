@@ -5,6 +5,7 @@ mod faults;
 mod kill;
 mod log;
 mod reads;
+mod receivers;
 mod sinks;
 mod tmpfs;
 
