@@ -92,7 +92,7 @@ fn grouped(expression: &str) -> Vec<(String, Vec<String>)> {
     let pattern = regex::Regex::new(r"\b(by|without)\s*\(([^)]*)\)(\s*\()?").unwrap();
     let found = pattern.captures_iter(expression).map(|found| {
         let whole = found.get(0).unwrap();
-        let (before, after) = (&expression[..whole.start()], &expression[whole.end()..]);
+        let (before, after) = (expression.split_at(whole.start()).0, expression.split_at(whole.end()).1);
         let metric = if found.get(3).is_some() { named(after).into_iter().next() } else { named(before).pop() };
         let (metric, _) = metric.unwrap_or_else(|| panic!("nothing is grouped in {expression}"));
         let labels = found[2].split(',').map(|label| label.trim().to_owned()).filter(|label| !label.is_empty());

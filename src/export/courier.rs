@@ -89,7 +89,8 @@ impl Courier {
                 Ok(false) => None,
                 Err(trouble) => {
                     self.fails(&trouble);
-                    failed = failed.saturating_add(1);
+                    // Less at once need not wait for as long.
+                    failed = if trouble.too_much { 1 } else { failed.saturating_add(1) };
                     Some(
                         pause(failed, SINK_PAUSE_MS_MIN..=SINK_PAUSE_MS_MAX)
                             .max(trouble.after.min(Duration::from_millis(SINK_PAUSE_MS_MAX))),
@@ -133,10 +134,8 @@ impl Courier {
                 self.metrics.audit.sink_rejected(&self.name, rejected);
             }
             Err(trouble) => {
-                if trouble.too_much {
-                    self.size.too_much();
-                }
-                return Err(trouble);
+                let less = trouble.too_much && self.size.too_much();
+                return Err(Trouble { too_much: less, ..trouble });
             }
         }
         self.position = Some(stretch.end.clone());

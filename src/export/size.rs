@@ -24,12 +24,14 @@ impl Size {
     }
 
     /// That was too much, or may have been: half of it from now on, down to one record. Whoever shows again and again where the bound
-    /// is has larger batches tried less and less often.
-    pub(super) fn too_much(&mut self) {
+    /// is has larger batches tried less and less often. False if there is no less.
+    pub(super) fn too_much(&mut self) -> bool {
+        let before = self.halvings;
         if self.grew {
             self.wanted = (self.wanted * 2).min(SINK_GROWTH_BATCHES_MAX);
         }
-        (self.halvings, self.taken, self.grew) = ((self.halvings + 1).min(SINK_HALVINGS_MAX), 0, false);
+        (self.halvings, self.taken, self.grew) = ((before + 1).min(SINK_HALVINGS_MAX), 0, false);
+        self.halvings > before
     }
 
     /// That was taken.
@@ -53,11 +55,9 @@ mod tests {
     fn what_is_too_much_comes_down_to_one_record_and_back() {
         let mut size = Size::new();
         assert_eq!(size.now(), (SINK_BATCH_RECORDS_MAX, SINK_BATCH_BYTES_MAX));
-        size.too_much();
+        assert!(size.too_much());
         assert_eq!(size.now(), (SINK_BATCH_RECORDS_MAX / 2, SINK_BATCH_BYTES_MAX / 2));
-        for _ in 0..100 {
-            size.too_much();
-        }
+        assert_eq!((0..100).filter(|_| size.too_much()).count(), 9);
         assert_eq!(size.now().0, 1);
         assert!(size.now().1 > 0);
         for _ in 0..SINK_HALVINGS_MAX {
@@ -73,7 +73,7 @@ mod tests {
             let (records, bytes) = size.now();
             if bytes > 64 * 1024 {
                 refused += 1;
-                size.too_much();
+                assert!(size.too_much());
             } else {
                 sent += records;
                 size.taken();

@@ -144,10 +144,10 @@ fn outcomes_have_their_severity() {
 #[test]
 fn an_event_of_common_format_in_full() {
     let wanted = "CEF:0|Portcullis|Portcullis|VERSION|outcome:completed|tools/call|1|rt=1795322316123 externalId=7 \
-                  deviceExternalId=0199 cat=outcome act=allow outcome=completed reason=allowed suser=alice sntdom=https://idp \
+                  cat=outcome act=allow outcome=completed reason=allowed suser=alice sntdom=https://idp \
                   sourceServiceName=agent destinationServiceName=files request=/mcp requestMethod=tools/call fname=files__read \
                   in=10 out=20 cs1=read cs1Label=class cs2=r1,r2 cs2Label=rules cs3=0123456789abcdef0123456789abcdef \
-                  cs3Label=trace cs5=enforce cs5Label=mode cs6=11 cs6Label=hash cn1=6 cn1Label=intent cn2=200 cn2Label=http";
+                  cs3Label=trace cs5=enforce cs5Label=mode cs6=11 cs6Label=hash flexString1=0199 flexString1Label=id cn1=6 cn1Label=intent cn2=200 cn2Label=http";
     assert_eq!(made(SinkFormat::Cef, &record("outcome", &call())), wanted.replace("VERSION", env!("CARGO_PKG_VERSION")));
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::Value;
+use tokio::sync::Notify;
 
 use super::exports::SECRET;
 use super::log::Log;
@@ -26,10 +27,11 @@ fn position(gate: &Gate, sink: &str) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_receiver_that_takes_little_at_once_has_everything_in_the_end() {
-    let down = Arc::new(AtomicBool::new(true));
-    let is_down = down.clone();
-    let (peer, taken) = receiver(move |_, seen| match seen.body.len() {
-        _ if is_down.load(Ordering::Relaxed) => Answer::Json(503, "", String::new()),
+    let tell = Arc::new(Notify::new());
+    let told = tell.clone();
+    let (peer, taken) = receiver(move |nth, seen| match seen.body.len() {
+        // As slow as it takes for a great many to wait.
+        _ if nth == 0 => Answer::Once(told.clone(), Box::new(Answer::Json(503, "", String::new()))),
         bytes if bytes > 64 * 1024 => Answer::Json(413, "", String::new()),
         _ => ok(),
     })
@@ -42,7 +44,7 @@ async fn a_receiver_that_takes_little_at_once_has_everything_in_the_end() {
     }
     let last = written(&gate);
     assert!(gate.audit_text().len() > 4 * 64 * 1024);
-    down.store(false, Ordering::Relaxed);
+    tell.notify_one();
     soon("everything is there", || taken.lock().last() >= last).await;
     assert!(peer.seen().iter().any(|seen| seen.body.len() > 4 * 64 * 1024));
 }
@@ -55,7 +57,7 @@ async fn how_far_a_sink_got_in_another_log_is_no_progress() {
     let (peer, taken) = receiver(answer).await;
     let url = format!("http://{}/in", peer.addr);
     let mut gate = Gate::program(|files| {
-        let more = "rotate: { size: 64KiB }, retain: { size: 64KiB, exported: true },";
+        let more = "rotate: { size: 64KiB }, retain: { size: 1MiB, exported: true },";
         sinks(files, &format!("{{ name: siem, http: {{ url: \"{url}\", secret: {SECRET} }} }}"), more);
     })
     .await;
@@ -73,8 +75,8 @@ async fn how_far_a_sink_got_in_another_log_is_no_progress() {
     }
     gate = gate.again().await;
     let token = gate.token("alice", &["eng"]);
-    for n in 0..150 {
-        assert_eq!(came(&gate.reach.send(&write(&gate, &token, n, 2_000)).await), Came::Done);
+    for n in 0..250 {
+        assert_eq!(came(&gate.reach.send(&write(&gate, &token, n, 5_000)).await), Came::Done);
     }
     soon("it was tried again", || gate.log().contains("does not take records")).await;
     assert!(metric(&gate, "portcullis_audit_sink_lag_records{sink=\"siem\"}").await >= 300);
