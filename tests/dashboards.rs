@@ -87,6 +87,52 @@ fn named(expression: &str) -> Vec<(String, Vec<String>)> {
     found.filter(|(name, _): &(String, Vec<String>)| !["mcp_method_name"].contains(&name.as_str())).collect()
 }
 
+/// What results are grouped by, each time with the metric that is grouped: it stands behind `sum by (..) (`, or before `) by (..)`.
+fn grouped(expression: &str) -> Vec<(String, Vec<String>)> {
+    let pattern = regex::Regex::new(r"\b(by|without)\s*\(([^)]*)\)(\s*\()?").unwrap();
+    let found = pattern.captures_iter(expression).map(|found| {
+        let whole = found.get(0).unwrap();
+        let (before, after) = (expression.split_at(whole.start()).0, expression.split_at(whole.end()).1);
+        let metric = if found.get(3).is_some() { named(after).into_iter().next() } else { named(before).pop() };
+        let (metric, _) = metric.unwrap_or_else(|| panic!("nothing is grouped in {expression}"));
+        let labels = found[2].split(',').map(|label| label.trim().to_owned()).filter(|label| !label.is_empty());
+        (metric, labels.collect())
+    });
+    found.collect()
+}
+
+/// Labels that every result of an expression has, as far as its parts say.
+fn kept(expression: &str, emitted: &BTreeMap<String, BTreeSet<String>>) -> BTreeSet<String> {
+    let groups = grouped(expression);
+    let of_metrics = || named(expression).into_iter().filter_map(|(name, _)| emitted.get(&name).cloned()).collect();
+    let parts: Vec<BTreeSet<String>> = if groups.is_empty() {
+        of_metrics()
+    } else {
+        groups.into_iter().map(|(_, labels)| labels.into_iter().collect()).collect()
+    };
+    parts.into_iter().reduce(|all, part| &all & &part).unwrap_or_default()
+}
+
+#[test]
+fn alerts_speak_of_labels_that_their_results_have() {
+    let emitted = emitted();
+    let rules: Value = serde_saphyr::from_str(&std::fs::read_to_string(deploy("prometheus/alerts.yaml")).unwrap()).unwrap();
+    let label = regex::Regex::new(r"\$labels\.([a-z_]+)").unwrap();
+    let (mut wrong, mut seen) = (Vec::new(), 0);
+    for rule in rules["groups"].as_array().unwrap().iter().flat_map(|group| group["rules"].as_array().unwrap()) {
+        let kept = kept(rule["expr"].as_str().unwrap(), &emitted);
+        for text in rule["annotations"].as_object().unwrap().values() {
+            for found in label.captures_iter(text.as_str().unwrap()) {
+                seen += 1;
+                if !kept.contains(&found[1]) {
+                    wrong.push(format!("{}: its results have no label {}", rule["alert"], &found[1]));
+                }
+            }
+        }
+    }
+    assert!(seen > 15 && wrong.is_empty(), "{seen}: {}", wrong.join("\n"));
+}
+
 fn all_expressions() -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut boards = 0;
@@ -124,6 +170,11 @@ fn dashboards_and_rules_name_what_is_emitted() {
             }
             used.insert(name);
         }
+        for (name, labels) in grouped(&expression) {
+            let known = emitted.get(&name).cloned().unwrap_or_default();
+            let unknown = labels.into_iter().filter(|label| !known.contains(label));
+            wrong.extend(unknown.map(|label| format!("{place}: {name} has no label {label} to group by")));
+        }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     // And nothing that is emitted is shown nowhere.
@@ -144,6 +195,21 @@ fn dashboards_have_ids_of_their_own() {
             panels.iter().all(|panel| panel["title"].is_string() && panel["targets"].as_array().is_some_and(|t| !t.is_empty()))
         );
     }
+}
+
+#[test]
+fn the_search_for_groups_finds_what_is_grouped() {
+    let expression =
+        "sum by (a, b) (rate(portcullis_x_total{c=\"d\"}[5m])) > 2 * max(portcullis_y) by (e) and count(portcullis_z)";
+    let expect = [("portcullis_x_total", vec!["a", "b"]), ("portcullis_y", vec!["e"])];
+    assert_eq!(
+        grouped(expression),
+        expect.map(|(name, labels)| (name.to_owned(), labels.into_iter().map(str::to_owned).collect()))
+    );
+    let labels = |all: &[&str]| all.iter().map(|label| (*label).to_owned()).collect::<BTreeSet<_>>();
+    assert_eq!(kept("sum by (a, b) (portcullis_x) / sum by (b) (portcullis_x)", &BTreeMap::new()), labels(&["b"]));
+    let emitted = [("portcullis_x".to_owned(), labels(&["a", "b"])), ("portcullis_y".to_owned(), labels(&["b", "c"]))].into();
+    assert_eq!(kept("portcullis_x > 0 and portcullis_y > 0", &emitted), labels(&["b"]));
 }
 
 #[test]

@@ -233,12 +233,16 @@ pub(super) fn gather(gateway: &Gateway, registry: &Registry) {
     for (state, count) in gateway.approvals.counts() {
         gateway.metrics.set_approvals(state.as_str(), count);
     }
-    for (name, up) in registry.health() {
-        gateway.metrics.set_upstream_up(&name, up);
+    let (upstreams, keys) = (registry.health(), gateway.world.load().identity.key_uses());
+    for (name, up) in &upstreams {
+        gateway.metrics.set_upstream_up(name, *up);
     }
-    for (id, used_s) in gateway.world.load().identity.key_uses() {
-        gateway.metrics.set_key_used(&id, used_s);
+    for (id, used_s) in &keys {
+        gateway.metrics.set_key_used(id, *used_s);
     }
+    // What a reload took away is neither down nor up.
+    gateway.metrics.keep_upstreams(&upstreams.into_iter().map(|(name, _)| name).collect());
+    gateway.metrics.keep_keys(&keys.into_iter().map(|(id, _)| id).collect());
 }
 
 fn roles(roles: &config::AdminRoles) -> Roles {

@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::audit::{self, Checkpoint, Exporter};
 use crate::config::{CheckpointExport, CheckpointWebhook, Config};
-use crate::net::{DialPolicy, Fetch, Origin, Payload};
+use crate::net::backoff::pause;
+use crate::net::{DialPolicy, Fetch, Payload};
 use crate::notice;
 use crate::pipeline::Gateway;
 use crate::telemetry::metrics::Metrics;
@@ -79,7 +79,7 @@ async fn run(
     mut checkpoints: watch::Receiver<Option<Arc<Checkpoint>>>,
     last: CancellationToken,
 ) {
-    let (mut taken, mut failing, mut pause) = (0, false, PAUSE_MIN);
+    let (mut taken, mut failing, mut failed) = (0, false, 0_u32);
     loop {
         let ending = last.is_cancelled();
         let now = checkpoints.borrow_and_update().clone();
@@ -95,11 +95,11 @@ async fn run(
             }
             match sent {
                 Ok(()) => {
-                    (taken, pause) = (checkpoint.statement.size.saturating_add(1), PAUSE_MIN);
+                    (taken, failed) = (checkpoint.statement.size.saturating_add(1), 0);
                     witness.took(checkpoint.statement.size);
                 }
                 Err(error) => {
-                    pause = (pause * 2).min(PAUSE_MAX);
+                    failed = failed.saturating_add(1);
                     witness.failed(clock.unix_ms(), &error);
                 }
             }
@@ -107,7 +107,13 @@ async fn run(
         if ending {
             return;
         }
-        let wait = async { if failing { tokio::time::sleep(pause).await } else { drop(checkpoints.changed().await) } };
+        let wait = async {
+            if failing {
+                tokio::time::sleep(pause(failed, PAUSE_MS_MIN..=PAUSE_MS_MAX)).await
+            } else {
+                drop(checkpoints.changed().await)
+            }
+        };
         tokio::select! {
             () = wait => {}
             () = last.cancelled() => {}
@@ -158,23 +164,19 @@ fn append(path: &Path, line: &[u8]) -> std::io::Result<()> {
 }
 
 async fn post(webhook: &CheckpointWebhook, fetch: &Fetch, now_s: u64, checkpoint: &Checkpoint, body: &str) -> Result<(), String> {
-    let value = |text: &str| HeaderValue::from_str(text).map_err(|_| "a header cannot be written".to_owned());
     let id = format!("{}-{}", checkpoint.statement.log, checkpoint.statement.size);
-    let headers = [
-        (HeaderName::from_static("portcullis-event"), value("checkpoint")?),
-        (HeaderName::from_static("portcullis-delivery"), value(&id)?),
-        (HeaderName::from_static("portcullis-signature"), value(&notice::signature(&webhook.secret, now_s, body.as_bytes()))?),
-    ];
-    // A loopback address written in the config is its own consent.
-    let allow_loopback = Origin::of(&webhook.url).is_some_and(|origin| origin.names_loopback());
-    let policy = DialPolicy { allow_private: webhook.allow_private_addresses, allow_loopback };
+    let headers = notice::headers("checkpoint", &id, Some(&webhook.secret), now_s, body.as_bytes());
+    let headers = headers.ok_or("a header cannot be written")?;
+    let policy = DialPolicy::written(&webhook.url, webhook.allow_private_addresses);
     let got = fetch.send(&webhook.url, policy, &headers, Payload::Json(body), ANSWER_BYTES_MAX).await;
     let got = got.map_err(|error| error.to_string())?;
     if got.status.is_success() { Ok(()) } else { Err(format!("answered {}", got.status.as_u16())) }
 }
 
-const PAUSE_MIN: Duration = Duration::from_secs(1);
-const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// Pause after the first attempt that failed; the next ones are twice as long each.
+const PAUSE_MS_MIN: u64 = 1_000;
+/// Pause between attempts, however many failed.
+const PAUSE_MS_MAX: u64 = 60_000;
 /// Time the last checkpoint may take.
 const FINISH_TIME: Duration = Duration::from_secs(5);
 /// What is read of an answer.

@@ -12,6 +12,7 @@ pub mod init;
 mod linking;
 mod load;
 mod offboard;
+mod otlp;
 mod policies;
 mod reload;
 mod running;

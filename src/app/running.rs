@@ -138,10 +138,10 @@ impl Running {
             desk.close(Deadline::after(UPSTREAMS_CLOSE)).await;
         }
         self.registry.shutdown(Deadline::after(UPSTREAMS_CLOSE)).await;
-        // Once there is nothing more to tell.
-        self.observing.end().await;
         let audit = self.gateway.audit.clone();
-        let closed = tokio::task::spawn_blocking(move || audit.close(AUDIT_CLOSE)).await;
+        let closing = tokio::task::spawn_blocking(move || audit.close(AUDIT_CLOSE));
+        // A receiver of telemetry that hangs holds up no record.
+        let ((), closed) = tokio::join!(self.observing.end(), closing);
         if !matches!(closed, Ok(Ok(()))) {
             tracing::error!("some audit records could not be written");
         }

@@ -15,6 +15,7 @@ pub struct Exporter {
     kind: &'static str,
     seq: AtomicU64,
     failures: AtomicU64,
+    rejected: AtomicU64,
     trouble: Mutex<Option<(u64, Box<str>)>>,
     /// When the oldest record was made that is there to be taken and was not, in milliseconds since the Unix epoch; 0 if there is none.
     waiting_unix_ms: AtomicU64,
@@ -31,6 +32,8 @@ pub struct ExporterState {
     pub seq: u64,
     /// Attempts that failed, of this process.
     pub failures: u64,
+    /// Records that it refused for good, of this process: they are in the files only.
+    pub rejected: u64,
     /// Since when every attempt fails, in milliseconds since the Unix epoch, and why the last one did, in our words.
     pub trouble: Option<(u64, Box<str>)>,
     /// When the oldest record was made that is there to be taken and was not, in milliseconds since the Unix epoch.
@@ -39,14 +42,9 @@ pub struct ExporterState {
 
 impl Exporters {
     pub(super) fn join(&self, name: &str, kind: &'static str, seq: u64) -> Arc<Exporter> {
-        let exporter = Arc::new(Exporter {
-            name: name.into(),
-            kind,
-            seq: seq.into(),
-            failures: AtomicU64::new(0),
-            trouble: Mutex::default(),
-            waiting_unix_ms: AtomicU64::new(0),
-        });
+        let (failures, rejected, trouble, waiting_unix_ms) = Default::default();
+        let (name, seq) = (name.into(), seq.into());
+        let exporter = Arc::new(Exporter { name, kind, seq, failures, rejected, trouble, waiting_unix_ms });
         self.0.lock().push(exporter.clone());
         exporter
     }
@@ -65,6 +63,11 @@ impl Exporter {
     pub fn took(&self, seq: u64) {
         self.seq.store(seq, Ordering::Release);
         *self.trouble.lock() = None;
+    }
+
+    /// So many records of what was taken were refused for good.
+    pub fn rejected(&self, records: u64) {
+        self.rejected.fetch_add(records, Ordering::Relaxed);
     }
 
     /// An attempt failed at `now_unix_ms`. Returns true for the first one after a success.
@@ -88,6 +91,7 @@ impl Exporter {
             kind: self.kind,
             seq: self.seq.load(Ordering::Acquire),
             failures: self.failures.load(Ordering::Relaxed),
+            rejected: self.rejected.load(Ordering::Relaxed),
             trouble: self.trouble.lock().clone(),
             waiting_unix_ms: Some(self.waiting_unix_ms.load(Ordering::Relaxed)).filter(|unix_ms| *unix_ms > 0),
         }

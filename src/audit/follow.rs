@@ -13,9 +13,8 @@ use super::chain::{self, Link, Sealed};
 use super::checkpoint::LogId;
 use super::place::{Form, Place};
 use super::tail;
+use super::verify::lines::LINE_BYTES_MAX;
 
-/// Length of a line; far more than a record may have.
-const LINE_BYTES_MAX: u64 = 1024 * 1024;
 /// Read at once.
 const READ_BYTES: usize = 256 * 1024;
 /// A file that is compressed or renamed while it is looked for is looked for again, as often.
@@ -41,6 +40,17 @@ impl Position {
     pub fn start(log: LogId) -> Self {
         Self { log, seq: 0, hash: Link::ZERO, file: 0, offset: 0 }
     }
+}
+
+/// How much is wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask {
+    /// Up to this record.
+    pub upto: u64,
+    /// At most so many records, and at least one.
+    pub records_max: u64,
+    /// And at most so many bytes, but for the first record, which is handed out whatever its length.
+    pub bytes_max: usize,
 }
 
 /// Records that follow each other.
@@ -92,6 +102,8 @@ pub struct Follower {
 struct Open {
     /// The `seq` of its first record.
     first: u64,
+    /// The `seq` of the first record of the file after it, if there is one: what this one has from there on does not count.
+    end: Option<u64>,
     /// The `seq` that comes at `offset`.
     next: u64,
     offset: u64,
@@ -101,7 +113,8 @@ struct Open {
 enum Input {
     /// Nothing is kept of what lies behind what was handed out: it may be taken back and written anew.
     Plain(File),
-    Gzip(Box<BufReader<MultiGzDecoder<File>>>),
+    /// And a line that was read and not handed out.
+    Gzip(Box<BufReader<MultiGzDecoder<File>>>, Vec<u8>),
 }
 
 impl Follower {
@@ -115,23 +128,16 @@ impl Follower {
         self.place.dir()
     }
 
-    /// What comes after `after`, up to record `upto`: some records, at most `records_max`, and no more once they have `bytes_max`
-    /// bytes. `None` if there is nothing.
+    /// Some of what comes after `after`, as much as is asked for. `None` if there is nothing.
     ///
     /// # Errors
-    /// [`FollowError`]. Whether it passes, only trying again shows.
-    pub fn read(
-        &mut self,
-        after: &Position,
-        upto: u64,
-        records_max: u64,
-        bytes_max: usize,
-    ) -> Result<Option<Stretch>, FollowError> {
-        let read = match self.stretch(after, upto, records_max, bytes_max) {
+    /// [`FollowError`], if not even the next record can be had. Whether it passes, only trying again shows.
+    pub fn read(&mut self, after: &Position, ask: Ask) -> Result<Option<Stretch>, FollowError> {
+        let read = match self.stretch(after, ask) {
             // Where to look first is a hint, and no reason to find nothing.
             Err(FollowError::Unsound { .. }) if after.file != 0 => {
                 self.open = None;
-                self.stretch(&Position { file: 0, offset: 0, ..after.clone() }, upto, records_max, bytes_max)
+                self.stretch(&Position { file: 0, offset: 0, ..after.clone() }, ask)
             }
             read => read,
         };
@@ -141,13 +147,8 @@ impl Follower {
         read
     }
 
-    fn stretch(
-        &mut self,
-        after: &Position,
-        upto: u64,
-        records_max: u64,
-        bytes_max: usize,
-    ) -> Result<Option<Stretch>, FollowError> {
+    fn stretch(&mut self, after: &Position, ask: Ask) -> Result<Option<Stretch>, FollowError> {
+        let Ask { upto, records_max, .. } = ask;
         let mut next = after.seq.saturating_add(1);
         if after.seq > upto {
             return Err(FollowError::Unsound { seq: after.seq, what: "was exported and is not in the log any more" });
@@ -164,15 +165,18 @@ impl Follower {
         // What came before a record that is gone is gone too.
         let mut prev = (skipped == 0).then_some(after.hash);
         let upto = upto.min(next.saturating_add(records_max.max(1) - 1));
-        while next <= upto && stretch.bytes.len() < bytes_max {
+        while next <= upto {
             let Some(open) = &mut self.open else { break };
-            let (first, count) = (open.first, open.take(&mut next, &mut prev, upto, bytes_max, &mut stretch)?);
-            if next > upto || stretch.bytes.len() >= bytes_max {
-                break;
+            let first = open.first;
+            match open.take(&mut next, &mut prev, Ask { upto, ..ask }, &mut stretch) {
+                Ok(true) => break,
+                // The file ended here: the next one begins with the next record.
+                Ok(false) => self.open = None,
+                // What was read before is sound, and is not held up by what comes after it.
+                Err(_) if !stretch.bytes.is_empty() => self.open = None,
+                Err(error) => return Err(error),
             }
-            // The file ended here: the next one begins with the next record.
-            self.open = None;
-            if count > 0 {
+            if !stretch.bytes.is_empty() {
                 break;
             }
             let at = Position { seq: next - 1, file: 0, offset: 0, ..after.clone() };
@@ -192,8 +196,9 @@ impl Follower {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 files => files?,
             };
-            let holder = files.iter().rev().find(|(first, _)| *first <= wanted).or_else(|| files.first());
-            let Some((first, holder)) = holder else { break };
+            let at = files.iter().rposition(|(first, _)| *first <= wanted).unwrap_or(0);
+            let Some((first, holder)) = files.get(at) else { break };
+            let end = files.get(at + 1).map(|(next, _)| *next);
             if *first > upto {
                 break;
             }
@@ -202,7 +207,7 @@ impl Follower {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 input => input?,
             };
-            let mut open = Open { first: *first, next: *first, offset: 0, input };
+            let mut open = Open { first: *first, end, next: *first, offset: 0, input };
             if wanted > *first && after.file == *first {
                 if !open.skip_to(after.offset)? {
                     return Err(FollowError::Unsound { seq: wanted, what: "is not where it was" });
@@ -247,7 +252,7 @@ impl Holder {
             Self::Old(path, false) => File::open(path).map(Input::Plain),
             Self::Old(path, true) => {
                 let decoder = MultiGzDecoder::new(File::open(path)?);
-                Ok(Input::Gzip(Box::new(BufReader::with_capacity(READ_BYTES, decoder))))
+                Ok(Input::Gzip(Box::new(BufReader::with_capacity(READ_BYTES, decoder)), Vec::new()))
             }
         }
     }
@@ -258,7 +263,7 @@ impl Open {
     fn skip_to(&mut self, offset: u64) -> io::Result<bool> {
         let there = match &mut self.input {
             Input::Plain(file) => file.metadata()?.len() >= offset,
-            Input::Gzip(reader) => io::copy(&mut reader.by_ref().take(offset), &mut io::sink())? == offset,
+            Input::Gzip(reader, _) => io::copy(&mut reader.by_ref().take(offset), &mut io::sink())? == offset,
         };
         if there {
             self.offset = offset;
@@ -266,30 +271,26 @@ impl Open {
         Ok(there)
     }
 
-    /// Adds lines from record `next` on, up to `upto`, to `stretch`; how many it added before the file ended, or that was enough.
-    fn take(
-        &mut self,
-        next: &mut u64,
-        prev: &mut Option<Link>,
-        upto: u64,
-        bytes_max: usize,
-        stretch: &mut Stretch,
-    ) -> Result<u64, FollowError> {
-        let (first, mut count, mut line) = (self.first, 0, Vec::new());
+    /// Adds lines from record `next` on to `stretch`, as many as are asked for. False if the file ended before.
+    fn take(&mut self, next: &mut u64, prev: &mut Option<Link>, ask: Ask, stretch: &mut Stretch) -> Result<bool, FollowError> {
+        let (first, end, mut line, mut held) = (self.first, self.end, Vec::new(), Vec::new());
         let mut lines: Box<dyn BufRead + '_> = match &mut self.input {
             Input::Plain(file) => {
                 file.seek(SeekFrom::Start(self.offset))?;
                 Box::new(BufReader::with_capacity(READ_BYTES, file))
             }
-            Input::Gzip(reader) => Box::new(reader),
+            Input::Gzip(reader, held) => Box::new(io::Cursor::new(std::mem::take(held)).chain(reader)),
         };
-        while *next <= upto && stretch.bytes.len() < bytes_max {
+        while *next <= ask.upto {
+            if end.is_some_and(|end| *next >= end) {
+                return Ok(false);
+            }
             line.clear();
-            lines.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line)?;
-            let Some(text) = line.strip_suffix(b"\n") else { break };
+            lines.by_ref().take(LINE_BYTES_MAX as u64 + 1).read_until(b'\n', &mut line)?;
+            let Some(text) = line.strip_suffix(b"\n") else { return Ok(false) };
             let unsound = |what| FollowError::Unsound { seq: *next, what };
             let Sealed { seq, prev: before, hash } = chain::check(text).map_err(|_| unsound("was changed"))?;
-            let offset = self.offset + line.len() as u64;
+            let (begins, offset) = (self.offset, self.offset + line.len() as u64);
             if seq != self.next {
                 return Err(unsound("is not where it was"));
             }
@@ -300,11 +301,19 @@ impl Open {
             if prev.is_some_and(|prev| prev != before) {
                 return Err(unsound("does not follow from the one that was exported before it"));
             }
+            if !stretch.bytes.is_empty() && stretch.bytes.len() + line.len() > ask.bytes_max {
+                // It comes first the next time.
+                (self.offset, self.next, held) = (begins, seq, line);
+                break;
+            }
             stretch.bytes.extend_from_slice(&line);
             stretch.end = Position { log: stretch.end.log, seq, hash, file: first, offset };
             (*next, *prev) = (seq.saturating_add(1), Some(hash));
-            count += 1;
         }
-        Ok(count)
+        drop(lines);
+        if let Input::Gzip(_, after) = &mut self.input {
+            *after = held;
+        }
+        Ok(true)
     }
 }

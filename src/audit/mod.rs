@@ -47,7 +47,7 @@ use digest::Digester;
 pub use draft::{Draft, IntentSeq, Kind, Status};
 use exporters::Exporters;
 pub use exporters::{Exporter, ExporterState};
-pub use follow::{FollowError, Follower, Position, Stretch};
+pub use follow::{Ask, FollowError, Follower, Position, Stretch};
 use keeper::Keeper;
 use log::Log;
 pub use note::{ApprovalNote, DecisionNote, LeaseNote, OutcomeNote, ShadowNote};

@@ -12,7 +12,7 @@ pub(super) fn end(draft: &mut Draft) {
     let Some(spans) = draft.spans.0.take() else { return };
     let error = error(draft);
     let denied = draft.decision.as_ref().is_some_and(|decision| !decision.allowed);
-    spans.end(denied || !error.is_empty(), || ending(draft, error));
+    spans.end(denied || !error.is_empty(), draft.principal.is_some(), || ending(draft, error));
 }
 
 /// `error.type`: why it was refused, what failed, or how it ended; empty for a success.

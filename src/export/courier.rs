@@ -1,6 +1,7 @@
 //! One sink: reads on, sends, notes how far it got; and again. What fails is tried again, without end.
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,12 +10,14 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::limits::{SINK_BATCH_BYTES_MAX, SINK_BATCH_RECORDS_MAX, SINK_PAUSE_MS_MAX, SINK_PAUSE_MS_MIN, SINK_SEND_MS_MAX};
+use super::limits::{SINK_PAUSE_MS_MAX, SINK_PAUSE_MS_MIN, SINK_SEND_MS_MAX};
 use super::position::Place;
 use super::shape;
+use super::size::Size;
 use super::way::{Trouble, Way};
-use crate::audit::{Audit, Checkpoint, Exporter, Follower, LogId, Position, Stretch};
+use crate::audit::{Ask, Audit, Checkpoint, Exporter, Follower, LogId, Position, Stretch};
 use crate::config::AuditSink;
+use crate::net::backoff::pause;
 use crate::telemetry::metrics::Metrics;
 use crate::vocab::Clock;
 
@@ -23,7 +26,14 @@ pub(super) struct Courier {
     name: Arc<str>,
     way: Way,
     place: Place,
+    /// As it was found, until it is known whether it is of this log.
     position: Option<Position>,
+    settled: bool,
+    /// What was taken last is not noted on disk.
+    unsaved: bool,
+    size: Size,
+    /// The first record after those that were deleted, once that was said.
+    said_skipped: Option<u64>,
     follower: Option<Follower>,
     exporter: Arc<Exporter>,
     metrics: Arc<Metrics>,
@@ -39,10 +49,25 @@ impl Courier {
         let follower = audit.follower();
         let place = Place::of(follower.dir(), &sink.name);
         let position = place.load()?;
-        let seq = position.as_ref().map_or(0, |position| position.seq);
+        // How far it got in another log is no progress in this one.
+        let log = audit.state().log;
+        let seq = position.as_ref().filter(|position| Some(position.log) == log).map_or(0, |position| position.seq);
         let exporter = audit.exporter(&sink.name, sink.way.kind(), seq);
         metrics.audit.sink(&sink.name);
-        Ok(Self { name: sink.name.as_str().into(), way, place, position, follower: Some(follower), exporter, metrics, clock })
+        Ok(Self {
+            name: sink.name.as_str().into(),
+            way,
+            place,
+            position,
+            settled: false,
+            unsaved: false,
+            size: Size::new(),
+            said_skipped: None,
+            follower: Some(follower),
+            exporter,
+            metrics,
+            clock,
+        })
     }
 
     /// Runs until `last`, and then as long as everything is taken.
@@ -65,8 +90,12 @@ impl Courier {
                 Ok(false) => None,
                 Err(trouble) => {
                     self.fails(&trouble);
-                    failed = failed.saturating_add(1);
-                    Some(pause(failed).max(trouble.after.min(Duration::from_millis(SINK_PAUSE_MS_MAX))))
+                    // Less at once need not wait for as long.
+                    failed = if trouble.too_much { 1 } else { failed.saturating_add(1) };
+                    Some(
+                        pause(failed, SINK_PAUSE_MS_MIN..=SINK_PAUSE_MS_MAX)
+                            .max(trouble.after.min(Duration::from_millis(SINK_PAUSE_MS_MAX))),
+                    )
                 }
             };
             if ending {
@@ -89,41 +118,70 @@ impl Courier {
 
     /// Carries one batch of `log`, of which everything up to `upto` is on disk. False if there is none.
     async fn carry(&mut self, log: LogId, upto: u64) -> Result<bool, Trouble> {
-        let after = match &self.position {
-            Some(position) if position.log == log => position.clone(),
-            other => {
-                if let Some(other) = other {
-                    let (sink, seq) = (&*self.name, other.seq);
-                    tracing::error!(sink, was = %other.log, is = %log, seq, "the audit is another log: its sink begins with its first record, and what it had not had of the other is not sent");
-                }
-                Position::start(log)
-            }
-        };
-        let Some(stretch) = self.read(after, upto).await? else {
+        let after = self.settle(log);
+        if self.unsaved {
+            self.save(after.clone()).await?;
+        }
+        let (records_max, bytes_max) = self.size.now();
+        let Some(stretch) = self.read(after, Ask { upto, records_max, bytes_max }).await? else {
             self.exporter.waits(None);
             return Ok(false);
         };
         self.exporter.waits(stretch.lines().next().map(shape::unix_ms));
-        if stretch.skipped > 0 {
-            let (sink, first) = (&*self.name, stretch.first);
-            tracing::error!(
-                sink,
-                records = stretch.skipped,
-                next = first,
-                "records were deleted before a sink of the audit had them"
-            );
+        let (sink, records, next) = (&*self.name, stretch.skipped, stretch.first);
+        if records > 0 && self.said_skipped.replace(next) != Some(next) {
+            tracing::error!(sink, records, next, "records were deleted before a sink of the audit had them");
         }
-        let sent = timeout(Duration::from_millis(SINK_SEND_MS_MAX), self.way.send(&stretch)).await;
-        sent.unwrap_or_else(|_| Err(Trouble::new("it was not taken in time")))?;
-        self.note(stretch.end).await?;
+        match self.deliver(&stretch).await {
+            Ok(rejected) => {
+                self.size.taken();
+                self.exporter.rejected(rejected);
+                self.metrics.audit.sink_rejected(&self.name, rejected);
+            }
+            Err(trouble) => {
+                let less = trouble.too_much && self.size.too_much();
+                return Err(Trouble { too_much: less, ..trouble });
+            }
+        }
+        self.position = Some(stretch.end.clone());
+        self.save(stretch.end).await?;
         Ok(true)
     }
 
-    async fn read(&mut self, after: Position, upto: u64) -> Result<Option<Stretch>, Trouble> {
+    /// Where to go on in `log`: where it was, or before the first record if that was in another log.
+    fn settle(&mut self, log: LogId) -> Position {
+        let known = self.position.take().filter(|position| {
+            if position.log != log {
+                let (sink, seq) = (&*self.name, position.seq);
+                tracing::error!(sink, was = %position.log, is = %log, seq, "the audit is another log: its sink begins with its first record, and what it had not had of the other is not sent");
+            }
+            position.log == log
+        });
+        let position = known.unwrap_or_else(|| Position::start(log));
+        if !std::mem::replace(&mut self.settled, true) {
+            self.exporter.took(position.seq);
+        }
+        self.position = Some(position.clone());
+        position
+    }
+
+    /// Hands `stretch` over; how many of its records were refused for good.
+    async fn deliver(&self, stretch: &Stretch) -> Result<u64, Trouble> {
+        let mut sending = pin!(self.way.send(stretch));
+        loop {
+            match timeout(Duration::from_millis(SINK_SEND_MS_MAX), &mut sending).await {
+                Ok(sent) => return sent,
+                Err(_) if self.way.keeps_on() => self.fails(&Trouble::late()),
+                Err(_) => return Err(Trouble::late()),
+            }
+        }
+    }
+
+    async fn read(&mut self, after: Position, ask: Ask) -> Result<Option<Stretch>, Trouble> {
         let cut_off = || Trouble::new("reading was cut off");
         let mut follower = self.follower.take().ok_or_else(cut_off)?;
         let reading = spawn_blocking(move || {
-            let read = follower.read(&after, upto, SINK_BATCH_RECORDS_MAX, SINK_BATCH_BYTES_MAX);
+            let read = follower.read(&after, ask);
             (follower, read)
         });
         let (follower, read) = reading.await.map_err(|_| cut_off())?;
@@ -131,13 +189,14 @@ impl Courier {
         read.map_err(|error| Trouble::new(error.to_string()))
     }
 
-    /// Everything up to `position` was taken.
-    async fn note(&mut self, position: Position) -> Result<(), Trouble> {
-        self.position = Some(position.clone());
+    /// Everything up to `position` was taken. Until that is on disk, nothing more is read.
+    async fn save(&mut self, position: Position) -> Result<(), Trouble> {
+        self.unsaved = true;
         let place = self.place.clone();
         let saved = spawn_blocking(move || place.save(&position).map(|()| position.seq)).await;
         let saved = saved.unwrap_or_else(|_| Err(io::Error::other("it was cut off")));
         let seq = saved.map_err(|error| Trouble::new(format!("how far it got cannot be noted: {error}")))?;
+        self.unsaved = false;
         let failing = self.exporter.state().trouble.is_some();
         self.exporter.took(seq);
         if failing {
@@ -151,30 +210,6 @@ impl Courier {
         if self.exporter.failed(self.clock.unix_ms(), &trouble.words) {
             let (sink, why) = (&*self.name, &*trouble.words);
             tracing::error!(sink, why, "a sink of the audit does not take records: they are kept, and it is tried again");
-        }
-    }
-}
-
-/// The pause after `failed` attempts, not the same for everybody.
-fn pause(failed: u32) -> Duration {
-    let longest = Duration::from_millis(SINK_PAUSE_MS_MAX);
-    let pause = Duration::from_millis(SINK_PAUSE_MS_MIN).saturating_mul(1 << failed.saturating_sub(1).min(16)).min(longest);
-    let mut byte = [0; 1];
-    // Without randomness all go at once, which is what the bound is for.
-    let chance = aws_lc_rs::rand::fill(&mut byte).map_or(1.0, |()| f64::from(byte[0]) / 255.0);
-    pause / 2 + (pause / 2).mul_f64(chance)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_to_a_bound() {
-        for failed in 1..100 {
-            let longest = SINK_PAUSE_MS_MIN.saturating_mul(1 << (failed - 1).min(20)).min(SINK_PAUSE_MS_MAX);
-            let longest = Duration::from_millis(longest);
-            assert!((longest / 2..=longest).contains(&pause(failed)), "{failed}");
         }
     }
 }

@@ -8,6 +8,7 @@ mod courier;
 mod limits;
 mod position;
 mod shape;
+mod size;
 mod way;
 
 #[cfg(test)]

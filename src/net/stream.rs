@@ -53,10 +53,22 @@ impl Origin {
         if self.port == if self.https { 443 } else { 80 } { host } else { format!("{host}:{}", self.port) }
     }
 
+    /// What may be dialled for an origin that is written in the config: a loopback address there is its own consent.
+    pub fn policy(&self, allow_private: bool) -> DialPolicy {
+        DialPolicy { allow_private, allow_loopback: self.names_loopback() }
+    }
+
     /// True if the host is written as a loopback address or as `localhost`: its own consent to be dialled.
     pub fn names_loopback(&self) -> bool {
         let host = unbracketed(&self.host);
         host.eq_ignore_ascii_case("localhost") || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    }
+}
+
+impl DialPolicy {
+    /// For a URL that is written in the config: a loopback address there is its own consent.
+    pub fn written(url: &Url, allow_private: bool) -> Self {
+        Origin::of(url).map_or(Self { allow_private, allow_loopback: false }, |origin| origin.policy(allow_private))
     }
 }
 

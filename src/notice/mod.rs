@@ -14,6 +14,7 @@ mod kept;
 mod limits;
 mod queue;
 mod row;
+mod signed;
 mod smtp;
 mod webhook;
 
@@ -32,7 +33,7 @@ use tokio_util::task::TaskTracker;
 pub use channel::Prepared;
 pub use event::Event;
 pub use row::{Delivery, Outcome};
-pub use webhook::signature;
+pub use signed::headers;
 
 use crate::approval::{Desk, Filter, Request, State};
 use crate::net::Fetch;

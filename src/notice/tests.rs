@@ -9,7 +9,7 @@ use super::kept::Kept;
 use super::limits::{NOTICE_QUEUE_MAX, NOTICE_ROWS_MAX};
 use super::queue::Queue;
 use super::row::{Begun, Delivery, Outcome};
-use super::webhook::signature;
+use super::signed::signature;
 use crate::approval::RequestId;
 use crate::store::Store;
 use crate::vocab::Clock;

@@ -1,6 +1,6 @@
 //! What a request leaves behind of its way: when each stage began, and which calls it made.
 //!
-//! A stage costs one reading of the clock and eight bytes in a fixed place. Spans are made of it by the task that exports, and only
+//! A stage costs one reading of the clock and sixteen bytes in a fixed place. Spans are made of it by the task that exports, and only
 //! of requests that are kept.
 
 use std::sync::Arc;
@@ -54,7 +54,7 @@ impl Stage {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mark {
     pub(super) stage: Stage,
-    pub(super) at_us: u32,
+    pub(super) at_us: u64,
 }
 
 /// A call to an upstream.
@@ -62,9 +62,9 @@ pub(super) struct Mark {
 pub(super) struct Call {
     pub(super) span_id: [u8; 8],
     pub(super) upstream: Arc<str>,
-    pub(super) from_us: u32,
+    pub(super) from_us: u64,
     /// `None` while it lasts.
-    pub(super) ended: Option<(u32, &'static str)>,
+    pub(super) ended: Option<(u64, &'static str)>,
 }
 
 /// The way of one request.
@@ -113,7 +113,7 @@ pub struct Ending {
 pub struct Finished {
     pub(super) spans: Box<Spans>,
     pub(super) ending: Ending,
-    pub(super) took_us: u32,
+    pub(super) took_us: u64,
 }
 
 impl Spans {
@@ -187,11 +187,13 @@ impl Spans {
     }
 
     /// The request is over. It is kept if it was to be from the start, or if it `failed`, or if it took long; `ending` is asked for
-    /// only then. Never waits: what the queue has no room for is counted.
-    pub fn end(self: Box<Self>, failed: bool, ending: impl FnOnce() -> Ending) {
+    /// only then. Of those that ended before it was `known` whose they are few are kept, so that strangers displace nobody. Never
+    /// waits: what the queue has no room for is counted.
+    pub fn end(self: Box<Self>, failed: bool, known: bool, ending: impl FnOnce() -> Ending) {
         let took_us = self.now_us();
         let tracer = self.tracer.clone();
-        if tracer.sampler().tail(self.trace.sampled, failed, Duration::from_micros(took_us.into())) {
+        let wanted = tracer.sampler().tail(self.trace.sampled, failed, Duration::from_micros(took_us));
+        if wanted && (known || tracer.has_room_for_a_stranger()) {
             tracer.send(Box::new(Finished { spans: self, ending: ending(), took_us }));
         }
     }
@@ -200,7 +202,7 @@ impl Spans {
         self.marks.get(..self.marked).unwrap_or_default()
     }
 
-    fn now_us(&self) -> u32 {
-        u32::try_from(self.started.elapsed().as_micros()).unwrap_or(u32::MAX)
+    fn now_us(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 }

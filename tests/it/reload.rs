@@ -264,3 +264,28 @@ async fn a_raised_floor_holds_for_open_sessions() {
     let answer = gate.reach.send(&in_session(&old)).await;
     assert_eq!((answer.status, answer.code()), (404, -32600), "{}", answer.whole());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upstream_that_is_gone_is_not_told_of_as_down() {
+    let gate = Gate::start().await;
+    let token = gate.token("alice", &["eng"]);
+    gate.old.behave(|_| Answer::Json(500, "", String::new()));
+    gate.reach.send(&gate.modern("/mcp", &token, "tools/list", "")).await;
+    let told = async |name: &str| {
+        let text = gate.admin("/metrics").await.text();
+        let gauges = ["portcullis_upstream_up", "portcullis_list_stale"];
+        gauges.iter().filter(|gauge| text.contains(&format!("{gauge}{{upstream=\"{name}\"}}"))).count()
+    };
+    assert_eq!((told("up").await, told("old").await), (2, 2));
+    let config = std::fs::read_to_string(gate.dir.path().join("portcullis.yaml")).unwrap();
+    let without = config.lines().filter(|line| !line.contains("/legacy") && !line.contains("name: old"));
+    let without = without.collect::<Vec<_>>().join("\n").replace("upstreams: [up, old]", "upstreams: [up]");
+    gate.reload("portcullis.yaml", &without);
+    for _ in 0..500 {
+        if told("old").await == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!((told("up").await, told("old").await), (2, 0));
+}

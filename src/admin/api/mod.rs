@@ -106,6 +106,8 @@ pub(super) struct SinkView {
     pub(super) lag: u64,
     /// Age of the oldest of them that it could have taken, in seconds: records are sent once a checkpoint covers them.
     pub(super) lag_seconds: u64,
+    /// Records that it refused for good since the gateway began: they are in the files only.
+    pub(super) rejected: u64,
     /// Since when every attempt fails.
     pub(super) failing_since: Option<String>,
     /// Why the last one did.
@@ -176,6 +178,7 @@ fn sink_view(sink: ExporterState, seq: u64, now_unix_ms: u64) -> SinkView {
         seq: sink.seq,
         lag: seq.saturating_sub(sink.seq),
         lag_seconds: sink.waiting_unix_ms.map_or(0, |unix_ms| now_unix_ms.saturating_sub(unix_ms) / 1000),
+        rejected: sink.rejected,
         failing_since: since.map(time),
         problem: problem.map(Into::into),
     }

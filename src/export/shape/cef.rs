@@ -22,7 +22,6 @@ pub(super) fn push(out: &mut Vec<u8>, record: &Record) {
     let mut pairs = Pairs { out, any: false };
     pairs.number("rt", Some(record.unix_ms()));
     pairs.number("externalId", record.number("seq"));
-    pairs.text("deviceExternalId", record.text("id"));
     pairs.text("cat", Some(record.kind()));
     pairs.text("act", record.text("decision.effect"));
     pairs.text("outcome", record.text("outcome.status"));
@@ -43,6 +42,10 @@ pub(super) fn push(out: &mut Vec<u8>, record: &Record) {
     pairs.labelled(4, "approval", record.text("approval.id"));
     pairs.labelled(5, "mode", record.text("decision.mode"));
     pairs.labelled(6, "hash", record.text("hash"));
+    if let Some(id) = record.text("id") {
+        pairs.text("flexString1", Some(id));
+        pairs.text("flexString1Label", Some("id"));
+    }
     if let Some(intent) = record.number("intent") {
         pairs.number("cn1", Some(intent));
         pairs.text("cn1Label", Some("intent"));

@@ -13,8 +13,21 @@ const AUTHENTICATION: u64 = 3002;
 /// "Other", in every enumeration.
 const OTHER: u64 = 99;
 /// What has no place of its own there and is told all the same.
-const UNMAPPED: &[&str] =
-    &["kind", "route", "class", "definition", "args", "decision", "approval", "checkpoint", "intent", "prev", "hash"];
+const UNMAPPED: &[&str] = &[
+    "kind",
+    "id",
+    "rpc_id",
+    "route",
+    "class",
+    "definition",
+    "args",
+    "decision",
+    "approval",
+    "checkpoint",
+    "intent",
+    "prev",
+    "hash",
+];
 
 /// The event of `record`.
 pub(super) fn event(record: &Record) -> Value {
@@ -88,7 +101,8 @@ fn metadata(record: &Record) -> Value {
     let version = env!("CARGO_PKG_VERSION");
     metadata.put("product", json!({ "name": "Portcullis", "vendor_name": "Portcullis", "version": version }));
     metadata.put("log_name", "audit");
-    metadata.maybe("uid", record.text("id"));
+    // The id of a record is that of a call, which has an intent and an outcome.
+    metadata.maybe("uid", record.text("hash"));
     if let Some(seq) = record.number("seq") {
         metadata.put("sequence", seq);
     }
@@ -134,7 +148,7 @@ fn api(record: &Record) -> Value {
     let mut api = Members(Map::new());
     api.put("operation", record.operation());
     api.maybe_object("service", &[("name", record.text("upstream"))]);
-    api.maybe_object("request", &[("uid", record.text("rpc_id"))]);
+    api.maybe_object("request", &[("uid", record.text("id"))]);
     let mut response = Members(Map::new());
     if let Some(http) = record.number("outcome.http") {
         response.put("code", http);

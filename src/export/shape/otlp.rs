@@ -1,6 +1,9 @@
 //! Logs of OpenTelemetry: an ExportLogsServiceRequest (opentelemetry-proto, logs v1) as protobuf, and what its answer says.
 
+use serde_json::Value;
+
 use super::{Level, Record};
+use crate::mcp::Method;
 use crate::vocab::digits::push_decimal;
 
 /// A message with these records, of a gateway of this version.
@@ -41,7 +44,7 @@ fn log(out: &mut Vec<u8>, record: &Record, line: &[u8], observed_unix_ms: u64) {
         integer(out, 6, "portcullis.audit.seq", seq);
     }
     let reasons = [("portcullis.audit.reason", record.reason())];
-    let texts = ATTRIBUTES.iter().map(|(key, path)| (*key, record.text(path))).chain(reasons);
+    let texts = ATTRIBUTES.iter().map(|(key, path)| (*key, record.text(path))).chain(asked(record)).chain(reasons);
     for (key, value) in texts.filter_map(|(key, value)| Some((key, value?))) {
         text(out, 6, key, value);
     }
@@ -67,11 +70,22 @@ const ATTRIBUTES: &[(&str, &str)] = &[
     ("portcullis.audit.upstream", "upstream"),
     ("error.type", "outcome.error_kind"),
     ("http.route", "route"),
-    ("mcp.method.name", "method"),
-    ("gen_ai.tool.name", "name"),
-    ("jsonrpc.request.id", "rpc_id"),
-    ("user.id", "principal.sub"),
 ];
+
+/// What was asked, where it has a name in the conventions. Of methods only those of a revision are told; others are in the body.
+fn asked<'a>(record: &'a Record) -> impl Iterator<Item = (&'static str, Option<&'a str>)> {
+    let method = record.text("method").filter(|_| record.kind() != "admin").map(Method::parse);
+    let about = match method {
+        Some(Method::ToolsCall) => Some("gen_ai.tool.name"),
+        Some(Method::PromptsGet) => Some("gen_ai.prompt.name"),
+        Some(Method::ResourcesRead | Method::ResourcesSubscribe | Method::ResourcesUnsubscribe) => Some("mcp.resource.uri"),
+        _ => None,
+    };
+    let method = record.text("method").filter(|_| method.is_some_and(|method| method != Method::Unknown));
+    let about = about.map(|key| (key, record.text("name")));
+    let who = [("jsonrpc.request.id", record.text("rpc_id")), ("user.id", record.text("principal.sub"))];
+    [("mcp.method.name", method)].into_iter().chain(about).chain(who)
+}
 
 /// Records that the receiver refused for good, by its answer (ExportLogsServiceResponse); `None` if it is no such message.
 pub(in crate::export) fn rejected(answer: &[u8]) -> Option<u64> {
@@ -80,6 +94,16 @@ pub(in crate::export) fn rejected(answer: &[u8]) -> Option<u64> {
     match field(partial, 1)? {
         Some(Field::Number(records)) => Some(records),
         _ => Some(0),
+    }
+}
+
+/// As [`rejected`], of an answer in JSON, where whole numbers of 64 bits are texts.
+pub(in crate::export) fn rejected_in_json(answer: &[u8]) -> Option<u64> {
+    let answer: Value = serde_json::from_slice(answer).ok()?;
+    match answer.as_object()?.get("partialSuccess").and_then(|partial| partial.get("rejectedLogRecords")) {
+        None | Some(Value::Null) => Some(0),
+        Some(Value::String(digits)) => digits.parse().ok(),
+        Some(number) => number.as_u64(),
     }
 }
 

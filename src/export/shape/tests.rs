@@ -84,10 +84,26 @@ fn every_kind_has_a_class_an_activity_and_a_name() {
         }
         let of_class: &[&str] = if kind == "auth" { &["user", "service"] } else { &["actor", "api"] };
         assert!(of_class.iter().all(|needed| event[*needed].is_object()), "{kind}");
-        assert_eq!((&event["metadata"]["sequence"], &event["metadata"]["uid"]), (&json!(7), &json!("0199")));
+        assert_eq!((&event["metadata"]["sequence"], &event["metadata"]["uid"]), (&json!(7), &json!("11")));
+        assert_eq!((&event["unmapped"]["id"], &event["unmapped"]["rpc_id"]), (&json!("0199"), &json!("5")));
+        assert!(kind == "auth" || event["api"]["request"]["uid"] == "0199");
         let text = made(SinkFormat::Cef, &line);
         assert!(text.contains(cef) && text.contains(" externalId=7 "), "{kind}: {text}");
+        assert!(text.contains(" flexString1=0199 flexString1Label=id") && !text.contains("deviceExternalId"), "{kind}: {text}");
     }
+}
+
+/// Receivers that know an event by its id keep one of each.
+#[test]
+fn an_intent_and_its_outcome_are_two_events_of_one_request() {
+    let [intent, outcome] = ["intent", "outcome"].map(|kind| {
+        let mut hashed = call();
+        hashed["hash"] = json!(format!("hash of the {kind}"));
+        ocsf(&record(kind, &hashed))
+    });
+    assert_ne!(intent["metadata"]["uid"], outcome["metadata"]["uid"]);
+    assert!(intent["metadata"]["uid"].is_string());
+    assert_eq!(intent["api"]["request"]["uid"], outcome["api"]["request"]["uid"]);
 }
 
 #[test]
@@ -128,10 +144,10 @@ fn outcomes_have_their_severity() {
 #[test]
 fn an_event_of_common_format_in_full() {
     let wanted = "CEF:0|Portcullis|Portcullis|VERSION|outcome:completed|tools/call|1|rt=1795322316123 externalId=7 \
-                  deviceExternalId=0199 cat=outcome act=allow outcome=completed reason=allowed suser=alice sntdom=https://idp \
+                  cat=outcome act=allow outcome=completed reason=allowed suser=alice sntdom=https://idp \
                   sourceServiceName=agent destinationServiceName=files request=/mcp requestMethod=tools/call fname=files__read \
                   in=10 out=20 cs1=read cs1Label=class cs2=r1,r2 cs2Label=rules cs3=0123456789abcdef0123456789abcdef \
-                  cs3Label=trace cs5=enforce cs5Label=mode cs6=11 cs6Label=hash cn1=6 cn1Label=intent cn2=200 cn2Label=http";
+                  cs3Label=trace cs5=enforce cs5Label=mode cs6=11 cs6Label=hash flexString1=0199 flexString1Label=id cn1=6 cn1Label=intent cn2=200 cn2Label=http";
     assert_eq!(made(SinkFormat::Cef, &record("outcome", &call())), wanted.replace("VERSION", env!("CARGO_PKG_VERSION")));
 }
 
@@ -279,6 +295,52 @@ fn events_of_open_schema_are_those_that_were_held_against_it() {
     }
     let held = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/audit/ocsf-events.jsonl")).unwrap();
     assert!(made == held, "{made}");
+}
+
+#[test]
+fn answers_of_otlp_may_be_in_json() {
+    for (answer, wanted) in [
+        ("{}", Some(0)),
+        (r#"{"partialSuccess":{}}"#, Some(0)),
+        (r#"{"partialSuccess":null}"#, Some(0)),
+        (r#"{"partialSuccess":{"rejectedLogRecords":"300","errorMessage":"no"}}"#, Some(300)),
+        (r#"{"partialSuccess":{"rejectedLogRecords":3}}"#, Some(3)),
+        (r#"{"partialSuccess":{"rejectedLogRecords":"many"}}"#, None),
+        (r#"{"partialSuccess":{"rejectedLogRecords":-1}}"#, None),
+        ("[]", None),
+        ("\"\"", None),
+        ("<html>", None),
+    ] {
+        assert_eq!(otlp::rejected_in_json(answer.as_bytes()), wanted, "{answer}");
+    }
+    assert_eq!(otlp::rejected(b"<html>signed out</html>"), None);
+}
+
+/// What a client chose is called what it is, or is in the body only.
+#[test]
+fn names_are_attributes_of_what_they_name() {
+    const KEYS: [&str; 4] = ["mcp.method.name", "gen_ai.tool.name", "gen_ai.prompt.name", "mcp.resource.uri"];
+    for (kind, method, told) in [
+        ("outcome", "tools/call", &["mcp.method.name", "gen_ai.tool.name"][..]),
+        ("intent", "prompts/get", &["mcp.method.name", "gen_ai.prompt.name"]),
+        ("outcome", "resources/read", &["mcp.method.name", "mcp.resource.uri"]),
+        ("outcome", "resources/subscribe", &["mcp.method.name", "mcp.resource.uri"]),
+        ("outcome", "resources/unsubscribe", &["mcp.method.name", "mcp.resource.uri"]),
+        ("outcome", "completion/complete", &["mcp.method.name"]),
+        ("list", "tools/list", &["mcp.method.name"]),
+        ("outcome", "made/up", &[]),
+        ("admin", "audit/delete", &[]),
+        ("admin", "tools/call", &[]),
+    ] {
+        let line = record(kind, &with(&json!({"method": method, "name": "named-so"})));
+        let made = otlp::request([&line[..]].into_iter(), "1", 0);
+        let there = |text: &str| memchr::memmem::find(&made, text.as_bytes());
+        assert_eq!(KEYS.into_iter().filter(|key| there(key).is_some()).collect::<Vec<_>>(), told, "{kind} {method}");
+        if let Some(key) = told.get(1) {
+            let after = &made[there(key).unwrap() + key.len()..];
+            assert!(after.starts_with(b"\x12\x0a\x0a\x08named-so"), "{kind} {method}");
+        }
+    }
 }
 
 /// The other one was made of the same two records by opentelemetry-proto of PyPI, from its field names.

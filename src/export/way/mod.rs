@@ -36,11 +36,18 @@ pub(super) struct Trouble {
     pub(super) words: String,
     /// For how long the receiver wants to be left alone.
     pub(super) after: Duration,
+    /// It may be that less at once would have been taken.
+    pub(super) too_much: bool,
 }
 
 impl Trouble {
     pub(super) fn new(words: impl Into<String>) -> Self {
-        Self { words: words.into(), after: Duration::ZERO }
+        Self { words: words.into(), after: Duration::ZERO, too_much: false }
+    }
+
+    /// Nobody said in time that it was taken.
+    pub(super) fn late() -> Self {
+        Self { too_much: true, ..Self::new("it was not taken in time") }
     }
 }
 
@@ -69,11 +76,12 @@ impl Way {
         })
     }
 
-    pub(super) async fn send(&self, stretch: &Stretch) -> Result<(), Trouble> {
+    /// Hands a batch over; how many of its records the receiver refused for good.
+    pub(super) async fn send(&self, stretch: &Stretch) -> Result<u64, Trouble> {
         match self {
-            Self::Stdout(way) => way.send(stretch).await,
-            Self::Syslog(way) => way.send(stretch).await,
-            Self::Http(way) => way.send(stretch).await,
+            Self::Stdout(way) => way.send(stretch).await.map(|()| 0),
+            Self::Syslog(way) => way.send(stretch).await.map(|()| 0),
+            Self::Http(way) => way.send(stretch).await.map(|()| 0),
             Self::Otlp(way) => way.send(stretch).await,
             #[cfg(feature = "kafka")]
             Self::Kafka(way) => way.send(stretch).await,
@@ -86,6 +94,11 @@ impl Way {
         if let Self::Kafka(way) = self {
             way.close().await;
         }
+    }
+
+    /// Whether what was begun cannot be taken back: sent again, it would be there twice.
+    pub(super) fn keeps_on(&self) -> bool {
+        matches!(self, Self::Stdout(_))
     }
 }
 

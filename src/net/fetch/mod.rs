@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use rustls::ClientConfig;
 use tokio::time::timeout_at;
@@ -90,6 +90,12 @@ impl Replied {
         let (Some(value), None) = (values.next(), values.next()) else { return None };
         let essence = value.to_str().ok()?.split(';').next()?.trim();
         Some(essence.to_ascii_lowercase())
+    }
+
+    /// For how many seconds a 429 or 503 wants its sender to wait (RFC 9110 section 10.2.3); dates are not looked at.
+    pub fn asks_for_s(&self) -> Option<u64> {
+        let asks = matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+        self.headers.get(RETRY_AFTER).filter(|_| asks)?.to_str().ok()?.parse().ok()
     }
 
     /// For how many seconds the answer is fresh, as in [`Fetched::max_age_s`].

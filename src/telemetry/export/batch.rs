@@ -1,6 +1,7 @@
 //! The tasks that send.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -95,7 +96,8 @@ async fn send(
     said.say("traces", failure);
 }
 
-/// Sends what `gather` says every `every`, until `stopping`, and once more then.
+/// Sends what `gather` says every `every`, until `stopping`, and once more then. What is under way at that time has
+/// [`TELEMETRY_FLUSH_MS_MAX`]; a receiver that lets it pass is sent nothing more.
 pub async fn run_metrics<F, S, R>(mut gather: F, send: S, every: Duration, metrics: Arc<Metrics>, stopping: CancellationToken)
 where
     F: FnMut() -> ExportMetricsServiceRequest,
@@ -106,15 +108,22 @@ where
     loop {
         let ends = timeout(every, stopping.cancelled()).await.is_ok();
         let time_max = Duration::from_millis(if ends { TELEMETRY_FLUSH_MS_MAX } else { TELEMETRY_SEND_MS_MAX });
-        let failure = match timeout(time_max, send(gather())).await {
-            Ok(sent) => sent.err(),
-            Err(_) => Some("no answer in time".to_owned()),
+        let cut = async {
+            stopping.cancelled().await;
+            tokio::time::sleep(Duration::from_millis(TELEMETRY_FLUSH_MS_MAX)).await;
         };
+        let sent = tokio::select! {
+            biased;
+            sent = timeout(time_max, send(gather())) => sent.ok(),
+            () = cut => None,
+        };
+        let cut = sent.is_none() && stopping.is_cancelled();
+        let failure = sent.map_or_else(|| Some("no answer in time".to_owned()), Result::err);
         if failure.is_some() {
             metrics.telemetry_dropped("metrics", "export_failed", 1);
         }
         said.say("metrics", failure);
-        if ends {
+        if ends || cut {
             return;
         }
     }
@@ -136,6 +145,32 @@ impl Said {
                 tracing::info!(signal, "the receiver of telemetry takes everything again");
             }
             _ => {}
+        }
+    }
+}
+
+/// What a receiver takes and refuses for good (`partial_success` of OTLP): sent again it would be refused again.
+pub struct Refusals {
+    signal: &'static str,
+    metrics: Arc<Metrics>,
+    refuses: AtomicBool,
+}
+
+impl Refusals {
+    /// Counts there.
+    pub fn new(signal: &'static str, metrics: Arc<Metrics>) -> Self {
+        Self { signal, metrics, refuses: AtomicBool::new(false) }
+    }
+
+    /// So many spans, or points, of what was sent last were refused; a receiver that begins with it is said once.
+    pub fn note(&self, pieces: i64) {
+        let pieces = u64::try_from(pieces).unwrap_or(0);
+        if !self.refuses.swap(pieces > 0, Ordering::Relaxed) && pieces > 0 {
+            let signal = self.signal;
+            tracing::warn!(signal, pieces, "the receiver of telemetry refuses some of what it is sent for good");
+        }
+        if pieces > 0 {
+            self.metrics.telemetry_dropped(self.signal, "rejected", pieces);
         }
     }
 }

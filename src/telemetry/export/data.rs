@@ -95,7 +95,7 @@ impl Maker<'_> {
         id: [u8; 8],
         span_kind: SpanKind,
         name: String,
-        (from_us, to_us): (u32, u32),
+        (from_us, to_us): (u64, u64),
         error: &'static str,
     ) -> SpanData {
         let spans = &self.finished.spans;
@@ -168,8 +168,8 @@ fn text(shared: &std::sync::Arc<str>) -> StringValue {
     StringValue::from(shared.clone())
 }
 
-fn after(start: SystemTime, us: u32) -> SystemTime {
-    start.checked_add(Duration::from_micros(us.into())).unwrap_or(start)
+fn after(start: SystemTime, us: u64) -> SystemTime {
+    start.checked_add(Duration::from_micros(us)).unwrap_or(start)
 }
 
 /// `error.type` of a call that nobody waited for any more.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use opentelemetry::trace::{SpanKind, Status};
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 use parking_lot::Mutex;
@@ -14,7 +15,7 @@ use super::*;
 use crate::telemetry::names;
 use crate::telemetry::spans::{Ending, Spans, Stage};
 use crate::telemetry::trace::{Parent, TraceContext};
-use crate::vocab::limits::{TRACE_CALLS_MAX, TRACE_MARKS_MAX};
+use crate::vocab::limits::{TRACE_CALLS_MAX, TRACE_MARKS_MAX, TRACE_STRANGERS_PER_S_MAX};
 
 /// A receiver that says `answers` in turn, or never answers.
 #[derive(Clone, Debug, Default)]
@@ -62,7 +63,7 @@ fn refusals_and_slow_requests_are_kept_at_no_ratio_and_nothing_else() {
         [(0, false, now, false), (0, true, now, true), (0, false, long_ago, true), (1_000_000, false, now, true)]
     {
         let (tracer, mut finished, _) = tracer(parts);
-        begin(&tracer, started).end(failed, Ending::default);
+        begin(&tracer, started).end(failed, true, Ending::default);
         assert_eq!(finished.try_recv().is_ok(), kept, "{parts} {failed}");
     }
 }
@@ -71,10 +72,39 @@ fn refusals_and_slow_requests_are_kept_at_no_ratio_and_nothing_else() {
 fn what_has_no_room_is_counted_and_waits_for_nobody() {
     let (tracer, finished, metrics) = tracer(1_000_000);
     for _ in 0..TRACE_QUEUE_REQUESTS_MAX + 7 {
-        begin(&tracer, Instant::now()).end(false, Ending::default);
+        begin(&tracer, Instant::now()).end(false, true, Ending::default);
     }
     assert_eq!(lost(&metrics, "queue_full"), 7);
     assert_eq!(finished.len(), TRACE_QUEUE_REQUESTS_MAX);
+}
+
+#[test]
+fn strangers_leave_room_for_everybody_else() {
+    let (tracer, mut finished, metrics) = tracer(1_000_000);
+    let mut seconds = 0;
+    let begun = Instant::now();
+    for _ in 0..5_000 {
+        begin(&tracer, Instant::now()).end(true, false, Ending::default);
+        seconds = begun.elapsed().as_secs();
+    }
+    begin(&tracer, Instant::now()).end(true, true, || Ending { method: "tools/call", ..Ending::default() });
+    let kept: Vec<_> = std::iter::from_fn(|| finished.try_recv().ok()).collect();
+    assert_eq!(kept.last().unwrap().ending.method, "tools/call");
+    let strangers = kept.len() as u64 - 1;
+    assert!((1..=u64::from(TRACE_STRANGERS_PER_S_MAX) * (seconds + 2)).contains(&strangers), "{strangers}");
+    assert_eq!((lost(&metrics, "anonymous"), lost(&metrics, "queue_full")), (5_000 - strangers, 0));
+}
+
+#[test]
+fn long_requests_have_their_length() {
+    let (tracer, mut finished, _) = tracer(1_000_000);
+    let two_hours = Duration::from_secs(7_200);
+    let mut spans = begin(&tracer, Instant::now().checked_sub(two_hours).unwrap());
+    spans.mark(Stage::Reply);
+    spans.end(false, true, Ending::default);
+    let made = data::spans(&finished.try_recv().unwrap());
+    assert!(made[0].end_time.duration_since(made[0].start_time).unwrap() >= two_hours);
+    assert!(made[2].start_time.duration_since(made[0].start_time).unwrap() >= two_hours, "{}", made[2].name);
 }
 
 #[test]
@@ -86,7 +116,7 @@ fn marks_calls_and_links_are_bounded() {
         spans.called("");
         spans.link(Parent { trace_id: [1; 16], span_id: u64::from(n + 1).to_be_bytes(), sampled: false, state: None });
     }
-    spans.end(false, Ending::default);
+    spans.end(false, true, Ending::default);
     let made = data::spans(&finished.try_recv().unwrap());
     assert!(made.len() <= 1 + TRACE_MARKS_MAX + TRACE_CALLS_MAX, "{}", made.len());
     assert_eq!(made[0].links.links.len(), 2);
@@ -124,7 +154,7 @@ fn spans_have_the_names_of_the_conventions_and_one_root() {
         error: "unreachable",
         ..Ending::default()
     };
-    spans.end(true, || ending);
+    spans.end(true, true, || ending);
     let made = data::spans(&finished.try_recv().unwrap());
     let named: Vec<&str> = made.iter().map(|span| &*span.name).collect();
     let expect = [
@@ -176,12 +206,12 @@ fn spans_have_the_names_of_the_conventions_and_one_root() {
 async fn what_is_there_at_the_end_is_sent() {
     let (tracer, finished, metrics) = tracer(1_000_000);
     let (receiver, stopping) = (Receiver::default(), CancellationToken::new());
-    begin(&tracer, Instant::now()).end(false, Ending::default);
+    begin(&tracer, Instant::now()).end(false, true, Ending::default);
     stopping.cancel();
     run_traces(finished, receiver.clone(), metrics.clone(), stopping).await;
     assert_eq!(receiver.got.lock().len(), 1);
     assert_eq!(lost(&metrics, "export_failed"), 0);
-    begin(&tracer, Instant::now()).end(false, Ending::default);
+    begin(&tracer, Instant::now()).end(false, true, Ending::default);
     assert_eq!(lost(&metrics, "queue_full"), 1, "after the end there is no room");
 }
 
@@ -191,7 +221,7 @@ async fn a_receiver_that_refuses_loses_what_it_was_sent_and_stops_nobody() {
     let (receiver, stopping) = (Receiver { fails: true, ..Receiver::default() }, CancellationToken::new());
     let sending = tokio::spawn(run_traces(finished, receiver.clone(), metrics.clone(), stopping.clone()));
     for round in 1..=2 {
-        begin(&tracer, Instant::now()).end(false, Ending::default);
+        begin(&tracer, Instant::now()).end(false, true, Ending::default);
         receiver.came.notified().await;
         assert_eq!(receiver.got.lock().len(), round);
     }
@@ -205,16 +235,33 @@ async fn a_receiver_that_hangs_holds_up_nobody_not_even_the_end() {
     let (tracer, finished, metrics) = tracer(1_000_000);
     let (receiver, stopping) = (Receiver { hangs: true, ..Receiver::default() }, CancellationToken::new());
     let sending = tokio::spawn(run_traces(finished, receiver.clone(), metrics.clone(), stopping.clone()));
-    begin(&tracer, Instant::now()).end(false, Ending::default);
+    begin(&tracer, Instant::now()).end(false, true, Ending::default);
     receiver.came.notified().await;
     // While it hangs requests end as ever.
     for _ in 0..TRACE_QUEUE_REQUESTS_MAX + 1 {
-        begin(&tracer, Instant::now()).end(false, Ending::default);
+        begin(&tracer, Instant::now()).end(false, true, Ending::default);
     }
     assert_eq!(lost(&metrics, "queue_full"), 1);
     stopping.cancel();
     sending.await.unwrap();
     assert_eq!(lost(&metrics, "export_failed"), 1 + TRACE_QUEUE_REQUESTS_MAX as u64);
+}
+
+#[tokio::test]
+async fn a_receiver_of_metrics_that_hangs_does_not_hold_up_the_end() {
+    let (metrics, stopping, came) = (Arc::new(Metrics::new()), CancellationToken::new(), Arc::new(Notify::new()));
+    let coming = came.clone();
+    let send = move |_| {
+        coming.notify_one();
+        std::future::pending::<Result<(), String>>()
+    };
+    let gather = ExportMetricsServiceRequest::default;
+    let sending = tokio::spawn(run_metrics(gather, send, Duration::from_millis(1), metrics.clone(), stopping.clone()));
+    came.notified().await;
+    stopping.cancel();
+    // Well before the time that a receiver has otherwise.
+    tokio::time::timeout(Duration::from_secs(6), sending).await.unwrap().unwrap();
+    assert!(metrics.encode().contains("portcullis_telemetry_dropped_total{signal=\"metrics\",reason=\"export_failed\"} 1\n"));
 }
 
 #[test]

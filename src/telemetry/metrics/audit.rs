@@ -22,6 +22,7 @@ pub struct AuditMetrics {
     sink_lag: Family<SinkLabels, Gauge>,
     sink_lag_s: Family<SinkLabels, Gauge>,
     sink_failures: Family<SinkLabels, Counter>,
+    sink_rejected: Family<SinkLabels, Counter>,
 }
 
 /// A sink of the config, of which there are few.
@@ -44,6 +45,8 @@ impl AuditMetrics {
         let help = "Age of the oldest audit record that a sink could take and has not";
         registry.register_with_unit("audit_sink_lag", help, Unit::Seconds, self.sink_lag_s.clone());
         registry.register("audit_sink_failures", "Attempts of which a sink took nothing", self.sink_failures.clone());
+        let help = "Audit records that a sink refused for good";
+        registry.register("audit_sink_rejected", help, self.sink_rejected.clone());
     }
 
     /// There is such a sink.
@@ -52,11 +55,17 @@ impl AuditMetrics {
         drop(self.sink_lag.get_or_create(&labels));
         drop(self.sink_lag_s.get_or_create(&labels));
         drop(self.sink_failures.get_or_create(&labels));
+        drop(self.sink_rejected.get_or_create(&labels));
     }
 
     /// A sink did not take what it was sent.
     pub fn sink_failed(&self, name: &str) {
         self.sink_failures.get_or_create(&SinkLabels { sink: name.to_owned() }).inc();
+    }
+
+    /// A sink refused records for good.
+    pub fn sink_rejected(&self, name: &str, records: u64) {
+        self.sink_rejected.get_or_create(&SinkLabels { sink: name.to_owned() }).inc_by(records);
     }
 
     /// What is read when metrics are asked for: the records that a sink has not taken, and the age of the oldest in seconds.

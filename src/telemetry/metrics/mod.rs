@@ -10,6 +10,7 @@ mod tool;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
-use series::{Durations, Series};
+use series::{Durations, Named, Series};
 pub use tool::Tool;
 
 use super::names;
@@ -38,9 +39,9 @@ pub struct Metrics {
     decisions: Series<DecisionLabels, Counter>,
     server: Series<OperationLabels, Durations>,
     client: Series<UpstreamOperationLabels, Durations>,
-    upstream_up: Series<UpstreamLabels, Gauge>,
-    list_stale: Series<UpstreamLabels, Gauge>,
-    key_used: Series<KeyLabels, Gauge>,
+    upstream_up: Named<UpstreamLabels>,
+    list_stale: Named<UpstreamLabels>,
+    key_used: Named<KeyLabels>,
     sheds: Family<ReasonLabels, Counter>,
     links: Family<EventLabels, Counter>,
     pages: Family<PageLabels, Counter>,
@@ -78,9 +79,9 @@ impl Metrics {
             decisions: Series::default(),
             server,
             client,
-            upstream_up: Series::default(),
-            list_stale: Series::default(),
-            key_used: Series::default(),
+            upstream_up: Named::default(),
+            list_stale: Named::default(),
+            key_used: Named::default(),
             sheds: Family::default(),
             links: Family::default(),
             pages: Family::default(),
@@ -157,18 +158,29 @@ impl Metrics {
 
     /// Whether `upstream` answered last.
     pub fn set_upstream_up(&self, upstream: &Arc<str>, up: bool) {
-        self.upstream_up.get(&UpstreamLabels { upstream: upstream.clone() }, other_upstream).set(up.into());
+        self.upstream_up.set(UpstreamLabels { upstream: upstream.clone() }, other_upstream, up.into());
     }
 
     /// Whether the list of `upstream` that is shown is only the last known one.
     pub fn set_list_stale(&self, upstream: &Arc<str>, stale: bool) {
-        self.list_stale.get(&UpstreamLabels { upstream: upstream.clone() }, other_upstream).set(stale.into());
+        self.list_stale.set(UpstreamLabels { upstream: upstream.clone() }, other_upstream, stale.into());
     }
 
     /// When the API key `id` was last used, in seconds since the Unix epoch; read when metrics are asked for.
     pub fn set_key_used(&self, id: &Arc<str>, used_s: u64) {
         let other_key = |_: &KeyLabels| KeyLabels { id: other() };
-        self.key_used.get(&KeyLabels { id: id.clone() }, other_key).set(i64::try_from(used_s).unwrap_or(i64::MAX));
+        self.key_used.set(KeyLabels { id: id.clone() }, other_key, i64::try_from(used_s).unwrap_or(i64::MAX));
+    }
+
+    /// Takes out the gauges of upstreams other than these: the config does not have them any more.
+    pub fn keep_upstreams(&self, names: &HashSet<Arc<str>>) {
+        self.upstream_up.keep(|labels| names.contains(&labels.upstream));
+        self.list_stale.keep(|labels| names.contains(&labels.upstream));
+    }
+
+    /// Takes out the gauges of API keys other than these.
+    pub fn keep_keys(&self, ids: &HashSet<Arc<str>>) {
+        self.key_used.keep(|labels| ids.contains(&labels.id));
     }
 
     /// Counts a request that was turned away; `reason` is a word from a closed list.

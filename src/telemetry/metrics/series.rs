@@ -1,6 +1,7 @@
 //! Families of bounded size, and a histogram without a lock.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -9,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use parking_lot::Mutex;
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::{MetricType, TypedMetric};
 
 use super::families::Exemplar;
@@ -33,6 +35,13 @@ impl<S: Clone + Hash + Eq, M: Default + Clone> Series<S, M> {
         self.family.clone()
     }
 
+    /// Takes `labels` out, so that there is room for others.
+    fn remove(&self, labels: &S) {
+        if self.family.remove(labels) {
+            self.made.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
     pub(super) fn get(&self, labels: &S, overflow: impl FnOnce(&S) -> S) -> M {
         if let Some(metric) = self.family.get(labels) {
             return metric.clone();
@@ -45,6 +54,41 @@ impl<S: Clone + Hash + Eq, M: Default + Clone> Series<S, M> {
             tracing::warn!(series = METRIC_SERIES_MAX, "a metric has too many label sets: the rest is counted as other");
         }
         self.family.get_or_create_owned(&overflow(labels))
+    }
+}
+
+/// Gauges of what the config names: they go when their name does.
+pub(super) struct Named<S> {
+    series: Series<S, Gauge>,
+    known: Mutex<HashSet<S>>,
+}
+
+impl<S: Clone + Hash + Eq> Default for Named<S> {
+    fn default() -> Self {
+        Self { series: Series::default(), known: Mutex::default() }
+    }
+}
+
+impl<S: Clone + Hash + Eq> Named<S> {
+    pub(super) fn family(&self) -> Family<S, Gauge> {
+        self.series.family()
+    }
+
+    pub(super) fn set(&self, labels: S, overflow: impl FnOnce(&S) -> S, value: i64) {
+        let mut known = self.known.lock();
+        self.series.get(&labels, overflow).set(value);
+        known.insert(labels);
+    }
+
+    /// Takes out all others.
+    pub(super) fn keep(&self, keeps: impl Fn(&S) -> bool) {
+        self.known.lock().retain(|labels| {
+            let keep = keeps(labels);
+            if !keep {
+                self.series.remove(labels);
+            }
+            keep
+        });
     }
 }
 

@@ -61,6 +61,34 @@ fn names_and_labels_are_those_promised() {
 }
 
 #[test]
+fn gauges_of_what_is_gone_go_and_make_room() {
+    let metrics = Metrics::new();
+    let named = |from: usize, to: usize| (from..to).map(|n| Arc::from(n.to_string())).collect::<Vec<Arc<str>>>();
+    for round in 0..3 {
+        let names = named(round * METRIC_SERIES_MAX / 2, (round + 1) * METRIC_SERIES_MAX / 2);
+        for name in &names {
+            metrics.set_upstream_up(name, false);
+            metrics.set_list_stale(name, true);
+            metrics.set_key_used(name, 1);
+        }
+        metrics.keep_upstreams(&names.iter().cloned().collect());
+        metrics.keep_keys(&names.iter().cloned().collect());
+    }
+    metrics.keep_upstreams(&["10000".into(), "10001".into()].into());
+    metrics.keep_keys(&["10002".into()].into());
+    let text = metrics.encode();
+    let labels = |metric: &str| -> Vec<String> {
+        let lines = text.lines().filter_map(|line| line.strip_prefix(metric)?.strip_prefix('{'));
+        let mut labels: Vec<String> = lines.map(|line| line.split('"').nth(1).unwrap().to_owned()).collect();
+        labels.sort();
+        labels
+    };
+    assert_eq!(labels("portcullis_upstream_up"), ["10000", "10001"]);
+    assert_eq!(labels("portcullis_list_stale"), ["10000", "10001"]);
+    assert_eq!(labels("portcullis_api_key_last_used_seconds"), ["10002"]);
+}
+
+#[test]
 fn hostile_labels_stay_in_their_quotes() {
     let metrics = Metrics::new();
     metrics.decided(false, Reason::NoRule, Some(&Tool::new("a\"} 1\nforged{x=\"\\".into())), None);

@@ -7,6 +7,7 @@ mod kafka;
 mod kill;
 mod log;
 mod reads;
+mod receivers;
 mod sinks;
 mod tmpfs;
 

@@ -5,6 +5,7 @@ mod state;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
@@ -33,6 +34,7 @@ fn traceparent(trace: &str) -> String {
 struct Receiver {
     got: Arc<Mutex<Vec<(String, Bytes)>>>,
     headers: Arc<Mutex<Vec<String>>>,
+    refuses: Arc<AtomicBool>,
 }
 
 impl Receiver {
@@ -54,7 +56,9 @@ impl Receiver {
         let body = body.collect().await?.to_bytes();
         self.headers.lock().push(format!("{:?}", parts.headers));
         self.got.lock().push((parts.uri.path().to_owned(), body));
-        Ok(Response::default())
+        // partial_success { rejected_spans, or rejected_data_points: 3 }
+        let answer = if self.refuses.load(Ordering::Relaxed) { &b"\x0a\x02\x08\x03"[..] } else { b"" };
+        Ok(Response::new(answer.into()))
     }
 
     fn spans(&self) -> Vec<Span> {
@@ -252,4 +256,48 @@ async fn lines_of_the_log_about_a_request_have_its_trace() {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
         assert_eq!(line["trace_id"], OFFERED, "{line}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_receiver_takes_and_refuses_is_counted() {
+    let (receiver, addr) = Receiver::start().await;
+    receiver.refuses.store(true, Ordering::Relaxed);
+    let gate = Gate::program(|files| telemetry(files, addr, "trace_sample: 1")).await;
+    let token = gate.token("alice", &["eng"]);
+    sent(&gate, &[gate.call("/mcp", &token, "up__echo", "{}")]).await;
+    for signal in ["traces", "metrics"] {
+        let name = format!("portcullis_telemetry_dropped_total{{signal=\"{signal}\",reason=\"rejected\"}} ");
+        let mut counted = None;
+        for _ in 0..500 {
+            let text = gate.admin("/metrics").await.text();
+            counted = text.lines().find_map(|line| line.strip_prefix(&name)).map(str::to_owned);
+            if counted.is_some() {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        let counted: u64 = counted.unwrap_or_else(|| panic!("{name}")).parse().unwrap();
+        assert!(counted > 0 && counted.is_multiple_of(3), "{signal}: {counted}");
+    }
+    assert_eq!(gate.log().matches("refuses some of what it is sent").count(), 2, "once a signal: {}", gate.log());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn strangers_do_not_displace_the_traces_of_others() {
+    let (receiver, addr) = Receiver::start().await;
+    let gate = Gate::with(|files| telemetry(files, addr, "trace_sample: 0")).await;
+    let token = gate.token("alice", &["eng"]);
+    let denied = gate.call("/mcp", &token, "up__hidden", "{}");
+    let stranger = denied.clone().without("Authorization");
+    let mut strangers = 0;
+    while !gate.admin("/metrics").await.text().contains("{signal=\"traces\",reason=\"anonymous\"}") {
+        for _ in 0..50 {
+            assert_eq!(gate.reach.send(&stranger).await.status, 401);
+        }
+        strangers += 50;
+        assert!(strangers < 5_000, "all are kept");
+    }
+    gate.reach.send(&denied).await;
+    let records = gate.settled(strangers + 1).await;
+    receiver.served(&[records.last().unwrap()["id"].as_str().unwrap().to_owned()]).await;
 }
