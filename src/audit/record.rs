@@ -3,7 +3,9 @@
 
 use std::borrow::Cow;
 use std::io::Write as _;
+use std::sync::LazyLock;
 
+use memchr::memmem::Finder;
 use serde_json::value::RawValue;
 
 use super::draft::{CUT_MARK, Draft, Kind, cut};
@@ -67,8 +69,7 @@ pub(super) fn write_checkpoint(out: &mut Vec<u8>, seq: u64, unix_ms: u64, id: Re
 
 /// Whether a line of ours is the record of a checkpoint. Before its kind it has only texts, in which quotes are escaped.
 pub(super) fn is_checkpoint(line: &[u8]) -> bool {
-    const KIND: &[u8] = b",\"kind\":\"";
-    let kind = memchr::memmem::find(line, KIND).and_then(|at| line.get(at + KIND.len()..));
+    let kind = KIND.find(line).and_then(|at| line.get(at + KIND.needle().len()..));
     kind.is_some_and(|kind| kind.strip_prefix(CHECKPOINT).is_some_and(|rest| rest.starts_with(b"\"")))
 }
 
@@ -81,6 +82,8 @@ pub(super) fn time(unix_ms: u64) -> String {
 }
 
 const CHECKPOINT: &[u8] = b"checkpoint";
+/// Comes before the kind. Made ready once: it is looked for in every line.
+static KIND: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b",\"kind\":\""));
 
 fn write_principal(out: &mut Vec<u8>, principal: &Principal, key: Option<&str>) {
     let mut object = Object::open(out);
