@@ -3,7 +3,7 @@
 //! A line ends with `,"prev":"<64 hex>","hash":"<64 hex>"}`, always, so that both are found by counting from its end. `hash` is over
 //! the bytes before `,"hash":` and one `}`: the line without its last member.
 
-use aws_lc_rs::digest::{Context, SHA256};
+use aws_lc_rs::digest::{Context, SHA256, digest};
 
 use crate::vocab::digits::push_hex;
 
@@ -88,8 +88,10 @@ pub(super) fn from_hex<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
 pub(super) fn seal(out: &mut Vec<u8>, start: usize, prev: Link) -> Link {
     out.extend_from_slice(PREV);
     prev.push_hex(out);
-    out.push(b'"');
-    let link = hash_of(out.get(start..).unwrap_or_default());
+    // The brace is there while the hash is made, which then is of one piece.
+    out.extend_from_slice(b"\"}");
+    let link = Link(array(digest(&SHA256, out.get(start..).unwrap_or_default()).as_ref()));
+    out.pop();
     out.extend_from_slice(HASH);
     link.push_hex(out);
     out.extend_from_slice(b"\"}\n");

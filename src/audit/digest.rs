@@ -30,14 +30,10 @@ impl Digester {
         Self(hmac::Key::new(hmac::HMAC_SHA256, &[7; KEY_BYTES]))
     }
 
-    /// `hmac-sha256:` and 64 hexadecimal digits.
-    pub(super) fn digest(&self, bytes: &[u8]) -> String {
-        let tag = hmac::sign(&self.0, bytes);
-        let mut text = Vec::with_capacity(PREFIX.len() + 64);
-        text.extend_from_slice(PREFIX.as_bytes());
-        push_hex(&mut text, tag.as_ref());
-        // Digits are text.
-        String::from_utf8(text).unwrap_or_default()
+    /// Appends `hmac-sha256:` and 64 hexadecimal digits.
+    pub(super) fn push_digest(&self, bytes: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(PREFIX);
+        push_hex(out, hmac::sign(&self.0, bytes).as_ref());
     }
 }
 
@@ -79,4 +75,6 @@ pub(super) fn invalid(what: &str, path: &Path) -> io::Error {
 }
 
 const KEY_BYTES: usize = 32;
-const PREFIX: &str = "hmac-sha256:";
+const PREFIX: &[u8] = b"hmac-sha256:";
+/// Length of a digest as text.
+pub(super) const DIGEST_BYTES: usize = PREFIX.len() + 64;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use super::digest::Digester;
+use super::digest::{DIGEST_BYTES, Digester};
 use super::note::{ApprovalNote, DecisionNote, OutcomeNote};
 use crate::telemetry::spans::Spans;
 use crate::vocab::limits::{
@@ -174,7 +174,8 @@ pub(super) enum Arguments {
     None,
     /// Short ones are copied and digested by the writer.
     Raw(Box<[u8]>),
-    Digested(Box<str>),
+    /// Text, of digits.
+    Digested(Box<[u8]>),
 }
 
 impl Draft {
@@ -253,7 +254,9 @@ impl Draft {
     /// The canonical bytes of the arguments. Only their keyed digest is recorded. Long ones are digested here.
     pub fn set_arguments(&mut self, canonical: &[u8]) {
         self.arguments = if canonical.len() > AUDIT_ARGUMENTS_BYTES_MAX {
-            Arguments::Digested(self.digester.digest(canonical).into())
+            let mut digest = Vec::with_capacity(DIGEST_BYTES);
+            self.digester.push_digest(canonical, &mut digest);
+            Arguments::Digested(digest.into())
         } else {
             Arguments::Raw(canonical.into())
         };
@@ -278,11 +281,12 @@ impl Draft {
         });
     }
 
-    pub(super) fn digest(&self) -> Option<Cow<'_, str>> {
+    /// Appends the digest of the arguments, if there are any.
+    pub(super) fn push_digest(&self, out: &mut Vec<u8>) {
         match &self.arguments {
-            Arguments::None => None,
-            Arguments::Raw(bytes) => Some(self.digester.digest(bytes).into()),
-            Arguments::Digested(text) => Some((&**text).into()),
+            Arguments::None => {}
+            Arguments::Raw(bytes) => self.digester.push_digest(bytes, out),
+            Arguments::Digested(text) => out.extend_from_slice(text),
         }
     }
 }

@@ -5,7 +5,8 @@
 
 use std::ops::Range;
 
-use aws_lc_rs::digest::{Context, SHA256, digest};
+use aws_lc_rs::digest::{SHA256, digest};
+use smallvec::SmallVec;
 
 use super::chain::{HASH_BYTES, Link, array};
 
@@ -163,18 +164,18 @@ pub(super) fn includes(root: &Node, size: u64, index: u64, link: Link, path: &[N
 }
 
 fn leaf(link: Link) -> Node {
-    let mut context = Context::new(&SHA256);
-    context.update(&[0]);
-    context.update(link.bytes());
-    array(context.finish().as_ref())
+    hash([&[0], link.bytes(), &[]])
 }
 
 fn join(left: &Node, right: &Node) -> Node {
-    let mut context = Context::new(&SHA256);
-    context.update(&[1]);
-    context.update(left);
-    context.update(right);
-    array(context.finish().as_ref())
+    hash([&[1], left, right])
+}
+
+/// Of the parts together. They are put together here, because a hash of one piece needs no context on the heap.
+fn hash(parts: [&[u8]; 3]) -> Node {
+    let mut whole = SmallVec::<[u8; 3 * HASH_BYTES]>::new();
+    parts.iter().for_each(|part| whole.extend_from_slice(part));
+    array(digest(&SHA256, &whole).as_ref())
 }
 
 fn bits(size: u64) -> usize {

@@ -115,6 +115,15 @@ pub struct GlanceOutcome {
     pub bytes_out: u64,
 }
 
+/// The lines of `text`, each of which ends with a line feed, without it.
+fn each_line(mut text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (line, rest) = text.split_at_checked(memchr::memchr(b'\n', text)?)?;
+        text = rest.get(1..).unwrap_or_default();
+        Some(line)
+    })
+}
+
 /// The latest records of this process, and of the end of the file as it was found.
 pub struct Recent {
     kept: Mutex<Ring>,
@@ -175,7 +184,7 @@ impl Recent {
     /// are passed over.
     pub(super) fn push(&self, seq: u64, lines: &[u8]) {
         let mut ring = self.kept.lock();
-        let numbered = (seq..).zip(lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()));
+        let numbered = (seq..).zip(each_line(lines));
         for (seq, line) in numbered.filter(|(_, line)| !is_checkpoint(line)) {
             let record = Arc::new(Kept::new(seq, std::str::from_utf8(line).unwrap_or_default()));
             ring.push(record.clone());

@@ -3,10 +3,12 @@
 
 use std::borrow::Cow;
 use std::io::Write as _;
+use std::sync::LazyLock;
 
+use memchr::memmem::Finder;
 use serde_json::value::RawValue;
 
-use super::draft::{CUT_MARK, Draft, Kind, cut};
+use super::draft::{Arguments, CUT_MARK, Draft, Kind, cut};
 use super::note::{ApprovalNote, DecisionNote, LeaseNote};
 use crate::telemetry::escape::{is_unsafe, push_json_string, push_safe};
 use crate::vocab::digits::{push_decimal, push_hex};
@@ -24,7 +26,7 @@ pub(super) fn write(out: &mut Vec<u8>, seq: u64, draft: &Draft) {
     record.quoted("time", |out| push_time(out, draft.unix_ms));
     record.quoted("id", |out| draft.id.push_to(out));
     record.text("rpc_id", draft.rpc_id.as_deref().map(unquoted).as_deref());
-    record.text("kind", Some(draft.kind.as_str()));
+    record.word("kind", draft.kind.as_str());
     if let Some(trace_id) = draft.trace_id {
         record.quoted("trace_id", |out| push_hex(out, &trace_id));
     }
@@ -35,10 +37,12 @@ pub(super) fn write(out: &mut Vec<u8>, seq: u64, draft: &Draft) {
     record.text("upstream", draft.upstream.as_deref());
     record.text("method", draft.method.as_deref());
     record.long_text("name", draft.name.as_deref());
-    record.text("class", draft.class.map(|class| class.as_str()));
+    if let Some(class) = draft.class {
+        record.word("class", class.as_str());
+    }
     record.text("definition", draft.definition.as_deref());
-    if let Some(digest) = draft.digest() {
-        write_args(record.value("args"), &digest, &draft.fields);
+    if !matches!(draft.arguments, Arguments::None) {
+        write_args(record.value("args"), draft);
     }
     if let Some(decision) = &draft.decision {
         write_decision(record.value("decision"), decision);
@@ -67,8 +71,7 @@ pub(super) fn write_checkpoint(out: &mut Vec<u8>, seq: u64, unix_ms: u64, id: Re
 
 /// Whether a line of ours is the record of a checkpoint. Before its kind it has only texts, in which quotes are escaped.
 pub(super) fn is_checkpoint(line: &[u8]) -> bool {
-    const KIND: &[u8] = b",\"kind\":\"";
-    let kind = memchr::memmem::find(line, KIND).and_then(|at| line.get(at + KIND.len()..));
+    let kind = KIND.find(line).and_then(|at| line.get(at + KIND.needle().len()..));
     kind.is_some_and(|kind| kind.strip_prefix(CHECKPOINT).is_some_and(|rest| rest.starts_with(b"\"")))
 }
 
@@ -81,6 +84,8 @@ pub(super) fn time(unix_ms: u64) -> String {
 }
 
 const CHECKPOINT: &[u8] = b"checkpoint";
+/// Comes before the kind. Made ready once: it is looked for in every line.
+static KIND: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b",\"kind\":\""));
 
 fn write_principal(out: &mut Vec<u8>, principal: &Principal, key: Option<&str>) {
     let mut object = Object::open(out);
@@ -102,12 +107,12 @@ fn actor((iss, sub): (Option<&str>, &str)) -> String {
     iss.map_or_else(|| sub.to_owned(), |iss| format!("{iss}#{sub}"))
 }
 
-fn write_args(out: &mut Vec<u8>, digest: &str, fields: &[(Box<str>, Box<str>)]) {
+fn write_args(out: &mut Vec<u8>, draft: &Draft) {
     let mut args = Object::open(out);
-    args.text("digest", Some(digest));
-    if !fields.is_empty() {
+    args.quoted("digest", |out| draft.push_digest(out));
+    if !draft.fields.is_empty() {
         let mut object = Object::open(args.value("fields"));
-        for (pointer, raw) in fields {
+        for (pointer, raw) in &draft.fields {
             push_json(object.named(pointer), raw);
         }
         object.close();
@@ -117,9 +122,9 @@ fn write_args(out: &mut Vec<u8>, digest: &str, fields: &[(Box<str>, Box<str>)]) 
 
 fn write_decision(out: &mut Vec<u8>, decision: &DecisionNote) {
     let mut object = Object::open(out);
-    object.text("effect", Some(effect(decision.allowed)));
-    object.text("mode", Some(if decision.observed { "observe" } else { "enforce" }));
-    object.text("reason", Some(decision.reason.as_str()));
+    object.word("effect", effect(decision.allowed));
+    object.word("mode", if decision.observed { "observe" } else { "enforce" });
+    object.word("reason", decision.reason.as_str());
     object.list("rules", decision.rules.iter().map(|rule| &**rule));
     object.list("obligations", decision.obligations.iter().copied());
     object.text("policy", Some(&decision.policy));
@@ -160,9 +165,11 @@ fn effect(allowed: bool) -> &'static str {
 fn write_outcome(out: &mut Vec<u8>, draft: &Draft) {
     let mut object = Object::open(out);
     if let Some(outcome) = &draft.outcome {
-        object.text("status", Some(outcome.status.as_str()));
-        object.text("reason", Some(outcome.reason.as_str()));
-        object.text("error_kind", outcome.error_kind.map(|kind| kind.as_str()));
+        object.word("status", outcome.status.as_str());
+        object.word("reason", outcome.reason.as_str());
+        if let Some(kind) = outcome.error_kind {
+            object.word("error_kind", kind.as_str());
+        }
     }
     if let Some(http) = draft.http {
         object.number("http", http.into());
@@ -285,6 +292,11 @@ impl<'a> Object<'a> {
                 push_decimal(out, us / place % 10);
             }
         }
+    }
+
+    /// A word of ours, which needs no escape.
+    fn word(&mut self, key: &'static str, word: &'static str) {
+        self.quoted(key, |out| out.extend_from_slice(word.as_bytes()));
     }
 
     /// A text of ours that needs no escape.

@@ -31,7 +31,9 @@ pub(super) fn token(headers: &HeaderMap) -> Result<Option<Presented<'_>>, Refusa
     if values.next().is_some() {
         return Err(Refusal::Malformed);
     }
-    let (scheme, token) = value.to_str().map_err(|_| Refusal::Malformed)?.split_once(' ').ok_or(Refusal::Malformed)?;
+    // Not `to_str`, which looks at each byte by itself: which bytes a token may have is asked below.
+    let text = std::str::from_utf8(value.as_bytes()).map_err(|_| Refusal::Malformed)?;
+    let (scheme, token) = text.split_once(' ').ok_or(Refusal::Malformed)?;
     let scheme = match scheme {
         text if text.eq_ignore_ascii_case("bearer") => Scheme::Bearer,
         text if text.eq_ignore_ascii_case("dpop") => Scheme::Dpop,

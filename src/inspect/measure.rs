@@ -6,11 +6,19 @@ use crate::mcp::{RawJson, ResultBody, pointer};
 /// Bytes of the text that a model gets to read: content of tools, messages of prompts, contents of resources. Structured content
 /// counts where it is more than the text, of which it is usually another form.
 pub(super) fn text_bytes(body: &ResultBody) -> u64 {
-    let member = |key| body.member(key).map_or(0, texts);
-    let structured = body.member("structuredContent").map_or(0, |raw| raw.as_bytes().len() as u64);
-    let inlined = body.member("result").filter(|_| body.member("taskId").is_some()).map_or(0, task_bytes);
-    let plain = member("content").max(structured).saturating_add(member("contents")).saturating_add(member("messages"));
-    plain.saturating_add(inlined)
+    let (mut content, mut structured, mut others, mut inlined, mut is_task) = (0_u64, 0, 0_u64, 0, false);
+    // No two members have one key: an answer is refused that has. Most have one or two of all these.
+    for (key, value) in &body.members {
+        match unquote(key.as_str()).as_deref() {
+            Ok("content") => content = texts(value),
+            Ok("structuredContent") => structured = value.as_bytes().len() as u64,
+            Ok("contents" | "messages") => others = others.saturating_add(texts(value)),
+            Ok("result") => inlined = task_bytes(value),
+            Ok("taskId") => is_task = true,
+            _ => {}
+        }
+    }
+    content.max(structured).saturating_add(others).saturating_add(if is_task { inlined } else { 0 })
 }
 
 /// As much of the result of a tool that stands inside a task.

@@ -23,13 +23,13 @@ use crate::vocab::Reason;
 /// Legacy calls under way by session and request id. Bounded by the number of requests in flight.
 #[derive(Default)]
 pub struct Cancels {
-    calls: Arc<DashMap<(u128, Box<str>), CancellationToken>>,
+    calls: Arc<DashMap<(u128, Arc<str>), CancellationToken>>,
 }
 
 /// Takes a call out of [`Cancels`] when it is over.
 pub struct Registered {
-    calls: Arc<DashMap<(u128, Box<str>), CancellationToken>>,
-    key: (u128, Box<str>),
+    calls: Arc<DashMap<(u128, Arc<str>), CancellationToken>>,
+    key: (u128, Arc<str>),
     /// Set by `notifications/cancelled`.
     pub token: CancellationToken,
 }
@@ -37,7 +37,7 @@ pub struct Registered {
 impl Cancels {
     /// Registers the call `id` of `session`; `None` while another call of the session has that id.
     pub fn register(&self, session: Session, id: &RawId) -> Option<Registered> {
-        let key: (u128, Box<str>) = (session.id, Box::from(id.as_str()));
+        let key: (u128, Arc<str>) = (session.id, Arc::from(id.as_str()));
         let token = CancellationToken::new();
         match self.calls.entry(key.clone()) {
             Entry::Occupied(_) => return None,
@@ -49,7 +49,7 @@ impl Cancels {
     /// Cancels the call `id` of `session`, if it is under way.
     pub fn cancel(&self, session: Session, id: &RawId) {
         // It stays registered until it is over, so that its id is not taken meanwhile.
-        if let Some(token) = self.calls.get(&(session.id, Box::from(id.as_str()))) {
+        if let Some(token) = self.calls.get(&(session.id, Arc::from(id.as_str()))) {
             token.cancel();
         }
     }

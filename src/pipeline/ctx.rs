@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::HeaderMap;
-use tokio_util::sync::CancellationToken;
 
 use super::Gateway;
 use super::cancel::Registered;
@@ -13,6 +12,7 @@ use super::line::Line;
 use super::link::Resumed;
 use super::memory::Memory;
 use super::refusal::Refusal;
+use super::resumable::Turning;
 use super::session::Session;
 use super::standing;
 use super::task::Tasks;
@@ -61,8 +61,8 @@ pub(super) struct Ctx {
     pub(super) spent: Option<Spent>,
     /// The number of this round, where it goes on with a call that was approved.
     pub(super) sequel: Option<u128>,
-    /// Set when the call leaves for its upstream, where somebody waits for that.
-    pub left: Option<CancellationToken>,
+    /// Told when the call leaves for its upstream, where somebody waits for that.
+    pub(super) turning: Option<Arc<Turning>>,
 }
 
 /// What is known of the message; decides the shape of refusals.
@@ -158,7 +158,7 @@ impl Ctx {
             cancel: None,
             spent: None,
             sequel: None,
-            left: None,
+            turning: None,
         }
     }
 
@@ -188,7 +188,7 @@ impl Ctx {
             cancel: None,
             spent: None,
             sequel: None,
-            left: None,
+            turning: None,
         };
         if !first {
             ctx.begin_trace();
@@ -215,7 +215,7 @@ impl Ctx {
             cancel: None,
             spent: None,
             sequel: None,
-            left: None,
+            turning: None,
         }
     }
 

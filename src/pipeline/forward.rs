@@ -67,8 +67,8 @@ pub(super) async fn forward(
 ) -> Result<Forwarded, Refusal> {
     question::spend(ctx, operation)?;
     let called = Instant::now();
-    if let Some(left) = &ctx.left {
-        left.cancel();
+    if let Some(turning) = &ctx.turning {
+        turning.left.say();
     }
     let mut call = match leaving {
         Leaving::Answers(id) => Box::pin(parked::wake(ctx, target, operation, id, permit)).await?,

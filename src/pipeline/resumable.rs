@@ -4,15 +4,17 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt as _};
+use futures_util::task::AtomicWaker;
 use http::{Response, StatusCode};
 use http_body::Body as _;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use super::Gateway;
 use super::body::ReplyBody;
@@ -46,13 +48,13 @@ pub(super) async fn cancellable(mut ctx: Box<Ctx>, operation: Box<Operation>, in
     let cancelled = registered.token.clone();
     // A streamed answer outlives this function, and can be cancelled as long as it lasts.
     ctx.cancel = Some(registered);
-    let turning = Turning::default();
+    let turning = Arc::<Turning>::default();
     let resumable = ctx.streams && ctx.asked.line.is_none();
     let whose = ctx.principal().ok().filter(|_| resumable).map(|who| Whose { session, owner: who.key() });
-    ctx.left = whose.as_ref().map(|_| turning.left.clone());
-    let (mut standing, streams) = (Standing::of(&ctx), turning.streams.clone());
+    ctx.turning = whose.as_ref().map(|_| turning.clone());
+    let (mut standing, turned) = (Standing::of(&ctx), turning.clone());
     let over = async move {
-        streams.cancelled_owned().await;
+        turned.streams.heard().await;
         standing.over().await
     };
     let answer = async move {
@@ -86,23 +88,47 @@ struct Whose {
 }
 
 /// When an answer turns into a stream.
-#[derive(Clone, Default)]
-struct Turning {
-    /// Set when the call has left for its upstream. What is found out before is told by the status of the answer.
-    left: CancellationToken,
-    /// Set when the answer has become a stream.
-    streams: CancellationToken,
+#[derive(Default)]
+pub(super) struct Turning {
+    /// Said when the call has left for its upstream. What is found out before is told by the status of the answer.
+    pub(super) left: Word,
+    /// Said when the answer has become a stream.
+    streams: Word,
+}
+
+/// Something that is said once and that one future waits to hear. Cheaper than a token of cancellation, which takes locks for the many
+/// that may wait for it.
+#[derive(Default)]
+pub(super) struct Word {
+    said: AtomicBool,
+    waits: AtomicWaker,
+}
+
+impl Word {
+    pub(super) fn say(&self) {
+        self.said.store(true, Ordering::Release);
+        self.waits.wake();
+    }
+
+    async fn heard(&self) {
+        poll_fn(|cx| {
+            // Registered first: what is said from then on wakes.
+            self.waits.register(cx.waker());
+            if self.said.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
 }
 
 /// Waits for `answer`. It becomes a stream if it is one, or if it is not there soon after the call has left.
 async fn answered(
     gateway: Arc<Gateway>,
     whose: Whose,
-    turning: Turning,
+    turning: Arc<Turning>,
     mut answer: BoxFuture<'static, Response<ReplyBody>>,
 ) -> Response<ReplyBody> {
     let late = async {
-        turning.left.cancelled().await;
+        turning.left.heard().await;
         tokio::time::sleep(Duration::from_millis(STREAM_AFTER_MS)).await;
     };
     tokio::select! {
@@ -114,7 +140,7 @@ async fn answered(
             response.map(|body| kept(gateway, whose, Source::Body(body)))
         }
         () = late => {
-            turning.streams.cancel();
+            turning.streams.say();
             stream_head().map(|()| kept(gateway, whose, Source::Awaited(answer)))
         }
     }
@@ -170,5 +196,22 @@ impl Source {
         let mut event = Vec::with_capacity(bytes.len() + 32);
         sse::encode(&mut event, &bytes);
         Some((event.into(), Self::Body(body)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::Word;
+
+    #[tokio::test]
+    async fn a_word_is_heard_whenever_it_is_said() {
+        let (before, after) = (Word::default(), Word::default());
+        before.say();
+        before.heard().await;
+        before.heard().await;
+        assert_eq!(after.heard().now_or_never(), None);
+        tokio::join!(biased; after.heard(), async { after.say() });
     }
 }

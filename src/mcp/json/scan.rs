@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use smallvec::SmallVec;
+
 use super::JsonError;
 use super::text::{scan_string, unquote};
 use crate::vocab::limits::JSON_MEMBERS_MAX;
@@ -48,8 +50,8 @@ pub struct Scanner<'a> {
     text: &'a str,
     at: usize,
     depth_left: usize,
-    /// Keys of all objects that are open, innermost last; shared so that an object costs no allocation of its own.
-    keys: Vec<Cow<'a, str>>,
+    /// Keys of all objects that are open, innermost last; shared, and in place while they are few, so that they cost no allocation.
+    keys: SmallVec<[Cow<'a, str>; PAIRWISE_KEYS_MAX]>,
     compares_keys: bool,
 }
 
@@ -78,7 +80,7 @@ impl<'a> Scanner<'a> {
 
     /// Starts on text that was seen before, such as a span this scanner returned.
     pub fn trusted(text: &'a str, depth_max: usize) -> Self {
-        Self { text, at: 0, depth_left: depth_max, keys: Vec::new(), compares_keys: true }
+        Self { text, at: 0, depth_left: depth_max, keys: SmallVec::new(), compares_keys: true }
     }
 
     /// As [`Self::trusted`], for a caller that compares the keys of each object itself: this one tells of no duplicates.
@@ -218,9 +220,6 @@ impl<'a> Scanner<'a> {
             set.insert(key);
             *seen = Some(set);
         } else {
-            if self.keys.capacity() == 0 {
-                self.keys.reserve(2 * PAIRWISE_KEYS_MAX);
-            }
             self.keys.push(key);
         }
         Ok(())

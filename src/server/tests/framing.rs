@@ -83,6 +83,29 @@ async fn a_length_beside_chunks_ends_the_connection() {
 }
 
 #[tokio::test]
+async fn a_body_is_read_whatever_pieces_it_comes_in() {
+    let running = start(DoorSettings::default(), None, SOON);
+    let mut stream = connect(&running).await;
+    stream.set_nodelay(true).unwrap();
+    for request in [
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 6\r\n\r\nabcdef",
+        "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n4\r\ncdef\r\n0\r\n\r\n",
+    ] {
+        for byte in request.bytes() {
+            stream.write_all(&[byte]).await.unwrap();
+            // Lets the other side run, so that it sees them one by one.
+            for _ in 0..16 {
+                tokio::task::yield_now().await;
+            }
+        }
+        let answer = one_answer(&mut stream).await;
+        assert!(answer.ends_with("\r\n\r\nabcdef"), "{answer}");
+    }
+    drop(stream);
+    finish(running).await;
+}
+
+#[tokio::test]
 async fn good_requests_share_a_connection() {
     let running = start(DoorSettings::default(), None, SOON);
     let mut stream = connect(&running).await;

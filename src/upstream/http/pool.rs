@@ -1,8 +1,7 @@
 //! Connections to one upstream: bounded, reused last in first out.
 
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
@@ -113,11 +112,12 @@ impl Pool {
         let mut found = None;
         while unfinished.len() < UNFINISHED_MAX {
             let Some(mut idle) = self.pop() else { break };
-            if idle.since.elapsed() >= LONG_IDLE {
+            let age = idle.since.elapsed();
+            if age >= LONG_IDLE {
                 // Lets the runtime look at its sockets, so that a close that has arrived is seen.
                 tokio::task::yield_now().await;
             }
-            match poll_fn(|cx| Poll::Ready(idle.poll(cx))).await {
+            match idle.look(age) {
                 Condition::Ready => {
                     found = Some((idle.lane, idle.home));
                     break;
@@ -154,15 +154,17 @@ enum Condition {
 }
 
 impl Idle {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Condition {
-        if self.since.elapsed() >= Duration::from_millis(UPSTREAM_IDLE_MS_MAX) {
+    /// Nobody is to be woken for it: whoever takes it polls it again, and else it is looked at the next time.
+    fn look(&mut self, age: Duration) -> Condition {
+        let cx = &mut Context::from_waker(Waker::noop());
+        if age >= Duration::from_millis(UPSTREAM_IDLE_MS_MAX) {
             return Condition::Dead;
         }
         while let Some(tail) = &mut self.tail {
             match self.lane.poll_chunk(tail, cx) {
                 Poll::Ready(None) => self.tail = None,
                 Poll::Ready(Some(Ok(bytes))) if bytes.len() <= self.tail_bytes_left => self.tail_bytes_left -= bytes.len(),
-                Poll::Pending if self.since.elapsed() < Duration::from_millis(UPSTREAM_TAIL_MS_MAX) => {
+                Poll::Pending if age < Duration::from_millis(UPSTREAM_TAIL_MS_MAX) => {
                     return Condition::Unfinished;
                 }
                 _ => return Condition::Dead,
