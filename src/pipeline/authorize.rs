@@ -97,7 +97,7 @@ fn settle(ctx: &mut Ctx, target: &Target, arguments: Option<&RawJson>, decision:
     ctx.note(|draft| {
         draft.upstream = Some(target.view.upstream().settings().name.clone());
         match &target.entry {
-            None if target.kind == Kind::Tool => draft.set_unknown_name(&target.full),
+            None if target.kind != Kind::Resource => draft.set_unknown_name(&target.full),
             _ => draft.set_name(target.full.clone()),
         }
         draft.class = Some(target.class);

@@ -9,13 +9,19 @@ pub(super) fn find(text: &str) -> Vec<Found> {
         let run: &[u8] = bytes.get(at..).unwrap_or_default();
         let length = run.iter().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-')).count();
         let run = run.get(..length).unwrap_or_default();
-        // A prefix of words (`upstream__`) is no part of it.
-        let start = memchr::memmem::rfind(run, b"__").map_or(0, |end| end + 2);
-        for part in [run, run.get(start..).unwrap_or_default()] {
-            if random(part) {
-                found.push(Found { kind: "random", start: at + length - part.len(), end: at + length });
-                break;
+        // Names are put together with `__`.
+        let (before, mut start) = (found.len(), at);
+        for part in run.split_inclusive(|b| *b == b'_').collect::<Vec<_>>().chunk_by(|a, _| a.len() > 1) {
+            let length: usize = part.iter().map(|piece| piece.len()).sum();
+            let text = bytes.get(start..start + length).unwrap_or_default();
+            let name = text.strip_suffix(b"_").unwrap_or(text);
+            if random(name) {
+                found.push(Found { kind: "random", start, end: start + name.len() });
             }
+            start += length;
+        }
+        if found.len() == before && random(run) {
+            found.push(Found { kind: "random", start: at, end: at + length });
         }
         at += length + 1;
     }

@@ -4,8 +4,43 @@ use memchr::memmem;
 
 use super::shapes::{self, Found, run, userinfo};
 
-/// Everything that is not kept, in order, without overlaps.
+/// Everything that is not kept, in order, without overlaps; also what is percent-encoded.
 pub(super) fn find(text: &str) -> Vec<Found> {
+    let mut found = plain(text);
+    for plus in [b'+', b' '] {
+        if let Some((decoded, places)) = decoded(text, plus) {
+            let place = |at: usize| places.get(at).copied().unwrap_or(text.len());
+            let encoded = |one: Found| Found { start: place(one.start), end: place(one.end), ..one };
+            add(&mut found, plain(&decoded).into_iter().map(encoded).collect());
+        }
+    }
+    found
+}
+
+/// `text` without percent-encoding (RFC 3986 section 2.1), and where each byte of it begins; `None` where nothing is encoded as text.
+fn decoded(text: &str, plus: u8) -> Option<(String, Vec<usize>)> {
+    let bytes = text.as_bytes();
+    memchr::memchr(b'%', bytes)?;
+    let (mut out, mut places, mut at) = (Vec::with_capacity(bytes.len()), Vec::with_capacity(bytes.len()), 0);
+    while let Some(byte) = bytes.get(at) {
+        places.push(at);
+        let code = bytes.get(at + 1..at + 3).filter(|code| *byte == b'%' && code.iter().all(u8::is_ascii_hexdigit));
+        let byte_of = |code| std::str::from_utf8(code).ok().and_then(|code| u8::from_str_radix(code, 16).ok());
+        match code.and_then(byte_of) {
+            Some(decoded) => {
+                out.push(decoded);
+                at += 3;
+            }
+            None => {
+                out.push(if *byte == b'+' { plus } else { *byte });
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8(out).ok().map(|out| (out, places))
+}
+
+fn plain(text: &str) -> Vec<Found> {
     let mut found = shapes::find(text);
     add(&mut found, cards(text));
     if text.contains("://") {
@@ -14,10 +49,13 @@ pub(super) fn find(text: &str) -> Vec<Found> {
     found
 }
 
-/// Adds those of `more` that overlap with none.
+/// Adds `more`; of two that overlap the wider stays.
 pub(super) fn add(found: &mut Vec<Found>, more: Vec<Found>) {
     for one in more {
-        if found.iter().all(|known| known.end <= one.start || known.start >= one.end) {
+        let over = |known: &Found| known.start < one.end && one.start < known.end;
+        let length = |of: &Found| of.end - of.start;
+        if found.iter().filter(|known| over(known)).all(|known| length(known) < length(&one)) {
+            found.retain(|known| !over(known));
             found.push(one);
         }
     }

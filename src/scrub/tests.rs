@@ -322,9 +322,12 @@ fn what_is_kept_has_no_card_and_no_user_either() {
         ("https://anna@db.example/x", "https://[redacted: userinfo]@db.example/x"),
         ("postgres://app:s3cr3t@db/x", "postgres://app:[redacted: password]@db/x"),
         ("https://db.example/@anna", "https://db.example/@anna"),
+        ("/x?y=password%3Dhunter2hunter2%26a", "/x?y=password%3D[redacted: password]%26a"),
+        ("/x?y=Authorization%3A+Bearer+abcdef1234567890", "/x?y=Authorization%3A+Bearer+[redacted: authorization]"),
+        ("/100%25/%ff%zz", "/100%25/%ff%zz"),
     ] {
         assert_eq!(text(given), expect);
-        assert!(find(given).iter().all(|found| found.kind == "password"), "answers keep it: {given}");
+        assert!(find(given).iter().all(|found| ["password", "authorization"].contains(&found.kind)), "answers keep it: {given}");
     }
     for (given, expect) in [
         ("4111111111111111", r#""[redacted: card-number]""#),
@@ -346,6 +349,7 @@ fn what_looks_random_is_no_name() {
     {
         assert!(unknown_name(random).ends_with("[redacted: random]"), "{}", unknown_name(random));
     }
+    assert_eq!(unknown_name("up__V1StGXR8Z5jdHi6BmyT3q__get"), "up__[redacted: random]__get");
     for name in [
         "files__read_file",
         "github__create_issue_comment_with_attachment",
