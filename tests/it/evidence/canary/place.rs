@@ -26,6 +26,8 @@ pub(super) struct Place {
     asked: AtomicUsize,
 }
 
+pub(super) const IDENTITY_PROVIDER: &str = "identity provider";
+
 const RULES: &str = r#"
   - id: gated
     effect: allow
@@ -154,7 +156,7 @@ authserver:
     pub(super) async fn end(&mut self) -> Vec<(String, Vec<u8>)> {
         let mut all = self.shown().await;
         assert_eq!(self.gate.terminate().await, Some(0));
-        for (place, peer) in [("sink", &self.sink), ("collector", &self.collector), ("identity provider", &self.idp.peer)] {
+        for (place, peer) in [("sink", &self.sink), ("collector", &self.collector), (IDENTITY_PROVIDER, &self.idp.peer)] {
             all.extend(peer.seen().iter().map(|seen| (place.to_owned(), seen.whole().into_bytes())));
         }
         all.push(("log".to_owned(), self.gate.log().into_bytes()));
