@@ -49,7 +49,7 @@ fn plain(text: &str) -> Vec<Found> {
     found
 }
 
-/// Adds `more`; of two that overlap the wider stays. As fast as sorting, however many there are.
+/// Adds `more`; those that overlap become one, of the kind of the wider. As fast as sorting, however many there are.
 pub(super) fn add(found: &mut Vec<Found>, more: Vec<Found>) {
     if more.is_empty() {
         return;
@@ -59,7 +59,10 @@ pub(super) fn add(found: &mut Vec<Found>, more: Vec<Found>) {
     found.dedup_by(|next, last| {
         let over = next.start < last.end;
         if over && next.end - next.start > last.end - last.start {
-            *last = *next;
+            last.kind = next.kind;
+        }
+        if over {
+            last.end = last.end.max(next.end);
         }
         over
     });
