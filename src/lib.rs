@@ -1,6 +1,6 @@
 //! Portcullis: a security-hardened gateway for the Model Context Protocol.
 //!
-//! Layers, bottom up: `vocab`; `mcp`; `config`, `policy`, `net`, `seal`, `signer`, `store`, `telemetry`, `web`; `audit`, `oauth`, `vault`; `approval`, `identity`, `limit`, `inspect`, `upstream`, `bridge`;
+//! Layers, bottom up: `vocab`; `mcp`, `private_file`, `scrub`; `config`, `policy`, `net`, `seal`, `signer`, `store`, `telemetry`, `web`; `audit`, `oauth`, `vault`; `approval`, `identity`, `limit`, `inspect`, `upstream`, `bridge`;
 //! `catalog`, `notice`, `signin`; `authserver`, `connect`, `export`; `pipeline`; `server`, `admin`; `app`; `demo`; `cli`.
 //! A module uses lower layers only. See `docs/ARCHITECTURE.md`.
 
@@ -27,6 +27,7 @@ pub mod oauth;
 pub mod pipeline;
 pub mod policy;
 pub mod private_file;
+pub mod scrub;
 pub mod seal;
 pub mod server;
 pub mod signer;

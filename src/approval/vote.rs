@@ -7,6 +7,7 @@ use super::change::{ChangeError, Note, asked_by};
 use super::lease::{Lease, LeaseError};
 use super::request::{Request, RequestId, State, Vote};
 use crate::policy::{Approval, PolicySet};
+use crate::scrub;
 use crate::vocab::Principal;
 use crate::vocab::limits::{APPROVAL_NAME_CHARS_MAX, APPROVAL_REASON_CHARS_MAX};
 
@@ -116,7 +117,8 @@ impl Desk {
         reason: &str,
     ) -> Result<Arc<Request>, VoteError> {
         let room = self.0.audit.room().map_err(|_| ChangeError::Audit)?;
-        let reason: String = reason.chars().take(APPROVAL_REASON_CHARS_MAX).collect();
+        // It is kept, recorded and told to others.
+        let reason: String = scrub::text(reason).chars().take(APPROVAL_REASON_CHARS_MAX).collect();
         let name: String = voter.name.chars().take(APPROVAL_NAME_CHARS_MAX).collect();
         let (person, yes) = (&*voter.principal, said.is_yes());
         let what = if yes { "approval/approve" } else { "approval/deny" };

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::digest::{DIGEST_BYTES, Digester};
 use super::note::{ApprovalNote, DecisionNote, OutcomeNote};
+use crate::scrub;
 use crate::telemetry::spans::Spans;
 use crate::vocab::limits::{
     AUDIT_ARGUMENTS_BYTES_MAX, AUDIT_FIELD_BYTES_MAX, AUDIT_FIELDS_MAX, AUDIT_ID_BYTES_MAX, AUDIT_URI_BYTES_MAX,
@@ -93,7 +94,8 @@ impl IntentSeq {
     }
 }
 
-/// The record of one request, while it is being made. Texts are bounded when they are set.
+/// The record of one request, while it is being made. Texts are bounded when they are set, and lose what looks like a secret: a client may
+/// put one anywhere. Who asked is recorded as the issuer says it.
 ///
 /// No setter takes a secret: credentials are wrapped in `secrecy` types, which convert into none of these.
 /// ```compile_fail
@@ -230,25 +232,37 @@ impl Draft {
 
     /// The JSON-RPC id as its raw token (`7`, `"a"`).
     pub fn set_rpc_id(&mut self, token: &str) {
-        self.rpc_id = Some(cut(token, AUDIT_ID_BYTES_MAX).into());
+        let clean = scrub::redact_kept(token, None).map(|(clean, _)| clean);
+        self.rpc_id = Some(cut(clean.as_deref().unwrap_or(token), AUDIT_ID_BYTES_MAX).into());
     }
 
-    /// The JSON-RPC method.
+    /// The JSON-RPC method; one that is borrowed is of ours.
     pub fn set_method(&mut self, method: impl Into<Cow<'static, str>>) {
-        let method = method.into();
-        self.method = Some(match cut(&method, AUDIT_ID_BYTES_MAX) {
-            Cow::Owned(short) => Cow::Owned(short),
-            Cow::Borrowed(_) => method,
+        self.method = Some(match method.into() {
+            Cow::Borrowed(ours) => Cow::Borrowed(ours),
+            Cow::Owned(asked) => {
+                Cow::Owned(cut(&scrub::unknown_name(ahead(&asked, AUDIT_ID_BYTES_MAX)), AUDIT_ID_BYTES_MAX).into())
+            }
         });
     }
 
     /// Full name of the tool or prompt, or the resource's URI.
     pub fn set_name(&mut self, name: impl Into<Arc<str>>) {
         let name = name.into();
-        self.name = Some(match cut(&name, AUDIT_URI_BYTES_MAX) {
-            Cow::Owned(short) => short.into(),
-            Cow::Borrowed(_) => name,
-        });
+        let clean = match scrub::text(ahead(&name, AUDIT_URI_BYTES_MAX)) {
+            Cow::Owned(clean) => Some(cut(&clean, AUDIT_URI_BYTES_MAX).into()),
+            Cow::Borrowed(text) => match cut(text, AUDIT_URI_BYTES_MAX) {
+                Cow::Owned(short) => Some(short.into()),
+                Cow::Borrowed(_) => None,
+            },
+        };
+        self.name = Some(clean.unwrap_or(name));
+    }
+
+    /// The name of a tool or prompt as it was asked for, of which nobody knows yet whether there is one. It loses also what looks drawn at
+    /// random.
+    pub fn set_unknown_name(&mut self, name: &str) {
+        self.set_name(scrub::unknown_name(ahead(name, AUDIT_URI_BYTES_MAX)));
     }
 
     /// The canonical bytes of the arguments. Only their keyed digest is recorded. Long ones are digested here.
@@ -266,7 +280,10 @@ impl Draft {
     pub fn add_field(&mut self, pointer: &str, raw_json: &str) {
         let pointer = cut(pointer, AUDIT_ID_BYTES_MAX);
         if self.fields.len() < AUDIT_FIELDS_MAX && self.fields.iter().all(|(listed, _)| **listed != *pointer) {
-            let value = cut(raw_json, AUDIT_FIELD_BYTES_MAX);
+            // That it is to be seen does not make a secret fit to be kept; the name of a member may be what tells that it is one.
+            let key = pointer.rsplit_once('/').map(|(_, key)| serde_json::Value::from(key).to_string());
+            let clean = scrub::redact_kept(raw_json, key.as_deref()).map(|(clean, _)| clean);
+            let value = cut(clean.as_deref().unwrap_or(raw_json), AUDIT_FIELD_BYTES_MAX);
             self.fields.push((pointer.into(), value.into()));
         }
     }
@@ -301,6 +318,14 @@ pub(super) fn cut(text: &str, bytes_max: usize) -> Cow<'_, str> {
     short.push_str(CUT_MARK);
     Cow::Owned(short)
 }
+
+/// As much of `text` as is looked through of what is cut to `bytes_max`: a secret that begins before the cut is seen whole.
+fn ahead(text: &str, bytes_max: usize) -> &str {
+    text.get(..text.floor_char_boundary(bytes_max + SECRET_BYTES_MAX)).unwrap_or(text)
+}
+
+/// A secret that is longer is told by its beginning.
+const SECRET_BYTES_MAX: usize = 16 * 1024;
 
 /// Ends a text that was longer than a record may hold.
 pub(super) const CUT_MARK: &str = "...[cut]";

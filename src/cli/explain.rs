@@ -29,7 +29,8 @@ pub(super) struct ExplainArgs {
     #[arg(long = "as", id = "as_", value_name = "PRINCIPAL")]
     as_: Option<String>,
     /// Who asks, by an access token or API key, verified by the config; - reads it from standard input
-    #[arg(long, value_name = "TOKEN")]
+    // What begins with a dash is a token too, and not an argument to complain about.
+    #[arg(long, value_name = "TOKEN", allow_hyphen_values = true)]
     token: Option<String>,
     /// The route it comes by
     #[arg(long, value_name = "PATH")]

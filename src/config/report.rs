@@ -1,10 +1,12 @@
 //! Collects every problem of a file and knows where each dotted path stands in it.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::limits::{PROBLEMS_MAX, SHOWN_CHARS_MAX};
 use super::yaml::{Kind, Node, Place};
+use crate::scrub;
 use crate::vocab::Problem;
 
 /// Keys below which every value may be a secret and none is ever shown.
@@ -111,6 +113,14 @@ impl Report {
     /// Every problem, in the order of the file.
     pub(super) fn into_problems(mut self) -> Vec<Problem> {
         self.problems.sort_by(|a, b| (a.line, a.column, &a.path).cmp(&(b.line, b.column, &b.path)));
+        for problem in &mut self.problems {
+            // A secret may stand where none belongs, or have come there by a reference.
+            for text in [&mut problem.path, &mut problem.value, &mut problem.message, &mut problem.hint] {
+                if let Cow::Owned(clean) = scrub::unknown_name(text) {
+                    *text = clean;
+                }
+            }
+        }
         self.problems
     }
 
@@ -208,7 +218,7 @@ fn shown(kind: &Kind) -> String {
         Kind::Number(value) => value.to_string(),
         // Credentials hide in the user and query parts of URLs.
         Kind::Text(text) if text.contains("://") && text.contains(['@', '?']) => String::new(),
-        Kind::Text(text) => printable(text),
+        Kind::Text(text) => printable(&scrub::unknown_name(text)),
         _ => String::new(),
     }
 }

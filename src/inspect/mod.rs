@@ -4,9 +4,6 @@
 //! be reached by an answer that was not looked at.
 
 mod measure;
-mod names;
-mod secrets;
-mod shapes;
 
 #[cfg(test)]
 mod tests;
@@ -14,10 +11,15 @@ mod tests;
 use crate::mcp::reply::ResultKind;
 use crate::mcp::{RawJson, Reply};
 use crate::policy::permit::{Meter, Permit, Used};
+use crate::scrub;
 
-/// `raw`, which people are to be shown, with every credential in it replaced, and how many there were.
+/// `raw`, which people are to be shown, with every secret in it replaced, and how many there were.
 pub fn masked(raw: &RawJson) -> (RawJson, u64) {
-    secrets::redact(raw, None).unwrap_or_else(|| (raw.clone(), 0))
+    scrub::redact_kept(raw.as_str(), None).map_or_else(|| (raw.clone(), 0), |(clean, count)| (json(clean), count))
+}
+
+fn json(text: String) -> RawJson {
+    RawJson::of_ours(text.into_bytes())
 }
 
 /// Looks at everything that one call yields.
@@ -66,7 +68,7 @@ impl Inspector {
             self.meter.add(Used { bytes, text_bytes: measure::text_bytes(body) });
             // The upstream's own state goes back to it, sealed: nobody reads it on the way. Where nothing is asked it is a word like any.
             let asks = body.kind == ResultKind::InputRequired;
-            let state = |(key, _): &(RawJson, RawJson)| secrets::meaning(key.as_str()).is_some_and(|key| key == "requestState");
+            let state = |(key, _): &(RawJson, RawJson)| scrub::meaning(key.as_str()).is_some_and(|key| key == "requestState");
             let sealed = if asks { body.members.iter().position(state) } else { None };
             body.meta.iter_mut().for_each(|member| self.member(member));
             for (at, member) in body.members.iter_mut().enumerate() {
@@ -106,9 +108,9 @@ impl Inspector {
     fn member(&mut self, (key, value): &mut (RawJson, RawJson)) {
         self.value(value, Some(key));
         if self.redacts
-            && let Some((clean, found)) = secrets::redact_key(key, self.redacted)
+            && let Some((clean, found)) = scrub::redact_key(key.as_str(), self.redacted)
         {
-            *key = clean;
+            *key = json(clean);
             self.redacted = self.redacted.saturating_add(found);
         }
     }
@@ -117,8 +119,8 @@ impl Inspector {
         if !self.redacts {
             return;
         }
-        if let Some((clean, found)) = secrets::redact(value, key) {
-            *value = clean;
+        if let Some((clean, found)) = scrub::redact(value.as_str(), key.map(RawJson::as_str)) {
+            *value = json(clean);
             self.redacted = self.redacted.saturating_add(found);
         }
     }

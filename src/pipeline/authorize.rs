@@ -96,7 +96,10 @@ fn settle(ctx: &mut Ctx, target: &Target, arguments: Option<&RawJson>, decision:
     ctx.asked.upstream = Some(target.view.upstream().settings().name.clone());
     ctx.note(|draft| {
         draft.upstream = Some(target.view.upstream().settings().name.clone());
-        draft.set_name(target.full.clone());
+        match &target.entry {
+            None if target.kind != Kind::Resource => draft.set_unknown_name(&target.full),
+            _ => draft.set_name(target.full.clone()),
+        }
         draft.class = Some(target.class);
         draft.definition = target.entry.as_ref().map(|entry| entry.definition.clone());
         if let Some(arguments) = arguments {

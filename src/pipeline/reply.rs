@@ -172,7 +172,7 @@ pub(super) fn screen(ctx: &Ctx, reply: Reply) -> Result<Reply, Fault> {
 /// `{"uri": …}` as errors about resources carry it.
 pub(super) fn uri_data(uri: &str) -> RawJson {
     let mut data = b"{\"uri\":".to_vec();
-    crate::mcp::json::push_string(&mut data, uri);
+    crate::mcp::json::push_string(&mut data, &crate::scrub::text(uri));
     data.push(b'}');
     RawJson::of_ours(data)
 }

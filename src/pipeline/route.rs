@@ -55,7 +55,10 @@ const RELIST_GAP: Duration = Duration::from_millis(500);
 pub(super) async fn resolve(ctx: &Ctx, operation: &Operation) -> Result<Target, Refusal> {
     let (kind, public) = subject(operation)?;
     // Until it leads somewhere, the record has the name as it was asked for.
-    ctx.note(|draft| draft.set_name(public));
+    ctx.note(|draft| match kind {
+        Kind::Resource => draft.set_name(public),
+        Kind::Tool | Kind::Prompt => draft.set_unknown_name(public),
+    });
     let route = ctx.route()?;
     let unknown = || Denial::new(Reason::UnknownName);
     let only = route.upstreams.first().filter(|_| route.bare);

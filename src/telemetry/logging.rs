@@ -1,5 +1,6 @@
 //! The operator's log, on stderr.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use tracing_subscriber::EnvFilter;
@@ -9,6 +10,7 @@ use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use super::current;
 use super::escape::push_safe;
+use crate::scrub;
 use crate::vocab::digits::push_hex;
 
 /// How a log line looks.
@@ -33,7 +35,7 @@ pub enum Error {
 }
 
 /// Sends events that pass `filter` (`info`, `portcullis=debug,warn`) to stderr. One line per event, whatever the event
-/// holds: control and other unsafe characters are escaped, colours are never used.
+/// holds: control and other unsafe characters are escaped, secrets of known shapes replaced, colours are never used.
 ///
 /// # Errors
 /// A filter that cannot be parsed; a second call.
@@ -68,6 +70,11 @@ impl<W: Write> Write for Line<W> {
         let mut out = Vec::with_capacity(event.len() + 64);
         let line = text.strip_suffix('\n');
         let body = line.unwrap_or(&text);
+        let clean = match self.1 {
+            Format::Json => scrub::redact_kept(body, None).map(|(clean, _)| Cow::Owned(clean)),
+            Format::Text => Some(scrub::text(body)),
+        };
+        let body = clean.as_deref().unwrap_or(body);
         match (current::trace_id(), self.1, body.strip_prefix('{')) {
             (Some(trace_id), Format::Json, Some(members)) => {
                 out.extend_from_slice(b"{\"trace_id\":\"");
@@ -143,6 +150,25 @@ mod tests {
             if format == Format::Json {
                 let first: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
                 assert_eq!(first["tool"], hostile);
+            }
+        }
+    }
+
+    #[test]
+    fn a_secret_is_in_no_line_and_the_line_stays_whole() {
+        let secret = format!("ghp_{}", "aB3".repeat(12));
+        for hostile in [
+            secret.clone(),
+            format!("GET https://app:{secret}@db/x?code={secret}&a=\"b"),
+            format!("-----BEGIN PRIVATE KEY-----\n{secret}"),
+        ] {
+            for format in [Format::Json, Format::Text] {
+                let text = logged(format, &hostile);
+                assert!(!text.contains(&secret) && text.contains("[redacted: ") && text.lines().count() == 2, "{text}");
+                if format == Format::Json {
+                    let first: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+                    assert!(first["message"].as_str().unwrap().starts_with("refused "), "{text}");
+                }
             }
         }
     }

@@ -4,6 +4,7 @@ use bytes::{Bytes, BytesMut};
 use memchr::memchr;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use crate::scrub;
 use crate::vocab::limits::PROCESS_STDERR_LINE_BYTES_MAX;
 
 /// Cuts a stream into lines of at most `bytes_max`.
@@ -56,15 +57,15 @@ impl<R: AsyncRead + Unpin> Lines<R> {
 }
 
 /// Reads the error output of a process to its end, so that it never blocks, and logs it: each line cut to a bound, with
-/// nothing in it that could move a terminal's cursor or forge a log line.
+/// nothing in it that could move a terminal's cursor or forge a log line, and without secrets of known shapes.
 pub(super) async fn drain_stderr(mut stderr: impl AsyncRead + Unpin, upstream: &str) {
     let mut chunk = [0; 1024];
-    let mut line = Vec::new();
+    let (mut line, mut seen) = (Vec::new(), scrub::Lines::default());
     while let Ok(read @ 1..) = stderr.read(&mut chunk).await {
         for byte in chunk.iter().take(read) {
             match *byte {
                 b'\n' => {
-                    log(upstream, &line);
+                    log(upstream, &line, &mut seen);
                     line.clear();
                 }
                 byte if line.len() < PROCESS_STDERR_LINE_BYTES_MAX => line.push(byte),
@@ -73,12 +74,14 @@ pub(super) async fn drain_stderr(mut stderr: impl AsyncRead + Unpin, upstream: &
         }
     }
     if !line.is_empty() {
-        log(upstream, &line);
+        log(upstream, &line, &mut seen);
     }
 }
 
-fn log(upstream: &str, line: &[u8]) {
-    tracing::debug!(upstream, "stderr: {}", printable(line));
+fn log(upstream: &str, line: &[u8], seen: &mut scrub::Lines) {
+    if let Some(line) = seen.next(&String::from_utf8_lossy(line)) {
+        tracing::debug!(upstream, "stderr: {}", printable(line.as_bytes()));
+    }
 }
 
 fn printable(line: &[u8]) -> String {

@@ -1,5 +1,6 @@
 //! Nothing leaves that is not on record: whatever becomes of the disk, of the file, or of the process.
 
+mod canary;
 mod exports;
 mod faults;
 #[cfg(feature = "kafka")]

@@ -2,6 +2,8 @@
 //!
 //! Precise rather than complete: a value has letters and digits, and nothing of what code, templates and placeholders are made of.
 
+use base64::Engine as _;
+
 use super::shapes::{ANY, Found, parted, run, value};
 
 /// Names whose values are secret, without regard to case, `_` and `-`. Other words may stand before them.
@@ -13,6 +15,8 @@ const NAMES: &[&str] = &[
     "secretkey",
     "secretaccesskey",
     "clientsecret",
+    "clientassertion",
+    "codeverifier",
     "apikey",
     "privatekey",
     "accountkey",
@@ -36,6 +40,11 @@ const NAMES: &[&str] = &[
 ];
 /// Secret only where nothing stands before it: tokens of pages and of progress are none.
 const TOKEN: &[u8] = b"token";
+/// Of a registry in the configuration of Docker: its value is `USER:PASSWORD` in base64.
+const AUTH: &[u8] = b"auth";
+const COOKIE: &str = "cookie";
+/// Secret as parameters of a query or a form only.
+const PARAMETERS: &[&str] = &["code", "sig", "x-amz-signature", "x-goog-signature"];
 const AUTHORIZATION: &str = "authorization";
 /// What credentials in that header begin with (RFC 9110 section 11.4).
 const SCHEMES: &[&[u8]] = &[b"bearer", b"basic", b"token", b"apikey"];
@@ -43,6 +52,7 @@ const SCHEMES: &[&[u8]] = &[b"bearer", b"basic", b"token", b"apikey"];
 const NAME_WINDOW_BYTES: usize = 32;
 const LINE_WINDOW_BYTES: usize = 64;
 const VALUE_BYTES_MIN: usize = 8;
+const PARAMETER_BYTES_MIN: usize = 16;
 const VALUE_SAMPLE_BYTES: usize = 128;
 const VALUE_SPACES_MAX: usize = 2;
 const BACKSLASHES_MAX: usize = 7;
@@ -53,6 +63,13 @@ pub(super) fn assignment(bytes: &[u8], sign: usize, free: usize) -> Option<Found
     let name = unquoted(window);
     if ends_with(name, AUTHORIZATION) {
         return credentials(bytes, opened(bytes, sign + 1).0);
+    }
+    if bytes.get(sign) == Some(&b':') && ends_with(name, COOKIE) {
+        return cookies(bytes, opened(bytes, sign + 1).0);
+    }
+    if is_word(name, AUTH) {
+        let start = opened(bytes, sign + 1).0;
+        return login(bytes.get(start..start + run(bytes, start, value, VALUE_SAMPLE_BYTES))?, start);
     }
     if !named(name) {
         return None;
@@ -73,9 +90,49 @@ pub(super) fn assignment(bytes: &[u8], sign: usize, free: usize) -> Option<Found
     (!bare || ends_item(bytes, end)).then_some(Found { kind: "password", start, end })
 }
 
+/// The value of `&NAME=VALUE` of a query or a form, whose name is too common to tell anywhere else.
+pub(super) fn in_query(bytes: &[u8], sign: usize) -> Option<Found> {
+    let named = |name: &&&str| {
+        let before = sign.checked_sub(name.len() + 1);
+        let text = before.and_then(|from| bytes.get(from..sign));
+        text.is_some_and(|text| {
+            text.split_first().is_some_and(|(mark, text)| b"?&".contains(mark) && text.eq_ignore_ascii_case(name.as_bytes()))
+        })
+    };
+    PARAMETERS.iter().find(named)?;
+    let length = run(bytes, sign + 1, value, ANY);
+    let sample = bytes.get(sign + 1..sign + 1 + length.min(VALUE_SAMPLE_BYTES))?;
+    let holds = sample.len() >= PARAMETER_BYTES_MIN && telling(sample);
+    holds.then_some(Found { kind: "query-secret", start: sign + 1, end: sign + 1 + length })
+}
+
+/// `NAME=VALUE; NAME=VALUE` at `at`, to the end of the line or string.
+fn cookies(bytes: &[u8], at: usize) -> Option<Found> {
+    let line = |b: u8| b >= b' ' && !b"\"'\\".contains(&b);
+    let length = run(bytes, at, line, ANY);
+    let sample = bytes.get(at..at + length.min(VALUE_SAMPLE_BYTES))?;
+    let name = run(bytes, at, |b| b.is_ascii_alphanumeric() || b"_-.".contains(&b), NAME_WINDOW_BYTES * 2);
+    let holds = name > 0 && bytes.get(at + name) == Some(&b'=') && sample.len() >= VALUE_BYTES_MIN && telling(sample);
+    holds.then_some(Found { kind: "cookie", start: at, end: at + length })
+}
+
+/// `sample`, which stands at `start`, if it is base64 of `USER:PASSWORD`.
+fn login(sample: &[u8], start: usize) -> Option<Found> {
+    let text = base64::engine::general_purpose::STANDARD.decode(sample).ok()?;
+    let parts = memchr::memchr(b':', &text).is_some_and(|at| at > 0 && at + 1 < text.len());
+    let holds = parts && text.iter().all(|b| (b' '..=b'~').contains(b));
+    holds.then_some(Found { kind: "password", start, end: start + sample.len() })
+}
+
 /// What is secret of the text `text` under the key `key` of an object.
 pub(super) fn member(key: &str, text: &str) -> Option<Found> {
     let bytes = text.as_bytes();
+    if is_word(key.as_bytes(), AUTH) {
+        return login(bytes, 0);
+    }
+    if ends_with(key.as_bytes(), COOKIE) {
+        return cookies(bytes, 0);
+    }
     let header = ends_with(key.as_bytes(), AUTHORIZATION);
     let in_header = || credentials(bytes, 0).filter(|_| header);
     let all = || (whole(text)).then_some(Found { kind: "password", start: 0, end: text.len() });
@@ -84,7 +141,8 @@ pub(super) fn member(key: &str, text: &str) -> Option<Found> {
 
 /// Whether a member of an object with this key is secret.
 pub(super) fn is_secret(key: &str) -> bool {
-    named(key.as_bytes()) || ends_with(key.as_bytes(), AUTHORIZATION)
+    let key = key.as_bytes();
+    named(key) || ends_with(key, AUTHORIZATION) || ends_with(key, COOKIE) || is_word(key, AUTH)
 }
 
 /// `SCHEME VALUE` at `at`: the value.
@@ -117,18 +175,19 @@ fn unquoted(name: &[u8]) -> &[u8] {
 }
 
 fn named(name: &[u8]) -> bool {
-    NAMES.iter().any(|known| ends_with(name, known)) || is_token(name)
+    NAMES.iter().any(|known| ends_with(name, known)) || is_word(name, TOKEN)
 }
 
-fn is_token(name: &[u8]) -> bool {
-    let Some(before) = name.len().checked_sub(TOKEN.len()) else { return false };
+/// Whether `name` ends with `wanted` as a word of its own.
+fn is_word(name: &[u8], wanted: &[u8]) -> bool {
+    let Some(before) = name.len().checked_sub(wanted.len()) else { return false };
     let (left, word) = name.split_at_checked(before).unwrap_or_default();
     let alone = match left.last() {
         None => true,
         Some(b'_' | b'-') => left.ends_with(b"--"),
         Some(_) => parted(name, before),
     };
-    alone && word.eq_ignore_ascii_case(TOKEN)
+    alone && word.eq_ignore_ascii_case(wanted)
 }
 
 /// Whether `text` ends with `name`, apart from case, `_` and `-`.

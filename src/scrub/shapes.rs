@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use memchr::memmem;
 
-use super::names::assignment;
+use super::names::{assignment, in_query};
 
 /// A credential in a text, as byte positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +79,16 @@ const SHAPES: &[Shape] = &[
     shape("anthropic-key", "sk-ant-", url, 24, ANY),
     apart("openai-key", "sk-proj-", url, 24, ANY),
     apart("huggingface-token", "hf_", alnum, 34, 34),
+    apart("sendgrid-key", "SG.", dotted, 66, 66),
+    apart("twilio-key", "SK", hex, 32, 32),
+    apart("databricks-token", "dapi", hex, 32, 32),
+    shape("digitalocean-token", "dop_v1_", hex, 64, 64),
+    shape("digitalocean-token", "doo_v1_", hex, 64, 64),
+    shape("digitalocean-token", "dor_v1_", hex, 64, 64),
+    apart("vault-token", "hvs.", url, 24, ANY),
+    apart("vault-token", "hvb.", url, 24, ANY),
+    apart("vault-token", "hvr.", url, 24, ANY),
+    shape("private-key", "AGE-SECRET-KEY-1", upper, 58, 58),
 ];
 
 /// For every byte that a prefix can begin with, the bytes (all ASCII) that can come next. Without this every letter of a text would be
@@ -106,8 +116,8 @@ pub(super) fn find(text: &str) -> Vec<Found> {
         let hit = match byte {
             b'-' => pem(bytes, at),
             b'.' => jwt(bytes, at, free),
-            b'=' => assignment(bytes, at, free),
-            b':' => in_url(bytes, at).or_else(|| assignment(bytes, at, free)),
+            b'=' => assignment(bytes, at, free).or_else(|| in_query(bytes, at)),
+            b':' => in_url(bytes, at).or_else(|| telegram(bytes, at)).or_else(|| assignment(bytes, at, free)),
             _ => {
                 let next = pairs.get(usize::from(*byte)).copied().unwrap_or_default();
                 let second = bytes.get(at + 1).copied().unwrap_or_default();
@@ -171,7 +181,7 @@ fn prefixed(bytes: &[u8], at: usize) -> Option<Found> {
 fn portcullis(bytes: &[u8], at: usize) -> Option<Found> {
     let id_at = at + KEY_PREFIX.len();
     bytes.get(at..)?.starts_with(KEY_PREFIX.as_bytes()).then_some(())?;
-    let secret_at = id_at + run(bytes, id_at, alnum, KEY_ID_BYTES_MAX) + 1;
+    let secret_at = id_at + run(bytes, id_at, dashed, KEY_ID_BYTES_MAX) + 1;
     let holds = secret_at > id_at + 1 && bytes.get(secret_at - 1) == Some(&b'_');
     let length = run(bytes, secret_at, url, KEY_SECRET_BYTES + 1);
     (holds && length == KEY_SECRET_BYTES).then_some(Found { kind: "portcullis-key", start: at, end: secret_at + length })
@@ -227,6 +237,18 @@ fn in_url(bytes: &[u8], colon: usize) -> Option<Found> {
     (length > 0 && bytes.get(start + length) == Some(&b'@')).then_some(Found { kind: "password", start, end: start + length })
 }
 
+/// A token of a Telegram bot: its number, `:`, `AA` and 33 more.
+fn telegram(bytes: &[u8], colon: usize) -> Option<Found> {
+    let digits = bytes.get(..colon)?.iter().rev().take(BOT_DIGITS_MAX + 1).take_while(|b| b.is_ascii_digit()).count();
+    let holds = (BOT_DIGITS_MIN..=BOT_DIGITS_MAX).contains(&digits) && bytes.get(colon + 1..)?.starts_with(b"AA");
+    let length = run(bytes, colon + 1, url, BOT_SECRET_BYTES + 1);
+    (holds && length == BOT_SECRET_BYTES).then_some(Found {
+        kind: "telegram-token",
+        start: colon - digits,
+        end: colon + 1 + length,
+    })
+}
+
 /// How many bytes from `at` are `of` a kind, at most `most`.
 pub(super) fn run(bytes: &[u8], at: usize, of: fn(u8) -> bool, most: usize) -> usize {
     bytes.get(at..).unwrap_or_default().iter().take(most).take_while(|b| of(**b)).count()
@@ -234,6 +256,14 @@ pub(super) fn run(bytes: &[u8], at: usize, of: fn(u8) -> bool, most: usize) -> u
 
 fn upper(b: u8) -> bool {
     b.is_ascii_uppercase() || b.is_ascii_digit()
+}
+
+fn hex(b: u8) -> bool {
+    b.is_ascii_digit() || matches!(b, b'a'..=b'f')
+}
+
+fn dotted(b: u8) -> bool {
+    url(b) || b == b'.'
 }
 
 fn alnum(b: u8) -> bool {
@@ -261,7 +291,7 @@ pub(super) fn value(b: u8) -> bool {
     b > b' ' && b != 0x7f && !b"\"'`&;,<>(){}[]$\\|".contains(&b)
 }
 
-fn userinfo(b: u8) -> bool {
+pub(super) fn userinfo(b: u8) -> bool {
     value(b) && !b"/:@?#".contains(&b)
 }
 
@@ -273,5 +303,8 @@ const JWE_PARTS: usize = 5;
 /// Of an escape or a control sequence.
 const ESCAPE_BYTES_MAX: usize = 24;
 const KEY_PREFIX: &str = "pck_";
-const KEY_ID_BYTES_MAX: usize = 32;
+const KEY_ID_BYTES_MAX: usize = 64;
 const KEY_SECRET_BYTES: usize = 43;
+const BOT_DIGITS_MIN: usize = 8;
+const BOT_DIGITS_MAX: usize = 10;
+const BOT_SECRET_BYTES: usize = 35;

@@ -1,0 +1,51 @@
+//! Finding secrets in texts, and putting `[redacted: KIND]` in their place.
+//!
+//! Layer 1, pure. What is kept or shown outside of an answer (records, logs, traces, requests for approval) is looked through here by
+//! whoever writes it; answers of upstreams are, where a permit obliges to it. Precise rather than complete in answers, which programs go
+//! on with; what is only kept or shown also loses card numbers, names in URLs, and what looks drawn at random where a name should be.
+
+mod guess;
+mod json;
+mod lines;
+mod names;
+mod private;
+mod shapes;
+
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+pub use json::{meaning, redact, redact_kept, redact_key};
+pub use lines::Lines;
+use shapes::Found;
+
+/// `text` as it may be kept or shown.
+///
+/// A text without a secret is borrowed. Linear in the length of the text.
+pub fn text(text: &str) -> Cow<'_, str> {
+    replaced(text, private::find(text))
+}
+
+/// As [`text`], for what should be a name that somebody knows and is none: runs of characters that look drawn at random go too.
+pub fn unknown_name(text: &str) -> Cow<'_, str> {
+    let mut found = private::find(text);
+    private::add(&mut found, guess::find(text));
+    replaced(text, found)
+}
+
+fn replaced(text: &str, found: Vec<Found>) -> Cow<'_, str> {
+    if found.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    let (mut out, mut at) = (String::with_capacity(text.len()), 0);
+    for Found { kind, start, end } in found {
+        out.push_str(text.get(at..start).unwrap_or_default());
+        out.push_str("[redacted: ");
+        out.push_str(kind);
+        out.push(']');
+        at = end;
+    }
+    out.push_str(text.get(at..).unwrap_or_default());
+    Cow::Owned(out)
+}
