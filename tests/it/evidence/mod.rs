@@ -2,6 +2,7 @@
 
 mod exports;
 mod faults;
+mod hostile;
 mod kill;
 mod log;
 mod reads;
