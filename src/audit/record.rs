@@ -192,10 +192,14 @@ fn unquoted(token: &str) -> Cow<'_, str> {
     }
 }
 
-/// JSON text as it was, on one line and with unsafe characters escaped; what is no JSON (or was cut) as a string.
+/// JSON text as it was, on one line and with unsafe characters escaped; what is no JSON (or was cut) as a string, and so is what some
+/// reader of the record would stumble over, marked as cut: one revealed value must not hide the record from whoever looks for it.
 fn push_json(out: &mut Vec<u8>, raw: &str) {
     if raw.ends_with(CUT_MARK) || serde_json::from_str::<&RawValue>(raw).is_err() {
         return push_json_string(out, raw);
+    }
+    if !is_readable(raw) {
+        return push_json_string(out, &[raw, CUT_MARK].concat());
     }
     // White space between tokens may hold line feeds; inside strings JSON allows no control character but DEL and above.
     if !raw.chars().any(is_unsafe) {
@@ -213,6 +217,12 @@ fn push_json(out: &mut Vec<u8>, raw: &str) {
             in_string = c == '"';
         }
     }
+}
+
+/// Whether JSON can be read where a revealed value stands in a record by readers that hold numbers as binary64 and bound how deep they go
+/// (RFC 8259, sections 6 and 9), as ours do.
+fn is_readable(raw: &str) -> bool {
+    serde_json::from_str::<serde_json::Value>(&format!("[[[{raw}]]]")).is_ok()
 }
 
 /// Writes one JSON object. Keys are given once each, by the callers above.

@@ -1,11 +1,13 @@
 //! The only way to stdout and stderr, with the one answer to a reader that went away.
 
-use std::fmt::Display;
+use std::fmt::{self, Display, Write as _};
 use std::io::{self, IsTerminal, Write};
 
 use super::exit::Exit;
+use crate::telemetry::escape::push_safe;
 
-/// Where answers (stdout) and diagnostics (stderr) go. Writing never fails; [`Out::finish`] says what became of it.
+/// Where answers (stdout) and diagnostics (stderr) go. Writing never fails; [`Out::finish`] says what became of it. In their lines only
+/// line feeds are as they were given: whatever else moves a cursor, hides or turns text around is an escape, which in JSON means the same.
 pub(super) struct Out {
     answers: Box<dyn Write>,
     diagnostics: Box<dyn Write>,
@@ -35,13 +37,13 @@ impl Out {
     /// A line of the answer.
     pub(super) fn line(&mut self, text: impl Display) {
         // What is refused is kept in `refused`.
-        let _ = writeln!(self, "{text}");
+        let _ = writeln!(Plain(self), "{text}");
     }
 
     /// A line for the person running the program.
     pub(super) fn note(&mut self, text: impl Display) {
         // Where stderr is gone, nobody is left to be told.
-        let _ = writeln!(self.diagnostics, "{text}");
+        let _ = writeln!(Plain(&mut self.diagnostics), "{text}");
     }
 
     /// Ends the output: `exit`, unless answers were lost. A reader that closed the pipe has seen what it wanted.
@@ -54,6 +56,22 @@ impl Out {
             }
             _ => exit,
         }
+    }
+}
+
+/// Text as lines that a terminal shows and does not obey.
+struct Plain<W>(W);
+
+impl<W: Write> fmt::Write for Plain<W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut out = Vec::with_capacity(text.len());
+        for (at, line) in text.split('\n').enumerate() {
+            if at > 0 {
+                out.push(b'\n');
+            }
+            push_safe(&mut out, line);
+        }
+        self.0.write_all(&out).map_err(|_| fmt::Error)
     }
 }
 
@@ -92,6 +110,17 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn lines_are_shown_and_not_obeyed() {
+        let mut text = Vec::new();
+        let hostile = "{\n  \"a\": \"\u{1b}[2J\u{202e}\u{9b}\u{7f}\u{2028}\r\u{e0041}é\"\n}";
+        let written = writeln!(Plain(&mut text), "{hostile}{}", 'x');
+        assert_eq!(
+            (written, String::from_utf8_lossy(&text).as_ref()),
+            (Ok(()), "{\n  \"a\": \"\\u001b[2J\\u202e\\u009b\\u007f\\u2028\\u000d\\udb40\\udc41é\"\n}x\n")
+        );
     }
 
     #[test]

@@ -50,6 +50,31 @@ fn fill(draft: &mut Draft) {
 }
 
 #[test]
+fn no_revealed_value_hides_its_record() {
+    let bed = Bed::new();
+    let audit = bed.open();
+    let deep = |levels: usize| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
+    for raw in ["1e999", "{\"a\":[-1E+400]}", "1e999...", &deep(124), &deep(125), &deep(200), "\"1e999\"", "1e308"] {
+        let mut slot = audit.reserve().unwrap();
+        fill(slot.draft());
+        slot.draft().add_field("/big", raw);
+        drop(slot);
+    }
+    audit.close(PATIENCE).unwrap();
+    let text = std::fs::read_to_string(bed.file()).unwrap();
+    let lines: Vec<&str> = text.lines().filter(|line| line.contains("/big")).collect();
+    let said: Vec<bool> = lines
+        .iter()
+        .map(|line| {
+            let whole = serde_json::from_str::<serde_json::Value>(line);
+            assert!(whole.is_ok(), "{whole:?}: {line}");
+            Recorded::read(line).unwrap().fields().unwrap().any(|(pointer, _)| pointer == "/big")
+        })
+        .collect();
+    assert_eq!(said, [false, false, true, true, false, false, true, true], "{text}");
+}
+
+#[test]
 fn a_full_record_has_the_promised_shape_and_no_value_that_nobody_listed() {
     let bed = Bed::new();
     let audit = bed.open();

@@ -3,6 +3,7 @@
 mod canary;
 mod exports;
 mod faults;
+mod hostile;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod kill;
