@@ -3,7 +3,9 @@
 
 use std::borrow::Cow;
 use std::io::Write as _;
+use std::sync::LazyLock;
 
+use memchr::memmem::Finder;
 use serde_json::value::RawValue;
 
 use super::draft::{CUT_MARK, Draft, Kind, cut};
@@ -68,7 +70,9 @@ pub(super) fn write_checkpoint(out: &mut Vec<u8>, seq: u64, unix_ms: u64, id: Re
 /// Whether a line of ours is the record of a checkpoint. Before its kind it has only texts, in which quotes are escaped.
 pub(super) fn is_checkpoint(line: &[u8]) -> bool {
     const KIND: &[u8] = b",\"kind\":\"";
-    let kind = memchr::memmem::find(line, KIND).and_then(|at| line.get(at + KIND.len()..));
+    // Asked of every line of a log: made once.
+    static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(KIND));
+    let kind = FINDER.find(line).and_then(|at| line.get(at + KIND.len()..));
     kind.is_some_and(|kind| kind.strip_prefix(CHECKPOINT).is_some_and(|rest| rest.starts_with(b"\"")))
 }
 
