@@ -9,10 +9,10 @@ use crate::gate::Gate;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_files_of_a_log_are_verified_whatever_they_are_called() {
     let elsewhere = tempfile::tempdir().unwrap();
-    // Somebody before left half a line: what comes is of use all the same.
     let seen = elsewhere.path().join("seen.jsonl");
-    fs::write(&seen, "{\"log\":\"00").unwrap();
     for (file, sealed) in [("log/gw.jsonl", "gw-"), ("log/audit.jsonl", "audit-"), ("log.d", "audit-")] {
+        // Somebody before left half a line: what comes is of use all the same.
+        fs::write(&seen, "{\"log\":\"00").unwrap();
         let mut gate = Gate::program(|files| {
             numbered(files);
             let export = format!("checkpoints: {{ export: [{{ file: {} }}] }}", seen.display());

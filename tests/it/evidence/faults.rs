@@ -132,7 +132,7 @@ fn names_are_on_disk_before_anything_relies_on_them() {
     const NAME: &str = "evidence::faults::names_are_on_disk_before_anything_relies_on_them";
     if let Some(dir) = std::env::var_os("AUDIT_NAMES_DIR") {
         let dir = std::path::Path::new(&dir);
-        let settings = portcullis::audit::Settings::new(dir.join("data/audit"), dir, 10);
+        let settings = portcullis::audit::Settings::new(dir.join("data/audit"), &dir.join("keys"), 10);
         let audit = portcullis::audit::Audit::open(&settings, portcullis::vocab::Clock::system()).unwrap();
         return audit.close(Duration::from_secs(10)).unwrap();
     }
@@ -141,6 +141,7 @@ fn names_are_on_disk_before_anything_relies_on_them() {
     }
     let temp = tempfile::tempdir().unwrap();
     let dir = temp.path().canonicalize().unwrap();
+    std::fs::create_dir(dir.join("keys")).unwrap();
     let traced = || {
         let trace = dir.join("trace");
         let mut command = Command::new("strace");
