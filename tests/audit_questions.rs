@@ -193,3 +193,57 @@ fn a_log_is_followed() {
     child.wait().unwrap();
     assert!(next.contains("\"seq\":9"), "{next}");
 }
+
+/// What cannot be read is missing in the answers, and they say so.
+#[test]
+fn the_end_of_a_file_that_is_damaged_is_missed_aloud() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path().join("audit");
+    fs::create_dir(&dir).unwrap();
+    let line = |seq: u64| {
+        let hard_to_compress = seq.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        record(seq % 60, &format!("r{hard_to_compress:x}"), "list", "")
+            .replace(&format!("\"seq\":{}", seq % 60), &format!("\"seq\":{seq}"))
+    };
+    let (first, second): (String, String) = ((1..=2_000).map(line).collect(), (2_001..=2_010).map(line).collect());
+    fs::write(dir.join("audit.jsonl"), second).unwrap();
+    let name = "audit-00000000000000000001.jsonl";
+    let path = dir.display().to_string();
+    let zipped = |damage: bool| {
+        let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        out.write_all(first.as_bytes()).unwrap();
+        let mut bytes = out.finish().unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle..middle + 8].iter_mut().for_each(|byte| *byte ^= if damage { 0xff } else { 0 });
+        bytes
+    };
+    for (file, bytes, is_cut) in [
+        (format!("{name}.gz"), zipped(false), false),
+        (format!("{name}.gz"), zipped(true), true),
+        (name.to_owned(), first.as_bytes().to_vec(), false),
+        (name.to_owned(), first.as_bytes()[..first.len() - 1].to_vec(), true),
+    ] {
+        fs::write(dir.join(&file), bytes).unwrap();
+        // With a fresh index, with that one, and with none.
+        for round in 0..3 {
+            if round == 2 {
+                fs::remove_dir_all(dir.join("index")).unwrap();
+                fs::write(dir.join("index"), "").unwrap();
+            }
+            for words in [vec!["audit", "stats", &path, "--json"], vec!["audit", "show", "--log", &path]] {
+                let ran = portcullis(&words);
+                assert_eq!(ran.code, 0, "{file}: {}", ran.stderr);
+                let said = ran.stderr.contains(&format!("{file} cannot be read from byte "));
+                assert_eq!(said, is_cut, "{file}, {round}: {}", ran.stderr);
+                if words.contains(&"stats") {
+                    let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+                    let cut = report["cut"].as_array().cloned().unwrap_or_default();
+                    assert_eq!((cut.len(), report["records_ever"] == 2_010), (usize::from(is_cut), !is_cut), "{file}: {report}");
+                    assert!(cut.iter().all(|cut| cut["file"] == *file && cut["byte"].as_u64().unwrap() > 0), "{cut:?}");
+                }
+            }
+        }
+        fs::remove_file(dir.join("index")).unwrap();
+        fs::remove_file(dir.join(&file)).unwrap();
+    }
+}

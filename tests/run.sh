@@ -9,6 +9,12 @@ case "$target" in /*) ;; *) target="$PWD/$target" ;; esac
 export CARGO_TARGET_DIR="$target"
 export PORTCULLIS_BIN="$target/debug/portcullis"
 
+# Disks that fail are made by strace and by mounts of one's own: root has both, and then no such test may be left out.
+export PORTCULLIS_FAULTS="${PORTCULLIS_FAULTS-$([ "$(id -u)" != 0 ] || ! command -v strace >/dev/null || echo required)}"
+PORTCULLIS_SKIPPED="$(mktemp)"
+export PORTCULLIS_SKIPPED
+trap 'rm -f "$PORTCULLIS_SKIPPED"' EXIT
+
 SECONDS=0
 step() { printf '\n=== [%4d s] %s\n' "$SECONDS" "$*"; }
 
@@ -56,4 +62,8 @@ bash tests/peers/matrix.sh
 step 'conformance of authorization, as a client and as a server'
 bash tests/peers/conformance-auth.sh
 
+if [ -s "$PORTCULLIS_SKIPPED" ]; then
+    step 'NOT RUN, since it is not permitted here'
+    cat "$PORTCULLIS_SKIPPED"
+fi
 step 'all passed'

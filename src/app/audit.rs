@@ -25,6 +25,7 @@ pub(super) fn open(config: &Config, clock: &Clock) -> io::Result<Audit> {
             bytes: retain.bytes,
             exported: retain.exported,
         }),
+        exporters: audit.sinks.len(),
         checkpoints: audit::Pace { every: audit.checkpoints.every, records: audit.checkpoints.records },
         // Every request under way and every open stream holds room for its record.
         ..audit::Settings::new(

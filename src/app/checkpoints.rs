@@ -3,8 +3,9 @@
 //! Each place has a task that sends the last checkpoint that is on disk. A place that is slow misses those between, and one that fails
 //! is tried again; neither holds up anything else.
 
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -156,11 +157,28 @@ impl Place {
     }
 }
 
-/// Opened each time: the file may be moved away by whoever keeps it.
-fn append(path: &Path, line: &[u8]) -> std::io::Result<()> {
-    let mut file = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
-    file.write_all(line)?;
+/// Opened each time: the file may be moved away by whoever keeps it. A line is there whole or not at all; where what is there may not
+/// be taken back, as in a file that can only be appended to, half of one is ended before the next.
+fn append(path: &Path, line: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+    let length = file.metadata()?.len();
+    let whole = if ends_within_a_line(path, length) { [b"\n", line].concat() } else { line.to_vec() };
+    let written = file.write(&whole)?;
+    if written < whole.len() {
+        // Nobody else's line is behind ours.
+        if file.metadata()?.len() == length + written as u64 {
+            file.set_len(length)?;
+        }
+        return Err(io::ErrorKind::StorageFull.into());
+    }
     file.sync_data()
+}
+
+/// What cannot be read is taken for whole.
+fn ends_within_a_line(path: &Path, length: u64) -> bool {
+    let mut last = [b'\n'];
+    let Some(before) = length.checked_sub(1) else { return false };
+    File::open(path).and_then(|file| file.read_at(&mut last, before)).is_ok() && last != *b"\n"
 }
 
 async fn post(webhook: &CheckpointWebhook, fetch: &Fetch, now_s: u64, checkpoint: &Checkpoint, body: &str) -> Result<(), String> {
@@ -181,3 +199,43 @@ const PAUSE_MS_MAX: u64 = 60_000;
 const FINISH_TIME: Duration = Duration::from_secs(5);
 /// What is read of an answer.
 const ANSWER_BYTES_MAX: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn half_a_line_is_ended_before_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("seen.jsonl");
+        for (before, after) in [("", "2\n"), ("1\n", "1\n2\n"), ("1\nhal", "1\nhal\n2\n")] {
+            std::fs::write(&path, before).unwrap();
+            append(&path, b"2\n").unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), after);
+        }
+    }
+
+    /// The limit to the length of files is one of a whole process, so the test runs itself again in one of its own.
+    #[test]
+    fn a_line_that_is_not_taken_whole_is_taken_back() {
+        const NAME: &str = "app::checkpoints::tests::a_line_that_is_not_taken_whole_is_taken_back";
+        if let Some(path) = std::env::var_os("CHECKPOINT_TEST_FILE") {
+            return assert!(append(Path::new(&path), &[b'x'; 100]).is_err());
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("seen.jsonl");
+        let before = "y".repeat(1_003) + "\n";
+        std::fs::write(&path, before.repeat(4)).unwrap();
+        append(&path, b"one\n").unwrap();
+        let child = Command::new("bash")
+            .args(["-c", &format!("trap '' XFSZ; ulimit -f 4; exec \"$0\" --exact {NAME}")])
+            .arg(std::env::current_exe().unwrap())
+            .env("CHECKPOINT_TEST_FILE", &path)
+            .output()
+            .unwrap();
+        assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), before.repeat(4) + "one\n");
+    }
+}

@@ -65,9 +65,22 @@ fn make(path: &Path) -> io::Result<()> {
     fs::rename(&fresh, path)
 }
 
-/// A directory only we may enter, unless it is there already.
+/// A directory only we may enter, unless it is there already. What is made has its name on disk.
 pub(super) fn make_dir(path: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+    if path.as_os_str().is_empty() || path.is_dir() {
+        return Ok(());
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    make_dir(parent)?;
+    match fs::DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => return Ok(()),
+        made => made?,
+    }
+    match File::open(parent) {
+        // Who may make a name there and not read it cannot sync it either.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        opened => opened?.sync_all(),
+    }
 }
 
 pub(super) fn invalid(what: &str, path: &Path) -> io::Error {

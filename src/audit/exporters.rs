@@ -7,7 +7,11 @@ use parking_lot::Mutex;
 
 /// All of them.
 #[derive(Default)]
-pub(super) struct Exporters(Mutex<Vec<Arc<Exporter>>>);
+pub(super) struct Exporters {
+    joined: Mutex<Vec<Arc<Exporter>>>,
+    /// How many there are to be: until then nothing was taken by all of them.
+    expected: usize,
+}
 
 /// One of them.
 pub struct Exporter {
@@ -41,20 +45,28 @@ pub struct ExporterState {
 }
 
 impl Exporters {
+    pub(super) fn expecting(expected: usize) -> Self {
+        Self { joined: Mutex::default(), expected }
+    }
+
     pub(super) fn join(&self, name: &str, kind: &'static str, seq: u64) -> Arc<Exporter> {
         let (failures, rejected, trouble, waiting_unix_ms) = Default::default();
         let (name, seq) = (name.into(), seq.into());
         let exporter = Arc::new(Exporter { name, kind, seq, failures, rejected, trouble, waiting_unix_ms });
-        self.0.lock().push(exporter.clone());
+        self.joined.lock().push(exporter.clone());
         exporter
     }
 
     pub(super) fn up_to(&self) -> u64 {
-        self.0.lock().iter().map(|exporter| exporter.seq.load(Ordering::Acquire)).min().unwrap_or(0)
+        let joined = self.joined.lock();
+        if joined.len() < self.expected {
+            return 0;
+        }
+        joined.iter().map(|exporter| exporter.seq.load(Ordering::Acquire)).min().unwrap_or(0)
     }
 
     pub(super) fn states(&self) -> Vec<ExporterState> {
-        self.0.lock().iter().map(|exporter| exporter.state()).collect()
+        self.joined.lock().iter().map(|exporter| exporter.state()).collect()
     }
 }
 

@@ -4,6 +4,8 @@
 //! bytes to a new file, which is on disk before anybody is told anything.
 
 mod open;
+#[cfg(test)]
+mod tests;
 
 use std::fs::{self, File};
 use std::io;
@@ -16,7 +18,7 @@ use super::digest::make_dir;
 use super::draft::Draft;
 use super::head::{Head, Stamp};
 use super::held::Held;
-use super::medium::{Medium, Segment};
+use super::medium::{Medium, Named, Segment};
 use super::place::{Form, Place};
 use super::settings::{Durability, Pace, Rotate, Settings};
 use crate::vocab::Clock;
@@ -33,8 +35,8 @@ pub(super) struct Log {
     medium: Option<Medium>,
     /// The path may name another file by now.
     doubtful: bool,
-    /// The disk failed the file that begins with this record: it must be out of the way before anything is written.
-    condemned: Option<u64>,
+    /// A file that the disk failed, or somebody cut: it must be out of the way before anything is written.
+    condemned: Option<Medium>,
     /// What is held must be written to a new file.
     rewrite: bool,
     head: Head,
@@ -128,10 +130,12 @@ impl Log {
 
     /// Mends what can be mended: from then on records can be appended.
     pub(super) fn ready(&mut self) -> io::Result<()> {
-        if let Some(first) = self.condemned {
-            match fs::rename(self.place.active(), self.place.old(first, Form::Failed)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
+        if let Some(condemned) = &self.condemned {
+            // Another file in its place is none that failed.
+            if let Some(segment) = condemned.segment()
+                && condemned.named(self.place.active())? != Named::Other
+            {
+                fs::rename(self.place.active(), self.place.old(segment.first, Form::Failed))?;
             }
             (self.condemned, self.rewrite) = (None, true);
         }
@@ -141,9 +145,16 @@ impl Log {
             self.medium = Some(open::begin(&self.place, bytes, first, self.clock.unix_ms())?);
             self.rewrite = false;
             self.held.settle();
-        } else if self.medium.as_ref().is_none_or(|medium| self.doubtful && !medium.is_at(self.place.active())) {
-            // A file that was moved away keeps what it has; whether that is on disk only it can say.
+            self.remember();
+        } else if self.is_lost()? {
+            // A file that was moved away keeps what it has; whether that is on disk only it can say. Of one that was deleted nothing is
+            // left, and what nobody was told of yet is written again.
             let moved = self.medium.take();
+            if moved.as_ref().map_or(Ok(false), Medium::is_deleted)? {
+                tracing::error!("the audit file was deleted, and what it had is gone with it: a new one is begun");
+                self.rewrite = true;
+                return self.ready();
+            }
             match moved.map_or(Ok(()), |medium| medium.sync()) {
                 Ok(()) => self.held.settle(),
                 Err(error) => {
@@ -155,6 +166,37 @@ impl Log {
         }
         self.doubtful = false;
         Ok(())
+    }
+
+    fn is_lost(&self) -> io::Result<bool> {
+        match &self.medium {
+            Some(medium) if self.doubtful => Ok(medium.named(self.place.active())? == Named::Other),
+            medium => Ok(medium.is_none()),
+        }
+    }
+
+    /// What was committed is in the file that has the name. One that was moved away, deleted or cut meanwhile takes records as if
+    /// nothing had happened: then a new one is begun, and has what the other may not have.
+    pub(super) fn stay(&mut self) -> io::Result<()> {
+        let Some(medium) = self.medium.as_ref().filter(|medium| medium.segment().is_some()) else { return Ok(()) };
+        match medium.named(self.place.active()) {
+            Ok(Named::This) => Ok(()),
+            Ok(Named::Other) => {
+                tracing::warn!("another file is in the place of the audit file, or none: leave rotation to the gateway");
+                self.doubtful = true;
+                self.ready()
+            }
+            Ok(Named::Cut) => {
+                tracing::error!("the audit file was cut: it is put aside, and a new one is begun");
+                self.condemned = self.medium.take();
+                self.ready()
+            }
+            Err(error) => {
+                // Opening it anew shows whether it has what was written.
+                self.medium = None;
+                Err(error)
+            }
+        }
     }
 
     /// Begins a batch of records.
@@ -235,14 +277,12 @@ impl Log {
         if self.held.records() == 0 {
             return Ok(());
         }
-        match medium.sync() {
-            Ok(()) => self.held.settle(),
-            Err(error) => {
-                self.condemned = medium.segment().map(|segment| segment.first);
-                self.medium = None;
-                return Err(error);
-            }
+        if let Err(error) = medium.sync() {
+            self.condemned = self.medium.take();
+            return Err(error);
         }
+        self.stay()?;
+        self.held.settle();
         Ok(())
     }
 
@@ -260,6 +300,10 @@ impl Log {
         self.push_checkpoint();
         self.commit()?;
         self.sync()?;
+        if self.segment().is_none_or(|now| now.first != segment.first) {
+            // It was not there any more, and the next is begun already.
+            return Ok(true);
+        }
         if let Err(error) = fs::rename(self.place.active(), self.place.old(segment.first, Form::Sealed)) {
             tracing::warn!(%error, "the audit file cannot be renamed: it grows on");
             return Ok(false);

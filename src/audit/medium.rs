@@ -16,6 +16,17 @@ pub(super) struct Medium {
     torn: bool,
 }
 
+/// What a name names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Named {
+    /// This.
+    This,
+    /// This, but it is shorter than what was written to it.
+    Cut,
+    /// Something else, or nothing.
+    Other,
+}
+
 /// What is known of a regular file.
 #[derive(Clone, Copy)]
 pub(super) struct Segment {
@@ -68,10 +79,23 @@ impl Medium {
         if self.segment.is_some() { self.file.sync_data() } else { Ok(()) }
     }
 
-    /// Whether `path` still names this file.
-    pub(super) fn is_at(&self, path: &Path) -> bool {
-        let (Ok(own), Ok(named)) = (self.file.metadata(), std::fs::metadata(path)) else { return false };
-        (own.dev(), own.ino()) == (named.dev(), named.ino())
+    /// What `path` names by now.
+    pub(super) fn named(&self, path: &Path) -> io::Result<Named> {
+        let named = match std::fs::metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Named::Other),
+            named => named?,
+        };
+        let own = self.file.metadata()?;
+        if (own.dev(), own.ino()) != (named.dev(), named.ino()) {
+            return Ok(Named::Other);
+        }
+        let is_cut = self.segment.is_some_and(|segment| own.len() < segment.length);
+        Ok(if is_cut { Named::Cut } else { Named::This })
+    }
+
+    /// Whether it is a file that nothing names any more: what is in it goes with this process.
+    pub(super) fn is_deleted(&self) -> io::Result<bool> {
+        Ok(self.segment.is_some() && self.file.metadata()?.nlink() == 0)
     }
 
     /// Takes the part of a record out of a regular file; ends the line on anything else.

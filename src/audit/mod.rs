@@ -110,7 +110,7 @@ impl Audit {
         let log = Log::open(settings, key, clock.clone())?;
         let queue = Arc::new(Queue::new(clock, digester, settings.queue_max, !log.ails()));
         let (path, torn) = (log.place().active().to_owned(), log.torn());
-        let exporters = Arc::<Exporters>::default();
+        let exporters = Arc::new(Exporters::expecting(settings.exporters));
         let audit = Self {
             queue: queue.clone(),
             durability: settings.durability,
@@ -242,7 +242,7 @@ impl Audit {
         self.exporters.join(name, kind, seq)
     }
 
-    /// Every record up to this one was taken by all who carry records elsewhere; 0 without any.
+    /// Every record up to this one was taken by all who carry records elsewhere; 0 without any, and until all of them are there.
     pub fn exported_up_to(&self) -> u64 {
         self.exporters.up_to()
     }

@@ -40,11 +40,11 @@ pub(super) struct Old {
 }
 
 impl Place {
-    /// A directory, or a path that does not exist and has no extension, is a directory for `audit.jsonl`.
+    /// A directory, or a path that does not exist and is not called as a file of records is, is a directory for `audit.jsonl`.
     pub(super) fn of(path: &Path) -> Self {
         let is_dir = match fs::metadata(path) {
             Ok(metadata) => metadata.is_dir(),
-            Err(_) => path.extension().is_none(),
+            Err(_) => !path.extension().is_some_and(|extension| FILE_ENDINGS.iter().any(|ending| extension == *ending)),
         };
         let active = if is_dir { path.join(FILE_NAME) } else { path.to_owned() };
         let mut prefix = active.file_stem().unwrap_or_default().to_owned();
@@ -112,10 +112,11 @@ impl Place {
         Ok(found)
     }
 
-    fn read_name(&self, name: &[u8]) -> Option<(u64, Form)> {
+    /// What a name in the directory says of the file: its first record, and what became of it.
+    pub(super) fn read_name(&self, name: &[u8]) -> Option<(u64, Form)> {
         let (digits, rest) = name.strip_prefix(self.prefix.as_encoded_bytes())?.split_at_checked(DIGITS)?;
         let ending = rest.strip_prefix(self.suffix.as_encoded_bytes())?;
-        let form = [Form::Sealed, Form::Gzip, Form::Failed].into_iter().find(|form| form.ending().as_bytes() == ending)?;
+        let form = Form::read(ending)?;
         let all_digits = digits.iter().all(u8::is_ascii_digit);
         let first = std::str::from_utf8(digits).ok().filter(|_| all_digits)?.parse().ok()?;
         Some((first, form))
@@ -128,6 +129,17 @@ impl Place {
 }
 
 impl Form {
+    fn read(ending: &[u8]) -> Option<Self> {
+        // Somebody may have put a number behind the one that failed, to keep another of the same name.
+        let failed = ending.strip_prefix(Self::Failed.ending().as_bytes());
+        let numbered =
+            |tail: &[u8]| tail.split_first().is_none_or(|(dot, n)| b".-".contains(dot) && n.iter().all(u8::is_ascii_digit));
+        match ending {
+            _ if failed.is_some_and(numbered) => Some(Self::Failed),
+            _ => [Self::Sealed, Self::Gzip].into_iter().find(|form| form.ending().as_bytes() == ending),
+        }
+    }
+
     fn ending(self) -> &'static str {
         match self {
             Self::Sealed => "",
@@ -138,6 +150,8 @@ impl Form {
 }
 
 const FILE_NAME: &str = "audit.jsonl";
+/// How the name of a file ends that is not there yet.
+const FILE_ENDINGS: [&str; 4] = ["jsonl", "ndjson", "json", "log"];
 const DIGITS: usize = 20;
 
 #[cfg(test)]
@@ -160,5 +174,38 @@ mod tests {
         assert_eq!(place.list().unwrap().iter().map(|old| (old.first, old.form)).collect::<Vec<_>>(), kept);
         let name = place.old(7, Form::Failed);
         assert!(name.ends_with("audit-00000000000000000007.jsonl.failed"));
+    }
+
+    #[test]
+    fn what_is_not_there_yet_is_a_directory_unless_it_is_called_as_a_file_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let active = |name: &str| Place::of(&dir.path().join(name)).active().strip_prefix(dir.path()).unwrap().to_owned();
+        for (name, expected) in
+            [("audit", "audit/audit.jsonl"), ("audit.v2", "audit.v2/audit.jsonl"), ("gw.jsonl", "gw.jsonl"), ("gw.log", "gw.log")]
+        {
+            assert_eq!(active(name), Path::new(expected), "{name}");
+        }
+        fs::write(dir.path().join("gw.v2"), "").unwrap();
+        assert_eq!(active("gw.v2"), Path::new("gw.v2"), "it is there, and a file");
+    }
+
+    #[test]
+    fn a_name_says_what_became_of_the_file() {
+        let place = Place::of(Path::new("gw.log"));
+        let digits = "00000000000000000007";
+        for (rest, expected) in [
+            (".log", Some(Form::Sealed)),
+            (".log.gz", Some(Form::Gzip)),
+            (".log.failed", Some(Form::Failed)),
+            (".log.failed.2", Some(Form::Failed)),
+            (".log.failed-2", Some(Form::Failed)),
+            (".log.failed2", None),
+            (".log.failed.x", None),
+            (".log.gz.new", None),
+            (".jsonl", None),
+        ] {
+            let read = place.read_name(format!("gw-{digits}{rest}").as_bytes());
+            assert_eq!(read, expected.map(|form| (7, form)), "{rest}");
+        }
     }
 }

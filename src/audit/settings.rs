@@ -88,6 +88,8 @@ pub struct Settings {
     pub compress: bool,
     /// When closed files are deleted; never, where this is absent.
     pub retain: Option<Retain>,
+    /// How many will carry records elsewhere: until all are there, no record counts as exported.
+    pub exporters: usize,
     /// How often checkpoints are made.
     pub checkpoints: Pace,
 }
@@ -105,6 +107,7 @@ impl Settings {
             rotate: Rotate::default(),
             compress: false,
             retain: None,
+            exporters: 0,
             checkpoints: Pace::default(),
         }
     }

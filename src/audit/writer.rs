@@ -2,9 +2,9 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
+use super::keeper::Keeping;
 use super::log::Log;
 use super::queue::{Item, Queue};
 use super::settings::Durability;
@@ -13,16 +13,16 @@ use super::settings::Durability;
 /// somebody waits for that, and keeps what could not be written until it can.
 pub(super) struct Writer {
     queue: Arc<Queue>,
+    /// Told when a file was closed. Ends before the log, which has the lock.
+    keeper: Option<Keeping>,
     log: Log,
     durability: Durability,
-    /// Told when a file was closed.
-    keeper: Option<SyncSender<()>>,
     batch: Vec<Item>,
 }
 
 impl Writer {
-    pub(super) fn new(queue: Arc<Queue>, log: Log, durability: Durability, keeper: Option<SyncSender<()>>) -> Self {
-        Self { queue, log, durability, keeper, batch: Vec::new() }
+    pub(super) fn new(queue: Arc<Queue>, log: Log, durability: Durability, keeper: Option<Keeping>) -> Self {
+        Self { queue, keeper, log, durability, batch: Vec::new() }
     }
 
     /// Writes until the queue is closed and empty.
@@ -87,7 +87,8 @@ impl Writer {
         }
         // Nobody waits for these, and they are never written again: their bytes are held until they are on disk.
         self.forget(|item| !item.awaited());
-        if self.durability != Durability::Sync {
+        if self.durability != Durability::Sync && !self.batch.is_empty() {
+            self.log.stay()?;
             self.acknowledge();
         }
         if !self.batch.is_empty() || self.log.wants_sync() {
@@ -99,8 +100,7 @@ impl Writer {
         if self.log.rotate_if_due(Instant::now())?
             && let Some(keeper) = &self.keeper
         {
-            // One that is at work looks again when it is done.
-            let _ = keeper.try_send(());
+            keeper.tell();
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ use clap::{Args, Subcommand};
 use super::args::ConfigArg;
 use super::exit::{Exit, Failure};
 use super::out::Out;
+use crate::audit::verify::whole;
 use crate::config;
 
 #[derive(Debug, Args)]
@@ -119,6 +120,9 @@ impl LogArgs {
 fn log_path(given: Option<&Path>, config: &ConfigArg) -> Result<PathBuf, Failure> {
     match given {
         Some(path) => Ok(path.to_owned()),
-        None => Ok(config::load_to_judge(&config.config).map_err(|problems| Failure::problems(&problems))?.audit.file),
+        None => {
+            let config = config::load_to_judge(&config.config).map_err(|problems| Failure::problems(&problems))?;
+            Ok(whole(&config.audit.file).to_owned())
+        }
     }
 }

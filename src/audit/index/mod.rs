@@ -6,6 +6,7 @@
 //! lost, torn, of another version or of another log is made again; where it cannot be written, the log itself is read.
 
 mod book;
+mod cut;
 mod facets;
 mod filter;
 mod histogram;
@@ -25,6 +26,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+pub use cut::Cut;
 pub use facets::By;
 pub use filter::{Filter, Links, Span};
 pub use report::{Asked, Count, Figures, NewName, OpenIntent, Report, stats};
@@ -42,21 +44,26 @@ const WORDS: &str = "words";
 const LOCK: &str = "lock";
 /// How often rows that turn out to be unsound are made again before the log is read instead.
 const TRIES: usize = 2;
+/// How often files are looked for, if one is gone when it is opened.
+const LOOKS_MAX: usize = 5;
 
 /// A log, or its index, cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct IndexError(String);
+pub struct IndexError(String, Gone);
+
+/// Whether a file was gone that was there a moment before: it was rotated, or deleted, and looking again helps.
+type Gone = bool;
 
 impl IndexError {
     fn new(path: &Path, error: &io::Error) -> Self {
-        Self(format!("{}: {error}", path.display()))
+        Self(format!("{}: {error}", path.display()), error.kind() == io::ErrorKind::NotFound)
     }
 }
 
 impl From<VerifyError> for IndexError {
     fn from(error: VerifyError) -> Self {
-        Self(error.to_string())
+        Self(error.to_string(), false)
     }
 }
 
@@ -96,6 +103,8 @@ pub struct Refreshed {
     pub bytes: u64,
     /// Files of the log whose rows were made anew although there were some.
     pub remade: u64,
+    /// Files whose end is missing in the answers.
+    pub cut: Vec<Cut>,
     /// Why there is no index, or it was not brought up to date.
     pub without: Option<String>,
 }
@@ -110,6 +119,8 @@ pub struct Index {
     distrusted: usize,
     /// They are to be made again, all of them.
     remake: bool,
+    /// Files whose end was found to be unreadable since they were looked for.
+    cuts: Vec<Cut>,
 }
 
 impl Index {
@@ -125,6 +136,7 @@ impl Index {
             parts: Vec::new(),
             distrusted: 0,
             remake: false,
+            cuts: Vec::new(),
         };
         let refreshed = index.refresh()?;
         Ok((index, refreshed))
@@ -135,14 +147,28 @@ impl Index {
     /// # Errors
     /// The log cannot be read.
     pub fn refresh(&mut self) -> Result<Refreshed, IndexError> {
+        let mut looks = 1;
+        loop {
+            match self.look_again() {
+                Err(error) if error.1 && looks < LOOKS_MAX => looks += 1,
+                looked => return looked,
+            }
+        }
+    }
+
+    fn look_again(&mut self) -> Result<Refreshed, IndexError> {
+        self.cuts.clear();
         self.parts = parts(find(&self.log)?);
         let why = if self.log.is_file() {
-            "one file is read without an index; give the directory to have one".to_owned()
+            "what is named by a file is read without an index; only a directory has one".to_owned()
         } else if self.distrusted >= TRIES {
             "the index does not hold".to_owned()
         } else {
             match self.update() {
-                Ok(refreshed) => return Ok(refreshed),
+                Ok(refreshed) => {
+                    self.cuts.clone_from(&refreshed.cut);
+                    return Ok(refreshed);
+                }
                 Err(Trouble::Log(error)) => return Err(error),
                 Err(Trouble::Index(error)) => {
                     self.look();
@@ -228,10 +254,17 @@ impl Index {
         make: impl Fn() -> T,
         mut each: impl FnMut(&mut T, &Row, Place, &Words),
     ) -> Result<(T, Cursor), IndexError> {
+        let mut looks = 1;
         loop {
             let mut gathered = make();
-            if let Some(cursor) = self.pass(from, &mut |row, place, words| each(&mut gathered, row, place, words))? {
-                return Ok((gathered, cursor));
+            match self.pass(from, &mut |row, place, words| each(&mut gathered, row, place, words)) {
+                Ok(Some(cursor)) => return Ok((gathered, cursor)),
+                Err(error) if error.1 && looks < LOOKS_MAX => {
+                    looks += 1;
+                    self.refresh()?;
+                    continue;
+                }
+                unsound => drop(unsound?),
             }
             self.distrusted += 1;
             self.remake = true;
@@ -264,10 +297,12 @@ impl Index {
                 (rows, end) = (book.header.rows, end.max(book.header.end));
             }
             if part.book.is_none() || !part.complete {
-                end = part.read_on(end, &mut self.words, &mut |row, _, words| {
+                let read = part.read_on(end, &mut self.words, &mut |row, _, words| {
                     counted(row, words);
                     Ok::<(), IndexError>(())
                 })?;
+                end = read.end;
+                self.cuts.extend(read.cut.filter(|cut| !self.cuts.contains(cut)));
             }
             cursor = Cursor { base: part.base, rows, end };
         }
@@ -290,6 +325,11 @@ impl Index {
             }
         }
         Ok(lines)
+    }
+
+    /// Files whose end is missing in the answers so far.
+    pub fn cuts(&self) -> &[Cut] {
+        &self.cuts
     }
 
     /// How the file of a place is named.

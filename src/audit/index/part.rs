@@ -12,7 +12,7 @@ use super::book::{Book, Header, LineHash};
 use super::row::{Ids, ROW_BYTES, Row};
 use super::scan::Parts;
 use super::words::{Name, Space, Words};
-use super::{IndexError, Refreshed, Trouble};
+use super::{Cut, IndexError, Refreshed, Trouble};
 use crate::audit::verify::find::{Files, Role, Segment};
 use crate::audit::verify::lines::{Found, LINE_BYTES_MAX, Lines};
 
@@ -33,6 +33,13 @@ pub(super) struct Part {
     pub(super) book: Option<Book>,
     /// The rows are all there were when it was last looked at.
     pub(super) complete: bool,
+}
+
+/// How far [`Part::read_on`] came.
+pub(super) struct ReadTo {
+    pub(super) end: u64,
+    /// There is more, which cannot be read.
+    pub(super) cut: Option<Cut>,
 }
 
 /// What `each` of [`Part::read_on`] is told: the row, its line (empty for one that is too long), and the words.
@@ -100,7 +107,7 @@ impl Part {
         let base = self.base;
         let start = header.end;
         let mut last = Vec::new();
-        let end = self.read_on(start, words, &mut |row, line, words| -> Result<(), Trouble> {
+        let ReadTo { end, cut } = self.read_on(start, words, &mut |row, line, words| -> Result<(), Trouble> {
             refreshed.lines += 1;
             if rows.len() >= BATCH_ROWS * ROW_BYTES {
                 words.store(words_path).map_err(Trouble::Index)?;
@@ -119,6 +126,7 @@ impl Part {
             Ok(())
         })?;
         refreshed.bytes += end - start;
+        refreshed.cut.extend(cut);
         words.store(words_path).map_err(Trouble::Index)?;
         header.end = end;
         header.words_end = words.end();
@@ -137,8 +145,12 @@ impl Part {
         from: u64,
         words: &mut Words,
         each: &mut EachLine<'_, E>,
-    ) -> Result<u64, E> {
-        let input = self.open(from).map_err(|error| self.failed(&error))?;
+    ) -> Result<ReadTo, E> {
+        let (mut input, zipped) = self.open().map_err(|error| self.failed(&error))?;
+        match input.skip(from) {
+            Err(_) if zipped => return Ok(self.cut(from)),
+            passed => passed.map_err(|error| self.failed(&error))?,
+        }
         let mut lines = Lines::new(input);
         let mut parts = Parts::default();
         loop {
@@ -149,9 +161,12 @@ impl Part {
                     each(&Row { offset, ..Row::default() }, &[], words)?;
                     continue;
                 }
-                Ok(Found::Torn(_) | Found::End) => return Ok(offset),
+                Ok(Found::End) => return Ok(ReadTo { end: offset, cut: None }),
+                // Whoever writes the log may be in the middle of a line, and a disk that failed may have been.
+                Ok(Found::Torn(_)) if self.segment.role != Role::Sealed => return Ok(ReadTo { end: offset, cut: None }),
                 // What cannot be decompressed ends the file.
-                Err(_) if self.segment.zipped => return Ok(offset),
+                Ok(Found::Torn(_)) => return Ok(self.cut(offset)),
+                Err(_) if zipped => return Ok(self.cut(offset)),
                 Err(error) => return Err(self.failed(&error).into()),
             };
             if line.is_empty() {
@@ -162,17 +177,24 @@ impl Part {
         }
     }
 
-    /// The lines that begin at these bytes, which ascend, each to its place in `lines`.
+    fn cut(&self, byte: u64) -> ReadTo {
+        ReadTo { end: byte, cut: Some(Cut { file: self.segment.name.clone(), byte }) }
+    }
+
+    /// The lines that begin at these bytes, which ascend, each to its place in `lines`; none of a file that is gone.
     pub(super) fn lines(&self, wanted: &[(usize, u64)], lines: &mut [Vec<u8>]) -> Result<(), IndexError> {
-        let mut input = BufReader::with_capacity(LINE_READ_BYTES, self.open(0).map_err(|error| self.failed(&error))?);
+        let (file, zipped) = match self.reach() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            reached => reached.map_err(|error| self.failed(&error))?,
+        };
+        let mut unzipped = BufReader::with_capacity(LINE_READ_BYTES, MultiGzDecoder::new(&file));
         let mut at = 0;
         for (place, offset) in wanted {
             let Some(line) = lines.get_mut(*place) else { continue };
-            let read = if self.segment.zipped {
-                io::copy(&mut input.by_ref().take(offset.saturating_sub(at)), &mut io::sink())
-                    .and_then(|_| input.by_ref().take(LINE_BYTES_MAX as u64 + 1).read_until(b'\n', line))
+            let read = if zipped {
+                io::copy(&mut unzipped.by_ref().take(offset.saturating_sub(at)), &mut io::sink())
+                    .and_then(|_| unzipped.by_ref().take(LINE_BYTES_MAX as u64 + 1).read_until(b'\n', line))
             } else {
-                let file = self.file().map_err(|error| self.failed(&error))?;
                 let from = ReadAt { file: &file, at: *offset };
                 BufReader::with_capacity(LINE_READ_BYTES, from.take(LINE_BYTES_MAX as u64 + 1)).read_until(b'\n', line)
             };
@@ -186,22 +208,25 @@ impl Part {
         IndexError::new(&self.segment.path, error)
     }
 
-    fn file(&self) -> io::Result<File> {
-        match &self.active {
-            Some(file) => file.try_clone(),
-            None => File::open(&self.segment.path),
+    /// The file, and whether it is compressed: it may have come to be since the directory was read.
+    fn reach(&self) -> io::Result<(File, bool)> {
+        if let Some(file) = &self.active {
+            return Ok((file.try_clone()?, false));
+        }
+        match (File::open(&self.segment.path), self.segment.compressed()) {
+            (Err(error), Some(compressed)) if error.kind() == io::ErrorKind::NotFound => Ok((File::open(compressed)?, true)),
+            (opened, _) => Ok((opened?, self.segment.zipped)),
         }
     }
 
-    fn open(&self, from: u64) -> io::Result<Box<dyn Read>> {
-        let mut file = self.file()?;
-        if self.segment.zipped {
-            let mut input = MultiGzDecoder::new(file);
-            io::copy(&mut input.by_ref().take(from), &mut io::sink())?;
-            return Ok(Box::new(input));
+    /// The file from its start on, and whether it is compressed.
+    fn open(&self) -> io::Result<(Input, bool)> {
+        let (mut file, zipped) = self.reach()?;
+        if zipped {
+            return Ok((Input::Zipped(MultiGzDecoder::new(file)), true));
         }
-        file.seek(SeekFrom::Start(from))?;
-        Ok(Box::new(file))
+        file.seek(SeekFrom::Start(0))?;
+        Ok((Input::Plain(file), false))
     }
 
     /// Whether the rows are of this file: its first line, and the last one that has a row, are where they were.
@@ -209,30 +234,55 @@ impl Part {
         if header.rows == 0 || header.base != self.base || self.first_line()? != header.first {
             return Ok(false);
         }
-        if self.segment.zipped {
+        let (file, zipped) = self.reach()?;
+        if zipped {
             // Compressed only when it was complete: as long as it was then.
-            return Ok(self.unzipped_length()? == header.end & u64::from(u32::MAX));
+            return Ok(unzipped_length(&file)? == header.end & u64::from(u32::MAX));
         }
-        let file = self.file()?;
         Ok(file.metadata()?.len() >= header.end && line_hash(ReadAt { file: &file, at: header.last_offset })? == header.last)
     }
 
     fn has_no_more(&self, header: &Header) -> io::Result<bool> {
-        Ok(self.segment.zipped || self.file()?.metadata()?.len() == header.end)
+        let (file, zipped) = self.reach()?;
+        Ok(zipped || file.metadata()?.len() == header.end)
     }
 
     fn first_line(&self) -> io::Result<LineHash> {
-        line_hash(self.open(0)?)
+        line_hash(self.open()?.0)
     }
+}
 
-    /// Its length modulo 2^32, as the end of a gzip file says it (RFC 1952 section 2.3.1).
-    fn unzipped_length(&self) -> io::Result<u64> {
-        let file = File::open(&self.segment.path)?;
-        let mut tail = [0; 4];
-        let length = file.metadata()?.len();
-        file.read_exact_at(&mut tail, length.saturating_sub(4))?;
-        Ok(u32::from_le_bytes(tail).into())
+/// A file, read as if it were not compressed.
+enum Input {
+    Plain(File),
+    Zipped(MultiGzDecoder<File>),
+}
+
+impl Input {
+    /// Goes to byte `to`, from the start.
+    fn skip(&mut self, to: u64) -> io::Result<()> {
+        match self {
+            Self::Plain(file) => file.seek(SeekFrom::Start(to)).map(drop),
+            Self::Zipped(input) => io::copy(&mut input.take(to), &mut io::sink()).map(drop),
+        }
     }
+}
+
+impl Read for Input {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(file) => file.read(buffer),
+            Self::Zipped(input) => input.read(buffer),
+        }
+    }
+}
+
+/// The length of a compressed file modulo 2^32, as its end says it (RFC 1952 section 2.3.1).
+fn unzipped_length(file: &File) -> io::Result<u64> {
+    let mut tail = [0; 4];
+    let length = file.metadata()?.len();
+    file.read_exact_at(&mut tail, length.saturating_sub(4))?;
+    Ok(u32::from_le_bytes(tail).into())
 }
 
 /// The row of a line.

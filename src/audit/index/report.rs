@@ -11,7 +11,7 @@ use super::scan::{RowKind, state_word};
 pub use super::table::{Count, Figures};
 use super::table::{MixMap, Table};
 use super::words::Words;
-use super::{Cursor, Index, IndexError};
+use super::{Cursor, Cut, Index, IndexError};
 
 /// Intents without an outcome that are kept in mind.
 const OPEN_MAX: usize = 1_000_000;
@@ -36,6 +36,9 @@ pub struct Report {
     pub records_ever: u64,
     /// Lines that are no record this build can read. They have no time: all are counted.
     pub unreadable: u64,
+    /// Files whose end is missing here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cut: Vec<Cut>,
     /// Times of the first and the last record asked about, RFC 3339; empty for none.
     pub first: String,
     #[expect(missing_docs, reason = "as above")]
@@ -106,7 +109,7 @@ pub struct OpenIntent {
 /// The log cannot be read.
 pub fn stats(index: &mut Index, asked: &Asked) -> Result<Report, IndexError> {
     let (tally, _) = index.gather(Cursor::default(), || Tally::new(asked), |tally, row, _, words| tally.add(row, words))?;
-    Ok(tally.finish())
+    Ok(Report { cut: index.cuts().to_vec(), ..tally.finish() })
 }
 
 /// RFC 3339 in UTC; empty for 0.

@@ -1,6 +1,8 @@
 #[path = "../../../benches/audit_log/records.rs"]
 mod records;
 
+mod meanwhile;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use super::super::digest::invalid;
@@ -54,27 +54,40 @@ impl Log {
         let (length, first) = (tail.length, tail::first_seq(&mut file, &path)?);
         self.held = Held::of(tail.bytes, tail.checkpoint_at);
         let first_unix_ms = tail::first_unix_ms(&mut file, &path)?;
+        let medium = Medium::file(file, Segment { length, first, first_unix_ms });
         // What a process before this one wrote is on disk from here on, or is written anew.
-        if let Err(error) = file.sync_data() {
+        if let Err(error) = medium.sync() {
             tracing::error!(%error, "the disk fails the audit file: a new one is begun");
-            self.condemned = Some(first);
+            self.condemned = Some(medium);
             return self.ready();
         }
         self.held.settle();
-        self.medium = Some(Medium::file(file, Segment { length, first, first_unix_ms }));
+        self.medium = Some(medium);
+        self.remember();
         Ok(())
     }
 
     /// Goes on behind the last of the files that are no longer written: a process ended between closing it and beginning a new one.
     fn follow_old(&mut self) -> io::Result<()> {
-        let Some(last) = self.place.list()?.pop() else { return Ok(()) };
+        let gone = "the audit file that followed this one is gone: put it back, or move the directory aside to begin a new log";
+        let noted = self.noted()?;
+        let Some(last) = self.place.list()?.pop() else {
+            if let Some((log, _)) = noted {
+                tracing::warn!(%log, "the audit file is gone: a new log is begun");
+            }
+            return Ok(());
+        };
         if last.form == Form::Gzip {
-            return Err(invalid("the audit file that followed this one is gone: move the directory aside", &last.path));
+            return Err(invalid(gone, &last.path));
         }
         let mut file = File::open(&last.path)?;
         let Some(tail) = tail::read(&mut file, &last.path)? else {
             return Err(invalid("this audit file holds no record: move the directory aside", &last.path));
         };
+        // What it had would be numbered, and signed, a second time.
+        if noted.is_some_and(|(log, first)| log == tail.log.to_string() && first > last.first) {
+            return Err(invalid(gone, &last.path));
+        }
         self.follow(&tail, &last.path)?;
         if last.form == Form::Failed {
             // Whatever of it may not be on disk is written again, torn or not.
@@ -103,7 +116,28 @@ impl Log {
         std::mem::swap(&mut self.head, &mut self.next);
         self.held = Held::of(self.batch.clone(), 0);
         self.held.settle();
+        self.remember();
         Ok(())
+    }
+
+    /// Notes in the lock which log it is, and with which record the file begins that is written. A process that ends before it did
+    /// leaves the file before that, which is one of those that are closed.
+    pub(super) fn remember(&self) {
+        let (Some(lock), Some(segment)) = (&self.lock, self.segment()) else { return };
+        let note = format!("{} {:020}\n", self.head.log, segment.first);
+        if let Err(error) = lock.write_all_at(note.as_bytes(), 0) {
+            tracing::warn!(%error, "it cannot be noted which audit file is written");
+        }
+    }
+
+    /// What was noted last, by this process or one before it.
+    fn noted(&self) -> io::Result<Option<(String, u64)>> {
+        let Some(lock) = &self.lock else { return Ok(None) };
+        let mut note = [0; NOTE_BYTES_MAX];
+        let count = lock.read_at(&mut note, 0)?;
+        let text = note.get(..count).and_then(|note| std::str::from_utf8(note).ok()).unwrap_or_default();
+        let (log, first) = text.trim_end().split_once(' ').unwrap_or_default();
+        Ok(first.parse().ok().map(|first| (log.to_owned(), first)))
     }
 
     fn put_aside(&mut self, torn: &[u8]) -> io::Result<()> {
@@ -112,6 +146,8 @@ impl Log {
         beside.write_all(torn)?;
         beside.write_all(b"\n")?;
         beside.sync_all()?;
+        // It has its name before the audit file is cut.
+        self.place.sync_dir()?;
         tracing::warn!(bytes = torn.len(), file = %path.display(), "the audit file ended within a record, which was put aside");
         self.torn = Some(Torn { bytes: torn.len() });
         Ok(())
@@ -128,7 +164,7 @@ impl Log {
     fn lock(&mut self) -> io::Result<()> {
         if self.lock.is_none() {
             let path = self.place.lock();
-            let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path)?;
+            let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)?;
             match file.try_lock() {
                 Ok(()) => self.lock = Some(file),
                 Err(TryLockError::WouldBlock) => {
@@ -163,3 +199,6 @@ pub(super) fn begin(place: &Place, lines: &[u8], first: u64, first_unix_ms: u64)
     }
     Ok(medium)
 }
+
+/// Of what the lock says.
+const NOTE_BYTES_MAX: usize = 128;

@@ -2,6 +2,7 @@ mod disk;
 mod drops;
 mod file;
 mod follow;
+mod moved;
 mod recorded;
 mod shape;
 

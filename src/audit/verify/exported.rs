@@ -1,6 +1,7 @@
 //! Checkpoints that were kept elsewhere, held against the log: only they show that its end is missing.
 
 use std::fs::File;
+use std::io::{Read as _, Take};
 use std::path::{Path, PathBuf};
 
 use super::VerifyError;
@@ -16,10 +17,11 @@ pub(super) struct Contradiction {
     pub(super) detail: String,
 }
 
-/// Reads them in their order, which is that of the log.
+/// Reads them in their order, which is that of the log; those that were there when this was opened, since what is added meanwhile may
+/// be about records that are in no file that was found.
 pub(super) struct Against<'a> {
     path: PathBuf,
-    lines: Lines<File>,
+    lines: Lines<Take<File>>,
     keys: &'a [PublicKey],
     next: Option<Checkpoint>,
     pub(super) counts: Exported,
@@ -31,7 +33,9 @@ impl<'a> Against<'a> {
         if !std::fs::metadata(path).map_err(failed)?.is_file() {
             return Err(VerifyError::of(path, "is no regular file"));
         }
-        let lines = Lines::new(File::open(path).map_err(failed)?);
+        let file = File::open(path).map_err(failed)?;
+        let length = file.metadata().map_err(failed)?.len();
+        let lines = Lines::new(file.take(length));
         let mut against = Self { path: path.to_owned(), lines, keys, next: None, counts: Exported::default() };
         against.advance()?;
         if against.next.is_none() {

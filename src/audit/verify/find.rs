@@ -7,13 +7,10 @@ use std::path::{Path, PathBuf};
 
 use super::VerifyError;
 use crate::audit::chain;
+use crate::audit::place::{Form, Place};
 
-/// Name of the file that is written to.
-const ACTIVE: &str = "audit.jsonl";
 /// Files of one directory; more are a sign that it is not ours.
 const FILES_MAX: usize = 100_000;
-/// Digits of the first `seq` in a name.
-const NAME_DIGITS: usize = 20;
 /// How far into a file its first `seq` is looked for, in bytes.
 const FRONT_BYTES: usize = 64;
 
@@ -40,6 +37,15 @@ pub(in crate::audit) struct Segment {
     pub(in crate::audit) first: Option<u64>,
 }
 
+impl Segment {
+    /// What a file that is complete is called once it is compressed.
+    pub(in crate::audit) fn compressed(&self) -> Option<PathBuf> {
+        let mut name = (self.role == Role::Sealed && !self.zipped).then(|| self.path.as_os_str().to_owned())?;
+        name.push(".gz");
+        Some(name.into())
+    }
+}
+
 /// What was found at a path.
 #[derive(Debug, Default)]
 pub(in crate::audit) struct Files {
@@ -50,29 +56,36 @@ pub(in crate::audit) struct Files {
     pub(in crate::audit) skipped: Vec<String>,
 }
 
-/// Finds the files of the log at `path`: a directory, or one file. Only regular files are read, and no links followed.
+/// The log of which `path` is in the config: the directory of one that has the usual names.
+pub fn whole(path: &Path) -> &Path {
+    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(dir) if Place::of(dir).active() == path && !path.is_dir() => dir,
+        _ => path,
+    }
+}
+
+/// Finds the files of the log at `path`: a directory, or one file. A file that is not called as those in a directory of their own are
+/// stands for all that are called after it. Only regular files are read, and no links followed.
 pub(in crate::audit) fn find(path: &Path) -> Result<Files, VerifyError> {
     let failed = |error: io::Error| VerifyError::new(path, &error);
     let about = fs::metadata(path).map_err(failed)?;
+    let place = Place::of(path);
     if about.is_file() {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let known = segment(path, &name);
-        let zipped = known.as_ref().map_or(path.extension().is_some_and(|e| e == "gz"), |known| known.zipped);
-        let role = known.as_ref().map_or(Role::Active, |known| known.role);
-        let name = path.display().to_string();
-        let first = known.and_then(|known| known.first);
-        return Ok(Files { segments: vec![Segment { path: path.to_owned(), name, role, zipped, first }], ..Files::default() });
-    }
-    if !about.is_dir() {
+        let known = segment(&Place::of(place.dir()), path.to_owned(), &name);
+        if known.is_some() || place.list().map_err(failed)?.is_empty() {
+            return Ok(Files { segments: vec![alone(path, known)], ..Files::default() });
+        }
+    } else if !about.is_dir() {
         return Err(VerifyError::of(path, "is no file and no directory"));
     }
-    let mut files = Files { active: active(path).map_err(failed)?, ..Files::default() };
-    for (count, entry) in fs::read_dir(path).map_err(failed)?.enumerate() {
+    let mut files = Files { active: active(place.active()).map_err(failed)?, ..Files::default() };
+    for (count, entry) in fs::read_dir(place.dir()).map_err(failed)?.enumerate() {
         let entry = entry.map_err(failed)?;
         if count >= FILES_MAX {
             return Err(VerifyError::of(path, format_args!("holds more than {FILES_MAX} files")));
         }
-        let Some(segment) = entry.file_name().to_str().and_then(|name| segment(&entry.path(), name)) else { continue };
+        let Some(segment) = entry.file_name().to_str().and_then(|name| segment(&place, entry.path(), name)) else { continue };
         if entry.file_type().map_err(failed)?.is_file() {
             files.segments.push(segment);
         } else {
@@ -110,35 +123,34 @@ fn drop_doubles(files: &mut Files) {
     });
 }
 
-/// `audit.jsonl`, `audit-<20 digits>.jsonl`, the same with `.gz`, or with `.failed` and what may follow that.
-fn segment(path: &Path, name: &str) -> Option<Segment> {
-    let made = |role, zipped, first| Some(Segment { path: path.to_owned(), name: name.to_owned(), role, zipped, first });
-    if name == ACTIVE {
-        return made(Role::Active, false, None);
-    }
-    let (digits, rest) = name.strip_prefix("audit-")?.split_at_checked(NAME_DIGITS)?;
-    let first = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())??;
-    match rest {
-        ".jsonl" => made(Role::Sealed, false, Some(first)),
-        ".jsonl.gz" => made(Role::Sealed, true, Some(first)),
-        _ if is_failed(rest) => made(Role::Failed, false, Some(first)),
-        _ => None,
-    }
+/// One file without those before and after it.
+fn alone(path: &Path, known: Option<Segment>) -> Segment {
+    let zipped = known.as_ref().map_or(path.extension().is_some_and(|e| e == "gz"), |known| known.zipped);
+    let role = known.as_ref().map_or(Role::Active, |known| known.role);
+    let first = known.and_then(|known| known.first);
+    Segment { path: path.to_owned(), name: path.display().to_string(), role, zipped, first }
 }
 
-/// `.jsonl.failed`, perhaps with a number behind it.
-fn is_failed(rest: &str) -> bool {
-    let tail = rest.strip_prefix(".jsonl.failed");
-    tail.is_some_and(|tail| {
-        tail.is_empty() || tail.strip_prefix(['.', '-']).is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()))
-    })
+/// What a file of a directory is to the log, by its name.
+fn segment(place: &Place, path: PathBuf, name: &str) -> Option<Segment> {
+    let (role, zipped, first) = if place.active().file_name().is_some_and(|active| active == name) {
+        (Role::Active, false, None)
+    } else {
+        let (first, form) = place.read_name(name.as_bytes())?;
+        let (role, zipped) = match form {
+            Form::Sealed => (Role::Sealed, false),
+            Form::Gzip => (Role::Sealed, true),
+            Form::Failed => (Role::Failed, false),
+        };
+        (role, zipped, Some(first))
+    };
+    Some(Segment { path, name: name.to_owned(), role, zipped, first })
 }
 
 /// Opens the file that is written to, if there is one.
-fn active(dir: &Path) -> io::Result<Option<File>> {
-    let path = dir.join(ACTIVE);
-    match fs::symlink_metadata(&path) {
-        Ok(about) if about.is_file() => File::open(&path).map(Some),
+fn active(path: &Path) -> io::Result<Option<File>> {
+    match fs::symlink_metadata(path) {
+        Ok(about) if about.is_file() => File::open(path).map(Some),
         Ok(_) => Ok(None),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use exported::{Against, Contradiction};
+pub use find::whole;
 use first_bad::{Before, first_bad};
 pub use proof::{NoProof, Proof, Proven, Unproven, Which, check_proof, prove};
 pub use report::{Change, Covered, Exported, FirstBad, Report, SetAside, Signatures};
@@ -63,9 +64,11 @@ pub struct Witnesses {
 /// # Errors
 /// A file cannot be read, or there is no log. What is wrong with a log is in the report.
 pub fn verify(path: &Path, witnesses: &Witnesses) -> Result<Report, VerifyError> {
+    // A log that is written while this reads it has whatever was kept elsewhere before its files were looked for.
+    let against = against(witnesses)?;
     let files = find::find(path)?;
     let skipped = files.skipped.clone();
-    let mut report = verify_source(&mut Source::of(files, PATIENCE), witnesses)?;
+    let mut report = verify_source(&mut Source::of(files, PATIENCE), witnesses, against)?;
     report.skipped = skipped;
     Ok(report)
 }
@@ -75,12 +78,15 @@ pub fn verify(path: &Path, witnesses: &Witnesses) -> Result<Report, VerifyError>
 /// # Errors
 /// As [`verify`].
 pub fn verify_stream(name: &str, input: impl Read + 'static, witnesses: &Witnesses) -> Result<Report, VerifyError> {
-    verify_source(&mut Source::stream(name, input), witnesses)
+    verify_source(&mut Source::stream(name, input), witnesses, against(witnesses)?)
 }
 
-fn verify_source(source: &mut Source, witnesses: &Witnesses) -> Result<Report, VerifyError> {
+fn against(witnesses: &Witnesses) -> Result<Option<Against<'_>>, VerifyError> {
+    witnesses.exported.as_deref().map(|path| Against::open(path, &witnesses.keys)).transpose()
+}
+
+fn verify_source(source: &mut Source, witnesses: &Witnesses, mut against: Option<Against<'_>>) -> Result<Report, VerifyError> {
     let mut walk = Walk::new(&witnesses.keys);
-    let mut against = witnesses.exported.as_deref().map(|path| Against::open(path, &witnesses.keys)).transpose()?;
     let mut last = Place::default();
     // What a checkpoint kept elsewhere contradicts; the next line may say more exactly where and how.
     let mut contradicted: Option<FirstBad> = None;

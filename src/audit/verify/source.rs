@@ -159,10 +159,8 @@ fn open(segment: &Segment, active: &mut Option<File>) -> Result<Box<dyn Read>, V
     let failed = |error: io::Error| VerifyError::new(&segment.path, &error);
     let opened = File::open(&segment.path);
     // Compressed since the directory was read.
-    let zipped = segment.path.with_extension("jsonl.gz");
     if opened.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
-        && segment.role == Role::Sealed
-        && !segment.zipped
+        && let Some(zipped) = segment.compressed()
     {
         return Ok(Box::new(MultiGzDecoder::new(File::open(zipped).map_err(failed)?)));
     }

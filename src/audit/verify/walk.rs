@@ -1,15 +1,10 @@
 //! A log, record by record: the chain, the tree, and the checkpoints against both.
 
-use memchr::memmem::Finder;
-
 use super::report::Covered;
 use crate::audit::chain::{self, Link, Sealed, Unsound};
 use crate::audit::checkpoint::{Checkpoint, LogId, PublicKey, Signature};
 use crate::audit::merkle::Frontier;
-
-/// In no text of a record can this stand, and the first one in a line is before every part that has members of its own.
-const KIND: &[u8] = br#","kind":""#;
-const CHECKPOINT: &[u8] = br#"checkpoint""#;
+use crate::audit::record;
 
 /// Why a line cannot be the next record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +22,6 @@ pub(super) enum Fault {
 /// What is known after the records so far.
 pub(super) struct Walk<'a> {
     keys: &'a [PublicKey],
-    kind: Finder<'static>,
     /// `seq` of the first record.
     pub(super) first: Option<u64>,
     /// `seq` that comes next; 0 before the first.
@@ -48,7 +42,6 @@ impl<'a> Walk<'a> {
     pub(super) fn new(keys: &'a [PublicKey]) -> Self {
         Self {
             keys,
-            kind: Finder::new(KIND),
             first: None,
             expected: 0,
             head: Link::ZERO,
@@ -73,7 +66,7 @@ impl<'a> Walk<'a> {
         } else if (sealed.seq, sealed.prev) != (self.expected, self.head) {
             return Err(Fault::Misplaced(sealed));
         }
-        let is_checkpoint = self.is_checkpoint(line);
+        let is_checkpoint = record::is_checkpoint(line);
         if is_checkpoint {
             self.checkpoint(line, &sealed).map_err(|why| Fault::Checkpoint(sealed, why))?;
         } else if sealed.seq == 1 {
@@ -98,11 +91,6 @@ impl<'a> Walk<'a> {
         }
         self.head = sealed.prev;
         Ok(())
-    }
-
-    fn is_checkpoint(&self, line: &[u8]) -> bool {
-        let kind = self.kind.find(line).and_then(|at| line.get(at + KIND.len()..));
-        kind.is_some_and(|kind| kind.starts_with(CHECKPOINT))
     }
 
     fn checkpoint(&mut self, line: &[u8], sealed: &Sealed) -> Result<(), &'static str> {

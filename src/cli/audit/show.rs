@@ -112,10 +112,12 @@ fn story(index: &mut Index, record: &str, json: bool, out: &mut Out) -> Result<E
         }
     }
     if story.ids.is_empty() {
+        shown::cuts(index, out);
         out.note(format_args!("there is no record {}", safe(record)));
         return Ok(Exit::No);
     }
     let tied = index.tied(&links, STORY_MAX).map_err(Failure::input)?;
+    shown::cuts(index, out);
     if tied.len() >= STORY_MAX {
         out.note(format_args!("only the first {STORY_MAX} records are shown"));
     }
@@ -225,6 +227,7 @@ fn list(index: &mut Index, args: &ShowArgs, out: &mut Out) -> Result<Exit, Failu
         found.reverse();
     }
     let mut shown = print(index, &filter, &found, args.json, out)?;
+    shown::cuts(index, out);
     while args.follow && out.flush().is_ok() {
         pause();
         index.refresh().map_err(Failure::input)?;

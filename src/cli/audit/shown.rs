@@ -25,6 +25,13 @@ pub(super) fn open(path: &Path, out: &mut Out) -> Result<Index, Failure> {
     Ok(index)
 }
 
+/// Says of which files the end is missing in what was answered.
+pub(super) fn cuts(index: &Index, out: &mut Out) {
+    for cut in index.cuts() {
+        out.note(safe(&cut.to_string()));
+    }
+}
+
 /// `text` with everything that moves a cursor, hides or turns around as an escape.
 pub(super) fn safe(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());

@@ -68,6 +68,7 @@ pub(super) fn run(args: &StatsArgs, out: &mut Out) -> Result<Exit, Failure> {
     } else {
         print(&report, args.since.is_some(), out);
     }
+    shown::cuts(&index, out);
     out.note(format_args!(
         "{} records; index brought up to date in {indexed:.2} s, counted in {counted:.2} s",
         report.records_ever

@@ -18,6 +18,14 @@ pub(super) struct Consent<'a> {
     pub(super) plaintext_key: &'a str,
 }
 
+/// A URL that something is sent to: in clear to loopback only.
+pub(super) fn outward_url(path: &str, given: Option<&str>, private: bool, cx: &mut Cx<'_>) -> Option<Url> {
+    match given {
+        Some(text) => outward(path, text, &Consent { private, plaintext: false, plaintext_key: "" }, cx),
+        None => cx.missing(path, "where to"),
+    }
+}
+
 /// A URL to call, if its scheme and address may be called.
 pub(super) fn outward(path: &str, text: &str, consent: &Consent<'_>, cx: &mut Cx<'_>) -> Option<Url> {
     let Ok(url) = Url::parse(text) else { return cx.refuse(path, "is not a URL", "such as https://mcp.example.com/mcp") };

@@ -3,11 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use secrecy::SecretString;
-
 use super::Cx;
-use super::address::{Consent, outward};
-use super::channels::SECRET_BYTES_MIN;
+use super::address::outward_url;
+use super::channels::{SIGNS_DELIVERIES, signing_secret};
 use super::files::private_key;
 use super::settings::{count, duration, size};
 use crate::config::checked::{
@@ -155,19 +153,7 @@ fn exports(raw: Vec<raw::Export>, data_dir: Option<&Path>, cx: &mut Cx<'_>) -> O
 fn webhook(path: &str, raw: raw::Webhook, cx: &mut Cx<'_>) -> Option<CheckpointWebhook> {
     let at = |key: &str| format!("{path}.{key}");
     let allow_private_addresses = raw.allow_private_addresses.unwrap_or(false);
-    let consent = Consent { private: allow_private_addresses, plaintext: false, plaintext_key: "" };
-    let url = match raw.url {
-        Some(text) => outward(&at("url"), &text, &consent, cx),
-        None => cx.missing(&at("url"), "where to"),
-    };
-    let secret = match raw.secret {
-        Some(secret) if secret.len() < SECRET_BYTES_MIN => {
-            let hint = "such as the output of `openssl rand -hex 32`";
-            cx.report.problem_unshown(&at("secret"), format!("is shorter than {SECRET_BYTES_MIN} characters"), hint);
-            None
-        }
-        Some(secret) => Some(SecretString::from(secret)),
-        None => cx.missing(&at("secret"), "it signs deliveries: without, a receiver cannot know whose they are"),
-    };
+    let url = outward_url(&at("url"), raw.url.as_deref(), allow_private_addresses, cx);
+    let secret = signing_secret(&at("secret"), raw.secret, SIGNS_DELIVERIES, cx);
     Some(CheckpointWebhook { url: url?, secret: secret?, allow_private_addresses })
 }

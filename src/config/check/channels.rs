@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 use url::Host;
 
-use super::address::{Consent, host_is_loopback, host_may_be, outward};
+use super::address::{host_is_loopback, host_may_be, outward_url};
 use super::{Cx, files};
 use crate::config::checked::{Admin, Approvals, Channel, MailTls, Smtp, Way, Webhook, WebhookFormat};
 use crate::config::limits::{NOTICE_CHANNELS_MAX, NOTICE_RECIPIENTS_MAX};
@@ -16,7 +16,8 @@ use crate::config::report::item_path;
 /// Length of a channel's name.
 const NAME_BYTES_MAX: usize = 32;
 /// Length of a secret that signs.
-pub(super) const SECRET_BYTES_MIN: usize = 16;
+const SECRET_BYTES_MIN: usize = 16;
+pub(super) const SIGNS_DELIVERIES: &str = "it signs deliveries: without, a receiver cannot know whose they are";
 /// Length of a mail address (RFC 5321 section 4.5.3.1.3).
 const ADDRESS_BYTES_MAX: usize = 254;
 
@@ -88,11 +89,7 @@ fn authority(path: &str, given: Option<&str>, way: Option<&Way>, cx: &mut Cx<'_>
 fn webhook(path: &str, raw: raw::Webhook, cx: &mut Cx<'_>) -> Option<Webhook> {
     let at = |key: &str| format!("{path}.{key}");
     let allow_private_addresses = raw.allow_private_addresses.unwrap_or(false);
-    let consent = Consent { private: allow_private_addresses, plaintext: false, plaintext_key: "" };
-    let url = match raw.url {
-        Some(text) => outward(&at("url"), &text, &consent, cx),
-        None => cx.missing(&at("url"), "where to"),
-    };
+    let url = outward_url(&at("url"), raw.url.as_deref(), allow_private_addresses, cx);
     let is_pagerduty = raw.format.as_deref() == Some("pagerduty");
     let key = raw.routing_key.filter(|key| !key.is_empty());
     if key.is_some() && !is_pagerduty {
@@ -107,18 +104,23 @@ fn webhook(path: &str, raw: raw::Webhook, cx: &mut Cx<'_>) -> Option<Webhook> {
         (Some(_), _) => cx.refuse(&at("format"), "is not a format", "json, slack, teams or pagerduty"),
     };
     let secret = match raw.secret {
-        Some(secret) if secret.len() < SECRET_BYTES_MIN => {
-            let hint = "such as the output of `openssl rand -hex 32`";
-            cx.report.problem_unshown(&at("secret"), format!("is shorter than {SECRET_BYTES_MIN} characters"), hint);
-            return None;
-        }
-        Some(secret) => Some(SecretString::from(secret)),
-        None if matches!(format, Some(WebhookFormat::Json)) => {
-            return cx.missing(&at("secret"), "it signs deliveries: without, a receiver cannot know whose they are");
-        }
-        None => None,
+        None if !matches!(format, Some(WebhookFormat::Json)) => None,
+        given => Some(signing_secret(&at("secret"), given, SIGNS_DELIVERIES, cx)?),
     };
     Some(Webhook { url: url?, secret, format: format?, allow_private_addresses })
+}
+
+/// The secret by which a receiver knows whose the bodies are that it is sent; `why` there must be one.
+pub(super) fn signing_secret(path: &str, given: Option<String>, why: &str, cx: &mut Cx<'_>) -> Option<SecretString> {
+    match given {
+        Some(secret) if secret.len() < SECRET_BYTES_MIN => {
+            let hint = "such as the output of `openssl rand -hex 32`";
+            cx.report.problem_unshown(path, format!("is shorter than {SECRET_BYTES_MIN} characters"), hint);
+            None
+        }
+        Some(secret) => Some(SecretString::from(secret)),
+        None => cx.missing(path, why),
+    }
 }
 
 fn smtp(path: &str, raw: raw::Smtp, cx: &mut Cx<'_>) -> Option<Smtp> {

@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 
 use http::{HeaderName, HeaderValue};
-use secrecy::SecretString;
 use url::{Host, Url};
 
 use super::Cx;
-use super::address::{Consent, host_is_loopback, host_may_be, outward};
-use super::channels::SECRET_BYTES_MIN;
+use super::address::{host_is_loopback, host_may_be, outward_url};
+use super::channels::signing_secret;
 use super::files::readable;
 use super::kafka;
 use crate::config::checked::{AuditSink, HttpSink, OtlpSink, SinkFormat, SinkWay, SyslogSink};
@@ -160,16 +159,9 @@ fn address(path: &str, text: &str, private: bool, plaintext: bool, cx: &mut Cx<'
 fn http(path: &str, raw: raw::Http, cx: &mut Cx<'_>) -> Option<HttpSink> {
     let at = |key: &str| format!("{path}.{key}");
     let allow_private_addresses = raw.allow_private_addresses.unwrap_or(false);
-    let url = url(&at("url"), raw.url.as_deref(), allow_private_addresses, cx);
-    let secret = match raw.secret {
-        Some(secret) if secret.len() < SECRET_BYTES_MIN => {
-            let hint = "such as the output of `openssl rand -hex 32`";
-            cx.report.problem_unshown(&at("secret"), format!("is shorter than {SECRET_BYTES_MIN} characters"), hint);
-            None
-        }
-        Some(secret) => Some(SecretString::from(secret)),
-        None => cx.missing(&at("secret"), "it signs batches: without, a receiver cannot know whose they are"),
-    };
+    let url = outward_url(&at("url"), raw.url.as_deref(), allow_private_addresses, cx);
+    let why = "it signs batches: without, a receiver cannot know whose they are";
+    let secret = signing_secret(&at("secret"), raw.secret, why, cx);
     let format = format(&at("format"), raw.format.as_deref(), cx);
     let gzip = match raw.compress.as_deref() {
         None | Some("none") => Some(false),
@@ -180,18 +172,10 @@ fn http(path: &str, raw: raw::Http, cx: &mut Cx<'_>) -> Option<HttpSink> {
     Some(HttpSink { url: url?, secret: secret?, format: format?, gzip: gzip?, ca: ca?, allow_private_addresses })
 }
 
-fn url(path: &str, text: Option<&str>, private: bool, cx: &mut Cx<'_>) -> Option<Url> {
-    let consent = Consent { private, plaintext: false, plaintext_key: "" };
-    match text {
-        Some(text) => outward(path, text, &consent, cx),
-        None => cx.missing(path, "where to"),
-    }
-}
-
 fn otlp(path: &str, raw: raw::Otlp, cx: &mut Cx<'_>) -> Option<OtlpSink> {
     let at = |key: &str| format!("{path}.{key}");
     let allow_private_addresses = raw.allow_private_addresses.unwrap_or(false);
-    let url = url(&at("endpoint"), raw.endpoint.as_deref(), allow_private_addresses, cx);
+    let url = outward_url(&at("endpoint"), raw.endpoint.as_deref(), allow_private_addresses, cx);
     let headers = headers(&at("headers"), raw.headers.unwrap_or_default(), cx);
     let ca = ca(&at("ca"), raw.ca.as_deref(), cx);
     let mut url = url?;

@@ -124,3 +124,47 @@ async fn a_file_that_takes_no_more_lets_nothing_out_until_it_does() {
     assert_eq!(outcomes, n + 1);
     assert!(log.records.values().any(|r| r["name"] == "up__echo"));
 }
+
+/// What is given a name is on disk under it before anything relies on that: the directory of the log before there is a file in it, and
+/// what is put aside before it is cut off where it was. The test runs itself again, traced.
+#[test]
+fn names_are_on_disk_before_anything_relies_on_them() {
+    const NAME: &str = "evidence::faults::names_are_on_disk_before_anything_relies_on_them";
+    if let Some(dir) = std::env::var_os("AUDIT_NAMES_DIR") {
+        let dir = std::path::Path::new(&dir);
+        let settings = portcullis::audit::Settings::new(dir.join("data/audit"), &dir.join("keys"), 10);
+        let audit = portcullis::audit::Audit::open(&settings, portcullis::vocab::Clock::system()).unwrap();
+        return audit.close(Duration::from_secs(10)).unwrap();
+    }
+    if !may_trace() {
+        return;
+    }
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path().canonicalize().unwrap();
+    std::fs::create_dir(dir.join("keys")).unwrap();
+    let traced = || {
+        let trace = dir.join("trace");
+        let mut command = Command::new("strace");
+        command.args(["-f", "-qq", "-y", "-e", "trace=mkdir,fsync,ftruncate", "-o"]).arg(&trace);
+        let output = command.arg(std::env::current_exe().unwrap()).args(["--exact", NAME]).env("AUDIT_NAMES_DIR", &dir).output();
+        assert!(output.unwrap().status.success());
+        let text = std::fs::read_to_string(trace).unwrap();
+        text.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let at = |lines: &[String], call: &str, path: &str| {
+        let named = [format!("<{}{path}>", dir.display()), format!("\"{}{path}\"", dir.display())];
+        let is_it = |line: &String| line.contains(call) && named.iter().any(|name| line.contains(name.as_str()));
+        lines.iter().position(is_it).unwrap_or_else(|| panic!("no {call} of {path}: {lines:#?}"))
+    };
+    let lines = traced();
+    assert!(at(&lines, "mkdir(", "/data") < at(&lines, "fsync(", ""));
+    assert!(at(&lines, "mkdir(", "/data/audit") < at(&lines, "fsync(", "/data"));
+    assert!(at(&lines, "fsync(", "/data") < at(&lines, "fsync(", "/data/audit"));
+    let file = dir.join("data/audit/audit.jsonl");
+    let torn = std::fs::read_to_string(&file).unwrap() + "{\"v\":1,\"se";
+    std::fs::write(&file, torn).unwrap();
+    let lines = traced();
+    let cut = at(&lines, "ftruncate(", "/data/audit/audit.jsonl");
+    assert!(at(&lines, "fsync(", "/data/audit/audit.jsonl.torn") < at(&lines, "fsync(", "/data/audit"));
+    assert!(at(&lines, "fsync(", "/data/audit") < cut);
+}

@@ -161,3 +161,44 @@ fn another_log_in_its_place() {
     let error = verify(&path, &witnesses(&kept)).unwrap_err().to_string();
     assert!(error.contains("holds no checkpoint"), "{error}");
 }
+
+/// The gateway goes on while its log is verified: checkpoints that are kept elsewhere meanwhile are about records that come after.
+#[test]
+fn checkpoints_that_come_meanwhile_are_of_no_account() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = log(&key(dir.path()), 50, 7);
+    let whole = log.exported.clone();
+    log.lines.truncate(30);
+    let early = whole.split_inclusive(|byte| *byte == b'\n').take(5).map(<[u8]>::len).sum();
+    log.exported.truncate(early);
+    let (path, exported) = log.write(dir.path(), ONE);
+    let witnesses = Witnesses { exported: Some(exported.clone()), ..by(log.public) };
+    let opened = against(&witnesses).unwrap();
+    fs::write(&exported, &whole).unwrap();
+    let report = verify_source(&mut Source::of(find::find(&path).unwrap(), PATIENCE), &witnesses, opened).unwrap();
+    assert_eq!((report.first_bad, report.exported.unwrap().compared), (None, 4));
+    assert_eq!(verified(&path, &witnesses).first_bad.unwrap().kind, Change::Truncated, "what was there before is of account");
+    // They are looked at before the files are.
+    let nowhere = Witnesses { exported: Some(dir.path().join("not-kept")), ..Witnesses::default() };
+    let error = verify(&dir.path().join("no-log"), &nowhere).unwrap_err().to_string();
+    assert!(error.contains("not-kept"), "{error}");
+}
+
+#[test]
+fn a_log_may_be_called_after_its_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = log(&key(dir.path()), 50, 7);
+    let layout: Layout<'_> = &[("gw-00000000000000000001.jsonl", 20), ("gw-00000000000000000021.jsonl.gz", 10), ("gw.jsonl", 20)];
+    let (path, _) = log.write(dir.path(), layout);
+    let report = sound(&path.join("gw.jsonl"), &by(log.public));
+    assert_eq!((report.records, report.files), (50, 3));
+    assert_eq!(sound(&path.join("gw-00000000000000000001.jsonl"), &by(log.public)).files, 1, "one that is closed is one file");
+    assert!(verify(&path, &by(log.public)).is_err(), "the directory holds no log of its own");
+    log.lines[3][60] ^= 1;
+    log.write(dir.path(), layout);
+    let bad = verified(&path.join("gw.jsonl"), &by(log.public)).first_bad.unwrap();
+    assert_eq!((bad.kind, bad.seq, &*bad.file), (Change::Altered, 4, "gw-00000000000000000001.jsonl"));
+    for (written, asked) in [("audit/audit.jsonl", "audit"), ("audit/gw.jsonl", "audit/gw.jsonl"), ("audit", "audit")] {
+        assert_eq!(whole(Path::new(written)), Path::new(asked));
+    }
+}
