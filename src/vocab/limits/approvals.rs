@@ -33,7 +33,9 @@ pub const DEFERRED_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// How long it is kept what came of such a call.
 pub const DEFERRED_RESULT_S: u64 = 600;
 /// Bytes of all that is kept so.
-pub const DEFERRED_RESULT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+pub const DEFERRED_RESULT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// The same for one principal.
+pub const DEFERRED_RESULT_BYTES_PER_PRINCIPAL_MAX: usize = 24 * 1024 * 1024;
 /// How often requests for approval are looked through for those that have expired.
 pub const APPROVAL_LOOK_MS: u64 = 500;
 /// Calls that one lease lets through.

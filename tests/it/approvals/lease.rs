@@ -18,13 +18,19 @@ const UNDER: &str = r#"{"/path":{"path_under":["/srv/docs"]}}"#;
 const FIRST: &str = r#"{"path":"/srv/docs/a","n":1,"list":[1,{"x":null}]}"#;
 const SIMILAR: &str = r#"{"path":"/srv/docs/deep/b","n":1,"list":[1,{"x":null}]}"#;
 
-fn terms(minutes: u64, uses: u32, within: Option<&str>) -> Terms {
+pub(super) fn terms(minutes: u64, uses: u32, within: Option<&str>) -> Terms {
     let raw = |text: &str| RawJson::parse(Bytes::copy_from_slice(text.as_bytes()), 64).unwrap();
     Terms { minutes, uses, within: within.map(raw) }
 }
 
 impl World {
-    async fn lease(&self, request: &Request, sub: &str, groups: &[&str], terms: &Terms) -> Result<Arc<Request>, VoteError> {
+    pub(super) async fn lease(
+        &self,
+        request: &Request,
+        sub: &str,
+        groups: &[&str],
+        terms: &Terms,
+    ) -> Result<Arc<Request>, VoteError> {
         let voter = Voter { principal: person(sub, groups), name: sub.to_owned() };
         self.desk().approve_on(&request.id, &voter, &self.gate.running().policy(), terms, "because").await
     }
@@ -37,7 +43,7 @@ impl World {
         leased
     }
 
-    fn used(&self, lease: &Request) -> (State, u32) {
+    pub(super) fn used(&self, lease: &Request) -> (State, u32) {
         let now = self.desk().get(&lease.id).unwrap();
         (now.state, now.lease.as_ref().unwrap().used)
     }
