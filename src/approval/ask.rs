@@ -17,6 +17,9 @@ use crate::vocab::{Digest, Principal, PrincipalKey};
 pub struct Case {
     /// What is bound.
     pub bound: Bound,
+    /// [`Bound::digest`] of the call without answers to its server's questions, as it is started. Where it comes with some, `bound` is of
+    /// all that leaves.
+    pub start: Digest,
     /// The arguments that `bound` has the digest of. Held against leases, and never kept.
     pub arguments: Option<RawJson>,
     /// Who asks, as the record of the request names them.
@@ -123,7 +126,7 @@ impl Desk {
     }
 
     async fn make(&self, case: Case, call: Digest) -> Result<Arc<Request>, AskError> {
-        let Case { bound, principal, shown, expires, record, open_max, arguments: _ } = case;
+        let Case { bound, principal, shown, expires, record, open_max, start: _, arguments: _ } = case;
         let room = self.0.audit.room().map_err(|_| AskError::Audit)?;
         let (id, asked_unix_ms) = (RequestId::mint().ok_or(AskError::Randomness)?, self.0.clock.unix_ms());
         let request = Arc::new(Request {
