@@ -120,7 +120,7 @@ impl Desk {
     }
 
     /// The request for the call of this digest, as it stands.
-    fn own(&self, call: &Digest) -> Option<Arc<Request>> {
+    pub(super) fn own(&self, call: &Digest) -> Option<Arc<Request>> {
         let request = self.0.index.lock().of_call(call)?;
         Some(as_of(&request, self.0.clock.unix_s()))
     }
@@ -129,6 +129,8 @@ impl Desk {
         let Case { bound, principal, shown, expires, record, open_max, start: _, arguments: _ } = case;
         let room = self.0.audit.room().map_err(|_| AskError::Audit)?;
         let (id, asked_unix_ms) = (RequestId::mint().ok_or(AskError::Randomness)?, self.0.clock.unix_ms());
+        // A no stands until a yes was used, whatever comes between: that it is taken back, or expires, is no yes.
+        let set_apart = self.own(&call).is_some_and(|before| before.sets_apart());
         let request = Arc::new(Request {
             id: id.clone(),
             digest: call,
@@ -141,6 +143,7 @@ impl Desk {
             state: State::Pending,
             ended_unix_ms: None,
             told: false,
+            set_apart,
             lease: None,
             bound,
         });
@@ -151,7 +154,7 @@ impl Desk {
             if index.open_of(&who) >= open_max {
                 return Err(AskError::TooMany);
             }
-            let evicted = index.makes_room().ok_or(AskError::Full)?;
+            let evicted = index.makes_room(asked_unix_ms / 1_000).ok_or(AskError::Full)?;
             index.hold(&who);
             evicted
         };

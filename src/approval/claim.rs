@@ -107,8 +107,10 @@ impl Desk {
         let room = self.0.audit.room().map_err(|_| ChangeError::Audit)?;
         let now_ms = self.0.clock.unix_ms();
         let note = Note { arguments: Some(arguments), ..Note::of(room, "approval/use", Some(who)) };
+        // Somebody may have said no to this very call since the lease was found for it.
+        let set_apart = |request: &Request| request.lease.is_some() && self.own(&call).is_some_and(|own| own.sets_apart());
         let used = self.change(id, Some(note), |request: &mut Request, _| {
-            if request.requester() != who.key() || !request.is_for(case, &call) {
+            if request.requester() != who.key() || !request.is_for(case, &call) || set_apart(request) {
                 return Err(Void::OtherCall);
             }
             if request.state != State::Approved || !request.is_met() {

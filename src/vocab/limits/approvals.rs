@@ -4,6 +4,8 @@
 pub const APPROVALS_KEPT_MAX: usize = 20_000;
 /// How long a request for approval is kept once it is over.
 pub const APPROVAL_KEPT_S: u64 = 24 * 3_600;
+/// The same for a no: as long, and as long as a lease can last that was given in that time.
+pub const APPROVAL_NO_KEPT_S: u64 = APPROVAL_KEPT_S + 24 * 3_600;
 /// Text of the arguments that approvers are shown; what is left out is counted.
 pub const APPROVAL_SHOWN_BYTES_MAX: usize = 64 * 1024;
 /// Text of the arguments that stands in lists of requests.
