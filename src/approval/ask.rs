@@ -17,6 +17,9 @@ use crate::vocab::{Digest, Principal, PrincipalKey};
 pub struct Case {
     /// What is bound.
     pub bound: Bound,
+    /// [`Bound::digest`] of the call without answers to its server's questions, as it is started. Where it comes with some, `bound` is of
+    /// all that leaves.
+    pub start: Digest,
     /// The arguments that `bound` has the digest of. Held against leases, and never kept.
     pub arguments: Option<RawJson>,
     /// Who asks, as the record of the request names them.
@@ -117,15 +120,17 @@ impl Desk {
     }
 
     /// The request for the call of this digest, as it stands.
-    fn own(&self, call: &Digest) -> Option<Arc<Request>> {
+    pub(super) fn own(&self, call: &Digest) -> Option<Arc<Request>> {
         let request = self.0.index.lock().of_call(call)?;
         Some(as_of(&request, self.0.clock.unix_s()))
     }
 
     async fn make(&self, case: Case, call: Digest) -> Result<Arc<Request>, AskError> {
-        let Case { bound, principal, shown, expires, record, open_max, arguments: _ } = case;
+        let Case { bound, principal, shown, expires, record, open_max, start: _, arguments: _ } = case;
         let room = self.0.audit.room().map_err(|_| AskError::Audit)?;
         let (id, asked_unix_ms) = (RequestId::mint().ok_or(AskError::Randomness)?, self.0.clock.unix_ms());
+        // A no stands until a yes was used, whatever comes between: that it is taken back, or expires, is no yes.
+        let set_apart = self.own(&call).is_some_and(|before| before.sets_apart());
         let request = Arc::new(Request {
             id: id.clone(),
             digest: call,
@@ -138,6 +143,7 @@ impl Desk {
             state: State::Pending,
             ended_unix_ms: None,
             told: false,
+            set_apart,
             lease: None,
             bound,
         });
@@ -148,7 +154,7 @@ impl Desk {
             if index.open_of(&who) >= open_max {
                 return Err(AskError::TooMany);
             }
-            let evicted = index.makes_room().ok_or(AskError::Full)?;
+            let evicted = index.makes_room(asked_unix_ms / 1_000).ok_or(AskError::Full)?;
             index.hold(&who);
             evicted
         };

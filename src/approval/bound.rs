@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 
 use crate::policy::Approval;
@@ -84,10 +83,10 @@ impl Bound {
     pub fn digest(&self) -> Digest {
         let Self { iss, sub, client, actors, method, route, upstream, server, .. } = self;
         let Self { name, definition, arguments, class, policy, gates, .. } = self;
-        let mut context = Context::new(&SHA256);
+        let mut all = Vec::new();
         let mut part = |bytes: &[u8]| {
-            context.update(&(bytes.len() as u64).to_be_bytes());
-            context.update(bytes);
+            all.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
+            all.extend_from_slice(bytes);
         };
         part(DOMAIN);
         for text in [iss, sub, method, route, upstream, name, definition, policy] {
@@ -107,8 +106,6 @@ impl Bound {
             from.iter().for_each(|word| part(word.as_bytes()));
             part(&[*quorum, u8::from(*requester)]);
         }
-        let mut out = [0; 32];
-        out.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
-        Digest(out)
+        Digest::of(&all)
     }
 }

@@ -63,6 +63,23 @@ impl Desk {
     /// # Errors
     /// [`ChangeError`].
     pub async fn withdraw(&self, id: &RequestId, by: &Arc<Principal>) -> Result<Arc<Request>, ChangeError> {
+        self.take_back(id, by, |request| request.state.is_open()).await
+    }
+
+    /// As [`Self::withdraw`], where nobody waits for one call any more: other calls can be made under a lease that it led to, which stays.
+    ///
+    /// # Errors
+    /// [`ChangeError`].
+    pub async fn give_up(&self, id: &RequestId, by: &Arc<Principal>) -> Result<Arc<Request>, ChangeError> {
+        self.take_back(id, by, |request| request.state.is_open() && request.lease_in_force().is_none()).await
+    }
+
+    async fn take_back(
+        &self,
+        id: &RequestId,
+        by: &Arc<Principal>,
+        can_be: fn(&Request) -> bool,
+    ) -> Result<Arc<Request>, ChangeError> {
         let (who, now_ms) = (by.key(), self.0.clock.unix_ms());
         let room = self.0.audit.room().map_err(|_| ChangeError::Audit)?;
         let note = Note::of(room, "approval/withdraw", Some(by));
@@ -70,7 +87,7 @@ impl Desk {
             if request.requester() != who {
                 return Err(ChangeError::NotFound);
             }
-            if !request.state.is_open() {
+            if !can_be(request) {
                 return Err(ChangeError::Over(request.state));
             }
             (request.state, request.ended_unix_ms) = (State::Withdrawn, Some(now_ms));

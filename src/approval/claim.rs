@@ -22,6 +22,8 @@ use crate::vocab::Digest;
 #[derive(Debug)]
 pub struct Spent {
     request: Arc<Request>,
+    /// [`Case::start`].
+    start: Digest,
     /// [`super::Bound::digest`] of the call; under a lease it can be another than that of the request.
     call: Digest,
     arguments: Digest,
@@ -33,12 +35,26 @@ impl Spent {
         self.request.note_for(self.arguments)
     }
 
-    /// The request that was approved.
-    pub fn request(&self) -> &Arc<Request> {
-        &self.request
+    /// The request as it stands now at `desk`, and what the records of a further round say of it. `None` once it was taken back, a lease
+    /// that was revoked, or is not known any more: then the call does not go on. Time, or the last use of a lease, does not break it off.
+    pub fn now(&self, desk: &Desk) -> Option<(Arc<Request>, ApprovalNote)> {
+        let request = desk.get(&self.request.id).filter(|request| request.state != State::Withdrawn)?;
+        let note = request.note_for(self.arguments);
+        Some((request, note))
     }
 
-    /// The digest of the call that was made by it.
+    /// The same, by the request as it stands now; `None` as with [`Self::now`].
+    pub fn renewed(self, desk: &Desk) -> Option<Self> {
+        let (request, _) = self.now(desk)?;
+        Some(Self { request, ..self })
+    }
+
+    /// The digest of the call that was started by it, without answers.
+    pub fn start(&self) -> &Digest {
+        &self.start
+    }
+
+    /// The digest of all that left.
     pub fn call(&self) -> &Digest {
         &self.call
     }
@@ -91,8 +107,10 @@ impl Desk {
         let room = self.0.audit.room().map_err(|_| ChangeError::Audit)?;
         let now_ms = self.0.clock.unix_ms();
         let note = Note { arguments: Some(arguments), ..Note::of(room, "approval/use", Some(who)) };
+        // Somebody may have said no to this very call since the lease was found for it.
+        let set_apart = |request: &Request| request.lease.is_some() && self.own(&call).is_some_and(|own| own.sets_apart());
         let used = self.change(id, Some(note), |request: &mut Request, _| {
-            if request.requester() != who.key() || !request.is_for(case, &call) {
+            if request.requester() != who.key() || !request.is_for(case, &call) || set_apart(request) {
                 return Err(Void::OtherCall);
             }
             if request.state != State::Approved || !request.is_met() {
@@ -106,6 +124,6 @@ impl Desk {
             }
             Ok(())
         });
-        Ok(Spent { request: used.await?, call, arguments })
+        Ok(Spent { request: used.await?, start: case.start, call, arguments })
     }
 }

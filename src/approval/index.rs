@@ -3,9 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::Filter;
 use super::request::{Request, RequestId, State, as_of};
-use crate::vocab::limits::{APPROVAL_KEPT_S, APPROVALS_KEPT_MAX};
+use super::{Filter, row};
+use crate::vocab::limits::APPROVALS_KEPT_MAX;
 use crate::vocab::{Digest, PrincipalKey};
 
 /// When it was asked for, then its id: unique, and in the order of time.
@@ -33,8 +33,7 @@ fn place(request: &Request) -> Place {
 }
 
 fn due(request: &Request) -> (u64, RequestId) {
-    let over_s = request.ended_unix_ms.map_or(request.expires_unix_s, |ms| ms / 1_000);
-    let at_s = if request.state.is_open() { request.expires_unix_s } else { over_s.saturating_add(APPROVAL_KEPT_S) };
+    let at_s = if request.state.is_open() { request.expires_unix_s } else { row::kept_until_s(request) };
     (at_s, request.id.clone())
 }
 
@@ -140,15 +139,26 @@ impl Index {
         }
     }
 
-    /// Makes room for one more, at the cost of the oldest that is over, which it gives; `None` if there is none.
-    pub(super) fn makes_room(&mut self) -> Option<Option<RequestId>> {
+    /// Makes room for one more, at the cost of the oldest that is over, which it gives; `None` if there is none. What keeps its call from
+    /// running under a lease goes after all others, and not while there is such a lease: whoever asks could drive it out.
+    pub(super) fn makes_room(&mut self, now_s: u64) -> Option<Option<RequestId>> {
         if self.requests.len() + self.held < APPROVALS_KEPT_MAX {
             return Some(None);
         }
-        let over = |place: &&Place| self.requests.get(&place.1).is_some_and(|request| !request.state.is_open());
-        let oldest = self.all.iter().find(over).map(|(_, id)| id.clone())?;
+        let over = || self.all.iter().filter_map(|(_, id)| self.requests.get(id)).filter(|request| !request.state.is_open());
+        let oldest = over().find(|request| !self.keeps_apart(request));
+        let oldest = oldest.or_else(|| over().find(|request| !self.is_leased(&request.bound.scope(), now_s)))?.id.clone();
         self.remove(&oldest);
         Some(Some(oldest))
+    }
+
+    /// Whether `request` is what its call finds, and keeps it from running under a lease. Only a no of somebody makes one more of these.
+    fn keeps_apart(&self, request: &Request) -> bool {
+        request.sets_apart() && self.by_call.get(&request.digest) == Some(&request.id)
+    }
+
+    fn is_leased(&self, scope: &Digest, now_s: u64) -> bool {
+        self.of_scope(scope).is_some_and(|lease| as_of(&lease, now_s).lease_in_force().is_some())
     }
 
     pub(super) fn list(&self, filter: &Filter, after: Option<&RequestId>, limit: usize, now_s: u64) -> Vec<Arc<Request>> {

@@ -4,7 +4,6 @@
 //! constraints. Everything else that an approval is bound to stays bound. It ends with its time, its last use or whoever revokes it, and
 //! finds no call any more once anything that is bound has changed. It never goes to what callers confirm themselves.
 
-use aws_lc_rs::digest::{SHA256, digest as hash};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -99,7 +98,7 @@ impl Lease {
                 let constraints = Constraints::read(raw).map_err(LeaseError::Constraints)?;
                 let seen = seen(request, shown).ok_or(LeaseError::Unseen)?;
                 let rest = constraints.rest(&seen).ok_or(LeaseError::Outside)?;
-                (Some(constraints.as_str().into()), sha256(&rest))
+                (Some(constraints.as_str().into()), Digest::of(&rest))
             }
         };
         Ok(Self { minutes: terms.minutes, uses: terms.uses, used: 0, within, rest })
@@ -111,7 +110,7 @@ impl Lease {
         let raw = RawJson::parse(Bytes::copy_from_slice(within.as_bytes()), DEPTH_MAX);
         let constraints = raw.ok().and_then(|raw| Constraints::read(&raw).ok());
         let rest = constraints.zip(arguments).and_then(|(constraints, arguments)| constraints.rest(arguments));
-        rest.is_some_and(|rest| sha256(&rest) == self.rest)
+        rest.is_some_and(|rest| Digest::of(&rest) == self.rest)
     }
 
     /// Whether `other` says the same, however often either was used.
@@ -127,12 +126,6 @@ fn seen(request: &Request, shown: &Shown) -> Option<RawJson> {
     }
     let read = RawJson::parse(Bytes::copy_from_slice(shown.text.as_bytes()), DEPTH_MAX).ok()?;
     (canonical::digest(Some(&read)) == request.bound.arguments).then_some(read)
-}
-
-fn sha256(text: &[u8]) -> Digest {
-    let mut out = [0; 32];
-    out.iter_mut().zip(hash(&SHA256, text).as_ref()).for_each(|(to, from)| *to = *from);
-    Digest(out)
 }
 
 impl Request {

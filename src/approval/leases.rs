@@ -77,16 +77,10 @@ impl Desk {
         lease.lease_in_force().is_some().then_some(lease)
     }
 
-    /// The lease under which the call of `case` can be made. `own` is the request of this very call, if there is one: a no to it, and what
-    /// was asked for after that, stand above any lease.
+    /// The lease under which the call of `case` can be made. `own` is the request of this very call, if there is one: a no to it stands above
+    /// any lease.
     pub(super) fn lease_for(&self, case: &Case, call: &Digest, own: Option<&Request>) -> Option<Arc<Request>> {
         let lease = self.leased(&case.bound.scope())?;
-        let given_unix_ms = lease.approved_by().1.unwrap_or(0);
-        let set_apart = own.is_some_and(|own| match own.state {
-            State::Denied => true,
-            State::Pending => own.asked_unix_ms > given_unix_ms,
-            State::Approved | State::Expired | State::Withdrawn | State::Used => false,
-        });
-        (!set_apart && lease.is_for(case, call)).then_some(lease)
+        (!own.is_some_and(Request::sets_apart) && lease.is_for(case, call)).then_some(lease)
     }
 }

@@ -169,6 +169,9 @@ pub struct Request {
     pub ended_unix_ms: Option<u64>,
     /// Who asked was told how it ended: asked again, it is another request.
     pub(super) told: bool,
+    /// Somebody said no to this very call before, and no yes to it was used since.
+    #[serde(default)]
+    pub(super) set_apart: bool,
 }
 
 impl Request {
@@ -199,6 +202,16 @@ impl Request {
     pub(super) fn is_met(&self) -> bool {
         let gates = 0..self.bound.gates.len();
         !gates.is_empty() && gates.into_iter().map(|gate| self.met(gate)).all(|(yes, wanted)| wanted > 0 && yes >= wanted)
+    }
+
+    /// Whether its call runs under no lease: people said no to it, by this request or by one before, and whatever became of it since was
+    /// no yes.
+    pub(super) fn sets_apart(&self) -> bool {
+        match self.state {
+            State::Denied => true,
+            State::Pending | State::Expired | State::Withdrawn => self.set_apart,
+            State::Approved | State::Used => false,
+        }
     }
 
     /// Where it stands at `now_s`.

@@ -85,6 +85,7 @@ fn request(state: State) -> Request {
         state,
         ended_unix_ms: None,
         told: false,
+        set_apart: false,
         lease: None,
     }
 }
@@ -165,4 +166,63 @@ fn a_call_finds_the_request_made_last_whatever_clocks_say() {
     let approved = Arc::new(Request { state: State::Approved, ..Request::clone(&new) });
     index.put(approved.clone());
     assert_eq!(index.of_call(&new.digest), Some(approved));
+}
+
+/// Whoever asks can make as many requests that are over as they like: none drives out what keeps a call from running under a lease.
+#[test]
+fn a_no_is_not_driven_out_while_a_lease_is_in_force() {
+    let mut index = Index::default();
+    let put = |index: &mut Index, arguments: u8, change: fn(&mut Request)| {
+        let mut bound = bound();
+        bound.arguments = Digest([arguments; 32]);
+        let mut made = Request { id: RequestId::mint().unwrap(), digest: bound.digest(), bound, ..request(State::Withdrawn) };
+        made.ended_unix_ms = Some(2_000);
+        change(&mut made);
+        let made = Arc::new(made);
+        index.put_latest(made.clone());
+        made.id.clone()
+    };
+    let denied = put(&mut index, 1, |request| (request.state, request.told, request.asked_unix_ms) = (State::Denied, true, 1));
+    let before = put(&mut index, 2, |request| (request.set_apart, request.asked_unix_ms) = (true, 2));
+    let apart = put(&mut index, 2, |request| (request.set_apart, request.asked_unix_ms) = (true, 3));
+    let lease = Lease { minutes: 1, uses: 1, used: 0, within: None, rest: Digest([3; 32]) };
+    let leased = put(&mut index, 3, |request| (request.state, request.asked_unix_ms) = (State::Approved, 4));
+    let leased = Request { lease: Some(lease), ..Request::clone(&index.get(&leased).unwrap()) };
+    index.put(Arc::new(leased));
+    let over = put(&mut index, 4, |request| request.asked_unix_ms = 5);
+    while index.requests().count() < APPROVALS_KEPT_MAX {
+        put(&mut index, 5, |request| (request.state, request.ended_unix_ms) = (State::Pending, None));
+    }
+    // What is no more than a step on the way goes, then others; a no stays while there is a lease.
+    assert_eq!(index.makes_room(60), Some(Some(before)));
+    put(&mut index, 5, |request| (request.state, request.ended_unix_ms) = (State::Pending, None));
+    assert_eq!(index.makes_room(60), Some(Some(over)));
+    put(&mut index, 5, |request| (request.state, request.ended_unix_ms) = (State::Pending, None));
+    assert_eq!(index.makes_room(60), None);
+    // Once that is over as well the oldest goes.
+    assert_eq!(index.makes_room(61), Some(Some(denied)));
+    put(&mut index, 5, |request| (request.state, request.ended_unix_ms) = (State::Pending, None));
+    assert_eq!(index.makes_room(61), Some(Some(apart)));
+}
+
+/// A lease that is given while a no is kept as long as others are lasts a day at most.
+#[test]
+fn a_no_is_kept_longer_than_the_leases_that_it_stands_above() {
+    let day_s = 24 * 3_600;
+    for (state, set_apart, days) in [
+        (State::Denied, false, 2),
+        (State::Withdrawn, true, 2),
+        (State::Expired, true, 2),
+        (State::Withdrawn, false, 1),
+        (State::Used, true, 1),
+    ] {
+        let over = Request { set_apart, ended_unix_ms: Some(5_000), ..request(state) };
+        assert_eq!(row::kept_until_s(&over), 5 + days * day_s, "{state:?} {set_apart}");
+        let mut index = Index::default();
+        index.put(Arc::new(over));
+        index.late(4 + days * day_s, 10);
+        assert_eq!(index.requests().count(), 1, "{state:?} {set_apart}");
+        index.late(5 + days * day_s, 10);
+        assert_eq!(index.requests().count(), 0, "{state:?} {set_apart}");
+    }
 }

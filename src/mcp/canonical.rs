@@ -4,8 +4,6 @@
 //! keep their order. Numbers stay the tokens that they were written as: `1`, `1.0` and `1e0` are three, as not every reader takes
 //! them for one. (RFC 8785 would make one of many numbers that differ.)
 
-use aws_lc_rs::digest::{SHA256, digest as hash};
-
 use super::json::{JsonError, Kind, Scanner, push_string};
 use super::raw::RawJson;
 use crate::vocab::Digest;
@@ -22,10 +20,7 @@ pub fn canonical(raw: &RawJson) -> Vec<u8> {
 
 /// SHA-256 of the canonical text of `arguments`; of nothing where there are none, which is not `{}`.
 pub fn digest(arguments: Option<&RawJson>) -> Digest {
-    let text = arguments.map(canonical).unwrap_or_default();
-    let mut out = [0; 32];
-    out.iter_mut().zip(hash(&SHA256, &text).as_ref()).for_each(|(to, from)| *to = *from);
-    Digest(out)
+    Digest::of(&arguments.map(canonical).unwrap_or_default())
 }
 
 fn write(scan: &mut Scanner<'_>, out: &mut Vec<u8>) -> Result<(), JsonError> {

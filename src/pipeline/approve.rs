@@ -12,6 +12,7 @@ use super::refusal::Refusal;
 use super::reply::{Answered, lower};
 use super::rescue::refuse_saying;
 use super::route::{Kind, Target};
+use super::sequel::Known;
 use crate::approval::{AskError, Bound, Case, Gate, Request, Shown, Standing, Void};
 use crate::audit::Status;
 use crate::catalog::{Freshness, Part};
@@ -61,22 +62,23 @@ pub(super) async fn look_up(
     let Some((operation, leaving)) = call.filter(|(operation, _)| operation.method.asks_back()) else {
         return Err(unapproved(ctx, denial(), None, NOT_ASKED.to_owned()));
     };
-    let mut case = case(ctx, decision, target, operation)?;
+    let case = case(ctx, decision, target, operation, leaving)?;
     let (sequel, now_s) = (ctx.sequel.take(), ctx.gateway.clock.unix_s());
-    let goes_on = sequel.and_then(|number| ctx.gateway.sequels.approved(number, &case.bound.digest(), now_s));
-    let (request, sequel) = match goes_on {
-        Some(request) => (request, sequel),
-        None => {
-            answering(&mut case, target, operation, leaving);
-            match standing(ctx, &case, denial()).await? {
-                Standing::Approved(request) => (request, None),
-                standing => return Err(refused(ctx, denial(), &standing)),
+    let known = sequel.and_then(|number| ctx.gateway.sequels.look_up(number, &case, &ctx.gateway.approvals, now_s));
+    let (request, note, sequel) = match known {
+        Some(Known::GoesOn(request, note)) => (request, note, sequel),
+        // Whoever lost a race for the round asks for nothing by it.
+        Some(Known::Taken) => return Err(unapproved(ctx, denial(), None, OVER.to_owned())),
+        None => match standing(ctx, &case, denial()).await? {
+            Standing::Approved(request) => {
+                let note = Box::new(request.note_of(&case));
+                (request, note, None)
             }
-        }
+            standing => return Err(refused(ctx, denial(), &standing, &case)),
+        },
     };
     still_defined(ctx, target, denial).await?;
-    let note = request.note_of(&case);
-    ctx.note(|draft| draft.approval = Some(Box::new(note)));
+    ctx.note(|draft| draft.approval = Some(note));
     Ok(Some(Approved { request, case, sequel }))
 }
 
@@ -104,9 +106,15 @@ async fn standing(ctx: &Ctx, case: &Case, denial: Denial) -> Result<Standing, Re
 /// As [`look_up`], when another call was faster.
 pub(super) async fn spend(ctx: &mut Ctx, Approved { request, case, sequel }: Approved) -> Result<Grant, Refusal> {
     let (desk, now_s) = (&ctx.gateway.approvals, ctx.gateway.clock.unix_s());
+    let rule = request.bound.gates.first().map(|gate| Arc::from(&*gate.rule));
+    let denial = Denial { rule, ..Denial::new(Reason::ApprovalRequired) };
     let spent = match sequel {
         None => desk.claim(&request.id, &case).await,
-        Some(number) => ctx.gateway.sequels.take(number, &case.bound.digest(), now_s).ok_or(Void::State(request.state)),
+        Some(number) => match ctx.gateway.sequels.take(number, &case, desk, now_s) {
+            Some(spent) => Ok(spent),
+            // Another went on as this round, or it was revoked meanwhile.
+            None => return Err(unapproved(ctx, denial, None, OVER.to_owned())),
+        },
     };
     match spent {
         Ok(spent) => {
@@ -117,10 +125,8 @@ pub(super) async fn spend(ctx: &mut Ctx, Approved { request, case, sequel }: App
         }
         // Used, taken back or expired since it was looked up: this call is asked for by itself.
         Err(Void::State(_) | Void::OtherCall) => {
-            let rule = request.bound.gates.first().map(|gate| Arc::from(&*gate.rule));
-            let denial = Denial { rule, ..Denial::new(Reason::ApprovalRequired) };
             let standing = standing(ctx, &case, denial.clone()).await?;
-            Err(refused(ctx, denial, &standing))
+            Err(refused(ctx, denial, &standing, &case))
         }
         Err(Void::Change(error)) => Err(failed(&error).into()),
     }
@@ -138,7 +144,7 @@ async fn still_defined(ctx: &Ctx, target: &Target, denial: impl Fn() -> Denial) 
 }
 
 /// The call ends for want of an approval, as its request stands.
-fn refused(ctx: &Ctx, denial: Denial, standing: &Standing) -> Refusal {
+fn refused(ctx: &Ctx, denial: Denial, standing: &Standing, case: &Case) -> Refusal {
     let request = standing.request();
     let (reason, words) = match standing {
         Standing::Pending(_) | Standing::Approved(_) => (Reason::ApprovalRequired, pending(request)),
@@ -146,7 +152,7 @@ fn refused(ctx: &Ctx, denial: Denial, standing: &Standing) -> Refusal {
         Standing::Expired(_) => (Reason::ApprovalExpired, EXPIRED.to_owned()),
     };
     let denial = Denial { reason, approval_id: Some(Arc::from(request.id.as_str())), ..denial };
-    ctx.note(|draft| draft.approval = Some(Box::new(request.note())));
+    ctx.note(|draft| draft.approval = Some(Box::new(request.note_of(case))));
     unapproved(ctx, denial, Some(request.clone()), words)
 }
 
@@ -166,7 +172,7 @@ pub(super) fn in_words(ctx: &Ctx, Unapproved { denial, words, .. }: &Unapproved)
     lower(ctx, &refuse_saying(ctx, denial, codes::POLICY_REFUSED, words))
 }
 
-fn case(ctx: &Ctx, decision: &Decision, target: &Target, operation: &Operation) -> Result<Case, Refusal> {
+fn case(ctx: &Ctx, decision: &Decision, target: &Target, operation: &Operation, leaving: &Leaving) -> Result<Case, Refusal> {
     let principal = ctx.principal()?.clone();
     let arguments = operation.params.arguments.as_ref().filter(|_| target.kind != Kind::Resource);
     let mut gates: Vec<Gate> = decision.approvals().iter().map(|approval| Gate::of(approval)).collect();
@@ -191,18 +197,24 @@ fn case(ctx: &Ctx, decision: &Decision, target: &Target, operation: &Operation) 
     // The shortest of all, which policy put into each.
     let expires = decision.approvals().iter().map(|approval| approval.expires).min().unwrap_or_default();
     let (record, open_max) = (ctx.id.to_string(), ctx.world.approvals.open_max);
-    Ok(Case { bound, arguments: arguments.cloned(), principal, shown: shown(arguments), expires, record, open_max })
+    let start = bound.digest();
+    let mut case =
+        Case { start, bound, arguments: arguments.cloned(), principal, shown: Shown::default(), expires, record, open_max };
+    if !answering(&mut case, target, operation, leaving) {
+        case.shown = shown(arguments);
+    }
+    Ok(case)
 }
 
-/// A call that leaves with answers to its server's questions, or with a state of the server's, and does not go on with an approved call:
-/// people judge all of it. Arguments are an object, so that no call without answers has the digest of this list.
-fn answering(case: &mut Case, target: &Target, operation: &Operation, leaving: &Leaving) {
+/// Whether the call leaves with answers to its server's questions, or with a state of the server's. Then people judge all of it, unless it
+/// goes on with an approved call. Arguments are an object, so that no call without answers has the digest of this list.
+fn answering(case: &mut Case, target: &Target, operation: &Operation, leaving: &Leaving) -> bool {
     let (answers, state) = match leaving {
         Leaving::Call(outgoing) => (outgoing.input_responses.clone(), outgoing.request_state.clone()),
         Leaving::Answers(number) => (operation.params.input_responses.clone(), Some(number.to_string())),
     };
     if answers.is_none() && state.is_none() {
-        return;
+        return false;
     }
     let null = || RawJson::of_static("null");
     let arguments = operation.params.arguments.clone().filter(|_| target.kind != Kind::Resource).unwrap_or_else(null);
@@ -214,6 +226,7 @@ fn answering(case: &mut Case, target: &Target, operation: &Operation, leaving: &
     case.arguments = Some(list);
     let members = [("arguments", arguments), ("answers", answers), ("state of the server", state)];
     case.shown = shown(Some(&RawJson::object(&members.map(|(key, value)| (key.to_owned(), value)))));
+    true
 }
 
 fn shown(arguments: Option<&RawJson>) -> Shown {

@@ -117,7 +117,7 @@ impl Later {
         });
         let cancel = place.cancel.clone();
         tokio::select! {
-            result = Box::pin(make(ctx, &operation)) => gateway.deferred.results.insert(place.id, result),
+            result = Box::pin(make(ctx, &operation)) => gateway.deferred.results.keep(&place.who, place.id, result),
             () = cancel.cancelled() => {}
         }
     }
@@ -201,7 +201,7 @@ impl<'a> Handle<'a> {
 fn seen(ctx: &Ctx, text: &str, id: u128, times: (u64, u64)) -> ResultBody {
     let deferred = &ctx.gateway.deferred;
     let waits = deferred.message(id);
-    let members = match (waits, deferred.results.get(&id)) {
+    let members = match (waits, deferred.results.get(id)) {
         (Some(message), _) => members(text, "working", message.as_deref(), times),
         (None, Some(response)) => over(text, response, times),
         (None, None) => failed(text, GONE, times),
@@ -252,9 +252,9 @@ async fn cancel(ctx: &Ctx, id: u128) -> Result<(), Refusal> {
     let call = ctx.gateway.deferred.waits_for(id);
     let Some((token, request)) = call else { return Ok(()) };
     token.cancel();
-    ctx.gateway.deferred.results.insert(id, Bytes::from_static(CANCELLED));
-    // It may be decided or over by now, which is as good.
-    if let Err(error) = ctx.gateway.approvals.withdraw(&request, ctx.principal()?).await {
+    ctx.gateway.deferred.results.keep(&ctx.principal()?.key(), id, Bytes::from_static(CANCELLED));
+    // It may be decided or over by now, which is as good, or a lease, which other calls are made under.
+    if let Err(error) = ctx.gateway.approvals.give_up(&request, ctx.principal()?).await {
         tracing::info!(approval = %request, %error, "a request was not taken back");
     }
     Ok(())

@@ -39,6 +39,7 @@ mod question;
 mod refusal;
 mod reply;
 mod rescue;
+mod results;
 mod resumable;
 mod rounds;
 mod route;

@@ -17,6 +17,7 @@ use super::hold::{self, Held};
 use super::refusal::Refusal;
 use super::reply::{Answered, Content};
 use super::rescue::rescue;
+use super::rounds::Before;
 use super::route::{Target, resolve};
 use super::stream::Streaming;
 use super::{SESSION_ID, deferred, handshake, link, listen, lists, resumable, sequel, stream, subscribed, task};
@@ -121,7 +122,7 @@ pub(super) async fn line(ctx: &mut Ctx, operation: &Operation, headers: &McpHead
     // of its own.
     if matches!(forwarded, Forwarded::Again) {
         // Refused undone, it has not used the approval that it left with.
-        ctx.sequel = sequel::keep(ctx);
+        ctx.sequel = sequel::keep_undone(ctx);
         let again = Box::pin(clear(ctx, operation, headers, None)).await?;
         target = again.target;
         forwarded = Box::pin(forward(ctx, again.permit, &target, operation, again.leaving)).await?;
@@ -168,14 +169,14 @@ pub(super) async fn clear(
     ctx: &mut Ctx,
     operation: &Operation,
     headers: &McpHeaders<'_>,
-    before: Option<&Target>,
+    before: Option<Before<'_>>,
 ) -> Result<Cleared, Refusal> {
     // Read before anything is known of the name, so that a broken completion is answered the same for every name.
     let completion = Completion::of(operation)?;
     ctx.mark(Stage::Route);
     // The public name becomes an upstream's own name, a class and a definition.
     let target = resolve(ctx, operation).await?;
-    if before.is_some_and(|before| !before.is_still(&target)) {
+    if before.as_ref().is_some_and(|before| !before.target.is_still(&target)) {
         return Err(Fault::internal(FaultKind::Failed, "the upstream that asked is not there any more").into());
     }
     ctx.mark(Stage::Authorize);
@@ -185,6 +186,9 @@ pub(super) async fn clear(
     mirrored(ctx, headers, &target, operation)?;
     // What would leave is made first, so that a call that cannot leave takes nothing and leaves no intent.
     let mut leaving = leaving(ctx, &target, operation, completion)?;
+    if let Some(before) = before {
+        before.goes_into(&mut leaving);
+    }
     // Nor does the call of a person who has to link an account first.
     link::required(ctx, target.view.upstream()).await?;
     // An allowed call of an upstream whose list cannot be read stops here: its definition is unknown.

@@ -15,6 +15,7 @@ use super::forward::Leaving;
 use super::operate::{Cleared, clear};
 use super::question::{BUSY, DECLINED, UNABLE, requests, state};
 use super::refusal::Refusal;
+use super::route::Target;
 use super::sequel;
 use super::stream::{Course, End, Relay};
 use super::watch::Watched;
@@ -39,6 +40,22 @@ pub(super) struct Rounds {
 pub(super) struct Round {
     state: Option<String>,
     questions: Vec<Pending>,
+}
+
+/// What the next round has of the one before it.
+pub(super) struct Before<'a> {
+    pub(super) target: &'a Target,
+    answers: Option<RawJson>,
+    state: Option<String>,
+}
+
+impl Before<'_> {
+    /// Puts what the upstream gets back into what leaves, so that it is judged with it.
+    pub(super) fn goes_into(self, leaving: &mut Leaving) {
+        if let Leaving::Call(outgoing) = leaving {
+            (outgoing.input_responses, outgoing.request_state) = (self.answers, self.state);
+        }
+    }
 }
 
 struct Pending {
@@ -136,15 +153,15 @@ impl Relay {
         self.ctx.renew()?;
         // An upstream that gave no state starts anew.
         self.ctx.sequel = round.state.is_some().then(|| sequel::keep(&mut self.ctx)).flatten();
-        let cleared = Box::pin(clear(&mut self.ctx, &self.operation, &McpHeaders::default(), Some(&self.target))).await?;
-        let Cleared { target, permit, leaving: Leaving::Call(mut outgoing) } = cleared else {
-            return Err(Fault::internal(FaultKind::Internal, "a round that is no call").into());
-        };
         // An upstream that asked nothing wants some time before it is called again.
         let pause = Duration::from_millis(if round.questions.is_empty() { ROUND_PAUSE_MS } else { 0 });
         let answers: Vec<_> = round.questions.into_iter().filter_map(|pending| Some((pending.key, pending.answer?))).collect();
-        outgoing.input_responses = (!answers.is_empty()).then(|| RawJson::object(&answers));
-        outgoing.request_state = round.state;
+        let answers = (!answers.is_empty()).then(|| RawJson::object(&answers));
+        let before = Before { target: &self.target, answers, state: round.state };
+        let cleared = Box::pin(clear(&mut self.ctx, &self.operation, &McpHeaders::default(), Some(before))).await?;
+        let Cleared { target, permit, leaving: Leaving::Call(outgoing) } = cleared else {
+            return Err(Fault::internal(FaultKind::Internal, "a round that is no call").into());
+        };
         let call = Watched::call(&self.ctx, &target, permit, outgoing)?;
         self.target = target;
         self.called = Instant::now();

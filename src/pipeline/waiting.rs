@@ -1,26 +1,21 @@
-//! Room for calls that wait for approval as tasks, and for what came of those that were made. Bounded for each principal and for all, in
-//! number and in bytes.
+//! Room for calls that wait for approval as tasks. Bounded for each principal and for all, in number and in bytes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
-use moka::sync::Cache;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use super::results::Results;
 use crate::approval::RequestId;
 use crate::vocab::PrincipalKey;
-use crate::vocab::limits::{
-    DEFERRED_BYTES_MAX, DEFERRED_BYTES_PER_PRINCIPAL_MAX, DEFERRED_MAX, DEFERRED_PER_PRINCIPAL_MAX, DEFERRED_RESULT_BYTES_MAX,
-    DEFERRED_RESULT_S,
-};
+use crate::vocab::limits::{DEFERRED_BYTES_MAX, DEFERRED_BYTES_PER_PRINCIPAL_MAX, DEFERRED_MAX, DEFERRED_PER_PRINCIPAL_MAX};
 
 /// The calls that wait, and what came of those that were made. Both are bounded.
+#[derive(Default)]
 pub struct Deferred {
     waiting: Arc<Mutex<Waiting>>,
-    pub(super) results: Cache<u128, Bytes>,
+    pub(super) results: Results,
 }
 
 #[derive(Default)]
@@ -48,19 +43,10 @@ struct Call {
 /// The place of a call that waits. When it is given up, the call is over.
 pub(super) struct Place {
     waiting: Arc<Mutex<Waiting>>,
-    who: PrincipalKey,
+    pub(super) who: PrincipalKey,
     pub(super) id: u128,
     bytes: usize,
     pub(super) cancel: CancellationToken,
-}
-
-impl Default for Deferred {
-    fn default() -> Self {
-        let weight = |_: &u128, result: &Bytes| u32::try_from(result.len().saturating_add(ENTRY_BYTES)).unwrap_or(u32::MAX);
-        let life = Duration::from_secs(DEFERRED_RESULT_S);
-        let results = Cache::builder().weigher(weight).max_capacity(DEFERRED_RESULT_BYTES_MAX).time_to_live(life).build();
-        Self { waiting: Arc::default(), results }
-    }
 }
 
 impl Deferred {
@@ -121,4 +107,4 @@ impl Drop for Place {
 }
 
 /// What an entry takes beside what was sent for it.
-const ENTRY_BYTES: usize = 1024;
+pub(super) const ENTRY_BYTES: usize = 1024;

@@ -97,19 +97,23 @@ fn write(tree: &Tree<'_>, at: usize, covered: &BTreeSet<usize>, out: &mut Vec<u8
             }
             members.sort_unstable();
             out.push(b'{');
-            for (key, child) in members {
+            for (nth, (key, child)) in members.into_iter().enumerate() {
+                if nth > 0 {
+                    out.push(b',');
+                }
                 push_string(out, key);
                 out.push(b':');
                 write(tree, child, covered, out)?;
-                out.push(b',');
             }
             out.push(b'}');
         }
         Kind::Array => {
             out.push(b'[');
-            for (child, _) in tree.children(at) {
+            for (nth, (child, _)) in tree.children(at).enumerate() {
+                if nth > 0 {
+                    out.push(b',');
+                }
                 write(tree, child, covered, out)?;
-                out.push(b',');
             }
             out.push(b']');
         }

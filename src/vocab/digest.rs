@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use aws_lc_rs::digest::{SHA256, digest as hash};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -15,6 +16,13 @@ pub struct Digest(
 const PREFIX: &str = "sha256:";
 
 impl Digest {
+    /// SHA-256 (FIPS 180-4) of `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut out = [0; 32];
+        out.iter_mut().zip(hash(&SHA256, bytes).as_ref()).for_each(|(to, from)| *to = *from);
+        Self(out)
+    }
+
     /// Reads what [`fmt::Display`] writes; nothing else.
     pub fn parse(text: &str) -> Option<Self> {
         let hex = text.strip_prefix(PREFIX)?.as_bytes();
@@ -67,6 +75,13 @@ impl<'de> Deserialize<'de> for Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn is_sha_256() {
+        // The first example of FIPS 180-2, appendix B.1.
+        let abc = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(Digest::of(b"abc").to_string(), abc);
+    }
 
     #[test]
     fn reads_what_it_writes_and_nothing_else() {

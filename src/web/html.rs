@@ -69,8 +69,8 @@ impl Html {
     }
 }
 
-/// Control, direction and invisible characters.
-fn deceives(c: char) -> bool {
+/// Control, direction and invisible characters: those that [`Html::text`] replaces.
+pub fn deceives(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
             | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')

@@ -36,7 +36,7 @@ pub(super) fn choice(body: Html, asked: &Asked<'_>, view: &View) -> Html {
     if let Some(LeaseView { minutes, uses, .. }) = &view.lease {
         let body = form(body).hidden("minutes", &minutes.to_string()).hidden("uses", &uses.to_string());
         let body =
-            view.lease.as_ref().and_then(LeaseView::constraints).into_iter().fold(body, |body, text| body.hidden("where", text));
+            view.lease.as_ref().and_then(LeaseView::constraints).into_iter().fold(body, |body, text| body.hidden("where", &text));
         return body.raw("<button name=\"decision\" value=\"lease\">Approve the same lease</button></form>");
     }
     let mut body = form(body.raw("<details class=\"lease\"><summary>Allow similar calls for a while</summary>"));
@@ -91,8 +91,10 @@ pub(super) fn words(body: Html, lease: &LeaseView) -> Html {
     let mut body = body.raw("<p>A yes to ").number(lease.uses.into()).raw(" calls within ").number(lease.minutes);
     body = body.raw(" minutes, <strong>").number(lease.used.into()).raw("</strong> made so far. ");
     match lease.constraints() {
-        None => body.raw("The arguments are exactly these.</p>"),
-        Some(text) => lines(body.raw("The arguments are these, except as said here:</p><pre>"), text).raw("</pre>"),
+        None => body.raw("The arguments are exactly those of the request.</p>"),
+        Some(text) => {
+            lines(body.raw("The arguments are those of the request, except as said here:</p><pre>"), &text).raw("</pre>")
+        }
     }
 }
 
@@ -119,12 +121,24 @@ fn card(body: Html, asked: &Asked<'_>, view: &View) -> Html {
     body = badge(body, view.class);
     body = if view.void { badge(body.raw(" "), "void") } else { body };
     body = body.raw(" for <strong>").text(view.requester.label()).raw("</strong>, until ");
-    body = moment(body, &view.expires_at).raw("</p>");
+    body = moment(body, &view.expires_at).raw("</p><pre class=\"excerpt\">");
+    body = lines(body, &view.excerpt).raw("</pre>");
     body = view.lease.iter().fold(body, words);
-    if asked.caller.role >= Some(Role::Approver) {
+    if may_revoke(asked, view) {
         body = revoke(body, asked, view);
     }
     body.raw("</li>")
+}
+
+/// Whether whoever looks may end the lease: who may approve, and who asked.
+pub(super) fn may_revoke(asked: &Asked<'_>, view: &View) -> bool {
+    asked.caller.role >= Some(Role::Approver) || is_own(asked, view)
+}
+
+/// Whether it was asked for whoever looks.
+pub(super) fn is_own(asked: &Asked<'_>, view: &View) -> bool {
+    let person = &asked.caller.principal;
+    (&*person.iss, &*person.sub) == (&*view.requester.iss, &*view.requester.sub)
 }
 
 /// The button that ends a lease.

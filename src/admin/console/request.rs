@@ -13,7 +13,6 @@ use crate::admin::look::approvals::View;
 use crate::admin::look::time;
 use crate::admin::office::Asked;
 use crate::admin::problem::Problem;
-use crate::admin::role::Role;
 use crate::admin::routes::{HOME_PATH, Sight};
 use crate::approval::{Filter, Request};
 use crate::vocab::PrincipalKey;
@@ -160,7 +159,7 @@ fn votes(body: Html, view: &View) -> Html {
 }
 
 fn form(body: Html, asked: &Asked<'_>, view: &View) -> Html {
-    let own = (&*asked.caller.principal.iss, &*asked.caller.principal.sub) == (&*view.requester.iss, &*view.requester.sub);
+    let own = lease::is_own(asked, view);
     let open = matches!(view.state, "pending" | "approved");
     let body = body.raw("<section id=\"decision\" data-live aria-labelledby=\"decide\"><h2 id=\"decide\">Decision</h2>");
     let can_act = view.may_decide || (own && open && !in_force(view));
@@ -195,7 +194,7 @@ fn in_force(view: &View) -> bool {
 fn agreed(body: Html, asked: &Asked<'_>, view: &View) -> Html {
     let Some(lease) = &view.lease else { return body };
     let mut body = lease::words(body.raw("<section aria-labelledby=\"lease\"><h2 id=\"lease\">Lease</h2>"), lease);
-    if lease.in_force && asked.caller.role >= Some(Role::Approver) {
+    if lease.in_force && lease::may_revoke(asked, view) {
         body = lease::revoke(body, asked, view);
     }
     body.raw("</section>")

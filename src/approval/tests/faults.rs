@@ -54,8 +54,10 @@ impl World {
     }
 
     fn case(&self) -> Case {
+        let bound = Bound { policy: (&**self.policy.digest()).into(), ..bound() };
         Case {
-            bound: Bound { policy: (&**self.policy.digest()).into(), ..bound() },
+            start: bound.digest(),
+            bound,
             arguments: None,
             principal: self.alice.clone(),
             shown: Shown::default(),

@@ -142,3 +142,31 @@ proptest! {
         prop_assert_eq!(left.is_some() && left == right, slow(pointer, &one, &other), "{} {} {}", pointer, one, other);
     }
 }
+
+/// A JSON text in some spelling.
+fn spelled() -> impl Strategy<Value = String> {
+    let text = prop_oneof![".{0,4}", Just("\u{202e}".to_owned())].prop_map(|text| json!(text).to_string());
+    let leaf = prop_oneof![
+        prop_oneof![Just("null"), Just(" true"), Just("\"\\u0041\\/\\ud83d\\ude00\"")].prop_map(str::to_owned),
+        "-?(0|[1-9][0-9]{0,3})(\\.[0-9]{1,3})?([eE][+-]?[0-9]{1,2})?",
+        text,
+    ];
+    leaf.prop_recursive(4, 24, 4, |inner| {
+        let object = proptest::collection::btree_map("[a-z0-9\u{e4}\u{1f600}\"]{0,3}", inner.clone(), 0..4).prop_map(|members| {
+            let members = members.into_iter().rev().map(|(key, value)| format!("{} : {value}", json!(key)));
+            format!("{{{}}}", members.collect::<Vec<_>>().join(" ,"))
+        });
+        prop_oneof![proptest::collection::vec(inner, 0..4).prop_map(|items| format!("[ {} ]", items.join(" , "))), object]
+    })
+}
+
+proptest! {
+    /// There are two that write: they write the same.
+    #[test]
+    fn what_nothing_is_covered_of_is_the_canonical_text(text in spelled()) {
+        let raw = raw(&text);
+        let mut out = Vec::new();
+        write(&Tree::read(raw.as_str()).unwrap(), 0, &BTreeSet::new(), &mut out).unwrap();
+        prop_assert_eq!(String::from_utf8(out).unwrap(), String::from_utf8(canonical::canonical(&raw)).unwrap());
+    }
+}

@@ -4,6 +4,8 @@
 pub const APPROVALS_KEPT_MAX: usize = 20_000;
 /// How long a request for approval is kept once it is over.
 pub const APPROVAL_KEPT_S: u64 = 24 * 3_600;
+/// The same for a no: as long, and as long as a lease can last that was given in that time.
+pub const APPROVAL_NO_KEPT_S: u64 = APPROVAL_KEPT_S + 24 * 3_600;
 /// Text of the arguments that approvers are shown; what is left out is counted.
 pub const APPROVAL_SHOWN_BYTES_MAX: usize = 64 * 1024;
 /// Text of the arguments that stands in lists of requests.
@@ -33,7 +35,9 @@ pub const DEFERRED_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// How long it is kept what came of such a call.
 pub const DEFERRED_RESULT_S: u64 = 600;
 /// Bytes of all that is kept so.
-pub const DEFERRED_RESULT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+pub const DEFERRED_RESULT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// The same for one principal.
+pub const DEFERRED_RESULT_BYTES_PER_PRINCIPAL_MAX: usize = 24 * 1024 * 1024;
 /// How often requests for approval are looked through for those that have expired.
 pub const APPROVAL_LOOK_MS: u64 = 500;
 /// Calls that one lease lets through.

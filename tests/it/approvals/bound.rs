@@ -132,7 +132,7 @@ async fn a_definition_that_cannot_be_confirmed() {
 }
 
 /// A good answer; lists hold for an hour, by the server's word.
-fn listed(seen: &Seen, tools: &Value) -> Answer {
+pub(super) fn listed(seen: &Seen, tools: &Value) -> Answer {
     match modern_with(seen, tools) {
         Answer::Json(status, head, body) if seen.rpc() == "tools/list" => {
             let mut body: Value = serde_json::from_str(&body).unwrap();
@@ -143,10 +143,8 @@ fn listed(seen: &Seen, tools: &Value) -> Answer {
     }
 }
 
-/// The name of a server is not the server.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn where_the_server_is() {
-    let world = approved().await;
+/// Puts another server behind the name `up`.
+pub(super) async fn moved(world: &World) -> Peer {
     let other = Peer::start(modern).await;
     let config = std::fs::read_to_string(world.gate.dir.path().join("portcullis.yaml")).unwrap();
     let moved = config.replace(&world.gate.up.addr.to_string(), &other.addr.to_string());
@@ -157,6 +155,14 @@ async fn where_the_server_is() {
         while world.gate.reach.send(&world.gate.modern("/moved", &world.alice, "tools/list", "")).await.status == 404 {}
     };
     tokio::time::timeout(SOON, seen).await.unwrap();
+    other
+}
+
+/// The name of a server is not the server.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_the_server_is() {
+    let world = approved().await;
+    let other = moved(&world).await;
     let told = world.call("up__write", ARGUMENTS).await;
     assert_eq!(denial(&told)["reason"], "approval_required", "{}", told.whole());
     refused(&world, "server", told).await;

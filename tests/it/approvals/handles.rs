@@ -1,17 +1,23 @@
 //! Clients of the tasks extension: a handle at once, the call when it is approved.
 
+use std::sync::Arc;
+
 use portcullis::approval::State;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
-use super::{RULES, World, denial_of};
+use super::lease::terms;
+use super::{RULES, World, denial_of, did};
 use crate::gate::{META, soon};
 use crate::keys;
+use crate::peer::{Answer, modern};
+use crate::wire::SOON;
 
-fn tasks() -> Value {
+pub(super) fn tasks() -> Value {
     json!({"extensions": {"io.modelcontextprotocol/tasks": {}}})
 }
 
-async fn begun(world: &World, tool: &str, arguments: &Value) -> Value {
+pub(super) async fn begun(world: &World, tool: &str, arguments: &Value) -> Value {
     let answer = world.gate.reach.send(&world.calling(tool, arguments, &tasks(), &json!({}))).await;
     let result = answer.json()["result"].clone();
     assert_eq!((&result["resultType"], &result["status"]), (&json!("task"), &json!("working")), "{}", answer.whole());
@@ -22,7 +28,7 @@ async fn begun(world: &World, tool: &str, arguments: &Value) -> Value {
     result
 }
 
-async fn ask(world: &World, token: &str, method: &str, task: &Value, caps: &Value) -> Value {
+pub(super) async fn ask(world: &World, token: &str, method: &str, task: &Value, caps: &Value) -> Value {
     let id = task["taskId"].as_str().unwrap();
     let request = world.gate.modern("/mcp", token, method, &format!(r#""taskId":"{id}","#)).add("Mcp-Name", id);
     let request = request.edit(
@@ -39,7 +45,7 @@ async fn get(world: &World, task: &Value) -> Value {
     ask(world, &world.alice, "tasks/get", task, &tasks()).await["result"].clone()
 }
 
-async fn over(world: &World, task: &Value) -> Value {
+pub(super) async fn over(world: &World, task: &Value) -> Value {
     for _ in 0..500 {
         let seen = get(world, task).await;
         if seen["status"] != "working" {
@@ -153,4 +159,66 @@ async fn after_a_restart_nothing_runs_and_the_handle_says_so() {
     let ran = world.gate.reach.send(&world.calling("up__write", &json!({"a": 1}), &tasks(), &json!({}))).await.json();
     assert!(denial_of(&ran).is_null(), "{ran}");
     soon("the call", || world.ran() == 1).await;
+}
+
+/// Other calls are made under a lease, also when nobody waits any more for the one that led to it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cancelling_one_call_ends_no_lease() {
+    let world = World::start().await;
+    let slow = Arc::new(Notify::new());
+    world.gate.up.behave(move |seen| match seen.rpc().as_str() {
+        "tools/call" => Answer::Once(slow.clone(), Box::new(modern(seen))),
+        _ => modern(seen),
+    });
+    let task = begun(&world, "up__write", &json!({"a": 1})).await;
+    let request = world.requests()[0].clone();
+    world.lease(&request, "sven", &["sre"], &terms(5, 3, None)).await.unwrap();
+    soon("the call", || world.ran() == 1).await;
+    let done = ask(&world, &world.alice, "tasks/cancel", &task, &tasks()).await;
+    assert_eq!(done["result"]["resultType"], "complete", "{done}");
+    assert_eq!(over(&world, &task).await["status"], "cancelled");
+    assert_eq!(world.used(&request), (State::Approved, 1));
+    world.gate.up.behave(modern);
+    assert!(did(&world.call("up__write", r#"{"a":1}"#).await));
+    assert_eq!((world.used(&request), world.ran()), ((State::Approved, 2), 2));
+}
+
+/// What one person leaves lying is nobody else's loss, and what came last can be read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn results_are_kept_within_the_share_of_whoever_asked() {
+    let world = World::start().await;
+    world.gate.up.behave(|seen| match seen.rpc().as_str() {
+        "tools/call" => {
+            let text = "x".repeat(seen.json()["params"]["arguments"]["size"].as_u64().unwrap().try_into().unwrap());
+            let result = json!({"resultType": "complete", "content": [{"type": "text", "text": text}]});
+            Answer::Json(200, "", json!({"jsonrpc": "2.0", "id": seen.json()["id"], "result": result}).to_string())
+        }
+        _ => modern(seen),
+    });
+    let made = async |world: &World, at: usize, size: usize| {
+        let task = begun(world, "up__write", &json!({"at": at, "size": size})).await;
+        world.approve(&world.requests()[0].clone()).await;
+        // That much takes its time.
+        let over = async {
+            while get(world, &task).await["status"] != "completed" {
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        };
+        tokio::time::timeout(SOON, over).await.unwrap();
+        task
+    };
+    let bob = World { alice: world.gate.token("bob", &["eng"]), gate: world.gate };
+    let of_bob = made(&bob, 0, 1).await;
+    let world = World { alice: bob.gate.token("alice", &["eng"]), gate: bob.gate };
+    let mut of_alice = Vec::new();
+    for at in 1..=3 {
+        of_alice.push(made(&world, at, 9 * 1024 * 1024).await);
+    }
+    let first = get(&world, &of_alice[0]).await;
+    assert_eq!((first["status"].as_str(), first["result"].is_null()), (Some("failed"), true), "her oldest made room");
+    for task in &of_alice[1..] {
+        assert_eq!(get(&world, task).await["status"], "completed");
+    }
+    let bob = World { alice: world.gate.token("bob", &["eng"]), gate: world.gate };
+    assert_eq!(get(&bob, &of_bob).await["status"], "completed");
 }

@@ -5,26 +5,35 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use portcullis::approval::{ChangeError, LeaseError, Request, State, Terms, VoteError, Voter};
-use portcullis::mcp::RawJson;
+use portcullis::mcp::{RawJson, canonical};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
+use super::bound::{listed, moved};
+use super::handles::{ask, begun, tasks};
 use super::{RULES, World, denial, did, person};
 use crate::gate::soon;
 use crate::keys;
-use crate::peer::{modern_with, tools};
+use crate::peer::{Answer, modern_with, tools};
 use crate::wire::Resp;
 
 const UNDER: &str = r#"{"/path":{"path_under":["/srv/docs"]}}"#;
 const FIRST: &str = r#"{"path":"/srv/docs/a","n":1,"list":[1,{"x":null}]}"#;
 const SIMILAR: &str = r#"{"path":"/srv/docs/deep/b","n":1,"list":[1,{"x":null}]}"#;
 
-fn terms(minutes: u64, uses: u32, within: Option<&str>) -> Terms {
+pub(super) fn terms(minutes: u64, uses: u32, within: Option<&str>) -> Terms {
     let raw = |text: &str| RawJson::parse(Bytes::copy_from_slice(text.as_bytes()), 64).unwrap();
     Terms { minutes, uses, within: within.map(raw) }
 }
 
 impl World {
-    async fn lease(&self, request: &Request, sub: &str, groups: &[&str], terms: &Terms) -> Result<Arc<Request>, VoteError> {
+    pub(super) async fn lease(
+        &self,
+        request: &Request,
+        sub: &str,
+        groups: &[&str],
+        terms: &Terms,
+    ) -> Result<Arc<Request>, VoteError> {
         let voter = Voter { principal: person(sub, groups), name: sub.to_owned() };
         self.desk().approve_on(&request.id, &voter, &self.gate.running().policy(), terms, "because").await
     }
@@ -37,7 +46,7 @@ impl World {
         leased
     }
 
-    fn used(&self, lease: &Request) -> (State, u32) {
+    pub(super) fn used(&self, lease: &Request) -> (State, u32) {
         let now = self.desk().get(&lease.id).unwrap();
         (now.state, now.lease.as_ref().unwrap().used)
     }
@@ -123,6 +132,52 @@ async fn of_many_calls_at_one_time_as_many_run_as_it_has_uses() {
     let ran = join_all(calls).await.into_iter().filter(|ran| *ran).count();
     assert_eq!((ran, world.ran()), (10, 10));
     assert_eq!(world.used(&lease), (State::Used, 10));
+    // The one that asked for the lease, and these: each record names the arguments of its own call.
+    let digest = |at: usize| digest(&format!(r#"{{"path":"/srv/docs/{at}","n":1,"list":[1,{{"x":null}}]}}"#));
+    let mut own: Vec<String> = (0..64).map(digest).chain([lease.bound.arguments.to_string()]).collect();
+    let records = world.gate.settled(65 + 2 + 10 + 54).await;
+    let outcomes = records.iter().filter(|record| record["kind"] == "outcome");
+    let mut recorded: Vec<String> = outcomes.map(|record| record["approval"]["arguments"].as_str().unwrap().to_owned()).collect();
+    own.sort_unstable();
+    recorded.sort_unstable();
+    assert_eq!(recorded, own);
+}
+
+fn digest(arguments: &str) -> String {
+    let raw = RawJson::parse(Bytes::copy_from_slice(arguments.as_bytes()), 64).unwrap();
+    canonical::digest(Some(&raw)).to_string()
+}
+
+/// A lease ends and another is given between the look and the use: the record has the other lease, and the arguments of the call.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_whose_lease_ends_under_it_is_recorded_as_what_it_was() {
+    let world = World::start().await;
+    world.gate.up.behave(|seen| listed(seen, &tools()));
+    let third = world.asked("up__write", r#"{"path":"/srv/docs/third","n":1,"list":[1,{"x":null}]}"#).await;
+    let first = world.leased(9, Some(UNDER)).await;
+    let told = Arc::new(Notify::new());
+    let slow = told.clone();
+    world.gate.up.behave(move |seen| match seen.rpc().as_str() {
+        "tools/list" => Answer::Once(slow.clone(), Box::new(listed(seen, &tools()))),
+        _ => listed(seen, &tools()),
+    });
+    let lists = || world.gate.up.seen().iter().filter(|seen| seen.rpc() == "tools/list").count();
+    let before = lists();
+    let meanwhile = async {
+        soon("the definition is read again", || lists() > before).await;
+        world.desk().revoke(&first.id, &person("olga", &[])).await.unwrap();
+        let second = world.lease(&third, "sven", &["sre"], &terms(5, 9, Some(UNDER))).await.unwrap();
+        world.gate.up.behave(|seen| listed(seen, &tools()));
+        told.notify_one();
+        second
+    };
+    let (answer, second) = tokio::join!(world.call("up__write", SIMILAR), meanwhile);
+    assert_eq!(world.pending(&answer).id, second.id, "it is told to repeat the call");
+    let records = world.gate.settled(8).await;
+    // The first of that request is of the call that asked for it.
+    let refused = records.iter().rfind(|record| record["kind"] == "outcome" && record["approval"]["id"] == second.id.as_str());
+    assert_eq!(refused.unwrap()["approval"]["arguments"], digest(SIMILAR));
+    assert_eq!((world.ran(), did(&world.call("up__write", SIMILAR).await)), (0, true));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -143,15 +198,18 @@ async fn it_ends_with_its_time_which_counts_from_the_vote() {
     assert!(world.desk().leases(None, 10).is_empty());
 }
 
-async fn asks(world: &World, what: &str, answer: Resp) {
-    assert!(!did(&answer), "{what}: {}", answer.whole());
-    assert_eq!(world.ran(), 0, "{what}");
+/// The call waits for an approval of its own, and nothing ran.
+fn asks(world: &World, what: &str, lease: &Request, answer: &Resp) -> Arc<Request> {
+    assert_eq!(denial(answer)["reason"], "approval_required", "{what}: {}", answer.whole());
+    let asked = world.pending(answer);
+    assert_eq!((asked.id != lease.id, asked.state, world.ran()), (true, State::Pending, 0), "{what}");
+    asked
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_caller_route_server_or_tool_asks() {
     let world = World::start().await;
-    world.leased(9, Some(UNDER)).await;
+    let lease = world.leased(9, Some(UNDER)).await;
     let audience = json!([world.gate.url("/mcp"), world.gate.url("/bare")]);
     let claims = keys::claims(&audience, "alice", &["eng"]);
     let token = |member: &str, value: Value| {
@@ -170,9 +228,20 @@ async fn another_caller_route_server_or_tool_asks() {
         ("tool", call(&world.alice, "/mcp", "up__limited")),
         ("rule", call(&world.alice, "/mcp", "up__delete")),
     ] {
-        asks(&world, what, world.gate.reach.send(&request).await).await;
+        asks(&world, what, &lease, &world.gate.reach.send(&request).await);
     }
     assert!(did(&world.call("up__write", SIMILAR).await));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_server_of_the_same_name_asks() {
+    let world = World::start().await;
+    let lease = world.leased(9, Some(UNDER)).await;
+    let before = world.gate.running().policy().digest().clone();
+    let other = moved(&world).await;
+    asks(&world, "server", &lease, &world.call("up__write", SIMILAR).await);
+    assert!(other.calls().is_empty());
+    assert_eq!(*world.gate.running().policy().digest(), before, "it was the server that made the difference");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -183,9 +252,10 @@ async fn another_definition_asks() {
     let write = changed.as_array_mut().unwrap().iter_mut().find(|tool| tool["name"] == "write").unwrap();
     write["description"] = json!("now it does something else");
     world.gate.up.behave(move |seen| modern_with(seen, &changed));
-    asks(&world, "definition", world.call("up__write", SIMILAR).await).await;
-    let anew = world.asked("up__write", SIMILAR).await;
-    assert_ne!(anew.id, lease.id);
+    // What is known of the list is read again once the call could run under the lease; then it is another call.
+    assert_eq!(denial(&world.call("up__write", SIMILAR).await)["reason"], "approval_required");
+    assert_eq!(world.ran(), 0);
+    let anew = asks(&world, "definition", &lease, &world.call("up__write", SIMILAR).await);
     assert_eq!(world.used(&lease), (State::Approved, 0));
     // The new tool can have a lease of its own.
     world.lease(&anew, "sven", &["sre"], &terms(1, 1, None)).await.unwrap();
@@ -205,9 +275,7 @@ async fn another_policy_class_or_gate_asks() {
         let before = world.gate.running().policy().digest().clone();
         world.gate.reload("policy.yaml", &RULES.replace(from, to));
         soon("the reload", || *world.gate.running().policy().digest() != before).await;
-        let told = world.call("up__write", SIMILAR).await;
-        assert_eq!(denial(&told)["reason"], "approval_required", "{what}: {}", told.whole());
-        asks(&world, what, told).await;
+        asks(&world, what, &lease, &world.call("up__write", SIMILAR).await);
         assert!(world.desk().get(&lease.id).unwrap().is_void(world.gate.running().policy().digest()), "{what}");
     }
 }
@@ -342,4 +410,65 @@ async fn a_no_to_one_call_stands_above_the_lease() {
     assert_eq!(world.ran(), 1);
     world.approve(&anew).await;
     assert!(did(&world.call("up__write", refused).await), "until somebody says yes to it");
+}
+
+/// What whoever asks does with what they ask for is no yes, and neither is a clock that is set.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_no_stands_whatever_becomes_of_what_is_asked_after_it() {
+    let refused = r#"{"path":"/srv/docs/never","n":1,"list":[1,{"x":null}]}"#;
+    let alice = person("alice", &["eng"]);
+    for set_ms in [0, -30_000] {
+        let world = World::start().await;
+        let never = world.asked("up__write", refused).await;
+        let lease = world.leased(9, Some(UNDER)).await;
+        assert_eq!(world.vote(&never, "sven", &["sre"], false).await, Ok(State::Denied));
+        world.gate.running().clock().advance_ms(set_ms);
+        assert_eq!(denial(&world.call("up__write", refused).await)["reason"], "approval_denied");
+        // Taken back by a task that is cancelled, then by the API, each time.
+        let mut last = never.id.clone();
+        for _ in 0..2 {
+            let task = begun(&world, "up__write", &serde_json::from_str(refused).unwrap()).await;
+            let done = ask(&world, &world.alice, "tasks/cancel", &task, &tasks()).await;
+            assert_eq!(done["result"]["resultType"], "complete", "{done}");
+            let anew = world.asked("up__write", refused).await;
+            assert_ne!(anew.id, last);
+            assert_eq!(world.desk().withdraw(&anew.id, &alice).await.unwrap().state, State::Withdrawn);
+            last = anew.id.clone();
+        }
+        let world = world.again().await;
+        let anew = world.asked("up__write", refused).await;
+        assert_ne!(anew.id, last);
+        assert_eq!((world.ran(), world.used(&lease)), (0, (State::Approved, 0)));
+        assert!(did(&world.call("up__write", SIMILAR).await), "the lease is in force for others");
+        world.approve(&anew).await;
+        for _ in 0..2 {
+            assert!(did(&world.call("up__write", refused).await), "once somebody said yes it is a call like others");
+        }
+        assert_eq!((world.ran(), world.used(&lease).1), (3, 2));
+    }
+}
+
+/// A yes that nobody used in time is no yes, and a no outlives the lease.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_no_stands_when_what_is_asked_after_it_expires() {
+    let mut world = World::start().await;
+    let mut claims = keys::claims(&json!([world.gate.url("/mcp")]), "alice", &["eng"]);
+    claims["exp"] = json!(keys::now_s() + 1_200);
+    world.alice = keys::ED.token(&keys::header(), &claims);
+    let clock = world.gate.running().clock();
+    let never = world.asked("up__write", SIMILAR).await;
+    assert_eq!(world.vote(&never, "sven", &["sre"], false).await, Ok(State::Denied));
+    assert_eq!(denial(&world.call("up__write", SIMILAR).await)["reason"], "approval_denied");
+    for approved in [false, true] {
+        let anew = world.asked("up__write", SIMILAR).await;
+        if approved {
+            world.approve(&anew).await;
+        }
+        clock.advance_ms(301_000);
+        let lease = world.leased(9, Some(UNDER)).await;
+        assert_eq!(denial(&world.call("up__write", SIMILAR).await)["reason"], "approval_expired");
+        assert_eq!(world.asked("up__write", SIMILAR).await.state, State::Pending);
+        world.desk().revoke(&lease.id, &person("olga", &[])).await.unwrap();
+    }
+    assert_eq!(world.ran(), 0);
 }

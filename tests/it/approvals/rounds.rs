@@ -1,12 +1,14 @@
 //! Calls of servers that ask something back: one approval for all of a call, and none for what only looks like more of it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::join_all;
 use portcullis::approval::{Request, State};
 use serde_json::{Value, json};
 
-use super::{RULES, World, denial, denial_of};
+use super::lease::terms;
+use super::{RULES, World, denial, denial_of, person};
 use crate::gate::soon;
 use crate::peer::{Answer, Seen, modern};
 use crate::questions::asker::{Asker, asking_by_requests, asking_in_results};
@@ -120,6 +122,7 @@ async fn a_round_goes_on_once() {
         let replayed = send(&world, &retry).await;
         assert_eq!((replayed.code(), world.ran()), (-32602, calls), "{tool}: {}", replayed.whole());
         assert_eq!(recorded(&world).1, 1, "{tool}");
+        assert_eq!(world.requests().len(), 1, "{tool}: whoever lost asks nobody");
     }
 }
 
@@ -194,7 +197,7 @@ async fn without_a_state_of_the_server_a_round_is_another_start() {
 async fn late_rounds_and_those_under_another_policy_are_approved_by_themselves() {
     for change in ["late", "policy", "restart"] {
         let mut world = world().await;
-        let (first, asked) = begun(&world, "up__write", &once()).await;
+        let (first, asked) = begun(&world, "up__write", &twice()).await;
         match change {
             "late" => world.gate.running().clock().advance_ms(301_000),
             "policy" => {
@@ -205,15 +208,17 @@ async fn late_rounds_and_those_under_another_policy_are_approved_by_themselves()
             }
             _ => world = world.again().await,
         }
-        let refused = send(&world, &retry(&world, "up__write", &once(), &asked)).await;
+        let refused = send(&world, &retry(&world, "up__write", &twice(), &asked)).await;
         assert_eq!(denial(&refused)["reason"], "approval_required", "{change}: {}", refused.whole());
         let request = world.pending(&refused);
         assert_ne!(request.id, first.id, "{change}");
         assert_eq!(world.ran(), 1, "{change}");
         world.approve(&request).await;
-        let last = send(&world, &retry(&world, "up__write", &once(), &asked)).await;
+        // From here on it goes on by that one.
+        let again = Asked::of(&send(&world, &retry(&world, "up__write", &twice(), &asked)).await);
+        let last = send(&world, &retry(&world, "up__write", &twice(), &again)).await;
         assert!(heard(&last.json()), "{change}: {}", last.whole());
-        assert_eq!(world.ran(), 2, "{change}");
+        assert_eq!((world.ran(), world.requests().len()), (3, 2), "{change}");
     }
 }
 
@@ -269,5 +274,69 @@ async fn a_call_that_was_refused_for_want_of_a_capability_has_not_run() {
         let ran = send(&world, &session.calling(2 * round + 1, "up__write", &arguments)).await;
         assert!(super::did(&ran), "{}", ran.whole());
         assert_eq!((world.ran(), recorded(&world).1), (calls, usize::try_from(round).unwrap()), "one approval each");
+    }
+}
+
+/// As above, of a call that was approved together with its answers: it is made once more with those.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_with_answers_that_was_refused_for_want_of_headers_has_not_run() {
+    let world = world().await;
+    let refused = AtomicBool::new(false);
+    world.gate.up.behave(move |seen| {
+        if seen.rpc() != "tools/call" || refused.swap(true, Ordering::SeqCst) {
+            return modern(seen);
+        }
+        let error = json!({"code": -32020, "message": "headers"});
+        Answer::Json(400, "", json!({"jsonrpc": "2.0", "id": seen.json()["id"], "error": error}).to_string())
+    });
+    let answers = json!({"inputResponses": {"k": {"action": "accept", "content": {"name": "Eve"}}}});
+    let answering = world.calling("up__write", &json!({"a": 1}), &forms(), &answers);
+    let request = world.pending(&send(&world, &answering).await);
+    world.approve(&request).await;
+    let ran = send(&world, &answering).await;
+    assert!(super::did(&ran), "{}", ran.whole());
+    assert_eq!((world.ran(), world.requests().len(), recorded(&world).1), (2, 1, 1));
+    assert!(world.gate.up.calls().iter().all(|call| call.body.contains("\"Eve\"")));
+}
+
+/// A lease is for starts of a call. Answers that nobody saw are no part of one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_that_nobody_saw_do_not_leave_under_a_lease() {
+    let world = world().await;
+    world.gate.up.behave(forgetful);
+    let session = Session::open(&world.gate, &world.alice, "2025-11-25", &json!({"elicitation": {}})).await;
+    let request = world.pending(&send(&world, &session.calling(1, "up__write", &once())).await);
+    world.lease(&request, "sven", &["sre"], &terms(5, 2, None)).await.unwrap();
+    let mut conn = session.call(2, "up__write", &once()).await;
+    let (asked, last) = session.oblige(&mut conn, 2).await;
+    assert_eq!((asked.len(), denial_of(&last)["reason"].as_str()), (1, Some("approval_required")), "{last}");
+    assert_eq!((world.ran(), world.used(&request)), (1, (State::Approved, 1)));
+    let own = world.requests()[0].clone();
+    let shown = world.desk().shown(&own.id).await.unwrap().unwrap();
+    assert!(own.id != request.id && shown.text.contains("\"Ada\""), "{}", shown.text);
+}
+
+/// Whoever ends a lease ends what goes on by it; its time and its last use end starts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_under_a_lease_goes_on_until_that_is_revoked() {
+    for tool in ["up__write", "old__write"] {
+        for revoked in [false, true] {
+            let world = world().await;
+            let request = world.pending(&send(&world, &calling(&world, tool, &once())).await);
+            world.lease(&request, "sven", &["sre"], &terms(1, 1 + u32::from(revoked), None)).await.unwrap();
+            let asked = Asked::of(&send(&world, &calling(&world, tool, &once())).await);
+            let ran = world.ran();
+            if revoked {
+                world.desk().revoke(&request.id, &person("olga", &[])).await.unwrap();
+            }
+            let last = send(&world, &retry(&world, tool, &once(), &asked)).await;
+            if revoked {
+                assert_ne!(world.pending(&last).id, request.id, "{tool}");
+                assert_eq!(world.ran(), ran, "{tool}");
+            } else {
+                assert!(heard(&last.json()), "{tool}: {}", last.whole());
+                assert_eq!(recorded(&world).0, vec![request.id.to_string(); 2], "{tool}");
+            }
+        }
     }
 }

@@ -30,7 +30,16 @@ async fn a_vote_a_withdrawal_and_a_use() {
     let used = world.asked("up__write", r#"{"n":3}"#).await;
     world.approve(&used).await;
     let (bound, shown, expires) = (used.bound.clone(), Shown::default(), std::time::Duration::ZERO);
-    let case = Case { bound, arguments: None, principal: alice.clone(), shown, expires, record: String::new(), open_max: 1 };
+    let case = Case {
+        start: bound.digest(),
+        bound,
+        arguments: None,
+        principal: alice.clone(),
+        shown,
+        expires,
+        record: String::new(),
+        open_max: 1,
+    };
     let mut times = 1;
     // The store does things in the order they are asked for: what it was told of the last try is done when it answers.
     let is = async |request: &portcullis::approval::Request, state: State| {

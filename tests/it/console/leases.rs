@@ -150,3 +150,45 @@ async fn a_person_chooses_sees_and_revokes() {
     assert_eq!(sue.send(sue.form(&target, &same)).await.status, 303);
     assert!(desk.call("alice", "up__mirror", SIMILAR).await["isError"] != true);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_asked_ends_their_lease() {
+    let desk = Desk::start().await;
+    let id = desk.ask("alice", "up__delete", FIRST).await;
+    let sam = desk.api_token("sam", &["sre"]);
+    let exactly = r#"{"lease":{"minutes":15,"uses":3}}"#;
+    let given = desk.api(&sam, "POST", &format!("/api/v1/approvals/{id}/approve"), Some(exactly)).await;
+    assert_eq!(given.status, 200, "{}", given.whole());
+    let (alice, vera) = (desk.person("alice", &["staff"]).await, desk.person("vera", &["staff"]).await);
+    for path in [format!("/console/approvals/{id}"), "/console/leases".to_owned()] {
+        let text = alice.get(&path).await.text();
+        assert!(text.contains("Revoke"), "{path}: {text}");
+        // Which calls those are is seen without going anywhere.
+        assert!(text.contains("exactly those of the request") && text.contains("/srv/docs/a"), "{path}: {text}");
+        assert!(!vera.get(&path).await.text().contains("Revoke"), "{path}: another viewer");
+    }
+    assert_eq!(vera.decide(&id, "withdraw", "").await.status, 403);
+    assert!(ran(&desk, FIRST).await);
+    assert_eq!(alice.decide(&id, "withdraw", "").await.status, 303);
+    assert!(alice.get("/console/leases").await.text().contains("There is none."));
+    assert!(!ran(&desk, FIRST).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn constraints_with_hidden_characters_are_seen_and_agreed_to() {
+    let desk = Desk::start().await;
+    let id = desk.ask("alice", "up__mirror", FIRST).await;
+    let lease =
+        r#"{"lease":{"minutes":5,"uses":3,"where":{"/path":{"one_of":["/srv/docs/a","/srv/\u200b\u00ad\udb40\udc41"]}}}}"#;
+    let token = desk.api_token("sam", &["sre"]);
+    let half = desk.api(&token, "POST", &format!("/api/v1/approvals/{id}/approve"), Some(lease)).await;
+    assert_eq!(half.status, 200, "{}", half.whole());
+    let sue = desk.person("sue", &["sre"]).await;
+    let target = format!("/console/approvals/{id}");
+    let page = sue.get(&target).await;
+    assert!(page.text().contains(r"/srv/\u200b\u00ad\udb40\udc41") && !page.text().contains('\u{fffd}'), "{}", page.text());
+    let (csrf, within) = (field(&page, "csrf"), field(&page, "where").replace("&quot;", "\""));
+    let same = [("csrf", csrf.as_str()), ("decision", "lease"), ("minutes", "5"), ("uses", "3"), ("where", &within)];
+    assert_eq!(sue.send(sue.form(&target, &same)).await.status, 303);
+    assert!(desk.call("alice", "up__mirror", FIRST).await["isError"] != true);
+}
