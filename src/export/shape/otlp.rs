@@ -73,7 +73,7 @@ const ATTRIBUTES: &[(&str, &str)] = &[
 ];
 
 /// What was asked, where it has a name in the conventions. Of methods only those of a revision are told; others are in the body.
-fn asked<'a>(record: &'a Record) -> impl Iterator<Item = (&'static str, Option<&'a str>)> {
+fn asked(record: &Record) -> impl Iterator<Item = (&'static str, Option<&str>)> {
     let method = record.text("method").filter(|_| record.kind() != "admin").map(Method::parse);
     let about = match method {
         Some(Method::ToolsCall) => Some("gen_ai.tool.name"),
