@@ -101,18 +101,17 @@ async fn no_secret_of_the_configuration_is_written_down_when_it_fails() {
     }
     run.send(&reach, &place.gate.call("/mcp", &place.token, "up__delete", "{}")).await;
     // Where people come back to, the provider is asked for tokens with our secret.
-    for (reach, host, from, back) in [(&admin, admin.addr, "/console/signin?next=/console/", "/console/callback")] {
-        let away = run.send(reach, &crate::wire::Req::new("GET", from).add("Host", &host.to_string())).await;
-        let state = crate::authserver::query(&crate::authserver::location(&away), "state").unwrap();
-        let cookie =
-            away.headers.iter().filter(|(name, _)| name == "set-cookie").map(|(_, v)| v.split(';').next().unwrap().to_owned());
-        let cookies = cookie.collect::<Vec<_>>().join("; ");
-        place.idp.peer.behave(echoes);
-        let target = format!("{back}?{}", form(&[("code", "none"), ("state", &state), ("iss", &place.idp.issuer())]));
-        let answer =
-            run.send(reach, &crate::wire::Req::new("GET", &target).add("Host", &host.to_string()).add("Cookie", &cookies)).await;
-        assert!(answer.status >= 300, "{}", answer.whole());
-    }
+    let (reach, host, from, back) = (&admin, admin.addr, "/console/signin?next=/console/", "/console/callback");
+    let away = run.send(reach, &crate::wire::Req::new("GET", from).add("Host", &host.to_string())).await;
+    let state = crate::authserver::query(&crate::authserver::location(&away), "state").unwrap();
+    let cookie =
+        away.headers.iter().filter(|(name, _)| name == "set-cookie").map(|(_, v)| v.split(';').next().unwrap().to_owned());
+    let cookies = cookie.collect::<Vec<_>>().join("; ");
+    place.idp.peer.behave(echoes);
+    let target = format!("{back}?{}", form(&[("code", "none"), ("state", &state), ("iss", &place.idp.issuer())]));
+    let answer =
+        run.send(reach, &crate::wire::Req::new("GET", &target).add("Host", &host.to_string()).add("Cookie", &cookies)).await;
+    assert!(answer.status >= 300, "{}", answer.whole());
     let asked = |target: &str| peer.seen().iter().any(|seen| seen.target.starts_with(target));
     for target in ["/a", "/b", "/token", "/w", "/services/", "/p", "/s", "/l", "/e", "/o"] {
         soon(target, || asked(target)).await;

@@ -64,12 +64,12 @@ impl Run {
         place: &Place,
         mint: impl Fn() -> Secret,
     ) -> Vec<Req> {
-        let mut one = |(path, may, make): &'p (&'static str, May, client::Make)| {
+        let one = |(path, may, make): &'p (&'static str, May, client::Make)| {
             let secret = mint();
             self.plant(path, *may, &secret);
             make(place, &secret.text)
         };
-        paths.map(|path| one(path)).collect()
+        paths.map(one).collect()
     }
 
     /// Sends them at once.
