@@ -58,8 +58,11 @@ async fn every_field(format: &str) {
     shown::scraped(&gate).await;
     assert_eq!(gate.terminate().await, Some(0));
     shown::log(&gate, format);
-    shown::everything(&gate, tail.count);
-    shown::replayed(&gate);
+    tail.read();
+    shown::everything(&gate, format, tail.lines);
+    if format == "text" {
+        shown::replayed(&gate);
+    }
 }
 
 /// What every answer keeps to.

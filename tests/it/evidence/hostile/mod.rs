@@ -40,12 +40,14 @@ struct Tail {
     /// What is no intent and no checkpoint, by the trace it says.
     records: BTreeMap<String, Vec<Value>>,
     count: usize,
+    /// All lines there are.
+    lines: usize,
 }
 
 impl Tail {
     fn of(gate: &Gate) -> Self {
         let file = File::open(gate.dir.path().join("data/audit/audit.jsonl")).unwrap();
-        Self { file, rest: Vec::new(), records: BTreeMap::new(), count: 0 }
+        Self { file, rest: Vec::new(), records: BTreeMap::new(), count: 0, lines: 0 }
     }
 
     /// Reads what is new, every line of which is one record in plain letters.
@@ -55,6 +57,7 @@ impl Tail {
         let whole: Vec<u8> = self.rest.drain(..=end).collect();
         assert_plain("the log", &whole);
         for line in whole[..end].split(|byte| *byte == b'\n') {
+            self.lines += 1;
             let text = String::from_utf8_lossy(line);
             let record: Value = serde_json::from_slice(line).unwrap_or_else(|error| panic!("{error}: {text}"));
             assert!(text.starts_with("{\"v\":1,\"seq\":") && record["hash"].is_string(), "{text}");
@@ -94,9 +97,9 @@ fn trace_line(trace: &str) -> String {
     format!("00-{trace}-00000000000000ff-01")
 }
 
-/// Sends all over so many connections, and returns the answers in the same order.
+/// Sends all over so many connections, and returns the answers in the same order. Pairs stay together.
 async fn send_all(gate: &Gate, connections: usize, requests: &[Sent]) -> Vec<Resp> {
-    let each = requests.len().div_ceil(connections).max(1);
+    let each = requests.len().div_ceil(connections).next_multiple_of(2).max(2);
     let senders = requests.chunks(each).map(|some| async move {
         let mut open: Option<Conn> = None;
         let mut answers = Vec::new();

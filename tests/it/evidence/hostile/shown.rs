@@ -58,34 +58,30 @@ pub(super) fn log(gate: &Gate, format: &str) -> String {
     log
 }
 
-/// The commands about a log of `records` that are no intents, each in both of its forms.
-pub(super) fn everything(gate: &Gate, records: usize) {
-    let dir = gate.dir.path().join("data/audit");
-    let log = dir.to_str().unwrap();
-    let limit = "100000";
-    let shown = run(&mut portcullis(&["audit", "show", "--log", log, "--limit", limit]), &[0]);
-    let raw = run(&mut portcullis(&["audit", "show", "--log", log, "--limit", limit, "--json"]), &[0]);
-    let lines: Vec<Value> = raw.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!((shown.lines().count(), counted(&lines)), (lines.len(), records), "a line each");
-    // The longest and the last, with all they hold.
-    let longest = raw.lines().max_by_key(|line| line.len()).unwrap();
-    for line in raw.lines().step_by(lines.len().div_ceil(4)).chain([longest]) {
-        let record: Value = serde_json::from_str(line).unwrap();
-        run(&mut portcullis(&["audit", "show", "--log", log, record["id"].as_str().unwrap()]), &[0]);
-        run(&mut portcullis(&["audit", "show", "--log", log, &record["seq"].to_string()]), &[0]);
+/// The commands about a log of so many lines, in the form that goes with `format`.
+pub(super) fn everything(gate: &Gate, format: &str, lines: usize) {
+    let (dir, limit) = (gate.dir.path().join("data/audit"), "100000");
+    let (log, form) = (dir.to_str().unwrap(), if format == "json" { &["--json"][..] } else { &[] });
+    let told = |args: &[&str]| run(&mut portcullis(&[args, form].concat()), &[0]);
+    let shown = told(&["audit", "show", "--log", log, "--limit", limit]);
+    assert_eq!(shown.lines().count(), lines, "a line each");
+    if format == "json" {
+        shown.lines().for_each(|line| drop(json(line)));
+    }
+    // Some, the longest among them, with all they hold.
+    let file = std::fs::read_to_string(dir.join("audit.jsonl")).unwrap();
+    let longest = file.lines().max_by_key(|line| line.len()).unwrap();
+    for line in file.lines().step_by(file.lines().count().div_ceil(4)).chain([longest]) {
+        let record = json(line);
+        told(&["audit", "show", "--log", log, record["id"].as_str().unwrap()]);
+        told(&["audit", "show", "--log", log, &record["seq"].to_string()]);
     }
     for by in ["principal,client,tool,upstream", "method,route,class,kind", "status,reason,rule,error", ""] {
         let by = if by.is_empty() { Vec::new() } else { vec!["--by", by] };
-        let stats = [&["audit", "stats", log, "--top", limit, "--since", "24h"][..], &by].concat();
-        run(&mut portcullis(&stats), &[0]);
-        json(&run(&mut portcullis(&[&stats[..], &["--json"]].concat()), &[0]));
+        told(&[&["audit", "stats", log, "--top", limit, "--since", "24h"][..], &by].concat());
     }
-    run(&mut portcullis(&["audit", "verify", log]), &[0]);
-    json(&run(&mut portcullis(&["audit", "verify", log, "--json"]), &[0]));
-}
-
-fn counted(lines: &[Value]) -> usize {
-    lines.iter().filter(|record| record["kind"] != "intent" && record["kind"] != "checkpoint").count()
+    let verified = told(&["audit", "verify", log]);
+    assert!(format == "text" || json(&verified)["sound"] == true, "{verified}");
 }
 
 #[track_caller]
