@@ -128,7 +128,6 @@ const TOO_LARGE: &[u8] = br#"{"jsonrpc":"2.0","id":null,"error":{"code":-32603,"
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
 
     fn who(sub: &str) -> PrincipalKey {

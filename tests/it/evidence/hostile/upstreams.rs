@@ -100,7 +100,7 @@ async fn every_answer(format: &str) {
     let token = token(&gate, "alice", &["/mcp"]);
     let mut tail = Tail::of(&gate);
     let mut expected = 0;
-    for at in 0..ANSWERS.len() {
+    for (at, &said) in ANSWERS.iter().enumerate() {
         let mut requests = Vec::new();
         let mine: Vec<usize> = (0..strings.len()).filter(|n| (at + n) % 2 == usize::from(format == "text")).collect();
         for n in &mine {
@@ -111,13 +111,13 @@ async fn every_answer(format: &str) {
         }
         given.store(0, Ordering::SeqCst);
         let answers = send_all(&gate, 2, &requests).await;
-        assert!(given.load(Ordering::SeqCst) >= mine.len(), "{:?}: {given:?} of {}", ANSWERS[at], mine.len());
+        assert!(given.load(Ordering::SeqCst) >= mine.len(), "{said:?}: {given:?} of {}", mine.len());
         for answer in &answers {
-            assert_eq!(answer.status, 200, "{:?}: {}", ANSWERS[at], answer.whole());
+            assert_eq!(answer.status, 200, "{said:?}: {}", answer.whole());
             assert!(!answer.headers.iter().any(|(_, value)| value.contains(|c| super::is_raw(c) || c == '\u{fffd}')));
         }
         expected += requests.len();
-        tail.settle(expected, ANSWERS[at].1).await;
+        tail.settle(expected, said.1).await;
         for request in &requests {
             assert_eq!(tail.records[request.trace.as_ref().unwrap()].len(), 1);
         }
@@ -201,7 +201,7 @@ fn introduced(seen: &Seen, hostile: &Hostile) -> Option<Answer> {
     let head = "200 OK\r\ncontent-type: application/json\r\nmcp-session-id: ~\r\n";
     // Every other one is hostile in the name of its session only: a handshake is over with the first thing that is wrong.
     let n: usize = seen.json()["id"].as_u64().unwrap_or(0).try_into().unwrap();
-    let body = if n % 2 == 0 { body.replace('@', "\"x\"").replace("\"x\":{}", "\"y\":{}") } else { body.to_owned() };
+    let body = if n.is_multiple_of(2) { body.replace('@', "\"x\"").replace("\"x\":{}", "\"y\":{}") } else { body.to_owned() };
     Some(answer((head, &body), hostile, &seen.json()["id"].to_string()))
 }
 

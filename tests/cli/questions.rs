@@ -1,5 +1,4 @@
 //! `audit show` and `audit stats` as a shell sees them.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -9,23 +8,7 @@ use std::process::{Command, Stdio};
 use portcullis::telemetry::escape::is_unsafe;
 use serde_json::Value;
 
-struct Ran {
-    code: i32,
-    stdout: String,
-    stderr: String,
-}
-
-fn portcullis(args: &[&str]) -> Ran {
-    let output = command(args).output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ran { code: output.status.code().unwrap(), stdout: text(output.stdout), stderr: text(output.stderr) }
-}
-
-fn command(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
-    command.args(args).env_remove("PORTCULLIS_CONFIG").stdin(Stdio::null());
-    command
-}
+use super::{command, portcullis};
 
 /// What stands in a record besides number, time, id and kind.
 fn record(seq: u64, id: &str, kind: &str, rest: &str) -> String {
