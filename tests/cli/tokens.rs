@@ -128,6 +128,16 @@ fn the_audience_follows_the_config() {
     }
 }
 
+#[test]
+fn a_port_that_was_taken_is_read_from_where_the_gateway_wrote_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = config_file(dir.path(), |text| text.replace(":8443", ":0"));
+    fs::create_dir_all(dir.path().join("data/run")).unwrap();
+    fs::write(dir.path().join("data/run/mcp.addr"), "127.0.0.1:45678\n").unwrap();
+    let ran = portcullis(&["token", "--config", file.to_str().unwrap(), "--sub", "a"]);
+    assert_eq!(claim(&ran.stdout, "aud"), "https://127.0.0.1:45678/mcp", "{}", ran.stderr);
+}
+
 fn claim(token: &str, name: &str) -> String {
     use base64::Engine as _;
     let claims = token.split('.').nth(1).unwrap_or_default();

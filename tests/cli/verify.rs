@@ -6,7 +6,7 @@ use super::*;
 fn a_log_is_verified_where_it_lies() {
     let dir = tempfile::tempdir().unwrap();
     // Chained, with checkpoints that nobody signed.
-    let sound = include_bytes!("../fuzz/corpus/audit_reader/seed-sound");
+    let sound = include_bytes!("../../fuzz/corpus/audit_reader/seed-sound");
     let log = dir.path().join("audit/audit.jsonl");
     fs::create_dir(dir.path().join("audit")).unwrap();
     fs::write(&log, sound).unwrap();
