@@ -16,6 +16,7 @@ export PORTCULLIS_APPROVAL_SETS="${PORTCULLIS_APPROVAL_SETS:-1000}"
 export PORTCULLIS_APPROVAL_KILLS="${PORTCULLIS_APPROVAL_KILLS:-200}"
 export PORTCULLIS_APPROVALS_PENDING="${PORTCULLIS_APPROVALS_PENDING:-10000}"
 export PORTCULLIS_AUDIT_KILLS="${PORTCULLIS_AUDIT_KILLS:-200}"
+export PORTCULLIS_HOSTILE_EVERY="${PORTCULLIS_HOSTILE_EVERY:-1}"
 export PORTCULLIS_AUDIT_INDEX_ROUNDS="${PORTCULLIS_AUDIT_INDEX_ROUNDS:-2000}"
 export PORTCULLIS_AUDIT_RECORDS="${PORTCULLIS_AUDIT_RECORDS:-5000000}"
 export PORTCULLIS_SESSIONS="${PORTCULLIS_SESSIONS:-100000}"
@@ -54,9 +55,9 @@ step "approvals: $PORTCULLIS_APPROVALS_PENDING that wait"
 cargo test --locked --release --test it -- --nocapture --test-threads 1 approvals::many::
 ran+=("approvals: $PORTCULLIS_APPROVALS_PENDING that wait")
 
-step "the audit: $PORTCULLIS_AUDIT_KILLS kills under load"
+step "the audit: $PORTCULLIS_AUDIT_KILLS kills under load, one in $PORTCULLIS_HOSTILE_EVERY hostile strings in every field"
 cargo test --locked --release --test it -- --nocapture evidence::
-ran+=("evidence: $PORTCULLIS_AUDIT_KILLS kills")
+ran+=("evidence: $PORTCULLIS_AUDIT_KILLS kills, one in $PORTCULLIS_HOSTILE_EVERY hostile strings in every field")
 
 step "tampering with the audit log: $PORTCULLIS_TAMPERINGS places of each kind, seed $PORTCULLIS_TAMPERING_SEED"
 cargo test --locked --release --lib -- --nocapture audit::verify::tests::tampering::

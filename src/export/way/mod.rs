@@ -84,7 +84,7 @@ impl Way {
             Self::Http(way) => way.send(stretch).await.map(|()| 0),
             Self::Otlp(way) => way.send(stretch).await,
             #[cfg(feature = "kafka")]
-            Self::Kafka(way) => way.send(stretch).await,
+            Self::Kafka(way) => way.send(stretch).await.map(|()| 0),
         }
     }
 

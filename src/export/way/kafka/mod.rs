@@ -148,7 +148,7 @@ fn deliver(sink: &KafkaSink, client: &Client, job: &Job) -> Result<(), Trouble> 
         }
         if given_up() {
             let why = count.trouble.map(|code| format!(": {code}")).unwrap_or_default();
-            return Err(Trouble::new(format!("it was not acknowledged in time{why}")));
+            return Err(Trouble { too_much: true, ..Trouble::new(format!("it was not acknowledged in time{why}")) });
         }
         poll();
     }

@@ -82,6 +82,17 @@ impl Tail {
     }
 }
 
+/// Of how many strings in each field one is sent, for each form of the log. One sends them all.
+fn every() -> usize {
+    std::env::var("PORTCULLIS_HOSTILE_EVERY").map_or(4, |every| every.parse().unwrap())
+}
+
+/// Whether string `n` is sent in field `at` where log lines are in `format`. Over the fields every one is, in either form.
+fn is_due(format: &str, at: usize, n: usize) -> bool {
+    let every = every();
+    (at + n) % every == usize::from(format == "text") % every
+}
+
 /// A request with the trace it names, if it names one.
 struct Sent {
     trace: Option<String>,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::json;
 
 use super::strings::{Hostile, all};
-use super::{Sent, Tail, program, send_all, shown, token, trace, trace_line};
+use super::{Sent, Tail, is_due, program, send_all, shown, token, trace, trace_line};
 use crate::gate::Gate;
 use crate::many_principals::python;
 use crate::peer::{Answer, Seen, legacy, modern};
@@ -79,7 +79,7 @@ async fn every_field_of_an_answer_in_text() {
     every_answer("text").await;
 }
 
-/// Every string in every field of answers to calls: one half of them where log lines are in `format`.
+/// Strings in every field of answers to calls, where log lines are in `format`.
 async fn every_answer(format: &str) {
     let mut gate = program(format, |_| {}).await;
     let strings = Arc::new(all());
@@ -100,9 +100,9 @@ async fn every_answer(format: &str) {
     let token = token(&gate, "alice", &["/mcp"]);
     let mut tail = Tail::of(&gate);
     let mut expected = 0;
-    for (at, &said) in ANSWERS.iter().enumerate() {
+    for (at, kind) in ANSWERS.iter().enumerate() {
         let mut requests = Vec::new();
-        let mine: Vec<usize> = (0..strings.len()).filter(|n| (at + n) % 2 == usize::from(format == "text")).collect();
+        let mine: Vec<usize> = (0..strings.len()).filter(|n| is_due(format, at, *n)).collect();
         for n in &mine {
             let hostile = gate.call("/mcp", &token, "up__echo", &format!(r#"{{"n":"{at}.{n}"}}"#));
             // An upstream that fails again and again would be left alone.
@@ -111,13 +111,13 @@ async fn every_answer(format: &str) {
         }
         given.store(0, Ordering::SeqCst);
         let answers = send_all(&gate, 2, &requests).await;
-        assert!(given.load(Ordering::SeqCst) >= mine.len(), "{said:?}: {given:?} of {}", mine.len());
+        assert!(given.load(Ordering::SeqCst) >= mine.len(), "{kind:?}: {given:?} of {}", mine.len());
         for answer in &answers {
-            assert_eq!(answer.status, 200, "{said:?}: {}", answer.whole());
+            assert_eq!(answer.status, 200, "{kind:?}: {}", answer.whole());
             assert!(!answer.headers.iter().any(|(_, value)| value.contains(|c| super::is_raw(c) || c == '\u{fffd}')));
         }
         expected += requests.len();
-        tail.settle(expected, said.1).await;
+        tail.settle(expected, kind.1).await;
         for request in &requests {
             assert_eq!(tail.records[request.trace.as_ref().unwrap()].len(), 1);
         }
@@ -147,27 +147,36 @@ async fn every_field_of_lists_and_handshakes() {
     .await;
     let strings = Arc::new(all());
     let now = Arc::new(AtomicUsize::new(0));
+    // The string, and whether it is the session's name alone.
     let hostile = {
         let (strings, now) = (strings.clone(), now.clone());
-        move || strings[now.load(Ordering::SeqCst)].clone()
+        move || {
+            let now = now.load(Ordering::SeqCst);
+            (strings[now / 2].clone(), !now.is_multiple_of(2))
+        }
     };
     let theirs = hostile.clone();
-    gate.up.behave(move |seen| listed(seen, &theirs()).unwrap_or_else(|| modern(seen)));
-    gate.old.behave(move |seen| introduced(seen, &hostile()).unwrap_or_else(|| legacy(seen)));
+    gate.up.behave(move |seen| listed(seen, &theirs().0).unwrap_or_else(|| modern(seen)));
+    gate.old.behave(move |seen| introduced(seen, hostile()).unwrap_or_else(|| legacy(seen)));
     let mut tail = Tail::of(&gate);
     let mut expected = 0;
     for (n, hostile) in strings.iter().enumerate() {
-        now.store(n, Ordering::SeqCst);
-        let who = token(&gate, &format!("reader-{n}"), &["/new", "/old"]);
-        let requests = ["tools/list", "prompts/list", "resources/list", "resources/templates/list"]
-            .map(|method| gate.modern("/new", &who, method, ""))
-            .into_iter()
-            .chain([gate.modern("/old", &who, "tools/list", ""), gate.call("/old", &who, "old__echo", "{}")]);
-        let requests: Vec<Sent> = requests.enumerate().map(|(at, request)| traced(&request, trace(at, n))).collect();
-        for answer in send_all(&gate, 4, &requests).await {
-            assert!(answer.status < 500 && answer.json().is_object(), "{hostile:?}: {}", answer.whole());
+        let who = |at: usize| token(&gate, &format!("reader-{n}-{at}"), &["/new", "/old"]);
+        let lists = ["tools/list", "prompts/list", "resources/list", "resources/templates/list"];
+        let lists = lists.map(|method| gate.modern("/new", &who(0), method, "")).into_iter();
+        let both = [
+            lists.chain([gate.modern("/old", &who(0), "tools/list", "")]).collect::<Vec<Req>>(),
+            vec![gate.call("/old", &who(1), "old__echo", "{}")],
+        ];
+        for (session_alone, requests) in both.iter().enumerate() {
+            now.store(2 * n + session_alone, Ordering::SeqCst);
+            let requests = requests.iter().enumerate().map(|(at, request)| traced(request, trace(8 * session_alone + at, n)));
+            let requests: Vec<Sent> = requests.collect();
+            for answer in send_all(&gate, 4, &requests).await {
+                assert!(answer.status < 500 && answer.json().is_object(), "{hostile:?}: {}", answer.whole());
+            }
+            expected += requests.len();
         }
-        expected += requests.len();
         tail.read();
     }
     tail.settle(expected, "lists").await;
@@ -192,17 +201,23 @@ fn listed(seen: &Seen, hostile: &Hostile) -> Option<Answer> {
     Some(answer(("200 OK\r\ncontent-type: application/json\r\n", &body), hostile, &seen.json()["id"].to_string()))
 }
 
-/// A server that introduces itself so.
-fn introduced(seen: &Seen, hostile: &Hostile) -> Option<Answer> {
+/// A server that introduces itself so. A handshake is over with the first thing that is wrong.
+fn introduced(seen: &Seen, (hostile, session_alone): (Hostile, bool)) -> Option<Answer> {
     if seen.rpc() != "initialize" {
         return None;
     }
-    let body = r#"{"jsonrpc":"2.0","id":ID,"result":{"protocolVersion":"2025-11-25","serverInfo":{"name":@,"title":@,"version":@},"instructions":@,"capabilities":{"tools":{},@:{}}}}"#;
-    let head = "200 OK\r\ncontent-type: application/json\r\nmcp-session-id: ~\r\n";
-    // Every other one is hostile in the name of its session only: a handshake is over with the first thing that is wrong.
-    let n: usize = seen.json()["id"].as_u64().unwrap_or(0).try_into().unwrap();
-    let body = if n.is_multiple_of(2) { body.replace('@', "\"x\"").replace("\"x\":{}", "\"y\":{}") } else { body.to_owned() };
-    Some(answer((head, &body), hostile, &seen.json()["id"].to_string()))
+    let (body, head) = if session_alone {
+        (
+            r#"{"jsonrpc":"2.0","id":ID,"result":{"protocolVersion":"2025-11-25","serverInfo":{"name":"x","version":"1"},"capabilities":{"tools":{}}}}"#,
+            "200 OK\r\ncontent-type: application/json\r\nmcp-session-id: ~\r\n",
+        )
+    } else {
+        (
+            r#"{"jsonrpc":"2.0","id":ID,"result":{"protocolVersion":"2025-11-25","serverInfo":{"name":@,"title":@,"version":@},"instructions":@,"capabilities":{"tools":{},@:{}}}}"#,
+            "200 OK\r\ncontent-type: application/json\r\nmcp-session-id: sound\r\n",
+        )
+    };
+    Some(answer((head, body), &hostile, &seen.json()["id"].to_string()))
 }
 
 /// Says every string on its standard error, and some that are no messages on its standard output.
