@@ -79,6 +79,9 @@ pub(super) fn cards(text: &str) -> Vec<Found> {
             end -= 1;
         }
         at = end.max(start + 1);
+        if end - start < CARD_DIGITS_MIN {
+            continue;
+        }
         let beside = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'.');
         let digits: Vec<u8> =
             bytes.get(start..end).unwrap_or_default().iter().filter(|b| b.is_ascii_digit()).map(|b| b - b'0').collect();
@@ -124,5 +127,7 @@ fn users(text: &str) -> Vec<Found> {
     memmem::find_iter(bytes, b"://").filter_map(user).collect()
 }
 
+/// Of the shortest number of a card. No other secret is as short, unless it stands behind a sign that says so.
+pub(super) const CARD_DIGITS_MIN: usize = 15;
 const CARD_GROUPS_MAX: usize = 4;
 const USER_BYTES_MAX: usize = 1024;
