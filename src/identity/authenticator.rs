@@ -13,7 +13,7 @@ use super::api_key::{ApiKeys, KEY_PREFIX};
 use super::bearer::{self, Presented, Scheme};
 use super::certificates::Certificates;
 use super::challenge::{ProofError, Refusal};
-use super::crypto::{CryptoError, Fingerprints, sha256};
+use super::crypto::sha256;
 use super::directory::Directory;
 use super::dpop::Dpop;
 use super::install_crypto;
@@ -93,16 +93,14 @@ impl Authenticator {
             let rules = Rules::new(settings).map_err(SettingsError::Rule)?;
             Ok(Issuer { rules, jwks: Arc::new(jwks), introspection })
         };
-        let broken = |error: CryptoError| SettingsError::Rule(error.to_string());
-        let fingerprints = Fingerprints::random().map_err(broken)?;
         let certificates = settings.client_certificates.as_ref().map(Certificates::new).transpose();
         Ok(Self {
             anonymous: settings.anonymous.then(|| Arc::new(Principal::anonymous())),
             api_keys: ApiKeys::new(&settings.api_keys, &directory).map_err(SettingsError::Rule)?,
             certificates: certificates.map_err(SettingsError::Rule)?,
             revocations: Arc::new(Revocations::new(settings.revocations)),
-            verifier: Verifier::new(settings.issuers.into_iter().map(issuer).collect::<Result<_, _>>()?, directory, fingerprints),
-            dpop: Arc::new(Dpop::new().map_err(broken)?),
+            verifier: Verifier::new(settings.issuers.into_iter().map(issuer).collect::<Result<_, _>>()?, directory),
+            dpop: Arc::new(Dpop::new().map_err(|error| SettingsError::Rule(error.to_string()))?),
             nonce_optional: settings.nonce_optional,
             clock,
             latest_ms: AtomicU64::new(0),

@@ -1,8 +1,6 @@
 //! The crypto provider, random bytes and the one hash.
 
-use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::{digest, hmac};
-use smallvec::SmallVec;
 
 /// Randomness failed, or an implementation other than aws-lc-rs was installed first.
 #[derive(Debug, thiserror::Error)]
@@ -26,41 +24,12 @@ pub fn install_crypto() {
 
 /// SHA-256 of `parts`, each preceded by its length so that no two lists of parts collide.
 pub(super) fn sha256_of(parts: &[&[u8]]) -> [u8; 32] {
-    sha256(&joined(parts))
-}
-
-/// The parts in one piece, each preceded by its length. What reads one piece needs no context on the heap.
-fn joined(parts: &[&[u8]]) -> SmallVec<[u8; JOINED_BYTES]> {
-    let mut whole = SmallVec::new();
+    let mut context = digest::Context::new(&digest::SHA256);
     for part in parts {
-        whole.extend_from_slice(&(part.len() as u64).to_be_bytes());
-        whole.extend_from_slice(part);
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part);
     }
-    whole
-}
-
-/// Most tokens are shorter; longer ones take a heap allocation.
-const JOINED_BYTES: usize = 1024;
-
-/// Names secrets in tables of this process: 128 bits that nobody outside can foresee, and so cannot make collide. Costs a fraction of
-/// SHA-256 where the processor has no instructions for that, and no more where it has.
-///
-/// The tag of AES-256-GCM-SIV (RFC 8452) over nothing but additional data, under a key of this process. One nonce for all is sound there:
-/// equal inputs have equal tags, which is what is wanted, and nothing else shows.
-pub(super) struct Fingerprints(LessSafeKey);
-
-impl Fingerprints {
-    pub(super) fn random() -> Result<Self, CryptoError> {
-        let key = UnboundKey::new(&AES_256_GCM_SIV, &random::<32>()?).map_err(|error| CryptoError::Key(error.to_string()))?;
-        Ok(Self(LessSafeKey::new(key)))
-    }
-
-    /// That of `parts`, of which no two lists have the same; `None` should the cipher fail.
-    pub(super) fn of(&self, parts: &[&[u8]]) -> Option<[u8; 16]> {
-        let nonce = Nonce::assume_unique_for_key([0; NONCE_LEN]);
-        let tag = self.0.seal_in_place_separate_tag(nonce, Aad::from(&*joined(parts)), &mut []).ok()?;
-        tag.as_ref().try_into().ok()
-    }
+    array(&context.finish())
 }
 
 /// Plain SHA-256.
@@ -99,24 +68,4 @@ pub(super) fn random<const N: usize>() -> Result<[u8; N], CryptoError> {
     let mut out = [0; N];
     aws_lc_rs::rand::fill(&mut out).map_err(|_| CryptoError::Random)?;
     Ok(out)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn fingerprints_are_those_of_the_parts_in_this_process_alone() {
-        let (ours, others) = (Fingerprints::random().unwrap(), Fingerprints::random().unwrap());
-        let long = vec![b'a'; 2 * JOINED_BYTES];
-        let lists: [&[&[u8]]; 7] = [&[], &[b""], &[b"ab", b"c"], &[b"a", b"bc"], &[b"abc"], &[&long], &[&long[1..]]];
-        for (at, list) in lists.iter().enumerate() {
-            let name = ours.of(list).unwrap();
-            assert_eq!(ours.of(list), Some(name));
-            assert_ne!(others.of(list), Some(name));
-            for other in &lists[..at] {
-                assert_ne!(ours.of(other), Some(name), "{other:?} {list:?}");
-            }
-        }
-    }
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::binding::Binding;
 use super::claims;
-use super::crypto::{Fingerprints, sha256};
+use super::crypto::{sha256, sha256_of};
 use super::directory::Directory;
 use super::introspection::{Answer, Introspection};
 use super::issuer_settings::{DpopUse, JwksSource};
@@ -59,15 +59,14 @@ impl From<&'static str> for Lack<'_> {
 pub(super) struct Verifier {
     pub(super) issuers: Vec<Issuer>,
     directory: Directory,
-    fingerprints: Fingerprints,
-    /// Fingerprint of (resource, token) -> what verification found. The token itself is not kept.
-    known: Cache<[u8; 16], Arc<Verified>>,
+    /// SHA-256 of (resource, token) -> what verification found. The token itself is not kept.
+    known: Cache<[u8; 32], Arc<Verified>>,
 }
 
 impl Verifier {
-    pub(super) fn new(issuers: Vec<Issuer>, directory: Directory, fingerprints: Fingerprints) -> Self {
+    pub(super) fn new(issuers: Vec<Issuer>, directory: Directory) -> Self {
         let known = Cache::builder().max_capacity(TOKEN_CACHE_ENTRIES_MAX).time_to_live(CACHE_TTL).build();
-        Self { issuers, directory, fingerprints, known }
+        Self { issuers, directory, known }
     }
 
     /// Takes over keys and answers that `old` got from the same places.
@@ -93,16 +92,16 @@ impl Verifier {
 
     /// What is known of `token` as of `now_ms`, in milliseconds since the Unix epoch.
     pub(super) fn look(&self, token: &str, resource: &Resource, now_ms: u64) -> Result<Arc<Verified>, Lack<'_>> {
-        let name = self.fingerprints.of(&[resource.url.as_bytes(), token.as_bytes()]).ok_or(Lack::Unavailable)?;
-        if let Some(hit) = self.known.get(&name) {
+        let digest = sha256_of(&[resource.url.as_bytes(), token.as_bytes()]);
+        if let Some(hit) = self.known.get(&digest) {
             if hit.is_vouched_for(now_ms) {
                 return Ok(hit);
             }
-            self.known.invalidate(&name);
+            self.known.invalidate(&digest);
         }
         let found = if jwt::looks_like(token) { self.jwt(token, resource, now_ms) } else { self.opaque(token, resource, now_ms) };
         let verified = Arc::new(found?);
-        self.known.insert(name, verified.clone());
+        self.known.insert(digest, verified.clone());
         Ok(verified)
     }
 
