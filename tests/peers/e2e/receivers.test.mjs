@@ -16,6 +16,9 @@ import { rpc } from './oauth.mjs';
 const secret = randomBytes(24).toString('hex');
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
 const NEWEST_OCSF = '1.8.0';
+/** Whether a record is of a request of the protocol; approvals, sign-ins and administration have methods of their own. */
+const asked = record => record.kind !== 'admin' && /^(initialize|ping|(server|tools|resources|prompts|completion|logging|tasks|subscriptions)\/)/.test(record.method);
+
 /** The attribute of each member of a record, as docs/audit-sinks.md has it. */
 const ATTRIBUTES = {
   'portcullis.audit.seq': record => record.seq,
@@ -28,8 +31,8 @@ const ATTRIBUTES = {
   'portcullis.audit.reason': record => record.outcome?.reason ?? record.decision?.reason,
   'user.id': record => record.principal?.sub,
   'http.route': record => record.route,
-  'mcp.method.name': record => record.method,
-  'gen_ai.tool.name': record => record.name,
+  'mcp.method.name': record => (asked(record) ? record.method : undefined),
+  'gen_ai.tool.name': record => (asked(record) && record.method === 'tools/call' ? record.name : undefined),
   'http.response.status_code': record => record.outcome?.http,
 };
 
