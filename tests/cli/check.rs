@@ -8,6 +8,9 @@ fn check_reports_every_mistake_with_its_place() {
     let good = config_file(dir.path(), |text| text);
     let ran = portcullis(&["check", "--config", good.to_str().unwrap()]);
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{}", ran.stdout);
+    // Of a config like this there is one thing to know, and nothing to do about before it is tried.
+    let found = |ran: &Ran| ran.stdout.lines().filter(|line| line.contains("]: ")).map(str::to_owned).collect::<Vec<_>>();
+    assert!(matches!(&found(&ran)[..], [one] if one.starts_with("note[checkpoint_key]: ")), "{}", ran.stdout);
     assert!(ran.stdout.contains("\nok: 1 route, 1 upstream, 1 policy file"), "{}", ran.stdout);
 
     // A policy about an upstream that nobody configured holds, but is worth a look.

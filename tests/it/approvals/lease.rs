@@ -1,5 +1,8 @@
 //! Leases: a yes to similar calls. What is inside runs without asking, everything else asks; as often, as long and for whom it was said.
 
+mod no;
+mod scope;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -198,88 +201,6 @@ async fn it_ends_with_its_time_which_counts_from_the_vote() {
     assert!(world.desk().leases(None, 10).is_empty());
 }
 
-/// The call waits for an approval of its own, and nothing ran.
-fn asks(world: &World, what: &str, lease: &Request, answer: &Resp) -> Arc<Request> {
-    assert_eq!(denial(answer)["reason"], "approval_required", "{what}: {}", answer.whole());
-    let asked = world.pending(answer);
-    assert_eq!((asked.id != lease.id, asked.state, world.ran()), (true, State::Pending, 0), "{what}");
-    asked
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_caller_route_server_or_tool_asks() {
-    let world = World::start().await;
-    let lease = world.leased(9, Some(UNDER)).await;
-    let audience = json!([world.gate.url("/mcp"), world.gate.url("/bare")]);
-    let claims = keys::claims(&audience, "alice", &["eng"]);
-    let token = |member: &str, value: Value| {
-        let mut claims = claims.clone();
-        claims[member] = value;
-        keys::ED.token(&keys::header(), &claims)
-    };
-    let call = |token: &str, route: &str, tool: &str| world.gate.call(route, token, tool, SIMILAR);
-    for (what, request) in [
-        ("person", call(&token("sub", json!("bob")), "/mcp", "up__write")),
-        ("issuer's spelling", call(&token("sub", json!("Alice")), "/mcp", "up__write")),
-        ("client", call(&token("client_id", json!("https://other.example/client")), "/mcp", "up__write")),
-        ("actor", call(&token("act", json!({"sub": "robot"})), "/mcp", "up__write")),
-        ("route", call(&world.alice, "/bare", "write")),
-        ("upstream", call(&world.alice, "/mcp", "old__write")),
-        ("tool", call(&world.alice, "/mcp", "up__limited")),
-        ("rule", call(&world.alice, "/mcp", "up__delete")),
-    ] {
-        asks(&world, what, &lease, &world.gate.reach.send(&request).await);
-    }
-    assert!(did(&world.call("up__write", SIMILAR).await));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_server_of_the_same_name_asks() {
-    let world = World::start().await;
-    let lease = world.leased(9, Some(UNDER)).await;
-    let before = world.gate.running().policy().digest().clone();
-    let other = moved(&world).await;
-    asks(&world, "server", &lease, &world.call("up__write", SIMILAR).await);
-    assert!(other.calls().is_empty());
-    assert_eq!(*world.gate.running().policy().digest(), before, "it was the server that made the difference");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_definition_asks() {
-    let world = World::start().await;
-    let lease = world.leased(9, Some(UNDER)).await;
-    let mut changed = tools();
-    let write = changed.as_array_mut().unwrap().iter_mut().find(|tool| tool["name"] == "write").unwrap();
-    write["description"] = json!("now it does something else");
-    world.gate.up.behave(move |seen| modern_with(seen, &changed));
-    // What is known of the list is read again once the call could run under the lease; then it is another call.
-    assert_eq!(denial(&world.call("up__write", SIMILAR).await)["reason"], "approval_required");
-    assert_eq!(world.ran(), 0);
-    let anew = asks(&world, "definition", &lease, &world.call("up__write", SIMILAR).await);
-    assert_eq!(world.used(&lease), (State::Approved, 0));
-    // The new tool can have a lease of its own.
-    world.lease(&anew, "sven", &["sre"], &terms(1, 1, None)).await.unwrap();
-    assert!(did(&world.call("up__write", SIMILAR).await));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_policy_class_or_gate_asks() {
-    for (what, from, to) in [
-        ("another rule", "rules:\n", "rules:\n  - { id: new, effect: deny, tools: [nothing__at_all] }\n"),
-        ("the class", "[\"*__write\", \"*__raised\"], class: write", "[\"*__write\", \"*__raised\"], class: read"),
-        ("who approves", "from: [\"group:sre\"]", "from: [\"group:sec\"]"),
-        ("the rule's name", "id: gated", "id: gated-anew"),
-    ] {
-        let world = World::start().await;
-        let lease = world.leased(9, Some(UNDER)).await;
-        let before = world.gate.running().policy().digest().clone();
-        world.gate.reload("policy.yaml", &RULES.replace(from, to));
-        soon("the reload", || *world.gate.running().policy().digest() != before).await;
-        asks(&world, what, &lease, &world.call("up__write", SIMILAR).await);
-        assert!(world.desk().get(&lease.id).unwrap().is_void(world.gate.running().policy().digest()), "{what}");
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_is_revoked_at_any_time_once() {
     let world = World::start().await;
@@ -391,84 +312,4 @@ async fn a_quorum_says_yes_to_one_thing() {
     let third = world.asked("up__mirror", "{}").await;
     assert_eq!(world.vote(&third, "sven", &["sre"], false).await, Ok(State::Denied));
     assert_eq!(world.ran(), 1);
-}
-
-/// A call that waits when the lease is given is let through; one that somebody said no to is not, however often it is repeated.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_no_to_one_call_stands_above_the_lease() {
-    let world = World::start().await;
-    let waits = world.asked("up__write", SIMILAR).await;
-    let refused = r#"{"path":"/srv/docs/never","n":1,"list":[1,{"x":null}]}"#;
-    let never = world.asked("up__write", refused).await;
-    world.leased(9, Some(UNDER)).await;
-    assert!(did(&world.call("up__write", SIMILAR).await));
-    assert_eq!(world.desk().get(&waits.id).unwrap().state, State::Pending, "its own request was not used");
-    assert_eq!(world.vote(&never, "sven", &["sre"], false).await, Ok(State::Denied));
-    assert_eq!(denial(&world.call("up__write", refused).await)["reason"], "approval_denied");
-    let anew = world.asked("up__write", refused).await;
-    assert_eq!(world.asked("up__write", refused).await.id, anew.id);
-    assert_eq!(world.ran(), 1);
-    world.approve(&anew).await;
-    assert!(did(&world.call("up__write", refused).await), "until somebody says yes to it");
-}
-
-/// What whoever asks does with what they ask for is no yes, and neither is a clock that is set.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_no_stands_whatever_becomes_of_what_is_asked_after_it() {
-    let refused = r#"{"path":"/srv/docs/never","n":1,"list":[1,{"x":null}]}"#;
-    let alice = person("alice", &["eng"]);
-    for set_ms in [0, -30_000] {
-        let world = World::start().await;
-        let never = world.asked("up__write", refused).await;
-        let lease = world.leased(9, Some(UNDER)).await;
-        assert_eq!(world.vote(&never, "sven", &["sre"], false).await, Ok(State::Denied));
-        world.gate.running().clock().advance_ms(set_ms);
-        assert_eq!(denial(&world.call("up__write", refused).await)["reason"], "approval_denied");
-        // Taken back by a task that is cancelled, then by the API, each time.
-        let mut last = never.id.clone();
-        for _ in 0..2 {
-            let task = begun(&world, "up__write", &serde_json::from_str(refused).unwrap()).await;
-            let done = ask(&world, &world.alice, "tasks/cancel", &task, &tasks()).await;
-            assert_eq!(done["result"]["resultType"], "complete", "{done}");
-            let anew = world.asked("up__write", refused).await;
-            assert_ne!(anew.id, last);
-            assert_eq!(world.desk().withdraw(&anew.id, &alice).await.unwrap().state, State::Withdrawn);
-            last = anew.id.clone();
-        }
-        let world = world.again().await;
-        let anew = world.asked("up__write", refused).await;
-        assert_ne!(anew.id, last);
-        assert_eq!((world.ran(), world.used(&lease)), (0, (State::Approved, 0)));
-        assert!(did(&world.call("up__write", SIMILAR).await), "the lease is in force for others");
-        world.approve(&anew).await;
-        for _ in 0..2 {
-            assert!(did(&world.call("up__write", refused).await), "once somebody said yes it is a call like others");
-        }
-        assert_eq!((world.ran(), world.used(&lease).1), (3, 2));
-    }
-}
-
-/// A yes that nobody used in time is no yes, and a no outlives the lease.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_no_stands_when_what_is_asked_after_it_expires() {
-    let mut world = World::start().await;
-    let mut claims = keys::claims(&json!([world.gate.url("/mcp")]), "alice", &["eng"]);
-    claims["exp"] = json!(keys::now_s() + 1_200);
-    world.alice = keys::ED.token(&keys::header(), &claims);
-    let clock = world.gate.running().clock();
-    let never = world.asked("up__write", SIMILAR).await;
-    assert_eq!(world.vote(&never, "sven", &["sre"], false).await, Ok(State::Denied));
-    assert_eq!(denial(&world.call("up__write", SIMILAR).await)["reason"], "approval_denied");
-    for approved in [false, true] {
-        let anew = world.asked("up__write", SIMILAR).await;
-        if approved {
-            world.approve(&anew).await;
-        }
-        clock.advance_ms(301_000);
-        let lease = world.leased(9, Some(UNDER)).await;
-        assert_eq!(denial(&world.call("up__write", SIMILAR).await)["reason"], "approval_expired");
-        assert_eq!(world.asked("up__write", SIMILAR).await.state, State::Pending);
-        world.desk().revoke(&lease.id, &person("olga", &[])).await.unwrap();
-    }
-    assert_eq!(world.ran(), 0);
 }

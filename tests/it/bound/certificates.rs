@@ -8,6 +8,20 @@ struct Site {
     agents: CertifiedIssuer<'static, KeyPair>,
 }
 
+impl Site {
+    /// Its files, and a rule for its agents.
+    fn put(&self, files: &mut Files) {
+        files.policy.push_str(
+            "  - { id: agents, effect: allow, principals: [\"sub:spiffe://example.org/agent/*\"], tools: [\"up__echo\"] }\n",
+        );
+        let (server, key) = self.server.clone();
+        files.more =
+            [("server.pem", server), ("server.key", key), ("ca.pem", self.ca.clone()), ("agents.pem", self.agents.pem())]
+                .map(|(name, text)| (name.into(), text))
+                .into();
+    }
+}
+
 fn site() -> Site {
     let (ca, agents) = (authority("servers"), authority("agents"));
     let key = KeyPair::generate().unwrap();
@@ -31,15 +45,7 @@ async fn a_client_certificate_is_a_credential_and_binds_tokens() {
             .config
             .replace("tls: self_signed", "tls: { cert: server.pem, key: server.key, client_ca: agents.pem }")
             .replace("names: bare, scopes: [\"mcp:admin\"]", "names: bare, proof: mtls");
-        files.policy.push_str(
-            "  - { id: agents, effect: allow, principals: [\"sub:spiffe://example.org/agent/*\"], tools: [\"up__echo\"] }\n",
-        );
-        files.more = vec![
-            ("server.pem".into(), site.server.0.clone()),
-            ("server.key".into(), site.server.1.clone()),
-            ("ca.pem".into(), site.ca.clone()),
-            ("agents.pem".into(), site.agents.pem()),
-        ];
+        site.put(files);
     })
     .await;
     let (ours, other, foreign) =
@@ -83,15 +89,7 @@ async fn where_certificates_are_optional_whoever_shows_one_must_show_a_good_one(
         identity(files, "client_certificates: { trust_domain: example.org }");
         let tls = "tls: { cert: server.pem, key: server.key, client_ca: agents.pem, client_certificates: optional }";
         files.config = files.config.replace("tls: self_signed", tls);
-        files.policy.push_str(
-            "  - { id: agents, effect: allow, principals: [\"sub:spiffe://example.org/agent/*\"], tools: [\"up__echo\"] }\n",
-        );
-        files.more = vec![
-            ("server.pem".into(), site.server.0.clone()),
-            ("server.key".into(), site.server.1.clone()),
-            ("ca.pem".into(), site.ca.clone()),
-            ("agents.pem".into(), site.agents.pem()),
-        ];
+        site.put(files);
     })
     .await;
     let (ours, theirs) = (agent(&site), agent(&stranger));
