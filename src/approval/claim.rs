@@ -118,6 +118,7 @@ impl Desk {
             }
             if let Some(lease) = &mut request.lease {
                 lease.used = lease.used.saturating_add(1);
+                request.set_apart &= call != request.digest;
             }
             if request.lease.as_ref().is_none_or(|lease| lease.used >= lease.uses) {
                 (request.state, request.ended_unix_ms) = (State::Used, Some(now_ms));

@@ -204,14 +204,20 @@ impl Request {
         !gates.is_empty() && gates.into_iter().map(|gate| self.met(gate)).all(|(yes, wanted)| wanted > 0 && yes >= wanted)
     }
 
-    /// Whether its call runs under no lease: people said no to it, by this request or by one before, and whatever became of it since was
-    /// no yes.
+    /// Whether its call runs under no lease: somebody else said no to it, by this request or by one before, and whatever became of it
+    /// since was no yes that it ran by. What who asks says no to is as good as taken back: it could be said without end.
     pub(super) fn sets_apart(&self) -> bool {
         match self.state {
-            State::Denied => true,
+            State::Denied => self.set_apart || self.votes.iter().any(|vote| !vote.yes && !self.is_asked_by(vote)),
             State::Pending | State::Expired | State::Withdrawn => self.set_apart,
-            State::Approved | State::Used => false,
+            State::Approved => false,
+            // The calls of a lease may have been others.
+            State::Used => self.lease.is_some() && self.set_apart,
         }
+    }
+
+    fn is_asked_by(&self, vote: &Vote) -> bool {
+        (&*vote.iss, &*vote.sub) == (&*self.bound.iss, &*self.bound.sub)
     }
 
     /// Where it stands at `now_s`.

@@ -70,6 +70,11 @@ fn every_part_of_a_call_is_in_its_digest() {
     assert_eq!(bound().digest(), bound().digest());
 }
 
+fn no_of(sub: &str) -> Vote {
+    let (iss, sub) = (bound().iss, sub.into());
+    Vote { iss, sub, name: "".into(), yes: false, gates: vec![0], reason: "".into(), at_unix_ms: 1_500 }
+}
+
 fn request(state: State) -> Request {
     let bound = bound();
     Request {
@@ -81,7 +86,7 @@ fn request(state: State) -> Request {
         record: "r".into(),
         asked_unix_ms: 1_000,
         expires_unix_s: 61,
-        votes: Vec::new(),
+        votes: if state == State::Denied { vec![no_of("sven")] } else { Vec::new() },
         state,
         ended_unix_ms: None,
         told: false,
@@ -182,7 +187,10 @@ fn a_no_is_not_driven_out_while_a_lease_is_in_force() {
         index.put_latest(made.clone());
         made.id.clone()
     };
-    let denied = put(&mut index, 1, |request| (request.state, request.told, request.asked_unix_ms) = (State::Denied, true, 1));
+    let denied = put(&mut index, 1, |request| {
+        (request.state, request.told, request.asked_unix_ms) = (State::Denied, true, 1);
+        request.votes = vec![no_of("sven")];
+    });
     let before = put(&mut index, 2, |request| (request.set_apart, request.asked_unix_ms) = (true, 2));
     let apart = put(&mut index, 2, |request| (request.set_apart, request.asked_unix_ms) = (true, 3));
     let lease = Lease { minutes: 1, uses: 1, used: 0, within: None, rest: Digest([3; 32]) };
@@ -190,14 +198,20 @@ fn a_no_is_not_driven_out_while_a_lease_is_in_force() {
     let leased = Request { lease: Some(lease), ..Request::clone(&index.get(&leased).unwrap()) };
     index.put(Arc::new(leased));
     let over = put(&mut index, 4, |request| request.asked_unix_ms = 5);
+    let own = put(&mut index, 6, |request| {
+        (request.state, request.told, request.asked_unix_ms) = (State::Denied, true, 6);
+        request.votes = vec![no_of(&request.bound.sub)];
+    });
     while index.requests().count() < APPROVALS_KEPT_MAX {
         put(&mut index, 5, |request| (request.state, request.ended_unix_ms) = (State::Pending, None));
     }
     // What is no more than a step on the way goes, then others; a no stays while there is a lease.
     assert_eq!(index.makes_room(60), Some(Some(before)));
     put(&mut index, 5, |request| (request.state, request.ended_unix_ms) = (State::Pending, None));
-    assert_eq!(index.makes_room(60), Some(Some(over)));
-    put(&mut index, 5, |request| (request.state, request.ended_unix_ms) = (State::Pending, None));
+    for gone in [over, own] {
+        assert_eq!(index.makes_room(60), Some(Some(gone)));
+        put(&mut index, 5, |request| (request.state, request.ended_unix_ms) = (State::Pending, None));
+    }
     assert_eq!(index.makes_room(60), None);
     // Once that is over as well the oldest goes.
     assert_eq!(index.makes_room(61), Some(Some(denied)));

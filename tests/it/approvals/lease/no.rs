@@ -81,3 +81,22 @@ async fn a_no_stands_when_what_is_asked_after_it_expires() {
     }
     assert_eq!(world.ran(), 0);
 }
+
+/// A yes to this call and others that only others used is no yes that it ran by; one that it ran by is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_no_stands_until_the_call_itself_has_run() {
+    let refused = r#"{"path":"/srv/docs/never","n":1,"list":[1,{"x":null}]}"#;
+    for used_by in [SIMILAR, refused] {
+        let world = World::start().await;
+        let never = world.asked("up__write", refused).await;
+        assert_eq!(world.vote(&never, "sven", &["sre"], false).await, Ok(State::Denied));
+        assert_eq!(denial(&world.call("up__write", refused).await)["reason"], "approval_denied");
+        let anew = world.asked("up__write", refused).await;
+        world.lease(&anew, "sven", &["sre"], &terms(5, 1, Some(UNDER))).await.unwrap();
+        assert!(did(&world.call("up__write", used_by).await));
+        assert_eq!(world.used(&anew), (State::Used, 1));
+        let lease = world.leased(9, Some(UNDER)).await;
+        let ran = did(&world.call("up__write", refused).await);
+        assert_eq!((ran, world.used(&lease).1), (used_by == refused, u32::from(used_by == refused)));
+    }
+}
