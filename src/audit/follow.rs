@@ -196,7 +196,9 @@ impl Follower {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 files => files?,
             };
-            let at = files.iter().rposition(|(first, _)| *first <= wanted).unwrap_or(0);
+            // Of the oldest there may be two: one that the disk failed, and the one that has it again.
+            let oldest = files.first().map_or(0, |(first, _)| *first);
+            let at = files.iter().rposition(|(first, _)| *first <= wanted.max(oldest)).unwrap_or(0);
             let Some((first, holder)) = files.get(at) else { break };
             let end = files.get(at + 1).map(|(next, _)| *next);
             if *first > upto {

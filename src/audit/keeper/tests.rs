@@ -39,11 +39,12 @@ impl Bed {
 
     fn close(self) -> String {
         let path = self.audit.path().to_owned();
-        self.audit.close(Duration::from_secs(10)).unwrap();
+        self.audit.close(PATIENCE).unwrap();
         fs::read_to_string(path).unwrap()
     }
 }
 
+const PATIENCE: Duration = Duration::from_secs(30);
 const EVERYTHING: Retain = Retain { time: None, bytes: Some(0), exported: false };
 
 /// What cannot be compressed holds up neither what can be, nor deleting; and leaves no half of a file behind.
@@ -80,10 +81,11 @@ fn every_deletion_is_on_record_once() {
     drop(full);
     let start = std::time::Instant::now();
     while bed.file(1, "").exists() {
-        assert!(start.elapsed() < Duration::from_secs(10), "there is room again");
+        assert!(start.elapsed() < PATIENCE, "there is room again");
         keeper.work().unwrap();
     }
     while bed.audit.queue.room_used() > 0 {
+        assert!(start.elapsed() < PATIENCE, "room that was held is given back");
         std::thread::park_timeout(Duration::from_millis(2));
     }
     // One that cannot be removed.
