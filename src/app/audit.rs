@@ -18,6 +18,7 @@ pub(super) fn open(config: &Config, clock: &Clock) -> io::Result<Audit> {
             Durability::DangerNone => audit::Durability::DangerNone,
         },
         reads_wait: audit.reads_wait,
+        intent_timeout: audit.intent_timeout,
         rotate: audit::Rotate { bytes: audit.rotate.bytes, every: audit.rotate.every },
         compress: audit.compress,
         retain: audit.retain.as_ref().map(|retain| audit::Retain {

@@ -188,7 +188,7 @@ fn fixed_changes(old: &Config, new: &Config) -> Vec<&'static str> {
         let audit = &config.audit;
         let files = (audit.file.clone(), audit.rotate, audit.compress, audit.retain);
         let kept = (audit.checkpoints, format!("{:?}", audit.exports), audit.sinks.clone());
-        (audit.durability, audit.reads_wait, files, kept)
+        (audit.durability, audit.reads_wait, audit.intent_timeout, files, kept)
     };
     let (was, is) = (&old.limits, &new.limits);
     let lasting =

@@ -63,7 +63,6 @@ use writer::Writer;
 
 use crate::policy::permit::Receipt;
 use crate::telemetry::metrics::Metrics;
-use crate::vocab::limits::AUDIT_INTENT_MS_MAX;
 use crate::vocab::{Clock, Deadline, Fault, FaultKind};
 
 /// There is no room for another record, so there can be no other request.
@@ -108,7 +107,7 @@ impl Audit {
         let digester = Arc::new(Digester::open(&settings.digest_key)?);
         let key = Arc::new(CheckpointKey::open_or_make(&settings.checkpoint_key)?);
         let log = Log::open(settings, key, clock.clone())?;
-        let queue = Arc::new(Queue::new(clock, digester, settings.queue_max, !log.ails()));
+        let queue = Arc::new(Queue::new(clock, digester, settings, !log.ails()));
         let (path, torn) = (log.place().active().to_owned(), log.torn());
         let exporters = Arc::new(Exporters::expecting(settings.exporters));
         let audit = Self {
@@ -152,7 +151,7 @@ impl Audit {
     }
 
     /// Writes an intent with what is known so far, and waits until it is as durable as configured, at most until
-    /// `deadline` and [`AUDIT_INTENT_MS_MAX`]. Keep the answer in [`Draft::intent`].
+    /// `deadline` and [`Settings::intent_timeout`]. Keep the answer in [`Draft::intent`].
     ///
     /// # Errors
     /// A fault of kind [`FaultKind::Audit`]: the call must not leave.
@@ -187,7 +186,7 @@ impl Audit {
         self.reserve_intent().map_err(|Full| fault("no room for the intent"))?;
         let (reply, written) = oneshot::channel();
         self.queue.push(Item::Intent(Box::new(copy), seq.clone(), Some(reply)));
-        let until = deadline.capped(Duration::from_millis(AUDIT_INTENT_MS_MAX)).instant();
+        let until = deadline.capped(self.queue.intent_timeout).instant();
         match tokio::time::timeout_at(until.into(), written).await {
             Ok(Ok(())) => Ok(seq),
             Ok(Err(_)) => Err(fault("the intent could not be written")),

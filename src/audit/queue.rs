@@ -15,7 +15,8 @@ use super::digest::Digester;
 use super::draft::{Draft, IntentSeq};
 use super::facts::Facts;
 use super::recent::Recent;
-use crate::vocab::limits::{AUDIT_BATCH_RECORDS_MAX, AUDIT_COALESCE_MS_MAX, AUDIT_INTENT_MS_MAX};
+use super::settings::Settings;
+use crate::vocab::limits::{AUDIT_BATCH_RECORDS_MAX, AUDIT_COALESCE_MS_MAX};
 use crate::vocab::{Clock, RecordId};
 
 /// Something to write.
@@ -43,6 +44,8 @@ pub(super) struct Queue {
     clock: Clock,
     digester: Arc<Digester>,
     room_max: usize,
+    /// A write that takes longer hangs.
+    pub(super) intent_timeout: Duration,
     /// Slots held, records queued, and records being written.
     room_used: AtomicUsize,
     depth: AtomicUsize,
@@ -79,11 +82,12 @@ impl State {
 }
 
 impl Queue {
-    pub(super) fn new(clock: Clock, digester: Arc<Digester>, room_max: usize, sound: bool) -> Self {
+    pub(super) fn new(clock: Clock, digester: Arc<Digester>, settings: &Settings, sound: bool) -> Self {
         Self {
             clock,
             digester,
-            room_max,
+            room_max: settings.queue_max,
+            intent_timeout: settings.intent_timeout,
             room_used: AtomicUsize::new(0),
             depth: AtomicUsize::new(0),
             sound: AtomicBool::new(sound),
@@ -153,7 +157,7 @@ impl Queue {
     /// False while writes fail, or hang for longer than an intent may take.
     pub(super) fn healthy(&self) -> bool {
         let since_ms = self.writing_since_ms.load(Ordering::Relaxed);
-        let hangs = since_ms > 0 && self.elapsed_ms().saturating_sub(since_ms) > AUDIT_INTENT_MS_MAX;
+        let hangs = since_ms > 0 && u128::from(self.elapsed_ms().saturating_sub(since_ms)) > self.intent_timeout.as_millis();
         self.sound.load(Ordering::Relaxed) && !hangs
     }
 

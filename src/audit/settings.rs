@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::vocab::limits::AUDIT_INTENT_MS;
+
 /// What must hold before a write, destructive or gated call leaves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
@@ -80,6 +82,8 @@ pub struct Settings {
     pub durability: Durability,
     /// Whether calls that only read wait for an intent too.
     pub reads_wait: bool,
+    /// How long any of them waits for it; a write that takes longer hangs, and is waited for by nobody.
+    pub intent_timeout: Duration,
     /// Requests going on and records waiting, together.
     pub queue_max: usize,
     /// When a new file is begun.
@@ -103,6 +107,7 @@ impl Settings {
             checkpoint_key: keys.join("checkpoint.pem"),
             durability: Durability::default(),
             reads_wait: false,
+            intent_timeout: Duration::from_millis(AUDIT_INTENT_MS),
             queue_max,
             rotate: Rotate::default(),
             compress: false,

@@ -51,6 +51,7 @@ pub(super) const KEY_ROTATION: RangeInclusive<Duration> =
     Duration::from_secs(24 * 3600)..=Duration::from_secs(2 * 366 * 24 * 3600);
 pub(super) const REGISTRATION: RangeInclusive<Duration> = Duration::from_secs(3600)..=Duration::from_secs(366 * 24 * 3600);
 pub(super) const REGISTRATIONS_PER_HOUR: RangeInclusive<u64> = 1..=100_000;
+pub(super) const INTENT_TIME: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(60);
 /// Sinks of the audit, the file among them.
 pub(super) const AUDIT_SINKS_MAX: usize = 17;
 /// Headers that one of them is sent.

@@ -1,7 +1,6 @@
 //! The decision, and what it takes to act on it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::ctx::Ctx;
 use super::forward::Leaving;
@@ -14,7 +13,6 @@ use crate::mcp::dialect::Operation;
 use crate::mcp::{Method, RawJson};
 use crate::policy::permit::{Evidence, Lease, MissingEvidence, ObserveOnly, Permit};
 use crate::policy::{Asked, Decision, Effect, Hints, Kind as AskedKind, Moment, TaskStep, decide_for, decide_task_for};
-use crate::vocab::limits::AUDIT_INTENT_MS_MAX;
 use crate::vocab::{Class, Denial, Fault, FaultKind, Principal, Reason};
 
 /// Decides and records.
@@ -170,8 +168,7 @@ pub(super) async fn discharge(
         evidence.grant = Some(Box::pin(approve::spend(ctx, approved)).await?);
     }
     if decision.class() > Class::Read || evidence.grant.is_some() || ctx.gateway.audit.reads_wait() {
-        let deadline = ctx.deadline.capped(Duration::from_millis(AUDIT_INTENT_MS_MAX));
-        evidence.receipt = Some(Box::pin(ctx.gateway.audit.intent_for(&ctx.audit, deadline)).await?);
+        evidence.receipt = Some(Box::pin(ctx.gateway.audit.intent_for(&ctx.audit, ctx.deadline)).await?);
     }
     exchange(ctx, decision, evidence)
 }

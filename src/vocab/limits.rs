@@ -54,8 +54,8 @@ pub const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
 pub const CONFIG_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Audit records waiting for the writer.
 pub const AUDIT_QUEUE_RECORDS_MAX: usize = 8_192;
-/// Time an intent may take to reach the file.
-pub const AUDIT_INTENT_MS_MAX: u64 = 2_000;
+/// Time an intent may take to be as durable as configured, unless the config says otherwise.
+pub const AUDIT_INTENT_MS: u64 = 2_000;
 /// Time a record that nobody waits for may lie before it is written.
 pub const AUDIT_COALESCE_MS_MAX: u64 = 2;
 /// Records written with one write(2).

@@ -23,6 +23,22 @@ pub(crate) struct Files {
     pub(crate) more: Vec<(String, String)>,
 }
 
+impl Files {
+    /// The disk of a machine that tests may be slow: unless the test is about that, intents have time.
+    fn be_patient(&mut self) {
+        const PATIENCE: &str = "intent_timeout: 30s";
+        let config = &mut self.config;
+        if config.contains("intent_timeout:") {
+        } else if config.contains("\naudit: {") {
+            *config = config.replacen("\naudit: {", &format!("\naudit: {{ {PATIENCE},"), 1);
+        } else if config.contains("\naudit:\n") {
+            *config = config.replacen("\naudit:\n", &format!("\naudit:\n  {PATIENCE}\n"), 1);
+        } else {
+            config.push_str(&format!("\naudit: {{ {PATIENCE} }}\n"));
+        }
+    }
+}
+
 /// Where more of the section `identity` goes before.
 pub(crate) const ISSUER_LINE: &str = "  issuers: [{ issuer: \"https://idp.example.com\",";
 
@@ -190,6 +206,7 @@ impl Gate {
         let config = CONFIG.replace("//UP/", &format!("//{}/", up.addr)).replace("//OLD/", &format!("//{}/", old.addr));
         let mut files = Files { config, policy: POLICY.to_owned(), more: Vec::new() };
         change(&mut files);
+        files.be_patient();
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("portcullis.yaml"), files.config).unwrap();
         fs::write(dir.path().join("policy.yaml"), files.policy).unwrap();

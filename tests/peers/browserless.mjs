@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 
 const HOPS_MAX = 30;
 const BODY_MAX = 1_000_000;
-const TIMEOUT_MS = 15_000;
+const TIMEOUT_MS = 30_000;
 
 const ENTITIES = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
 export const unescapeHtml = text =>

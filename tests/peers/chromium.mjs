@@ -5,7 +5,7 @@ import { connect } from 'node:tls';
 import { chromium } from 'playwright-core';
 
 export const EXECUTABLE = process.env.CHROMIUM ?? '/usr/bin/chromium';
-const ACTION_MS = 15_000;
+const ACTION_MS = 30_000;
 
 /** The digest of the key of a server whose certificate `ca` signed. */
 function keyDigest({ origin, ca }) {

@@ -10,9 +10,9 @@ import { promisify } from 'node:util';
 import { stringify } from 'yaml';
 import { clientToken, growing, keep, keeping } from './canary.mjs';
 
-const READY_MS = 20_000;
-const STOP_MS = 15_000;
-const RECORDS_MS = 8_000;
+const READY_MS = 60_000;
+const STOP_MS = 30_000;
+const RECORDS_MS = 30_000;
 const LOG_KEPT_MAX = 200_000;
 
 export const HERE = dirname(fileURLToPath(import.meta.url));
@@ -136,9 +136,10 @@ async function writeSetup({ config, policies, port }) {
     tls: 'self_signed',
     identity: { dev: { enabled: true } },
     policies: ['policies'],
-    audit: { sinks: [{ file: 'audit' }] },
     admin: { listen: '127.0.0.1:0' },
     ...config,
+    // The disk of a machine that tests may be slow.
+    audit: { intent_timeout: '30s', sinks: [{ file: 'audit' }], ...config.audit },
   };
   const file = join(dir, 'portcullis.yaml');
   writeFileSync(file, stringify(whole));

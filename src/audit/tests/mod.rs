@@ -25,7 +25,9 @@ struct Bed {
 impl Bed {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let settings = Settings::new(dir.path().join("audit"), &dir.path().join("keys"), 1_000);
+        let mut settings = Settings::new(dir.path().join("audit"), &dir.path().join("keys"), 1_000);
+        // The disk of a machine that tests may be slow.
+        settings.intent_timeout = PATIENCE;
         Self { dir, settings }
     }
 
@@ -86,7 +88,7 @@ fn chained(text: &str) -> Vec<Value> {
     records
 }
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();

@@ -12,10 +12,12 @@ use crate::config::checked::{
     Audit, AuditCheckpoints, AuditRetain, AuditRotate, CheckpointExport, CheckpointWebhook, Durability,
 };
 use crate::config::limits::{
-    CHECKPOINT_EXPORTS_MAX, CHECKPOINT_RECORDS, CHECKPOINT_TIME, RETAIN_BYTES, RETAIN_TIME, ROTATE_BYTES, ROTATE_TIME,
+    CHECKPOINT_EXPORTS_MAX, CHECKPOINT_RECORDS, CHECKPOINT_TIME, INTENT_TIME, RETAIN_BYTES, RETAIN_TIME, ROTATE_BYTES,
+    ROTATE_TIME,
 };
 use crate::config::raw::audit as raw;
 use crate::config::report::{item_path, resolve};
+use crate::vocab::limits::AUDIT_INTENT_MS;
 
 /// The key that signs checkpoints where none is named, below `data_dir`.
 pub const OWN_CHECKPOINT_KEY: &str = "keys/checkpoint.pem";
@@ -45,6 +47,8 @@ pub(super) fn check(raw: raw::Audit, key: Option<&str>, data_dir: Option<&Path>,
         Some("sync") => Some(true),
         Some(_) => cx.refuse("audit.reads", "is not a way to record reads", "queued or sync"),
     };
+    let default = Duration::from_millis(AUDIT_INTENT_MS);
+    let intent_timeout = duration("audit.intent_timeout", raw.intent_timeout.as_deref(), default, INTENT_TIME, cx);
     let compress = match raw.compress.as_deref() {
         None | Some("none") => Some(false),
         Some("gzip") => Some(true),
@@ -71,6 +75,7 @@ pub(super) fn check(raw: raw::Audit, key: Option<&str>, data_dir: Option<&Path>,
     Some(Audit {
         durability: durability?,
         reads_wait: reads_wait?,
+        intent_timeout: intent_timeout?,
         file: resolve(data_dir?, &file),
         sinks,
         record_arguments: pointers,

@@ -16,6 +16,8 @@ pub struct Audit {
     pub durability: Durability,
     /// Calls that only read wait for an intent too.
     pub reads_wait: bool,
+    /// How long a call waits for its intent before it is refused.
+    pub intent_timeout: Duration,
     /// Directory of the record files.
     pub file: PathBuf,
     /// What reads from it.

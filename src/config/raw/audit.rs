@@ -15,6 +15,8 @@ pub(in crate::config) struct Audit {
     /// Whether calls that only read wait for an intent of theirs as well. Default queued: they have one record, when they end.
     #[schemars(extend("enum" = ["queued", "sync"]))]
     pub(in crate::config) reads: Option<String>,
+    /// How long a call waits for its intent before it is refused. Default 2s.
+    pub(in crate::config) intent_timeout: Option<String>,
     /// Where records go: a file, and whatever reads from it. Default [{ file: audit }].
     #[schemars(length(min = 1, max = 17))]
     pub(in crate::config) sinks: Option<Vec<Sink>>,

@@ -23,6 +23,7 @@ fn the_smallest_config_has_the_defaults() {
     assert_eq!(upstream.timeout, Duration::from_secs(30));
     assert!(matches!(upstream.credential, Credential::None));
     assert_eq!(config.audit.durability, Durability::Sync);
+    assert_eq!(config.audit.intent_timeout, Duration::from_secs(2));
     assert_eq!(config.audit.file, files.path("../data/audit"));
     let telemetry = Telemetry {
         log: "info".into(),
@@ -80,6 +81,7 @@ policies: [policies]
 danger_observe_only: true
 audit:
   durability: danger_none
+  intent_timeout: 5s
   reads: queued
   sinks:
     - { file: log/audit }
@@ -163,6 +165,7 @@ fn a_full_config_is_read_as_written() {
     assert!(*sinks == sinks.clone());
     let day = Duration::from_secs(24 * 3600);
     assert!(config.audit.compress && !config.audit.reads_wait);
+    assert_eq!(config.audit.intent_timeout, Duration::from_secs(5));
     assert_eq!((config.audit.rotate.bytes, config.audit.rotate.every), (1 << 30, Some(day)));
     let retain = config.audit.retain.unwrap();
     assert_eq!((retain.time, retain.bytes, retain.exported), (Some(90 * day), Some(50 << 30), false));

@@ -176,6 +176,7 @@ fn operation() {
         ("audit: { durability: maybe }", "audit.durability", "not a durability"),
         ("audit: { reads: maybe }", "audit.reads", "not a way to record reads"),
         ("audit: { reads: sync, durability: danger_none }", "audit.reads", "waits for nothing"),
+        ("audit: { intent_timeout: 61s }", "audit.intent_timeout", "out of range"),
         ("audit: { compress: zip }", "audit.compress", "not a way to compress"),
         ("audit: { rotate: { size: 1KiB } }", "audit.rotate.size", "out of range"),
         ("audit: { rotate: { every: 1ms } }", "audit.rotate.every", "out of range"),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::log::Log;
 use super::{Came, came, can, done, intends, numbered, watch, write};
 use crate::gate::{Gate, Run, soon};
+use crate::wire::SOON;
 
 /// Runs the gateway such that what `inject` says happens to its syncs of the audit file.
 fn strace(dir: &std::path::Path, inject: &str) -> Vec<String> {
@@ -25,7 +26,7 @@ async fn ready(gate: &Gate) -> u16 {
 }
 
 async fn ready_again(gate: &Gate) {
-    let until = Instant::now() + Duration::from_secs(10);
+    let until = Instant::now() + SOON;
     while ready(gate).await != 200 {
         assert!(Instant::now() < until, "it does not recover: {}", gate.log());
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -67,13 +68,17 @@ async fn a_disk_that_hangs_refuses_writes_in_time_and_holds_up_no_read() {
     if !may_trace() {
         return;
     }
-    let gate = Gate::wrapped(|dir| strace(dir, "inject=fdatasync:delay_enter=6000000:when=2"), numbered).await;
+    let quick = |files: &mut crate::gate::Files| {
+        numbered(files);
+        files.config = files.config.replace("audit: {", "audit: { intent_timeout: 2s,");
+    };
+    let gate = Gate::wrapped(|dir| strace(dir, "inject=fdatasync:delay_enter=12000000:when=2"), quick).await;
     let token = gate.token("alice", &["eng"]);
     let mut refused = 0;
     for n in 0..4 {
         let start = Instant::now();
         refused += u32::from(came(&gate.reach.send(&write(&gate, &token, n, 0)).await) == Came::Refused);
-        assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     }
     assert!(refused >= 2, "{refused}");
     assert_eq!(ready(&gate).await, 503);

@@ -42,7 +42,7 @@ async fn a_full_disk_lets_nothing_out_until_there_is_room() {
     let read = gate.reach.send(&gate.call("/mcp", &token, "up__echo", "{}")).await;
     assert!(read.text().contains("did"), "reads go on: {}", read.whole());
     std::fs::remove_file(dir.join("filler")).unwrap();
-    let until = Instant::now() + Duration::from_secs(10);
+    let until = Instant::now() + crate::wire::SOON;
     while gate.admin("/readyz").await.status != 200 {
         assert!(Instant::now() < until, "it does not recover: {}", gate.log());
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -20,7 +20,7 @@ const AGENTS = [
   { name: 'newest, with tasks', kind: 'rust', env: TASKS, op: 'taskCall', held: true },
 ];
 const POLL_MS = 50;
-const WAIT_MS = 20_000;
+const WAIT_MS = 60_000;
 /** The shortest time that a rule can give people, and some. */
 const SHORT_MS = 61_500;
 

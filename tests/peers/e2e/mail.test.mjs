@@ -11,7 +11,7 @@ const TO = ['sre@example.com', 'oncall@example.com'];
 const SECRET = 'AKIAQWERTYUIOPASDFGH';
 const EVIL = 'evil@example.net';
 const POLL_MS = 50;
-const WAIT_MS = 20_000;
+const WAIT_MS = 60_000;
 
 const policies = {
   tools: [{ match: ['strict__write_note'], class: 'write' }],
