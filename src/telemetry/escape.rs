@@ -3,14 +3,17 @@
 use crate::vocab::ascii::is_plain;
 
 /// True for characters that move a cursor, break a line, reorder or hide text: C0 and C1 controls, DEL, line and
-/// paragraph separators, bidirectional and zero-width marks, tags, and code points that are no characters.
+/// paragraph separators, bidirectional and zero-width marks, tags, variation selectors but for that of emoji and whatever else is not
+/// shown (Default_Ignorable_Code_Point of Unicode), and code points that are no characters.
 pub fn is_unsafe(c: char) -> bool {
     let code = u32::from(c);
     match code {
         0x20..=0x7e => false,
         0x00..=0x1f | 0x7f..=0x9f => true,
         0x061c | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0xfeff => true,
-        0xfdd0..=0xfdef | 0xfff9..=0xfffb | 0xe0000..=0xe007f => true,
+        0xad | 0x034f | 0x115f | 0x1160 | 0x17b4 | 0x17b5 | 0x180b..=0x180f | 0x3164 | 0xffa0 => true,
+        0xfe00..=0xfe0e | 0x1bca0..=0x1bca3 | 0x1d173..=0x1d17a | 0xe0000..=0xe0fff => true,
+        0xfdd0..=0xfdef | 0xfff0..=0xfffb => true,
         _ => code & 0xfffe == 0xfffe,
     }
 }
@@ -75,6 +78,7 @@ mod tests {
             ("two\r\nlines\t", "two\\u000d\\u000alines\\u0009"),
             ("\u{7f}\u{9b}\u{85}", "\\u007f\\u009b\\u0085"),
             ("\u{202e}\u{2066}\u{2028}\u{feff}\u{200b}", "\\u202e\\u2066\\u2028\\ufeff\\u200b"),
+            ("\u{ad}\u{3164}\u{fe00}", "\\u00ad\\u3164\\ufe00"),
             ("\u{e0041}\u{1ffff}\u{fdd0}", "\\udb40\\udc41\\ud83f\\udfff\\ufdd0"),
             ("grüße 日本 🦀", "grüße 日本 🦀"),
         ];

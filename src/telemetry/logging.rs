@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::io::{self, Write};
+use std::panic::PanicHookInfo;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
@@ -35,7 +36,8 @@ pub enum Error {
 }
 
 /// Sends events that pass `filter` (`info`, `portcullis=debug,warn`) to stderr. One line per event, whatever the event
-/// holds: control and other unsafe characters are escaped, secrets of known shapes replaced, colours are never used.
+/// holds: control and other unsafe characters are escaped, secrets of known shapes replaced, colours are never used. A panic is an
+/// event too: its words may be those of a request.
 ///
 /// # Errors
 /// A filter that cannot be parsed; a second call.
@@ -46,7 +48,14 @@ pub fn init(filter: &str, format: Format) -> Result<(), Error> {
         Format::Json => builder.json().flatten_event(true).finish().try_init()?,
         Format::Text => builder.finish().try_init()?,
     }
+    std::panic::set_hook(Box::new(panicked));
     Ok(())
+}
+
+fn panicked(info: &PanicHookInfo<'_>) {
+    let place = info.location().map(ToString::to_string).unwrap_or_default();
+    let backtrace = std::backtrace::Backtrace::capture();
+    tracing::error!(place, error = info.payload_as_str(), %backtrace, "a bug ended a task: please report it");
 }
 
 /// A destination that writes each event as exactly one safe line, with the trace of the request at work.
@@ -192,5 +201,25 @@ mod tests {
     #[test]
     fn a_bad_filter_is_an_error() {
         assert!(matches!(init("portcullis=loud", Format::Json), Err(Error::Filter(_))));
+    }
+
+    /// The hook is one of a whole process, so the test runs itself again in one of its own.
+    #[test]
+    fn a_panic_is_one_safe_line_without_secrets() {
+        const NAME: &str = "telemetry::logging::tests::a_panic_is_one_safe_line_without_secrets";
+        const OWN: &str = "LOGGING_TEST_PANICS";
+        if std::env::var_os(OWN).is_some() {
+            init("info", Format::Json).unwrap();
+            let hostile = "\u{1b}[31m\r\nAKIAABCDEFGH12345678 \u{202e}";
+            let panics = std::thread::spawn(move || panic!("{hostile}"));
+            assert!(panics.join().is_err());
+            return;
+        }
+        let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+        let ran = again.args(["--exact", NAME, "--nocapture"]).env(OWN, "1").env_remove("RUST_BACKTRACE").output().unwrap();
+        let text = String::from_utf8(ran.stderr).unwrap();
+        let line: serde_json::Value = serde_json::from_str(text.trim_end()).unwrap_or_else(|_| panic!("{text:?}"));
+        assert!(ran.status.success() && line["place"].as_str().unwrap().contains("logging.rs"), "{line}");
+        assert!(!text.contains("AKIA") && !text.trim_end().chars().any(super::super::escape::is_unsafe), "{text:?}");
     }
 }

@@ -75,7 +75,8 @@ fn characters(all: &mut Vec<Hostile>) {
     let marks = [0x61c, 0x200e, 0x200f].into_iter().chain(0x202a..=0x202e).chain(0x2066..=0x2069);
     all.extend(marks.map(|code| of_text("directions", format!("{}gnp.exe{}", single(code), single(code)))));
     let hidden = (0x200b..=0x200d).chain(0x2060..=0x2065).chain(0x206a..=0x206f).chain([0xfeff, 0xfff9, 0xfffa, 0xfffb]);
-    all.extend(hidden.map(|code| of_text("hidden", format!("ad{}min", single(code)))));
+    let ignored = [0xad, 0x34f, 0x115f, 0x17b4, 0x180e, 0x3164, 0xffa0, 0xfe00, 0x1d173, 0xe0100, 0xe01ef];
+    all.extend(hidden.chain(ignored).map(|code| of_text("hidden", format!("ad{}min", single(code)))));
     let separators = [0x2028, 0x2029].map(|code| of_text("separators", format!("one{}two", single(code))));
     all.extend(separators);
     let nothing = [0xfdd0, 0xfdef, 0xfffe, 0xffff, 0x1_fffe, 0x10_ffff, 0xe000, 0xf_0000];
