@@ -198,7 +198,7 @@ async fn plain_server(answer: &'static str) -> Url {
 
 async fn fetched(answer: &'static str) -> Result<Fetched, FetchError> {
     let url = plain_server(answer).await;
-    let fetch = Fetch::new(client_config(None).unwrap()).with_time_max(Duration::from_millis(300));
+    let fetch = Fetch::new(client_config(None).unwrap()).with_time_max(Duration::from_secs(2));
     fetch.get(&url, LOOPBACK, 8).await
 }
 

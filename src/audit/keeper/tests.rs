@@ -120,7 +120,7 @@ fn the_keeper_ends_with_the_writer() {
     let dir = tempfile::tempdir().unwrap();
     let mut settings = Settings::new(dir.path().join("audit"), &dir.path().join("keys"), 10);
     settings.compress = true;
-    Audit::open(&settings, Clock::system()).unwrap().close(Duration::from_secs(10)).unwrap();
+    Audit::open(&settings, Clock::system()).unwrap().close(PATIENCE).unwrap();
     // As much as takes minutes to compress.
     let old = dir.path().join("audit/audit-00000000000000000000.jsonl");
     File::create(&old).unwrap().set_len(1 << 36).unwrap();
@@ -128,10 +128,10 @@ fn the_keeper_ends_with_the_writer() {
     let audit = Audit::open(&settings, Clock::system()).unwrap();
     let start = std::time::Instant::now();
     while !draft.exists() {
-        assert!(start.elapsed() < Duration::from_secs(10), "it does not begin");
+        assert!(start.elapsed() < PATIENCE, "it does not begin");
         std::thread::park_timeout(Duration::from_millis(2));
     }
-    audit.close(Duration::from_secs(10)).unwrap();
+    audit.close(PATIENCE).unwrap();
     assert!(!draft.exists(), "it is at work still");
     assert!(old.exists() && !old.with_extension("jsonl.gz").exists());
 }

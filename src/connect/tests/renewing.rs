@@ -15,7 +15,7 @@ async fn waiting(name: &'static str) -> (Bench, mpsc::Sender<()>) {
     let (go, wait) = mpsc::channel::<()>();
     let wait = Mutex::new(wait);
     let bench = bench(move || {
-        wait.lock().recv_timeout(Duration::from_secs(10)).unwrap();
+        wait.lock().recv_timeout(Duration::from_secs(30)).unwrap();
         granted(name)
     });
     (bench.await.registered("gateway"), go)

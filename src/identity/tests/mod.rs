@@ -131,7 +131,7 @@ fn issuer(jwks: JwksSource) -> IssuerSettings {
 
 fn fetch() -> Fetch {
     static TLS: LazyLock<Arc<rustls::ClientConfig>> = LazyLock::new(|| client_config(None).unwrap());
-    Fetch::new(TLS.clone()).with_time_max(std::time::Duration::from_millis(500))
+    Fetch::new(TLS.clone()).with_time_max(std::time::Duration::from_secs(3))
 }
 
 fn authenticator(issuer: IssuerSettings, clock: &Clock) -> Authenticator {

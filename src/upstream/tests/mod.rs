@@ -62,7 +62,7 @@ fn tool(name: &str) -> Outgoing {
 }
 
 fn soon() -> Deadline {
-    Deadline::after(Duration::from_secs(10))
+    Deadline::after(Duration::from_secs(30))
 }
 
 fn settings(transport: Transport) -> UpstreamSettings {

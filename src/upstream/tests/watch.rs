@@ -19,7 +19,7 @@ pub(super) async fn watch(upstream: &Upstream, sub: &str, uris: &[&str]) -> Resu
 
 /// What happens next, within 5 s.
 pub(super) async fn next(watch: &mut Watch) -> Result<Happening, Fault> {
-    tokio::time::timeout(Duration::from_secs(5), watch.next()).await.expect("something happens")
+    tokio::time::timeout(Duration::from_secs(30), watch.next()).await.expect("something happens")
 }
 
 pub(super) fn updated(uri: &str) -> Happening {
