@@ -74,7 +74,7 @@ fn hostile_repetitions_cost_in_proportion() {
         for end in ENDS {
             let text = |bytes: usize| part.repeat(bytes / part.len()) + end;
             // A walk to the end from every part would be 64 times as far.
-            let (short, long) = (cost(&text(4_000)), cost(&text(32_000)));
+            let (short, long) = (cost(&text(2_000)), cost(&text(16_000)));
             assert!(long <= 10 * short + 10_000, "{part:?} {end:?}: {short}, {long}");
         }
     }
