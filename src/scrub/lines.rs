@@ -15,7 +15,7 @@ impl Lines {
 
     /// The next line as it may be shown; `None` for one that is all key.
     ///
-    /// A key that does not end within [`KEY_LINES_MAX`] lines was none.
+    /// A key that does not end within 512 lines was none.
     pub fn next<'t>(&mut self, line: &'t str) -> Option<Cow<'t, str>> {
         let hidden = (1..=KEY_LINES_MAX).contains(&self.in_key);
         if hidden {

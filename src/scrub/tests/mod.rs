@@ -1,3 +1,5 @@
+#![expect(clippy::string_slice, reason = "tests")]
+
 use std::cell::Cell;
 
 use serde_json::json;
