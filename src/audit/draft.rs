@@ -240,29 +240,24 @@ impl Draft {
     pub fn set_method(&mut self, method: impl Into<Cow<'static, str>>) {
         self.method = Some(match method.into() {
             Cow::Borrowed(ours) => Cow::Borrowed(ours),
-            Cow::Owned(asked) => {
-                Cow::Owned(cut(&scrub::unknown_name(ahead(&asked, AUDIT_ID_BYTES_MAX)), AUDIT_ID_BYTES_MAX).into())
-            }
+            Cow::Owned(asked) => Cow::Owned(kept(&asked, AUDIT_ID_BYTES_MAX, scrub::unknown_name).into_owned()),
         });
     }
 
     /// Full name of the tool or prompt, or the resource's URI.
     pub fn set_name(&mut self, name: impl Into<Arc<str>>) {
         let name = name.into();
-        let clean = match scrub::text(ahead(&name, AUDIT_URI_BYTES_MAX)) {
-            Cow::Owned(clean) => Some(cut(&clean, AUDIT_URI_BYTES_MAX).into()),
-            Cow::Borrowed(text) => match cut(text, AUDIT_URI_BYTES_MAX) {
-                Cow::Owned(short) => Some(short.into()),
-                Cow::Borrowed(_) => None,
-            },
+        let changed = match kept(&name, AUDIT_URI_BYTES_MAX, scrub::text) {
+            Cow::Owned(changed) => Some(changed.into()),
+            Cow::Borrowed(_) => None,
         };
-        self.name = Some(clean.unwrap_or(name));
+        self.name = Some(changed.unwrap_or(name));
     }
 
     /// The name of a tool or prompt as it was asked for, of which nobody knows yet whether there is one. It loses also what looks drawn at
     /// random.
     pub fn set_unknown_name(&mut self, name: &str) {
-        self.set_name(scrub::unknown_name(ahead(name, AUDIT_URI_BYTES_MAX)));
+        self.name = Some(kept(name, AUDIT_URI_BYTES_MAX, scrub::unknown_name).into());
     }
 
     /// The canonical bytes of the arguments. Only their keyed digest is recorded. Long ones are digested here.
@@ -282,8 +277,9 @@ impl Draft {
         if self.fields.len() < AUDIT_FIELDS_MAX && self.fields.iter().all(|(listed, _)| **listed != *pointer) {
             // That it is to be seen does not make a secret fit to be kept; the name of a member may be what tells that it is one.
             let key = pointer.rsplit_once('/').map(|(_, key)| serde_json::Value::from(key).to_string());
-            let clean = scrub::redact_kept(raw_json, key.as_deref()).map(|(clean, _)| clean);
-            let value = cut(clean.as_deref().unwrap_or(raw_json), AUDIT_FIELD_BYTES_MAX);
+            let value = kept(raw_json, AUDIT_FIELD_BYTES_MAX, |text| {
+                scrub::redact_kept(text, key.as_deref()).map_or(Cow::Borrowed(text), |(clean, _)| Cow::Owned(clean))
+            });
             self.fields.push((pointer.into(), value.into()));
         }
     }
@@ -313,19 +309,24 @@ pub(super) fn cut(text: &str, bytes_max: usize) -> Cow<'_, str> {
     if text.len() <= bytes_max {
         return Cow::Borrowed(text);
     }
+    Cow::Owned(marked(text, bytes_max))
+}
+
+/// The start of `text` and [`CUT_MARK`], together at most `bytes_max` bytes.
+fn marked(text: &str, bytes_max: usize) -> String {
     let end = text.floor_char_boundary(bytes_max.saturating_sub(CUT_MARK.len()));
     let mut short = text.get(..end).unwrap_or_default().to_owned();
     short.push_str(CUT_MARK);
-    Cow::Owned(short)
+    short
 }
 
-/// As much of `text` as is looked through of what is cut to `bytes_max`: a secret that begins before the cut is seen whole.
-fn ahead(text: &str, bytes_max: usize) -> &str {
-    text.get(..text.floor_char_boundary(bytes_max + SECRET_BYTES_MAX)).unwrap_or(text)
+/// `text` as `clean` has it, cut to `bytes_max`. No more of it is looked through than a secret needs that begins before the cut. Borrowed
+/// if nothing was changed.
+fn kept<'t>(text: &'t str, bytes_max: usize, clean: impl FnOnce(&'t str) -> Cow<'t, str>) -> Cow<'t, str> {
+    let looked = text.get(..text.floor_char_boundary(bytes_max + scrub::SECRET_BYTES_MAX)).unwrap_or(text);
+    let clean = clean(looked);
+    if looked.len() == text.len() && clean.len() <= bytes_max { clean } else { Cow::Owned(marked(&clean, bytes_max)) }
 }
-
-/// A secret that is longer is told by its beginning.
-const SECRET_BYTES_MAX: usize = 16 * 1024;
 
 /// Ends a text that was longer than a record may hold.
 pub(super) const CUT_MARK: &str = "...[cut]";

@@ -20,6 +20,10 @@ pub use json::{meaning, redact, redact_kept, redact_key};
 pub use lines::Lines;
 use shapes::Found;
 
+/// How many bytes are looked at behind the place where a text is cut, so that a secret which begins before it is seen whole. One that is
+/// longer is told by its beginning.
+pub const SECRET_BYTES_MAX: usize = 16 * 1024;
+
 /// `text` as it may be kept or shown.
 ///
 /// A text without a secret is borrowed. Linear in the length of the text.
@@ -52,7 +56,7 @@ fn replaced(text: &str, found: Vec<Found>) -> Cow<'_, str> {
         out.push_str("[redacted: ");
         out.push_str(kind);
         out.push(']');
-        at = end;
+        at = at.max(end);
     }
     out.push_str(text.get(at..).unwrap_or_default());
     Cow::Owned(out)

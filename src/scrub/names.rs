@@ -54,6 +54,8 @@ const LINE_WINDOW_BYTES: usize = 64;
 const VALUE_BYTES_MIN: usize = 8;
 const PARAMETER_BYTES_MIN: usize = 16;
 const VALUE_SAMPLE_BYTES: usize = 128;
+/// A value without quotes that is longer is one, whatever follows it: no word of prose is as long.
+const BARE_BYTES_MAX: usize = 256;
 const VALUE_SPACES_MAX: usize = 2;
 const BACKSLASHES_MAX: usize = 7;
 
@@ -86,8 +88,9 @@ pub(super) fn assignment(bytes: &[u8], sign: usize, free: usize) -> Option<Found
     if bare && !begins_item(bytes, name_at) {
         return None;
     }
-    let end = start + run(bytes, start, value, ANY);
-    (!bare || ends_item(bytes, end)).then_some(Found { kind: "password", start, end })
+    let end = start + run(bytes, start, value, if bare { BARE_BYTES_MAX } else { ANY });
+    let holds = !bare || end - start == BARE_BYTES_MAX || ends_item(bytes, end);
+    holds.then(|| Found { kind: "password", start, end: end + run(bytes, end, value, ANY) })
 }
 
 /// The value of `&NAME=VALUE` of a query or a form, whose name is too common to tell anywhere else.
@@ -100,20 +103,19 @@ pub(super) fn in_query(bytes: &[u8], sign: usize) -> Option<Found> {
         })
     };
     PARAMETERS.iter().find(named)?;
-    let length = run(bytes, sign + 1, value, ANY);
-    let sample = bytes.get(sign + 1..sign + 1 + length.min(VALUE_SAMPLE_BYTES))?;
+    let start = sign + 1;
+    let sample = bytes.get(start..start + run(bytes, start, value, VALUE_SAMPLE_BYTES))?;
     let holds = sample.len() >= PARAMETER_BYTES_MIN && telling(sample);
-    holds.then_some(Found { kind: "query-secret", start: sign + 1, end: sign + 1 + length })
+    holds.then(|| Found { kind: "query-secret", start, end: start + run(bytes, start, value, ANY) })
 }
 
 /// `NAME=VALUE; NAME=VALUE` at `at`, to the end of the line or string.
 fn cookies(bytes: &[u8], at: usize) -> Option<Found> {
     let line = |b: u8| b >= b' ' && !b"\"'\\".contains(&b);
-    let length = run(bytes, at, line, ANY);
-    let sample = bytes.get(at..at + length.min(VALUE_SAMPLE_BYTES))?;
+    let sample = bytes.get(at..at + run(bytes, at, line, VALUE_SAMPLE_BYTES))?;
     let name = run(bytes, at, |b| b.is_ascii_alphanumeric() || b"_-.".contains(&b), NAME_WINDOW_BYTES * 2);
     let holds = name > 0 && bytes.get(at + name) == Some(&b'=') && sample.len() >= VALUE_BYTES_MIN && telling(sample);
-    holds.then_some(Found { kind: "cookie", start: at, end: at + length })
+    holds.then(|| Found { kind: "cookie", start: at, end: at + run(bytes, at, line, ANY) })
 }
 
 /// `sample`, which stands at `start`, if it is base64 of `USER:PASSWORD`.

@@ -2,42 +2,60 @@
 
 use memchr::memmem;
 
-use super::shapes::{self, Found, run, userinfo};
+use super::shapes::{self, ANY, Found, digit, run, userinfo};
 
 /// Everything that is not kept, in order, without overlaps; also what is percent-encoded.
 pub(super) fn find(text: &str) -> Vec<Found> {
     let mut found = plain(text);
-    for plus in [b'+', b' '] {
-        if let Some((decoded, places)) = decoded(text, plus) {
-            let place = |at: usize| places.get(at).copied().unwrap_or(text.len());
-            let encoded = |one: Found| Found { start: place(one.start), end: place(one.end), ..one };
-            add(&mut found, plain(&decoded).into_iter().map(encoded).collect());
-        }
+    if memchr::memchr(b'%', text.as_bytes()).is_none() {
+        return found;
+    }
+    let pluses: &[u8] = if text.contains('+') { b"+ " } else { b"+" };
+    for plus in pluses {
+        let more = plain(&decoded(text, *plus));
+        add(&mut found, encoded(text, more));
     }
     found
 }
 
-/// `text` without percent-encoding (RFC 3986 section 2.1), and where each byte of it begins; `None` where nothing is encoded as text.
-fn decoded(text: &str, plus: u8) -> Option<(String, Vec<usize>)> {
-    let bytes = text.as_bytes();
-    memchr::memchr(b'%', bytes)?;
-    let (mut out, mut places, mut at) = (Vec::with_capacity(bytes.len()), Vec::with_capacity(bytes.len()), 0);
+/// `text` without percent-encoding (RFC 3986 section 2.1). What is not ASCII is part of no shape and stands as a mark, whatever encoding
+/// it may have been in.
+fn decoded(text: &str, plus: u8) -> String {
+    let (bytes, mut out, mut at) = (text.as_bytes(), Vec::with_capacity(text.len()), 0);
     while let Some(byte) = bytes.get(at) {
-        places.push(at);
-        let code = bytes.get(at + 1..at + 3).filter(|code| *byte == b'%' && code.iter().all(u8::is_ascii_hexdigit));
-        let byte_of = |code| std::str::from_utf8(code).ok().and_then(|code| u8::from_str_radix(code, 16).ok());
-        match code.and_then(byte_of) {
-            Some(decoded) => {
-                out.push(decoded);
-                at += 3;
-            }
-            None => {
-                out.push(if *byte == b'+' { plus } else { *byte });
-                at += 1;
-            }
-        }
+        let code = code(bytes, at);
+        out.push(match code {
+            Some(code) if code.is_ascii() => code,
+            Some(_) => b'~',
+            None if *byte == b'+' => plus,
+            None => *byte,
+        });
+        at += if code.is_some() { CODE_BYTES } else { 1 };
     }
-    String::from_utf8(out).ok().map(|out| (out, places))
+    String::from_utf8(out).unwrap_or_default()
+}
+
+/// The byte that the percent-encoding at `at` stands for.
+fn code(bytes: &[u8], at: usize) -> Option<u8> {
+    let digits = bytes.get(at..at + CODE_BYTES)?.strip_prefix(b"%")?;
+    let digit = |b: &u8| char::from(*b).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    digits.iter().try_fold(0_u8, |code, b| Some((code << 4) | digit(b)?))
+}
+
+/// Where what was found in what `text` decodes to stands in `text`.
+fn encoded(text: &str, mut found: Vec<Found>) -> Vec<Found> {
+    let (bytes, mut at, mut decoded) = (text.as_bytes(), 0, 0);
+    let mut place = |wanted: usize| {
+        while decoded < wanted {
+            at += if code(bytes, at).is_some() { CODE_BYTES } else { 1 };
+            decoded += 1;
+        }
+        at
+    };
+    for one in &mut found {
+        (one.start, one.end) = (place(one.start), place(one.end));
+    }
+    found
 }
 
 fn plain(text: &str) -> Vec<Found> {
@@ -68,34 +86,49 @@ pub(super) fn add(found: &mut Vec<Found>, more: Vec<Found>) {
     });
 }
 
-/// Numbers of payment cards (ISO/IEC 7812), in one piece or in groups.
+/// Numbers of payment cards (ISO/IEC 7812), in one piece or in groups, also beside other numbers.
 pub(super) fn cards(text: &str) -> Vec<Found> {
-    let (bytes, mut found, mut at) = (text.as_bytes(), Vec::new(), 0);
+    let (bytes, mut found, mut at) = (text.as_bytes(), Vec::<Found>::new(), 0);
     while let Some(next) = bytes.get(at..).and_then(|rest| rest.iter().position(u8::is_ascii_digit)) {
         let start = at + next;
-        let part = |b: &u8| b.is_ascii_digit() || matches!(b, b' ' | b'-');
-        let mut end = start + bytes.get(start..).unwrap_or_default().iter().take_while(|b| part(b)).count();
-        while end > start && !bytes.get(end - 1).is_some_and(u8::is_ascii_digit) {
-            end -= 1;
-        }
-        at = end.max(start + 1);
-        if end - start < CARD_DIGITS_MIN {
-            continue;
-        }
-        let beside = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'.');
-        let digits: Vec<u8> =
-            bytes.get(start..end).unwrap_or_default().iter().filter(|b| b.is_ascii_digit()).map(|b| b - b'0').collect();
-        let separators = end - start - digits.len();
-        if separators <= CARD_GROUPS_MAX
-            && !beside(start.checked_sub(1))
-            && !beside(Some(end))
-            && issued(&digits)
-            && luhn(&digits)
-        {
-            found.push(Found { kind: "card-number", start, end });
+        at = start + run(bytes, start, digit, ANY);
+        let Some(end) = card(bytes, start) else { continue };
+        match found.last_mut().filter(|last| start < last.end) {
+            Some(last) => last.end = last.end.max(end),
+            None => found.push(Found { kind: "card-number", start, end }),
         }
     }
     found
+}
+
+/// Where the number of a card ends whose first group of digits begins at `start`. It looks at as many bytes as the longest has.
+fn card(bytes: &[u8], start: usize) -> Option<usize> {
+    let rest = bytes.get(start..)?;
+    let before = start.checked_sub(1).and_then(|at| bytes.get(at));
+    if !matches!(rest.first(), Some(b'2'..=b'6')) || before.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'.') {
+        return None;
+    }
+    let (mut digits, mut count, mut separators) = ([0; CARD_DIGITS_MAX], 0, 0);
+    let (mut number_end, mut group_end) = (None, None);
+    for (at, byte) in rest.iter().copied().chain([b'\n']).enumerate() {
+        if let Some(digit) = Some(byte).filter(u8::is_ascii_digit) {
+            let Some(free) = digits.get_mut(count) else { break };
+            *free = digit - b'0';
+            count += 1;
+            group_end = Some(at + 1);
+            continue;
+        }
+        let goes_on = byte == b'.' && rest.get(at + 1).is_some_and(u8::is_ascii_alphanumeric);
+        let apart = group_end == Some(at) && !byte.is_ascii_alphanumeric() && !goes_on;
+        if apart && digits.get(..count).is_some_and(|digits| issued(digits) && luhn(digits)) {
+            number_end = Some(start + at);
+        }
+        separators += 1;
+        if !matches!(byte, b' ' | b'-') || separators > CARD_GROUPS_MAX {
+            break;
+        }
+    }
+    number_end
 }
 
 /// Whether the number begins and is as long as those that the large networks issue.
@@ -129,5 +162,9 @@ fn users(text: &str) -> Vec<Found> {
 
 /// Of the shortest number of a card. No other secret is as short, unless it stands behind a sign that says so.
 pub(super) const CARD_DIGITS_MIN: usize = 15;
+const CARD_DIGITS_MAX: usize = 16;
+/// Behind the first.
 const CARD_GROUPS_MAX: usize = 4;
+/// Of a percent-encoded byte.
+const CODE_BYTES: usize = 3;
 const USER_BYTES_MAX: usize = 1024;

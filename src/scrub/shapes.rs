@@ -117,7 +117,7 @@ pub(super) fn find(text: &str) -> Vec<Found> {
             b'-' => pem(bytes, at),
             b'.' => jwt(bytes, at, free),
             b'=' => assignment(bytes, at, free).or_else(|| in_query(bytes, at)),
-            b':' => in_url(bytes, at).or_else(|| telegram(bytes, at)).or_else(|| assignment(bytes, at, free)),
+            b':' => in_url(bytes, at).or_else(|| telegram(bytes, at, free)).or_else(|| assignment(bytes, at, free)),
             _ => {
                 let next = pairs.get(usize::from(*byte)).copied().unwrap_or_default();
                 let second = bytes.get(at + 1).copied().unwrap_or_default();
@@ -209,8 +209,7 @@ fn pem(bytes: &[u8], at: usize) -> Option<Found> {
 /// A JSON Web Token in compact form (RFC 7519): told by the dot between its header and its claims or encrypted key. It begins with
 /// the first `{"` in base64url of the run of characters before the dot.
 fn jwt(bytes: &[u8], dot: usize, free: usize) -> Option<Found> {
-    let before = bytes.get(free..dot)?;
-    let run_start = before.iter().rposition(|b| !url(*b)).map_or(free, |at| free + at + 1);
+    let run_start = dot - run_back(bytes, dot, url, dot.checked_sub(free)?);
     let start = run_start + memmem::find(bytes.get(run_start..dot)?, b"eyJ")?;
     if dot - start < JWT_PART_BYTES_MIN {
         return None;
@@ -238,9 +237,11 @@ fn in_url(bytes: &[u8], colon: usize) -> Option<Found> {
 }
 
 /// A token of a Telegram bot: its number, `:`, `AA` and 33 more.
-fn telegram(bytes: &[u8], colon: usize) -> Option<Found> {
-    let digits = bytes.get(..colon)?.iter().rev().take(BOT_DIGITS_MAX + 1).take_while(|b| b.is_ascii_digit()).count();
-    let holds = (BOT_DIGITS_MIN..=BOT_DIGITS_MAX).contains(&digits) && bytes.get(colon + 1..)?.starts_with(b"AA");
+fn telegram(bytes: &[u8], colon: usize, free: usize) -> Option<Found> {
+    let digits = run_back(bytes, colon, digit, BOT_DIGITS_MAX + 1);
+    // Digits of what was found before are no number of a bot.
+    let number = (BOT_DIGITS_MIN..=BOT_DIGITS_MAX).contains(&digits) && colon - digits >= free;
+    let holds = number && bytes.get(colon + 1..)?.starts_with(b"AA");
     let length = run(bytes, colon + 1, url, BOT_SECRET_BYTES + 1);
     (holds && length == BOT_SECRET_BYTES).then_some(Found {
         kind: "telegram-token",
@@ -251,7 +252,22 @@ fn telegram(bytes: &[u8], colon: usize) -> Option<Found> {
 
 /// How many bytes from `at` are `of` a kind, at most `most`.
 pub(super) fn run(bytes: &[u8], at: usize, of: fn(u8) -> bool, most: usize) -> usize {
-    bytes.get(at..).unwrap_or_default().iter().take(most).take_while(|b| of(**b)).count()
+    let length = bytes.get(at..).unwrap_or_default().iter().take(most).take_while(|b| of(**b)).count();
+    #[cfg(test)]
+    super::tests::walked(length);
+    length
+}
+
+/// How many bytes before `end` are `of` a kind, at most `most`.
+pub(super) fn run_back(bytes: &[u8], end: usize, of: fn(u8) -> bool, most: usize) -> usize {
+    let length = bytes.get(..end).unwrap_or_default().iter().rev().take(most).take_while(|b| of(**b)).count();
+    #[cfg(test)]
+    super::tests::walked(length);
+    length
+}
+
+pub(super) fn digit(b: u8) -> bool {
+    b.is_ascii_digit()
 }
 
 fn upper(b: u8) -> bool {

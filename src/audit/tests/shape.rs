@@ -290,3 +290,34 @@ fn a_key_that_others_can_read_or_that_is_short_is_refused() {
         assert!(Audit::open(&bed.settings, Clock::system()).is_err(), "{bytes} {mode:o}");
     }
 }
+
+#[test]
+fn what_is_cut_is_looked_through_as_far_as_a_secret_may_reach() {
+    let secret = format!("ghp_{}", "aB3".repeat(12));
+    let key = format!("-----BEGIN PRIVATE KEY-----{}-----END PRIVATE KEY-----", "x".repeat(30_000));
+    let filler = |bytes: usize| "x y".chars().cycle().take(bytes).collect::<String>();
+    for (text, name, field) in [
+        (secret.clone(), "[redacted: github-token]".to_owned(), "\"[redacted: github-token]\"".to_owned()),
+        // Across the cut: nothing of it is left.
+        (
+            format!("{} {secret} {}", filler(2_020), filler(100)),
+            format!("{} [redacted: github-t...[cut]", filler(2_020)),
+            format!("\"{} [redacted: github-...[cut]", filler(2_020)),
+        ),
+        // What is longer than a secret is told by its beginning, and what follows is not looked for.
+        (
+            format!("a {key} b"),
+            "a [redacted: private-key]...[cut]".to_owned(),
+            "\"a [redacted: private-key]\"...[cut]".to_owned(),
+        ),
+        (format!("\n{}", filler(50_000)), format!("\n{}...[cut]", filler(2_039)), format!("\"\\n{}...[cut]", filler(2_037))),
+    ] {
+        let mut draft = Draft::new(crate::vocab::RecordId::mint(1), 1, Arc::new(Digester::for_tests()));
+        draft.set_name(text.clone());
+        assert_eq!(draft.name.as_deref(), Some(&*name));
+        draft.set_unknown_name(&text);
+        assert_eq!(draft.name.as_deref(), Some(&*name));
+        draft.add_field("/a", &json!(text).to_string());
+        assert_eq!(&*draft.fields[0].1, field);
+    }
+}

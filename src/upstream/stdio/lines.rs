@@ -60,39 +60,80 @@ impl<R: AsyncRead + Unpin> Lines<R> {
 /// nothing in it that could move a terminal's cursor or forge a log line, and without secrets of known shapes.
 pub(super) async fn drain_stderr(mut stderr: impl AsyncRead + Unpin, upstream: &str) {
     let mut chunk = [0; 1024];
-    let (mut line, mut seen) = (Vec::new(), scrub::Lines::default());
+    let mut said = Said::default();
+    let log = |line: Option<String>| {
+        if let Some(line) = line {
+            tracing::debug!(upstream, "stderr: {line}");
+        }
+    };
     while let Ok(read @ 1..) = stderr.read(&mut chunk).await {
         for byte in chunk.iter().take(read) {
-            match *byte {
-                b'\n' => {
-                    log(upstream, &line, &mut seen);
-                    line.clear();
-                }
-                byte if line.len() < PROCESS_STDERR_LINE_BYTES_MAX => line.push(byte),
-                _ => {}
-            }
+            log(said.push(*byte));
         }
     }
-    if !line.is_empty() {
-        log(upstream, &line, &mut seen);
+    if !said.buffer.is_empty() {
+        log(said.end());
     }
 }
 
-fn log(upstream: &str, line: &[u8], seen: &mut scrub::Lines) {
-    if let Some(line) = seen.next(&String::from_utf8_lossy(line)) {
-        tracing::debug!(upstream, "stderr: {}", printable(line.as_bytes()));
+/// What a process says on its error output.
+#[derive(Default)]
+struct Said {
+    /// The line so far or, behind its start, what was not looked through yet.
+    buffer: Vec<u8>,
+    /// The start of the line was looked through and is all that is logged of it.
+    started: bool,
+    seen: scrub::Lines,
+}
+
+impl Said {
+    /// One more byte; what can be logged now.
+    fn push(&mut self, byte: u8) -> Option<String> {
+        if byte == b'\n' {
+            return self.end();
+        }
+        self.buffer.push(byte);
+        if self.buffer.len() < LOOKED_BYTES_MAX {
+            return None;
+        }
+        let line = self.look();
+        self.started = true;
+        // What begins or ends a key may stand across.
+        self.buffer.drain(..LOOKED_BYTES_MAX - scrub::Lines::MARK_BYTES_MAX);
+        line
+    }
+
+    /// The line ends.
+    fn end(&mut self) -> Option<String> {
+        let line = self.look();
+        self.started = false;
+        self.buffer.clear();
+        line
+    }
+
+    /// Looks through the buffer: what of it is logged.
+    fn look(&mut self) -> Option<String> {
+        let text = String::from_utf8_lossy(&self.buffer);
+        if self.started {
+            self.seen.past(&text);
+            return None;
+        }
+        let clean = self.seen.next(&text)?;
+        clean.get(..clean.floor_char_boundary(PROCESS_STDERR_LINE_BYTES_MAX)).map(printable)
     }
 }
 
-fn printable(line: &[u8]) -> String {
+fn printable(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
-    for c in String::from_utf8_lossy(line).chars() {
+    for c in line.chars() {
         if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
     }
     out
 }
 
 const READ_BYTES: usize = 8 * 1024;
+/// Of a line, looked through at once.
+const LOOKED_BYTES_MAX: usize = PROCESS_STDERR_LINE_BYTES_MAX + scrub::SECRET_BYTES_MAX;
 
 #[cfg(test)]
 mod tests {
@@ -114,8 +155,46 @@ mod tests {
         check(&[b'x'; 100_000], &[], NoLine::TooLong).await;
     }
 
+    /// What is logged of `text`.
+    fn logged(text: &[u8]) -> Vec<String> {
+        let mut said = Said::default();
+        text.iter().chain(b"\n").filter_map(|byte| said.push(*byte)).collect()
+    }
+
     #[test]
     fn error_output_cannot_write_to_a_terminal() {
-        assert_eq!(printable(b"a\x1b[2J\r\xc2\x9b\xff"), "a\\u{1b}[2J\\r\\u{9b}\u{fffd}");
+        assert_eq!(logged(b"a\x1b[2J\r\xc2\x9b\xff\n\nb"), ["a\\u{1b}[2J\\r\\u{9b}\u{fffd}", "", "b"]);
+    }
+
+    #[test]
+    fn a_long_line_is_cut_and_looked_through_to_its_end() {
+        let (begin, end) = ("-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----");
+        let max = PROCESS_STDERR_LINE_BYTES_MAX;
+        for bytes in [max - 1, max, max + 1, LOOKED_BYTES_MAX - 1, LOOKED_BYTES_MAX, LOOKED_BYTES_MAX + 1, 100_000] {
+            let lines = logged(format!("{}\nx", "a".repeat(bytes)).as_bytes());
+            assert_eq!(lines, ["a".repeat(bytes.min(max)), "x".to_owned()], "{bytes}");
+        }
+        // A key that begins or ends behind what is logged, at each place where the line may be taken apart.
+        let window = LOOKED_BYTES_MAX - scrub::Lines::MARK_BYTES_MAX;
+        let places = [max - 5, max + 5, 3 * window + 7].into_iter();
+        for before in places.chain(LOOKED_BYTES_MAX - 40..LOOKED_BYTES_MAX + 2).chain([window + LOOKED_BYTES_MAX - 9]) {
+            let filler = "é".repeat(before / 2) + if before % 2 == 1 { "a" } else { "" };
+            let text = format!("{filler}{begin}\nMIIEvQIB\n{filler}{end}{filler}\nb");
+            let lines = logged(text.as_bytes());
+            let [first, last] = &*lines else { panic!("{before}: {}", lines.len()) };
+            assert!(first.starts_with('\u{e9}') && first.len() <= max && !first.contains("MII"), "{before}");
+            assert_eq!(last, "b", "{before}");
+        }
+        let across = format!("{} ghp_{}", "a".repeat(max - 20), "aB3".repeat(12));
+        assert_eq!(logged(across.as_bytes()), [format!("{} [redacted: github-t", "a".repeat(max - 20))][..]);
+    }
+
+    #[test]
+    fn memory_for_a_line_is_bounded() {
+        let mut said = Said::default();
+        for _ in 0..10 * LOOKED_BYTES_MAX {
+            said.push(b'x');
+            assert!(said.buffer.len() < LOOKED_BYTES_MAX);
+        }
     }
 }

@@ -8,12 +8,38 @@ use super::token_of;
 use crate::console::Desk;
 use crate::keys;
 
+/// Of a string, in a reason. What is hostile in those that are longer is at their end.
+const PART_CHARS_MAX: usize = 80;
+
+/// What one request for approval is made of, and the reason that an approver gives.
+#[derive(Default)]
+struct Pack {
+    texts: Vec<String>,
+    reason: String,
+}
+
+/// Every string once, and as many in one request as fit into one reason. What a command line cannot have is left out of it.
+fn packs(strings: &[Hostile]) -> Vec<Pack> {
+    let mut packs = vec![Pack::default()];
+    for text in strings.iter().filter_map(|hostile| hostile.text.as_ref()) {
+        let from = text.char_indices().nth_back(PART_CHARS_MAX - 1).map_or(0, |(at, _)| at);
+        let part = text[from..].replace('\0', "");
+        let last = packs.last().unwrap();
+        if last.texts.len() == 16 || last.reason.chars().count() + part.chars().count() > 480 {
+            packs.push(Pack::default());
+        }
+        let last = packs.last_mut().unwrap();
+        last.texts.push(text.clone());
+        last.reason += &part;
+    }
+    packs
+}
+
 /// Requests for approval, with every string among them as an argument, its key, and part of who asks.
-async fn asked(desk: &Desk, strings: &[Hostile]) -> Vec<String> {
+async fn asked(desk: &Desk, packs: &[Pack]) -> Vec<String> {
     let mut ids = Vec::new();
-    for (n, some) in strings.chunks(16).enumerate() {
-        let texts: Vec<&String> =
-            some.iter().filter_map(|hostile| hostile.text.as_ref()).filter(|text| text.len() < 4096).collect();
+    for (n, pack) in packs.iter().enumerate() {
+        let texts: Vec<&String> = pack.texts.iter().filter(|text| text.len() < 4096).collect();
         let members: serde_json::Map<String, Value> =
             texts.iter().enumerate().map(|(at, text)| (format!("{at}{text}"), Value::from(text.as_str()))).collect();
         let who: String = texts.iter().flat_map(|text| text.chars().take(8)).filter(|c| !c.is_control()).collect();
@@ -32,8 +58,8 @@ async fn asked(desk: &Desk, strings: &[Hostile]) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn approvers_see_nothing_raw() {
     let desk = Desk::start().await;
-    let strings = all();
-    let ids = asked(&desk, &strings).await;
+    let packs = packs(&all());
+    let ids = asked(&desk, &packs).await;
     let (origin, token) = (desk.origin(), desk.api_token("sven", &["sre"]));
     let log = desk.gate.dir.path().join("data/audit");
     let tried = tokio::task::spawn_blocking(move || {
@@ -50,8 +76,7 @@ async fn approvers_see_nothing_raw() {
             let read = json(&approvals(&["show", id, "--json"]));
             let sub = read["requester"]["sub"].as_str().unwrap();
             assert!(sub.starts_with(&n.to_string()), "{read}");
-            let reason: String = strings[n].text.clone().unwrap_or_default().chars().filter(|c| *c != '\0').take(400).collect();
-            let reason = format!("--reason=because {reason}");
+            let reason = format!("--reason=because {}", packs[n].reason);
             match n % 3 {
                 0 => approvals(&["deny", id, &reason]),
                 1 => approvals(&["approve", id, &reason]),
