@@ -228,7 +228,8 @@ pub(super) fn gather(gateway: &Gateway, registry: &Registry) {
     );
     for sink in gateway.audit.exporters() {
         let waited_s = sink.waiting_unix_ms.map_or(0, age_s);
-        gateway.metrics.audit.set_sink_lag(&sink.name, audit.seq.saturating_sub(sink.seq), waited_s);
+        let behind = audit.seq.saturating_sub(sink.seq);
+        gateway.metrics.audit.set_sink(&sink.name, behind, waited_s, sink.trouble.is_some());
     }
     for (state, count) in gateway.approvals.counts() {
         gateway.metrics.set_approvals(state.as_str(), count);

@@ -28,13 +28,16 @@ use url::Url;
 
 use crate::config::{Otlp, OtlpProtocol};
 use crate::net::backoff::pause;
-use crate::net::{DialPolicy, Fetch, Origin, Payload, Stream, client_config, connect as dial};
+use crate::net::{DialPolicy, Fetch, FetchError, Origin, Payload, Stream, client_config, connect as dial};
 use crate::telemetry::export::Refusals;
 use crate::vocab::Deadline;
 use crate::vocab::limits::{
     TELEMETRY_ANSWER_BYTES_MAX, TELEMETRY_ATTEMPTS_MAX, TELEMETRY_CONNECT_MS_MAX, TELEMETRY_PAUSE_MS_MAX, TELEMETRY_PAUSE_MS_MIN,
     TELEMETRY_SEND_MS_MAX,
 };
+
+#[cfg(test)]
+mod tests;
 
 /// The receiver. Nothing is opened before something is sent.
 #[derive(Clone)]
@@ -66,7 +69,8 @@ impl Sender {
         let policy = origin.policy(otlp.allow_private_addresses);
         match otlp.protocol {
             OtlpProtocol::Http => {
-                let (fetch, headers, endpoint) = (Fetch::new(tls), otlp.headers.clone(), otlp.endpoint.clone());
+                let fetch = Fetch::new(tls).with_time_max(Duration::from_millis(TELEMETRY_SEND_MS_MAX));
+                let (headers, endpoint) = (otlp.headers.clone(), otlp.endpoint.clone());
                 Ok(Self::Http(Arc::new(Http { fetch, policy, headers, endpoint })))
             }
             OtlpProtocol::Grpc => {
@@ -131,7 +135,11 @@ impl Http {
         let body = Bytes::from(request.encode_to_vec());
         let payload = Payload::Typed("application/x-protobuf", &body);
         let sent = self.fetch.send(&url, self.policy, &self.headers, payload, TELEMETRY_ANSWER_BYTES_MAX).await;
-        let got = sent.map_err(|error| Failed { words: error.to_string(), passes: true })?;
+        // An answer that is of no use was given all the same: what it answers was had, or is not taken the next time either.
+        let got = sent.map_err(|error| Failed {
+            passes: matches!(error, FetchError::Dial(_) | FetchError::Exchange(_) | FetchError::Timeout),
+            words: error.to_string(),
+        })?;
         if !got.status.is_success() {
             let passes = matches!(
                 got.status,

@@ -18,6 +18,8 @@ pub struct Exporter {
     name: Box<str>,
     kind: &'static str,
     seq: AtomicU64,
+    /// What of it certainly is of the log as it is now: its files may be deleted. 0 until that is known.
+    sure: AtomicU64,
     failures: AtomicU64,
     rejected: AtomicU64,
     trouble: Mutex<Option<(u64, Box<str>)>>,
@@ -50,19 +52,20 @@ impl Exporters {
     }
 
     pub(super) fn join(&self, name: &str, kind: &'static str, seq: u64) -> Arc<Exporter> {
-        let (failures, rejected, trouble, waiting_unix_ms) = Default::default();
+        let (sure, failures, rejected, trouble, waiting_unix_ms) = Default::default();
         let (name, seq) = (name.into(), seq.into());
-        let exporter = Arc::new(Exporter { name, kind, seq, failures, rejected, trouble, waiting_unix_ms });
+        let exporter = Arc::new(Exporter { name, kind, seq, sure, failures, rejected, trouble, waiting_unix_ms });
         self.joined.lock().push(exporter.clone());
         exporter
     }
 
+    /// What every one of them took, for sure.
     pub(super) fn up_to(&self) -> u64 {
         let joined = self.joined.lock();
         if joined.len() < self.expected {
             return 0;
         }
-        joined.iter().map(|exporter| exporter.seq.load(Ordering::Acquire)).min().unwrap_or(0)
+        joined.iter().map(|exporter| exporter.sure.load(Ordering::Acquire)).min().unwrap_or(0)
     }
 
     pub(super) fn states(&self) -> Vec<ExporterState> {
@@ -71,9 +74,23 @@ impl Exporters {
 }
 
 impl Exporter {
-    /// Everything up to `seq` was taken, and noted on disk. It may be less than before: then it is another log.
+    /// It says that it took everything up to `seq`, which may be less than before: then it is another log. That what it took is what
+    /// the log has there, nobody has seen yet.
+    pub fn begins(&self, seq: u64) {
+        self.seq.store(seq, Ordering::Release);
+        self.sure.store(0, Ordering::Release);
+    }
+
+    /// The log goes on from the last record that it took, or does not: then nothing of what is there counts as taken.
+    pub fn follows(&self, follows: bool) {
+        let sure = if follows { self.seq.load(Ordering::Acquire) } else { 0 };
+        self.sure.store(sure, Ordering::Release);
+    }
+
+    /// Everything up to `seq` was taken from the log, and noted on disk.
     pub fn took(&self, seq: u64) {
         self.seq.store(seq, Ordering::Release);
+        self.sure.store(seq, Ordering::Release);
         *self.trouble.lock() = None;
     }
 
@@ -94,6 +111,12 @@ impl Exporter {
     /// The oldest record that is there to be taken was made at `unix_ms`; `None` if all of them were taken.
     pub fn waits(&self, unix_ms: Option<u64>) {
         self.waiting_unix_ms.store(unix_ms.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// There is something to be taken, of which nobody can tell when it was made: it waits since `unix_ms` unless it did before.
+    pub fn waits_by(&self, unix_ms: u64) {
+        // It waits as it did.
+        let _ = self.waiting_unix_ms.compare_exchange(0, unix_ms, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// How it is doing.

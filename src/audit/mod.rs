@@ -236,7 +236,7 @@ impl Audit {
         self.queue.facts.observe(metrics);
     }
 
-    /// Somebody more who carries records elsewhere, and did so up to `seq`: what it has not is kept, where that is configured.
+    /// Somebody more who carries records elsewhere, and says that it did up to `seq`: what it has not is kept, where that is configured.
     pub fn exporter(&self, name: &str, kind: &'static str, seq: u64) -> Arc<Exporter> {
         self.exporters.join(name, kind, seq)
     }

@@ -14,8 +14,8 @@ use super::limits::{SINK_PAUSE_MS_MAX, SINK_PAUSE_MS_MIN, SINK_SEND_MS_MAX};
 use super::position::Place;
 use super::shape;
 use super::size::Size;
-use super::way::{Trouble, Way};
-use crate::audit::{Ask, Audit, Checkpoint, Exporter, Follower, LogId, Position, Stretch};
+use super::way::{TooMuch, Trouble, Way};
+use crate::audit::{Ask, Audit, Checkpoint, Exporter, FollowError, Follower, LogId, Position, Stretch};
 use crate::config::AuditSink;
 use crate::net::backoff::pause;
 use crate::telemetry::metrics::Metrics;
@@ -91,7 +91,7 @@ impl Courier {
                 Err(trouble) => {
                     self.fails(&trouble);
                     // Less at once need not wait for as long.
-                    failed = if trouble.too_much { 1 } else { failed.saturating_add(1) };
+                    failed = if trouble.too_much == TooMuch::No { failed.saturating_add(1) } else { 1 };
                     Some(
                         pause(failed, SINK_PAUSE_MS_MIN..=SINK_PAUSE_MS_MAX)
                             .max(trouble.after.min(Duration::from_millis(SINK_PAUSE_MS_MAX))),
@@ -118,7 +118,7 @@ impl Courier {
 
     /// Carries one batch of `log`, of which everything up to `upto` is on disk. False if there is none.
     async fn carry(&mut self, log: LogId, upto: u64) -> Result<bool, Trouble> {
-        let after = self.settle(log);
+        let after = self.settle(log, upto);
         if self.unsaved {
             self.save(after.clone()).await?;
         }
@@ -139,8 +139,7 @@ impl Courier {
                 self.metrics.audit.sink_rejected(&self.name, rejected);
             }
             Err(trouble) => {
-                let less = trouble.too_much && self.size.too_much();
-                return Err(Trouble { too_much: less, ..trouble });
+                return Err(self.less(trouble));
             }
         }
         self.position = Some(stretch.end.clone());
@@ -148,8 +147,22 @@ impl Courier {
         Ok(true)
     }
 
-    /// Where to go on in `log`: where it was, or before the first record if that was in another log.
-    fn settle(&mut self, log: LogId) -> Position {
+    /// Has less sent at once, if that may help and there is less. Then `trouble` says so, for sure if less was taken before.
+    fn less(&mut self, trouble: Trouble) -> Trouble {
+        let bound_met = trouble.too_much == TooMuch::Yes || self.size.probes();
+        let too_much = if trouble.too_much == TooMuch::No || !self.size.too_much() {
+            TooMuch::No
+        } else if bound_met {
+            TooMuch::Yes
+        } else {
+            TooMuch::Perhaps
+        };
+        Trouble { too_much, ..trouble }
+    }
+
+    /// Where to go on in `log`, of which everything up to `upto` is on disk: where it was, or before the first record if that was in
+    /// another log.
+    fn settle(&mut self, log: LogId, upto: u64) -> Position {
         let known = self.position.take().filter(|position| {
             if position.log != log {
                 let (sink, seq) = (&*self.name, position.seq);
@@ -159,7 +172,8 @@ impl Courier {
         });
         let position = known.unwrap_or_else(|| Position::start(log));
         if !std::mem::replace(&mut self.settled, true) {
-            self.exporter.took(position.seq);
+            // What is not in the log was cut off, and what comes in its place it has not had.
+            self.exporter.begins(if position.seq > upto { 0 } else { position.seq });
         }
         self.position = Some(position.clone());
         position
@@ -186,6 +200,16 @@ impl Courier {
         });
         let (follower, read) = reading.await.map_err(|_| cut_off())?;
         self.follower = Some(follower);
+        match &read {
+            Ok(Some(_)) => self.exporter.follows(true),
+            Ok(None) => {}
+            Err(error) => {
+                if matches!(error, FollowError::Unsound { .. }) {
+                    self.exporter.follows(false);
+                }
+                self.exporter.waits_by(self.clock.unix_ms());
+            }
+        }
         read.map_err(|error| Trouble::new(error.to_string()))
     }
 
@@ -206,6 +230,10 @@ impl Courier {
     }
 
     fn fails(&self, trouble: &Trouble) {
+        if trouble.too_much == TooMuch::Yes {
+            tracing::debug!(sink = &*self.name, why = &*trouble.words, "a sink of the audit is sent less at once");
+            return;
+        }
         self.metrics.audit.sink_failed(&self.name);
         if self.exporter.failed(self.clock.unix_ms(), &trouble.words) {
             let (sink, why) = (&*self.name, &*trouble.words);

@@ -5,7 +5,7 @@ use super::limits::{SINK_BATCH_BYTES_MAX, SINK_BATCH_RECORDS_MAX, SINK_GROWTH_BA
 /// See the module. It begins with the most.
 pub(super) struct Size {
     halvings: u32,
-    /// Batches that were taken since it changed.
+    /// Batches that were taken since it changed, or since it is the most.
     taken: u32,
     /// As many must be before more is tried.
     wanted: u32,
@@ -34,13 +34,18 @@ impl Size {
         self.halvings > before
     }
 
+    /// Whether it is more now than what was taken last: where that fails, the bound was met and nothing else is wrong.
+    pub(super) fn probes(&self) -> bool {
+        self.grew && self.taken == 0
+    }
+
     /// That was taken.
     pub(super) fn taken(&mut self) {
+        self.taken = self.taken.saturating_add(1);
         if self.halvings == 0 {
             self.wanted = 1;
             return;
         }
-        self.taken += 1;
         if self.taken >= self.wanted {
             (self.halvings, self.taken, self.grew) = (self.halvings - 1, 0, true);
         }
@@ -73,7 +78,8 @@ mod tests {
             let (records, bytes) = size.now();
             if bytes > 64 * 1024 {
                 refused += 1;
-                assert!(size.too_much());
+                assert_eq!(size.probes(), sent > 0, "but for the first time, less was taken before");
+                assert!(size.too_much() && !size.probes());
             } else {
                 sent += records;
                 size.taken();

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use super::way::Way;
+use super::way::{TooMuch, Way};
 use crate::audit::{LogId, Position, Stretch};
 use crate::config::{SinkFormat, SinkWay, SyslogSink};
 use crate::net::{Fetch, client_config, tls};
@@ -76,9 +76,10 @@ async fn syslog_over_tls_needs_the_receivers_own_end() {
     let way = syslog(port, true, Some(&ca));
     let refused = way.send(&stretch()).await.unwrap_err();
     assert!(refused.words.contains("read to the end"), "{refused:?}");
+    assert_eq!(refused.too_much, TooMuch::Perhaps);
     way.send(&stretch()).await.unwrap();
     for nth in 0..3 {
-        assert!(way.send(&stretch()).await.is_err(), "{nth}");
+        assert_eq!(way.send(&stretch()).await.unwrap_err().too_much, TooMuch::Perhaps, "{nth}");
     }
     let lengths = receiver.await.unwrap();
     assert!(lengths[0] > 2_000 * 75 && lengths[0] == lengths[1]);
@@ -107,7 +108,7 @@ async fn syslog_over_tcp_is_not_taken_by_who_closes_first() {
     });
     let way = syslog(port, false, None);
     for nth in 0..4 {
-        assert!(way.send(&stretch()).await.is_err(), "{nth}");
+        assert_eq!(way.send(&stretch()).await.unwrap_err().too_much, TooMuch::Perhaps, "{nth}");
     }
     way.send(&stretch()).await.unwrap();
     assert!(receiver.await.unwrap() > 2_000 * 75);

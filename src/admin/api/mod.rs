@@ -98,7 +98,7 @@ pub(super) struct AuditView {
 pub(super) struct SinkView {
     /// Its name.
     pub(super) name: String,
-    /// What it is: `stdout`, `syslog`, `http` or `otlp`.
+    /// What it is: `stdout`, `syslog`, `http`, `otlp` or `kafka`.
     pub(super) kind: &'static str,
     /// The last record that it took.
     pub(super) seq: u64,

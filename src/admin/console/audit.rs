@@ -57,7 +57,7 @@ fn elsewhere(body: Html, audit: &AuditView) -> Html {
     body = if audit.sinks.is_empty() {
         body.raw("<p class=\"empty\">The config has no sink beside the file.</p>")
     } else {
-        let heads = ["Sink", "Kind", "State", "Up to record", "Behind, records", "Behind, seconds", "Problem"];
+        let heads = ["Sink", "Kind", "State", "Up to record", "Behind, records", "Behind, seconds", "Refused", "Problem"];
         let body = table(body, "Sinks", &heads);
         audit.sinks.iter().fold(body, sink).raw("</tbody></table></div>")
     };
@@ -80,6 +80,7 @@ fn sink(body: Html, sink: &SinkView) -> Html {
     let body = named(body, &sink.name, sink.kind, sink.failing_since.is_none());
     let body = body.raw("</td><td class=\"number\">").number(sink.seq).raw("</td><td class=\"number\">").number(sink.lag);
     let body = body.raw("</td><td class=\"number\">").number(sink.lag_seconds);
+    let body = body.raw("</td><td class=\"number\">").number(sink.rejected);
     problem(body, sink.failing_since.as_deref(), sink.problem.as_deref())
 }
 

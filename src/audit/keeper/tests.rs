@@ -105,13 +105,19 @@ fn nothing_was_taken_by_all_before_all_are_there() {
     bed.audit.exporters = Arc::new(Exporters::expecting(2));
     let keeper = bed.keeper(false, Some(Retain { exported: true, ..EVERYTHING }));
     keeper.work().unwrap();
-    drop(bed.audit.exporter("quick", "http", 1_000));
+    bed.audit.exporter("quick", "http", 1_000).follows(true);
     keeper.work().unwrap();
     assert_eq!(bed.audit.exported_up_to(), 0);
     assert!(bed.file(1, "").exists(), "the other is not there yet");
-    drop(bed.audit.exporter("slow", "http", 1));
+    let slow = bed.audit.exporter("slow", "http", 1);
+    keeper.work().unwrap();
+    assert_eq!(bed.audit.exported_up_to(), 0);
+    assert!(bed.file(1, "").exists(), "whether it took what is there is not known yet");
+    slow.follows(true);
     keeper.work().unwrap();
     assert_eq!((bed.audit.exported_up_to(), bed.file(1, "").exists()), (1, false));
+    slow.follows(false);
+    assert_eq!(bed.audit.exported_up_to(), 0);
 }
 
 /// The lock is free when the end was told, and nothing touches the files any more.

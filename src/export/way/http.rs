@@ -9,7 +9,7 @@ use flate2::write::GzEncoder;
 use http::header::CONTENT_ENCODING;
 use http::{HeaderValue, StatusCode};
 
-use super::Trouble;
+use super::{TooMuch, Trouble};
 use crate::audit::Stretch;
 use crate::config::{HttpSink, SinkFormat};
 use crate::export::limits::{SINK_ANSWER_BYTES_MAX, SINK_SEND_MS_MAX};
@@ -61,15 +61,14 @@ pub(super) fn patient(fetch: Fetch) -> Fetch {
 
 /// The answer of who took the batch.
 pub(super) fn taken(got: Result<Replied, FetchError>) -> Result<Replied, Trouble> {
-    let got = got.map_err(|error| {
-        // Who finds a batch too large may just as well stop reading, or be too slow for it.
-        let too_much = matches!(error, FetchError::Timeout | FetchError::Exchange(_));
-        Trouble { too_much, ..Trouble::new(error.to_string()) }
+    let got = got.map_err(|error| match error {
+        FetchError::Timeout | FetchError::Exchange(_) => Trouble::perhaps_too_much(error.to_string()),
+        error => Trouble::new(error.to_string()),
     })?;
     if got.status.is_success() {
         return Ok(got);
     }
-    let too_much = got.status == StatusCode::PAYLOAD_TOO_LARGE;
+    let too_much = if got.status == StatusCode::PAYLOAD_TOO_LARGE { TooMuch::Yes } else { TooMuch::No };
     let after = Duration::from_secs(got.asks_for_s().unwrap_or(0));
     Err(Trouble { words: format!("answered {}", got.status.as_u16()), after, too_much })
 }

@@ -36,18 +36,33 @@ pub(super) struct Trouble {
     pub(super) words: String,
     /// For how long the receiver wants to be left alone.
     pub(super) after: Duration,
-    /// It may be that less at once would have been taken.
-    pub(super) too_much: bool,
+    pub(super) too_much: TooMuch,
+}
+
+/// Whether less at once would have been taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TooMuch {
+    /// It would not.
+    No,
+    /// It may be.
+    Perhaps,
+    /// The receiver says so: nothing else is wrong.
+    Yes,
 }
 
 impl Trouble {
     pub(super) fn new(words: impl Into<String>) -> Self {
-        Self { words: words.into(), after: Duration::ZERO, too_much: false }
+        Self { words: words.into(), after: Duration::ZERO, too_much: TooMuch::No }
+    }
+
+    /// Whoever finds a batch too large may just as well stop reading, or be too slow for it.
+    pub(super) fn perhaps_too_much(words: impl Into<String>) -> Self {
+        Self { too_much: TooMuch::Perhaps, ..Self::new(words) }
     }
 
     /// Nobody said in time that it was taken.
     pub(super) fn late() -> Self {
-        Self { too_much: true, ..Self::new("it was not taken in time") }
+        Self::perhaps_too_much("it was not taken in time")
     }
 }
 

@@ -100,9 +100,9 @@ async fn to_the_end(answers: &mut (impl AsyncRead + Unpin)) -> Result<(), Troubl
 }
 
 fn failed(what: &str, error: &std::io::Error) -> Trouble {
-    Trouble::new(format!("{what}: {}", error.kind()))
+    Trouble::perhaps_too_much(format!("{what}: {}", error.kind()))
 }
 
 fn too_early() -> Trouble {
-    Trouble::new("it closed before it had read to the end")
+    Trouble::perhaps_too_much("it closed before it had read to the end")
 }

@@ -21,6 +21,7 @@ pub struct AuditMetrics {
     exports_failing: Gauge,
     sink_lag: Family<SinkLabels, Gauge>,
     sink_lag_s: Family<SinkLabels, Gauge>,
+    sink_failing: Family<SinkLabels, Gauge>,
     sink_failures: Family<SinkLabels, Counter>,
     sink_rejected: Family<SinkLabels, Counter>,
 }
@@ -44,6 +45,8 @@ impl AuditMetrics {
         registry.register("audit_sink_lag_records", "Audit records that a sink has not taken yet", self.sink_lag.clone());
         let help = "Age of the oldest audit record that a sink could take and has not";
         registry.register_with_unit("audit_sink_lag", help, Unit::Seconds, self.sink_lag_s.clone());
+        let help = "1 if a sink took nothing since an attempt failed";
+        registry.register("audit_sink_failing", help, self.sink_failing.clone());
         registry.register("audit_sink_failures", "Attempts of which a sink took nothing", self.sink_failures.clone());
         let help = "Audit records that a sink refused for good";
         registry.register("audit_sink_rejected", help, self.sink_rejected.clone());
@@ -54,6 +57,7 @@ impl AuditMetrics {
         let labels = SinkLabels { sink: name.to_owned() };
         drop(self.sink_lag.get_or_create(&labels));
         drop(self.sink_lag_s.get_or_create(&labels));
+        drop(self.sink_failing.get_or_create(&labels));
         drop(self.sink_failures.get_or_create(&labels));
         drop(self.sink_rejected.get_or_create(&labels));
     }
@@ -68,10 +72,12 @@ impl AuditMetrics {
         self.sink_rejected.get_or_create(&SinkLabels { sink: name.to_owned() }).inc_by(records);
     }
 
-    /// What is read when metrics are asked for: the records that a sink has not taken, and the age of the oldest in seconds.
-    pub fn set_sink_lag(&self, name: &str, records: u64, seconds: u64) {
+    /// What is read when metrics are asked for: the records that a sink has not taken, the age of the oldest in seconds, and whether
+    /// it fails.
+    pub fn set_sink(&self, name: &str, records: u64, seconds: u64, failing: bool) {
         let labels = SinkLabels { sink: name.to_owned() };
         self.sink_lag.get_or_create(&labels).set(i64::try_from(records).unwrap_or(i64::MAX));
+        self.sink_failing.get_or_create(&labels).set(failing.into());
         self.sink_lag_s.get_or_create(&labels).set(i64::try_from(seconds).unwrap_or(i64::MAX));
     }
 

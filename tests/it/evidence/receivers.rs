@@ -1,10 +1,11 @@
 //! Receivers that take little at once, or refuse for good; logs that are others, and positions that cannot be saved.
 
+use std::fs::OpenOptions;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use serde_json::Value;
-use tokio::sync::Notify;
 
 use super::exports::SECRET;
 use super::log::Log;
@@ -13,11 +14,31 @@ use super::{Came, came, write};
 use crate::gate::{Gate, soon};
 use crate::peer::{Answer, Peer, Seen};
 
-/// The number of the last record in the file that is written.
-fn written(gate: &Gate) -> u64 {
+/// The last record in the file that is written.
+fn last_record(gate: &Gate) -> Value {
     let text = gate.audit_text();
     let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
-    whole.lines().last().map_or(0, |line| serde_json::from_str::<Value>(line).unwrap()["seq"].as_u64().unwrap())
+    whole.lines().last().map_or(Value::Null, |line| serde_json::from_str(line).unwrap())
+}
+
+/// Its number.
+fn written(gate: &Gate) -> u64 {
+    last_record(gate)["seq"].as_u64().unwrap_or(0)
+}
+
+/// Whether nothing more comes: everything is signed, and the sink has it.
+fn at_rest(gate: &Gate, sink: &str) -> bool {
+    let last = last_record(gate);
+    last["kind"] == "checkpoint" && last["seq"] == position(gate, sink)
+}
+
+/// Waits until `done`, or fails. Attempts of a sink are up to a quarter of a minute apart.
+async fn eventually(what: &str, done: impl Fn() -> bool) {
+    let until = tokio::time::Instant::now() + Duration::from_secs(60);
+    while !done() {
+        assert!(tokio::time::Instant::now() < until, "{what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 fn position(gate: &Gate, sink: &str) -> u64 {
@@ -27,12 +48,14 @@ fn position(gate: &Gate, sink: &str) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_receiver_that_takes_little_at_once_has_everything_in_the_end() {
-    let tell = Arc::new(Notify::new());
-    let told = tell.clone();
-    let (peer, taken) = receiver(move |nth, seen| match seen.body.len() {
-        // As slow as it takes for a great many to wait.
-        _ if nth == 0 => Answer::Once(told.clone(), Box::new(Answer::Json(503, "", String::new()))),
-        bytes if bytes > 64 * 1024 => Answer::Json(413, "", String::new()),
+    let (down, most) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
+    let (is_down, refused) = (down.clone(), most.clone());
+    let (peer, taken) = receiver(move |_, seen| match seen.body.len() {
+        _ if is_down.load(Ordering::Relaxed) => Answer::Json(503, "", String::new()),
+        bytes if bytes > 64 * 1024 => {
+            refused.fetch_max(bytes, Ordering::Relaxed);
+            Answer::Json(413, "", String::new())
+        }
         _ => ok(),
     })
     .await;
@@ -44,9 +67,16 @@ async fn a_receiver_that_takes_little_at_once_has_everything_in_the_end() {
     }
     let last = written(&gate);
     assert!(gate.audit_text().len() > 4 * 64 * 1024);
-    tell.notify_one();
-    soon("everything is there", || taken.lock().last() >= last).await;
-    assert!(peer.seen().iter().any(|seen| seen.body.len() > 4 * 64 * 1024));
+    soon("it failed", || gate.log().contains("does not take records")).await;
+    assert_eq!(metric(&gate, "portcullis_audit_sink_failing{sink=\"http\"}").await, 1);
+    down.store(false, Ordering::Relaxed);
+    eventually("everything is there", || taken.lock().last() >= last).await;
+    assert!(most.load(Ordering::Relaxed) > 4 * 64 * 1024);
+    // Where its bound is was met again and again: it takes records all the same.
+    for (what, times) in [("does not take records", 1), ("takes records again", 1)] {
+        assert_eq!(gate.log().matches(what).count(), times, "{}", gate.log());
+    }
+    assert_eq!(metric(&gate, "portcullis_audit_sink_failing{sink=\"http\"}").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -82,7 +112,7 @@ async fn how_far_a_sink_got_in_another_log_is_no_progress() {
     assert!(metric(&gate, "portcullis_audit_sink_lag_records{sink=\"siem\"}").await >= 300);
     let failures = metric(&gate, "portcullis_audit_sink_failures_total{sink=\"siem\"}").await;
     while metric(&gate, "portcullis_audit_sink_failures_total{sink=\"siem\"}").await < failures + 2 {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(gate.log().matches("the audit is another log").count(), 1, "{}", gate.log());
     assert_eq!(gate.terminate().await, Some(0));
@@ -120,7 +150,7 @@ async fn records_that_a_receiver_of_logs_refuses_are_counted_and_pages_are_no_an
             break;
         }
         assert_eq!(came(&gate.reach.send(&write(&gate, &token, n, 0)).await), Came::Done);
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(metric(&gate, "portcullis_audit_sink_rejected_total{sink=\"otlp\"}").await, 2);
     let before = position(&gate, "otlp");
@@ -139,7 +169,7 @@ async fn a_position_that_could_not_be_saved_is_saved_though_nothing_more_comes()
         Gate::program(|files| sinks(files, &format!("{{ name: siem, http: {{ url: \"{url}\", secret: {SECRET} }} }}"), "")).await;
     let token = gate.token("alice", &["eng"]);
     assert_eq!(came(&gate.reach.send(&write(&gate, &token, 0, 0)).await), Came::Done);
-    soon("it took something", || position(&gate, "siem") > 0).await;
+    soon("it took everything", || at_rest(&gate, "siem")).await;
     // A file is in the way.
     let (dir, away) = (gate.dir.path().join("data/audit/sinks"), gate.dir.path().join("away"));
     std::fs::rename(&dir, &away).unwrap();
@@ -147,10 +177,48 @@ async fn a_position_that_could_not_be_saved_is_saved_though_nothing_more_comes()
     let before = taken.lock().last();
     assert_eq!(came(&gate.reach.send(&write(&gate, &token, 1, 0)).await), Came::Done);
     soon("it was sent", || taken.lock().last() > before && gate.log().contains("cannot be noted")).await;
-    // Checkpoints follow what they cover.
-    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    soon("nothing more comes", || last_record(&gate)["kind"] == "checkpoint").await;
     let sent = taken.lock().last();
     std::fs::remove_file(&dir).unwrap();
     std::fs::rename(&away, &dir).unwrap();
-    soon("it is saved", || position(&gate, "siem") >= sent).await;
+    eventually("it is saved", || position(&gate, "siem") >= sent).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_in_the_place_of_what_was_cut_off_is_not_taken_for_exported() {
+    let (peer, taken) = receiver(|_, _| ok()).await;
+    let url = format!("http://{}/in", peer.addr);
+    let mut gate = Gate::program(|files| {
+        let more = "rotate: { size: 64KiB }, retain: { size: 1MiB, exported: true },";
+        sinks(files, &format!("{{ name: siem, http: {{ url: \"{url}\", secret: {SECRET} }} }}"), more);
+    })
+    .await;
+    let token = gate.token("alice", &["eng"]);
+    for n in 0..20 {
+        assert_eq!(came(&gate.reach.send(&write(&gate, &token, n, 0)).await), Came::Done);
+    }
+    soon("it took everything", || at_rest(&gate, "siem")).await;
+    let had = taken.lock().last();
+    let text = gate.audit_text();
+    let kept: usize = text.split_inclusive('\n').take(10).map(str::len).sum();
+    let file = OpenOptions::new().write(true).open(gate.dir.path().join("data/audit/audit.jsonl")).unwrap();
+    file.set_len(kept as u64).unwrap();
+    gate = gate.again().await;
+    let of_sink = async |what: &str| metric(&gate, &format!("portcullis_audit_sink_{what}{{sink=\"siem\"}}")).await;
+    soon("it does not go on", || gate.log().contains("does not take records")).await;
+    assert!(written(&gate) < had, "it goes on before that");
+    assert!((of_sink("failing").await, of_sink("lag_records").await) >= (1, 10), "behind by all there is");
+    while of_sink("lag_seconds").await == 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let token = gate.token("alice", &["eng"]);
+    for n in 0..250 {
+        assert_eq!(came(&gate.reach.send(&write(&gate, &token, n, 5_000)).await), Came::Done);
+    }
+    assert!(written(&gate) > had + 300);
+    assert_eq!(of_sink("failing").await, 1);
+    assert_eq!(taken.lock().last(), had, "a record that does not follow is not sent");
+    assert_eq!(gate.terminate().await, Some(0));
+    // The chain begins with the first record: nothing was deleted that nobody else has.
+    assert!(Log::read(&gate.dir.path().join("data/audit")).records.len() > 300);
 }

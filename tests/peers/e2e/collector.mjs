@@ -3,7 +3,8 @@ import { spawn } from 'node:child_process';
 import { createConnection } from 'node:net';
 import { freePort, peer, sleep } from '../harness.mjs';
 
-const WAIT_MS = 15_000;
+// The gateway waits for up to 15 seconds between two attempts.
+const WAIT_MS = 60_000;
 
 export async function until(what, look) {
   const end = Date.now() + WAIT_MS;

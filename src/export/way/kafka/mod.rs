@@ -19,9 +19,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, Producer as _};
 use tokio::sync::oneshot;
 
-use self::client::Client;
+use self::client::{Client, Count};
 use self::limits::{IDLE_MS, METADATA_MS_MAX, POLL_MS, SEND_MS_MAX};
-use super::Trouble;
+use super::{TooMuch, Trouble};
 use crate::audit::Stretch;
 use crate::config::{KafkaSink, SinkFormat};
 use crate::export::shape;
@@ -110,28 +110,41 @@ fn work(sink: &KafkaSink, jobs: &Receiver<Job>, first: Client) {
             }
             Err(trouble) => (None, Err(trouble)),
         };
-        // What is left of a batch that failed goes with its producer, which takes a moment that nobody has to wait for.
-        ready = client.filter(|_| done.is_ok());
+        let keep = done.is_ok();
+        // Whoever gave it up knows.
         let _ = job.taken.send(done);
+        // What is left of a batch that failed goes with its producer, which takes a moment that nobody has to wait for.
+        ready = client.filter(|_| keep);
     }
 }
 
 /// True to its return: nothing of the batch is on its way any more only if all of it was taken.
 fn deliver(sink: &KafkaSink, client: &Client, job: &Job) -> Result<(), Trouble> {
+    let tally = client.context();
+    // What troubled the batch before it is no news.
+    tally.begin();
     may_have_it(sink, client)?;
     let deadline = Deadline::after(Duration::from_millis(SEND_MS_MAX));
     let poll = || client.poll(Duration::from_millis(POLL_MS));
     let given_up = || deadline.remaining().is_zero() || job.taken.is_closed();
-    let tally = client.context();
-    tally.begin();
     for (seq, message) in (job.first..).zip(&job.messages) {
         loop {
             let mut record = BaseRecord::to(&sink.topic).key(&job.key).payload(message);
             record.partition = sink.partition;
             match client.send(record) {
                 Ok(()) => break,
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) if !given_up() => poll(),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
+                    if given_up() {
+                        return Err(late(tally.count()));
+                    }
+                    poll();
+                }
                 Err((error, _)) => {
+                    // A producer that a refusal ended takes nothing more, and tells of that beside it.
+                    poll();
+                    if let Some(code) = tally.count().refused {
+                        return Err(refused(code));
+                    }
                     let length = message.len();
                     return Err(Trouble::new(format!("record {seq} of {length} bytes: {}", client::words(&error))));
                 }
@@ -141,17 +154,27 @@ fn deliver(sink: &KafkaSink, client: &Client, job: &Job) -> Result<(), Trouble> 
     loop {
         let count = tally.count();
         if let Some(code) = count.refused {
-            return Err(Trouble::new(format!("a record was refused: {code}")));
+            return Err(refused(code));
         }
         if count.taken == job.messages.len() {
             return Ok(());
         }
         if given_up() {
-            let why = count.trouble.map(|code| format!(": {code}")).unwrap_or_default();
-            return Err(Trouble { too_much: true, ..Trouble::new(format!("it was not acknowledged in time{why}")) });
+            return Err(late(count));
         }
         poll();
     }
+}
+
+/// Brokers bound whole requests by the length that they bound records by.
+fn refused(code: RDKafkaErrorCode) -> Trouble {
+    let too_much = if code == RDKafkaErrorCode::MessageSizeTooLarge { TooMuch::Yes } else { TooMuch::No };
+    Trouble { too_much, ..Trouble::new(format!("a record was refused: {code}")) }
+}
+
+fn late(count: Count) -> Trouble {
+    let why = count.trouble.map(|code| format!(": {code}")).unwrap_or_default();
+    Trouble::perhaps_too_much(format!("it was not acknowledged in time{why}"))
 }
 
 /// Whether somebody answers who may have records, and has the topic.
