@@ -139,7 +139,7 @@ async function writeSetup({ config, policies, port }) {
     admin: { listen: '127.0.0.1:0' },
     ...config,
     // The disk of a machine that tests may be slow.
-    audit: { intent_timeout: '30s', sinks: [{ file: 'audit' }], ...config.audit },
+    audit: { intent_timeout: '30s', sinks: [{ file: 'audit' }], ...config?.audit },
   };
   const file = join(dir, 'portcullis.yaml');
   writeFileSync(file, stringify(whole));
