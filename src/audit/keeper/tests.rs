@@ -70,6 +70,18 @@ fn what_cannot_be_compressed_is_deleted_all_the_same() {
     assert!(bed.close().contains("audit/delete"));
 }
 
+/// A start would have to go on behind the last of them.
+#[test]
+fn nothing_is_touched_while_the_next_file_is_not_there() {
+    let bed = Bed::new(2, 100);
+    fs::rename(bed.audit.path(), bed.dir.path().join("away")).unwrap();
+    bed.keeper(true, Some(EVERYTHING)).work().unwrap();
+    assert!(bed.file(0, "").exists() && bed.file(1, "").exists());
+    fs::rename(bed.dir.path().join("away"), bed.audit.path()).unwrap();
+    bed.keeper(true, None).work().unwrap();
+    assert!(bed.file(0, ".gz").exists() && bed.file(1, ".gz").exists());
+}
+
 /// Nothing goes without a record, and what did not go is not on record as gone.
 #[test]
 fn every_deletion_is_on_record_once() {
@@ -118,6 +130,10 @@ fn nothing_was_taken_by_all_before_all_are_there() {
     assert_eq!((bed.audit.exported_up_to(), bed.file(1, "").exists()), (1, false));
     slow.follows(false);
     assert_eq!(bed.audit.exported_up_to(), 0);
+    slow.took(7);
+    assert_eq!(bed.audit.exported_up_to(), 7);
+    slow.begins(7);
+    assert_eq!(bed.audit.exported_up_to(), 0, "what it says itself was seen by nobody");
 }
 
 /// The lock is free when the end was told, and nothing touches the files any more.
