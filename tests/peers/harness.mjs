@@ -26,6 +26,14 @@ process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
+/** Spawns what ends with the process of the test at the latest. */
+export function spawnOwn(command, args, options) {
+  const child = spawn(command, args, options);
+  running.add(child);
+  child.on('close', () => running.delete(child));
+  return child;
+}
+
 export const sleep = ms => new Promise(done => setTimeout(done, ms));
 
 /** A free loopback port: audiences derive from the configured address, so it must be known first. */
@@ -43,8 +51,7 @@ export async function freePort() {
 
 /** Spawns and waits for the first stdout line that matches; resolves with {child, match, log()}. */
 export function spawnReady(command, args, { pattern, env, cwd, label, side }) {
-  const child = spawn(command, args, { cwd, env: { ...process.env, ...env }, stdio: ['pipe', 'pipe', 'pipe'] });
-  running.add(child);
+  const child = spawnOwn(command, args, { cwd, env: { ...process.env, ...env }, stdio: ['pipe', 'pipe', 'pipe'] });
   let out = '';
   let err = '';
   const log = () => `--- ${label} stdout\n${out}\n--- ${label} stderr\n${err}`;
@@ -53,12 +60,7 @@ export function spawnReady(command, args, { pattern, env, cwd, label, side }) {
     err = (err + text).slice(-LOG_KEPT_MAX);
     whole(text);
   });
-  const exited = new Promise(done =>
-    child.on('close', (code, signal) => {
-      running.delete(child);
-      done({ code, signal });
-    }),
-  );
+  const exited = new Promise(done => child.on('close', (code, signal) => done({ code, signal })));
   return new Promise((done, fail) => {
     const timer = setTimeout(() => {
       child.kill('SIGKILL');

@@ -1,7 +1,7 @@
 // A collector that none of us wrote (rotel), and what it prints of the traces and logs that it received.
 import { spawn } from 'node:child_process';
 import { createConnection } from 'node:net';
-import { freePort, peer, sleep } from '../harness.mjs';
+import { freePort, peer, sleep, spawnOwn } from '../harness.mjs';
 
 // The gateway waits for up to 15 seconds between two attempts.
 const WAIT_MS = 60_000;
@@ -36,7 +36,7 @@ export async function startCollector(ports) {
   const [http, grpc] = ports ?? [await freePort(), await freePort()];
   const listening = ['--otlp-http-endpoint', `127.0.0.1:${http}`, '--otlp-grpc-endpoint', `127.0.0.1:${grpc}`];
   const printing = ['--exporter', 'blackhole', '--debug-log', 'traces', '--debug-log', 'metrics', '--debug-log', 'logs', '--debug-log-verbosity', 'detailed'];
-  const child = spawn(agent, ['start', ...listening, ...printing], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawnOwn(agent, ['start', ...listening, ...printing], { stdio: ['ignore', 'pipe', 'pipe'] });
   let text = '';
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', part => (text += part));
   const exited = new Promise(done => child.on('close', done));

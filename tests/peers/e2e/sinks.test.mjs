@@ -1,7 +1,6 @@
 // Records go to a real syslog server over TLS, and to an HTTP receiver over TLS: both are down for a
 // while under load, and in the end each has every record, in order.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { createHmac, randomBytes } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:https';
@@ -10,7 +9,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gunzipSync } from 'node:zlib';
-import { freePort, startGateway, startServer } from '../harness.mjs';
+import { freePort, spawnOwn, startGateway, startServer } from '../harness.mjs';
 import { makeCerts } from './certs.mjs';
 
 const RSYSLOGD = '/usr/sbin/rsyslogd';
@@ -73,7 +72,7 @@ input(type="imtcp" port="${port}" address="127.0.0.1" ruleset="audit")
   );
   let child;
   const start = async () => {
-    child = spawn(RSYSLOGD, ['-n', '-f', config, '-i', join(dir, 'pid')], { stdio: 'inherit' });
+    child = spawnOwn(RSYSLOGD, ['-n', '-f', config, '-i', join(dir, 'pid')], { stdio: 'inherit' });
     child.ended = new Promise(done => child.on('exit', done));
   };
   const stop = async () => {
