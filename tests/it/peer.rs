@@ -55,7 +55,7 @@ pub(crate) enum Answer {
     Endless(String),
     /// The head of an event stream, then this event, then nothing.
     Opened(String),
-    /// The head of an event stream, then what is sent here, until nobody sends any more.
+    /// The head of an event stream, then what is sent here, until nobody sends any more; an array is as many events at once.
     Events(UnboundedReceiver<Value>),
     /// The head of an event stream, then each text as it is sent, until nobody sends any more or the gateway closes.
     Fed(tokio::sync::mpsc::UnboundedReceiver<String>),
@@ -162,7 +162,7 @@ async fn answer(stream: &mut TcpStream, mut answer: Answer) -> bool {
                 loop {
                     tokio::select! {
                         event = events.recv() => match event {
-                            Some(event) => drop(stream.write_all(format!("data: {event}\n\n").as_bytes()).await),
+                            Some(event) => drop(stream.write_all(lines_of(&event).as_bytes()).await),
                             None => return false,
                         },
                         _ = stream.read(&mut gone) => return false,
@@ -204,6 +204,12 @@ async fn answer(stream: &mut TcpStream, mut answer: Answer) -> bool {
             }
         }
     }
+}
+
+/// An event, or those of an array, to be written at once.
+fn lines_of(event: &Value) -> String {
+    let events = event.as_array().map_or(std::slice::from_ref(event), Vec::as_slice);
+    events.iter().map(|event| format!("data: {event}\n\n")).collect()
 }
 
 async fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Seen> {

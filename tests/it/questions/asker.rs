@@ -87,10 +87,11 @@ impl Asker {
     /// Asks the next round, or answers when there is none.
     fn go_on(&self, mut open: Open) {
         let round = if open.rounds.is_empty() { Vec::new() } else { open.rounds.remove(0) };
+        let mut burst = Vec::new();
         for kind in round {
             if kind == "progress" {
                 let params = json!({"progressToken": open.request["params"]["_meta"]["progressToken"], "progress": 1});
-                let _ = open.to.send(json!({"jsonrpc": "2.0", "method": "notifications/progress", "params": params}));
+                burst.push(json!({"jsonrpc": "2.0", "method": "notifications/progress", "params": params}));
                 continue;
             }
             let mut ids = self.ids.lock();
@@ -98,8 +99,10 @@ impl Asker {
             let mut asked = question(&kind);
             (asked["jsonrpc"], asked["id"]) = (json!("2.0"), json!(format!("theirs-{ids}")));
             open.waits.push(format!("theirs-{ids}"));
-            let _ = open.to.send(asked);
+            burst.push(asked);
         }
+        // What is asked together comes together.
+        let _ = open.to.send(Value::Array(burst));
         if open.waits.is_empty() {
             let _ = open.to.send(result(&open.request, &json!(open.heard)));
             return;
