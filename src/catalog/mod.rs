@@ -103,10 +103,16 @@ impl Catalog {
         if let Some(view) = self.views.get(&key).filter(|view| view.is_of(upstream)) {
             return view;
         }
-        let grown = grown(&self.views, key.clone());
-        let view = Arc::new(View::new(upstream.clone(), caps, self.metrics.clone(), self.tasks.clone(), grown));
-        self.views.insert(key, view.clone());
-        view
+        let made = || {
+            let grown = grown(&self.views, key.clone());
+            Arc::new(View::new(upstream.clone(), caps, self.metrics.clone(), self.tasks.clone(), grown))
+        };
+        // Of those who are the first at one time one makes it: each of their own would be read, and hear of no change but one.
+        let entry = self.views.entry_by_ref(&key).and_upsert_with(|entry| {
+            let known = entry.map(moka::Entry::into_value).filter(|view| view.is_of(upstream));
+            known.unwrap_or_else(made)
+        });
+        entry.into_value()
     }
 
     /// Every tool that somebody is known to be offered, in the order of the names, at most `tools_max`; each definition once. For
