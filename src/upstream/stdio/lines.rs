@@ -5,6 +5,7 @@ use memchr::memchr;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::scrub;
+use crate::telemetry::escape::visible;
 use crate::vocab::limits::PROCESS_STDERR_LINE_BYTES_MAX;
 
 /// Cuts a stream into lines of at most `bytes_max`.
@@ -119,16 +120,8 @@ impl Said {
             return None;
         }
         let clean = self.seen.next(&text)?;
-        clean.get(..clean.floor_char_boundary(PROCESS_STDERR_LINE_BYTES_MAX)).map(printable)
+        clean.get(..clean.floor_char_boundary(PROCESS_STDERR_LINE_BYTES_MAX)).map(visible)
     }
-}
-
-fn printable(line: &str) -> String {
-    let mut out = String::with_capacity(line.len());
-    for c in line.chars() {
-        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
-    }
-    out
 }
 
 const READ_BYTES: usize = 8 * 1024;
@@ -163,7 +156,8 @@ mod tests {
 
     #[test]
     fn error_output_cannot_write_to_a_terminal() {
-        assert_eq!(logged(b"a\x1b[2J\r\xc2\x9b\xff\n\nb"), ["a\\u{1b}[2J\\r\\u{9b}\u{fffd}", "", "b"]);
+        assert_eq!(logged(b"a\x1b[2J\r\xc2\x9b\xff\n\nb"), ["a\\u001b[2J\\u000d\\u009b\u{fffd}", "", "b"]);
+        assert_eq!(logged("\u{202e}gpj.exe \u{e0041}\u{200b}".as_bytes()), ["\\u202egpj.exe \\udb40\\udc41\\u200b"]);
     }
 
     #[test]
