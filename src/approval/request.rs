@@ -208,16 +208,12 @@ impl Request {
     /// since was no yes that it ran by. What who asks says no to is as good as taken back: it could be said without end.
     pub(super) fn sets_apart(&self) -> bool {
         match self.state {
-            State::Denied => self.set_apart || self.votes.iter().any(|vote| !vote.yes && !self.is_asked_by(vote)),
+            State::Denied => self.set_apart || self.votes.iter().any(|vote| !vote.yes && !vote.is_by(&self.requester())),
             State::Pending | State::Expired | State::Withdrawn => self.set_apart,
             State::Approved => false,
             // The calls of a lease may have been others.
             State::Used => self.lease.is_some() && self.set_apart,
         }
-    }
-
-    fn is_asked_by(&self, vote: &Vote) -> bool {
-        (&*vote.iss, &*vote.sub) == (&*self.bound.iss, &*self.bound.sub)
     }
 
     /// Where it stands at `now_s`.
