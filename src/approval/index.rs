@@ -152,8 +152,8 @@ impl Index {
         Some(Some(oldest))
     }
 
-    /// Whether `request` is what its call finds, and keeps it from running under a lease. Only a no of
-    /// somebody else than who asks makes one more of these.
+    /// Whether `request` is what its call finds, and keeps it from running under a lease. Only a no of somebody else than who asks makes
+    /// one more of these.
     fn keeps_apart(&self, request: &Request) -> bool {
         request.sets_apart() && self.by_call.get(&request.digest) == Some(&request.id)
     }

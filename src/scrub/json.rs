@@ -19,8 +19,8 @@ struct Search {
     numbers: bool,
 }
 
-/// `json`, which is valid or the start of what is, with every credential replaced by `[redacted: KIND]`, and how many there were; `None` if there are none. If it is
-/// the value of a member, `key` is the token of that.
+/// `json`, which is valid or the start of what is, with every credential replaced by `[redacted: KIND]`, and how many there were; `None`
+/// if there are none. If it is the value of a member, `key` is the token of that.
 pub fn redact(json: &str, key: Option<&str>) -> Option<(String, u64)> {
     redact_with(json, key, Search { find: shapes::find, numbers: false })
 }
@@ -139,8 +139,8 @@ fn find_under(key: &str, text: &str, search: Search) -> Vec<Found> {
     found
 }
 
-/// `text`, which a string means, with its credentials replaced, if it has any. Those of a key are numbered from `first_of_key`, so that two keys
-/// stay two. `under` is the key whose secret value it is.
+/// `text`, which a string means, with its credentials replaced, if it has any. Those of a key are numbered from `first_of_key`, so that
+/// two keys stay two. `under` is the key whose secret value it is.
 fn clean(text: &str, first_of_key: Option<u64>, under: Option<&str>, search: Search) -> Option<(String, u64)> {
     let all = under.map_or_else(|| (search.find)(text), |key| find_under(key, text, search));
     let (mut out, mut at, mut count) = (String::new(), 0, 0_u64);
