@@ -46,6 +46,13 @@ fn position(gate: &Gate, sink: &str) -> u64 {
     serde_json::from_str::<Value>(&saved).map_or(0, |saved| saved["seq"].as_u64().unwrap())
 }
 
+/// The real program, which deletes old files once `peer`, its sink `siem`, has what is in them.
+async fn keeping_for(peer: &Peer) -> Gate {
+    let siem = format!("{{ name: siem, http: {{ url: \"http://{}/in\", secret: {SECRET} }} }}", peer.addr);
+    let more = "rotate: { size: 64KiB }, retain: { size: 1MiB, exported: true },";
+    Gate::program(|files| sinks(files, &siem, more)).await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_receiver_that_takes_little_at_once_has_everything_in_the_end() {
     let (down, most) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
@@ -85,12 +92,7 @@ async fn how_far_a_sink_got_in_another_log_is_no_progress() {
     let is_down = down.clone();
     let answer = move |_, _: &Seen| if is_down.load(Ordering::Relaxed) { Answer::Json(503, "", String::new()) } else { ok() };
     let (peer, taken) = receiver(answer).await;
-    let url = format!("http://{}/in", peer.addr);
-    let mut gate = Gate::program(|files| {
-        let more = "rotate: { size: 64KiB }, retain: { size: 1MiB, exported: true },";
-        sinks(files, &format!("{{ name: siem, http: {{ url: \"{url}\", secret: {SECRET} }} }}"), more);
-    })
-    .await;
+    let mut gate = keeping_for(&peer).await;
     let token = gate.token("alice", &["eng"]);
     for n in 0..150 {
         assert_eq!(came(&gate.reach.send(&write(&gate, &token, n, 0)).await), Came::Done);
@@ -187,12 +189,7 @@ async fn a_position_that_could_not_be_saved_is_saved_though_nothing_more_comes()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_comes_in_the_place_of_what_was_cut_off_is_not_taken_for_exported() {
     let (peer, taken) = receiver(|_, _| ok()).await;
-    let url = format!("http://{}/in", peer.addr);
-    let mut gate = Gate::program(|files| {
-        let more = "rotate: { size: 64KiB }, retain: { size: 1MiB, exported: true },";
-        sinks(files, &format!("{{ name: siem, http: {{ url: \"{url}\", secret: {SECRET} }} }}"), more);
-    })
-    .await;
+    let mut gate = keeping_for(&peer).await;
     let token = gate.token("alice", &["eng"]);
     for n in 0..20 {
         assert_eq!(came(&gate.reach.send(&write(&gate, &token, n, 0)).await), Came::Done);
