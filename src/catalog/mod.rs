@@ -171,7 +171,58 @@ fn grown(views: &Arc<Views>, key: ViewKey) -> view::Grown {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
+
     use super::*;
+    use crate::net::{DialPolicy, tls};
+    use crate::upstream::{Credential, Registry, Transport, UpstreamLimits, UpstreamSettings};
+
+    /// An upstream that nobody calls.
+    fn idle() -> Arc<Upstream> {
+        let settings = UpstreamSettings {
+            name: Arc::from("u"),
+            transport: Transport::Http { url: "http://127.0.0.1:1/mcp".parse().unwrap(), dialect: None },
+            credential: Credential::None,
+            dial: DialPolicy { allow_private: false, allow_loopback: true },
+            timeout: Duration::from_secs(1),
+            shared: false,
+            limits: UpstreamLimits {
+                response_bytes: 1_024,
+                depth: 8,
+                sessions_max: 1,
+                processes_max: 1,
+                stream_idle: Duration::from_secs(1),
+                work_dir: std::env::temp_dir(),
+            },
+        };
+        let registry = Registry::new(tls::client_config(None).unwrap(), Arc::new(|_, _, _| {}));
+        registry.apply(&[settings]).unwrap();
+        registry.get("u").unwrap()
+    }
+
+    #[tokio::test]
+    async fn all_who_are_the_first_to_ask_have_one_view() {
+        const THREADS: usize = 4;
+        const ROUNDS: usize = 2_000;
+        let upstream = idle();
+        let catalog = Catalog::new(Arc::new(Metrics::new()), TaskTracker::new());
+        let together = Barrier::new(THREADS);
+        let ask = || -> Vec<Arc<View>> {
+            let one = |round: usize| {
+                let who = PrincipalKey { iss: Arc::from("test"), sub: round.to_string().into() };
+                together.wait();
+                catalog.view(&upstream, &who, ClientCaps::NONE)
+            };
+            (0..ROUNDS).map(one).collect()
+        };
+        let views: Vec<Vec<Arc<View>>> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(ask)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let (first, others) = views.split_first().unwrap();
+        let apart = |round: &usize| others.iter().any(|other| !Arc::ptr_eq(&other[*round], &first[*round]));
+        assert_eq!((0..ROUNDS).filter(apart).count(), 0, "of {ROUNDS}");
+    }
 
     #[test]
     fn views_are_bounded_in_number_and_in_bytes() {
