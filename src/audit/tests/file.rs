@@ -144,9 +144,10 @@ fn what_is_no_file_cannot_be_synced() {
     assert!(error.to_string().contains("audit.durability"), "{error}");
 }
 
-#[test]
-fn a_pipe_that_is_full_times_intents_out_and_they_are_never_written() {
-    let bed = Bed::at("/unused");
+/// An intent is asked for while nothing can be written: how long that took until it was refused. It is never written.
+fn refused_by_a_full_pipe(intent_timeout: Duration, deadline: Duration) -> Duration {
+    let mut bed = Bed::at("/unused");
+    bed.settings.intent_timeout = intent_timeout;
     let path = bed.dir.path().join("pipe");
     assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
     let mut reader = fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
@@ -160,7 +161,9 @@ fn a_pipe_that_is_full_times_intents_out_and_they_are_never_written() {
     until("the pipe is full", || audit.queue.is_writing());
     let mut slot = audit.reserve().unwrap();
     slot.draft().set_name("delete-it");
-    let fault = wait(audit.intent(&slot.draft().clone(), Deadline::after(Duration::from_millis(50)))).err().unwrap();
+    let start = Instant::now();
+    let fault = wait(audit.intent(&slot.draft().clone(), Deadline::after(deadline))).err().unwrap();
+    let took = start.elapsed();
     assert_eq!(fault.kind, FaultKind::Audit);
     done(&mut slot, 300);
     drop(slot);
@@ -177,6 +180,14 @@ fn a_pipe_that_is_full_times_intents_out_and_they_are_never_written() {
     assert_eq!(text.matches("\"kind\":\"outcome\"").count(), 301);
     assert_eq!(text.matches("\"kind\":\"intent\"").count(), 0, "the call was refused: no record says it was about to leave");
     audit.close(PATIENCE).unwrap();
+    took
+}
+
+#[test]
+fn intents_wait_for_a_full_pipe_no_longer_than_their_call_or_the_config_lets_them() {
+    let short = Duration::from_millis(50);
+    assert!((short..PATIENCE / 2).contains(&refused_by_a_full_pipe(PATIENCE, short)), "the call's time is over");
+    assert!(refused_by_a_full_pipe(short, PATIENCE) < PATIENCE / 2, "intents have less time than the call");
 }
 
 /// A write that the file takes only in part (here: at its size limit) leaves whole records, and nothing is written twice.

@@ -90,6 +90,27 @@ async fn a_disk_that_hangs_refuses_writes_in_time_and_holds_up_no_read() {
     assert_eq!(came(&gate.reach.send(&write(&gate, &token, 9, 0)).await), Came::Done);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_stalls_for_less_than_intents_may_take_refuses_nothing() {
+    if !may_trace() {
+        return;
+    }
+    let patient = |files: &mut crate::gate::Files| {
+        numbered(files);
+        files.config = files.config.replace("audit: {", "audit: { intent_timeout: 30s,");
+    };
+    let gate = Gate::wrapped(|dir| strace(dir, "inject=fdatasync:delay_enter=4000000:when=2"), patient).await;
+    let token = gate.token("alice", &["eng"]);
+    let mut longest = Duration::ZERO;
+    for n in 0..4 {
+        let start = Instant::now();
+        assert_eq!(came(&gate.reach.send(&write(&gate, &token, n, 0)).await), Came::Done);
+        longest = longest.max(start.elapsed());
+    }
+    assert!(longest > Duration::from_secs(3), "the disk did not stall: {longest:?}");
+    assert_eq!((done(&gate).len(), ready(&gate).await), (4, 200));
+}
+
 /// The file may not become longer than the system allows: as a full disk, for whoever may mount nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_takes_no_more_lets_nothing_out_until_it_does() {
