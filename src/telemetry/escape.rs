@@ -89,6 +89,39 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_not_shown_is_unsafe_and_what_stands_beside_it_is_not() {
+        for (first, last) in [
+            ('\u{ad}', '\u{ad}'),
+            ('\u{34f}', '\u{34f}'),
+            ('\u{61c}', '\u{61c}'),
+            ('\u{115f}', '\u{1160}'),
+            ('\u{17b4}', '\u{17b5}'),
+            ('\u{180b}', '\u{180f}'),
+            ('\u{200b}', '\u{200f}'),
+            ('\u{2028}', '\u{202e}'),
+            ('\u{2060}', '\u{206f}'),
+            ('\u{3164}', '\u{3164}'),
+            ('\u{fdd0}', '\u{fdef}'),
+            ('\u{fe00}', '\u{fe0e}'),
+            ('\u{feff}', '\u{feff}'),
+            ('\u{ffa0}', '\u{ffa0}'),
+            ('\u{fff0}', '\u{fffb}'),
+            ('\u{1bca0}', '\u{1bca3}'),
+            ('\u{1d173}', '\u{1d17a}'),
+            ('\u{1fffe}', '\u{1ffff}'),
+            // No characters, and what is not shown.
+            ('\u{dfffe}', '\u{e0fff}'),
+            ('\u{10fffe}', '\u{10ffff}'),
+        ] {
+            assert!((first..=last).all(is_unsafe), "{first:?} {last:?}");
+            let beside = [char::from_u32(u32::from(first) - 1), char::from_u32(u32::from(last) + 1)];
+            assert!(!beside.into_iter().flatten().any(is_unsafe), "beside {first:?} {last:?}");
+        }
+        // What emoji are made of.
+        assert!(!"\u{fe0f}\u{1f3fb}\u{1f1e6}".chars().any(is_unsafe));
+    }
+
     proptest! {
         #[test]
         fn json_strings_read_back_and_stay_on_one_line(text in ".*|[\u{0}-\u{a0}\u{2000}-\u{2070}\u{e0000}-\u{e0080}\\\\\"]*") {

@@ -220,6 +220,7 @@ mod tests {
         let text = String::from_utf8(ran.stderr).unwrap();
         let line: serde_json::Value = serde_json::from_str(text.trim_end()).unwrap_or_else(|_| panic!("{text:?}"));
         assert!(ran.status.success() && line["place"].as_str().unwrap().contains("logging.rs"), "{line}");
+        assert!(line["error"].as_str().unwrap().contains("[redacted: aws-key]"), "what it was is told: {line}");
         assert!(!text.contains("AKIA") && !text.trim_end().chars().any(super::super::escape::is_unsafe), "{text:?}");
     }
 }

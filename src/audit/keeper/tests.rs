@@ -75,8 +75,14 @@ fn what_cannot_be_compressed_is_deleted_all_the_same() {
 fn nothing_is_touched_while_the_next_file_is_not_there() {
     let bed = Bed::new(2, 100);
     fs::rename(bed.audit.path(), bed.dir.path().join("away")).unwrap();
-    bed.keeper(true, Some(EVERYTHING)).work().unwrap();
-    assert!(bed.file(0, "").exists() && bed.file(1, "").exists());
+    // Nor while it has no record yet.
+    for empty in [false, true] {
+        if empty {
+            fs::write(bed.audit.path(), "").unwrap();
+        }
+        bed.keeper(true, Some(EVERYTHING)).work().unwrap();
+        assert!(bed.file(0, "").exists() && bed.file(1, "").exists(), "{empty}");
+    }
     fs::rename(bed.dir.path().join("away"), bed.audit.path()).unwrap();
     bed.keeper(true, None).work().unwrap();
     assert!(bed.file(0, ".gz").exists() && bed.file(1, ".gz").exists());

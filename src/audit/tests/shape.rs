@@ -321,3 +321,13 @@ fn what_is_cut_is_looked_through_as_far_as_a_secret_may_reach() {
         assert_eq!(&*draft.fields[0].1, field);
     }
 }
+
+#[test]
+fn a_name_that_nobody_knows_loses_what_looks_random() {
+    let mut draft = Draft::new(crate::vocab::RecordId::mint(1), 1, Arc::new(Digester::for_tests()));
+    let random = "up__V1StGXR8Z5jdHi6BmyT3q__get";
+    draft.set_unknown_name(random);
+    assert_eq!(draft.name.as_deref(), Some("up__[redacted: random]__get"));
+    draft.set_name(random);
+    assert_eq!(draft.name.as_deref(), Some(random));
+}

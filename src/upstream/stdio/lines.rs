@@ -130,18 +130,35 @@ const LOOKED_BYTES_MAX: usize = PROCESS_STDERR_LINE_BYTES_MAX + scrub::SECRET_BY
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use tokio::io::AsyncWriteExt;
+
     use super::*;
 
     #[tokio::test]
     async fn lines_are_bounded() {
         let check = async |text: &[u8], want: &[&str], end: NoLine| {
-            let mut lines = Lines::new(text, 4);
-            for line in want {
-                assert_eq!(lines.next().await.unwrap(), line.as_bytes());
+            // However much comes at once.
+            for at_once in [1, 2, 3, 100_000] {
+                let (mut writer, reader) = tokio::io::duplex(at_once);
+                let written = async {
+                    // Nobody reads behind a line that is too long.
+                    let _ = writer.write_all(text).await;
+                    drop(writer);
+                };
+                let read = async {
+                    let mut lines = Lines::new(reader, 4);
+                    for line in want {
+                        assert_eq!(lines.next().await.unwrap(), line.as_bytes());
+                    }
+                    assert_eq!(lines.next().await.unwrap_err(), end);
+                };
+                tokio::join!(written, read);
             }
-            assert_eq!(lines.next().await.unwrap_err(), end);
         };
         check(b"a\n\nbc\r\nabcd\n", &["a", "", "bc", "abcd"], NoLine::End).await;
+        check(b"abcd\n\nb\n", &["abcd", "", "b"], NoLine::End).await;
         check(b"a\nunfinished", &["a"], NoLine::TooLong).await;
         check(b"a\nunf", &["a"], NoLine::End).await;
         check(b"abcde\n", &[], NoLine::TooLong).await;
@@ -158,6 +175,19 @@ mod tests {
     fn error_output_cannot_write_to_a_terminal() {
         assert_eq!(logged(b"a\x1b[2J\r\xc2\x9b\xff\n\nb"), ["a\\u001b[2J\\u000d\\u009b\u{fffd}", "", "b"]);
         assert_eq!(logged("\u{202e}gpj.exe \u{e0041}\u{200b}".as_bytes()), ["\\u202egpj.exe \\udb40\\udc41\\u200b"]);
+    }
+
+    #[tokio::test]
+    async fn the_last_words_of_a_process_are_logged_though_their_line_has_no_end() {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let builder = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_ansi(false);
+        let subscriber = builder.with_writer(Arc::new(log.reopen().unwrap())).finish();
+        let logging = tracing::subscriber::set_default(subscriber);
+        drain_stderr(&b"starting\nno such fi\xff"[..], "up").await;
+        drop(logging);
+        let text = std::fs::read_to_string(log.path()).unwrap();
+        let said: Vec<&str> = text.lines().filter_map(|line| line.split_once("stderr: ")).map(|(_, said)| said).collect();
+        assert_eq!(said, ["starting upstream=\"up\"", "no such fi\u{fffd} upstream=\"up\""]);
     }
 
     #[test]
