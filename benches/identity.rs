@@ -82,7 +82,7 @@ fn main() {
     let metadata_url = "https://gateway.example.com/.well-known/oauth-protected-resource/mcp".to_owned();
     let resource = Resource { url: URL.to_owned(), metadata_url, scopes: vec!["mcp:read".to_owned()], proof: Proof::None };
     let measure = |headers: &HeaderMap| {
-        let asked = Asked { headers, resource: &resource, method: &Method::POST, peer_certificate: None };
+        let asked = Asked { headers, resource: &resource, method: &Method::POST, peer_certificate: None, recall: None };
         let started = Instant::now();
         let found = authenticator.authenticate_now(black_box(asked));
         let took = started.elapsed();

@@ -104,7 +104,7 @@ impl Office {
     ) -> Result<Caller, Problem> {
         let resource =
             Resource { url: self.site.origin().to_owned(), metadata_url: String::new(), scopes: Vec::new(), proof: Proof::None };
-        let asked = Asked { headers, resource: &resource, method, peer_certificate: None };
+        let asked = Asked { headers, resource: &resource, method, peer_certificate: None, recall: None };
         let principal = world.identity.authenticate(asked).await.map_err(|refusal| match refusal {
             Refusal::Unavailable => Problem::busy("Tokens cannot be verified now. Try again shortly."),
             other => unauthenticated().because(format!("{other:?}")),

@@ -21,6 +21,7 @@ use super::introspection::Introspection;
 use super::issuer_settings::{DpopUse, IssuerSettings};
 use super::judge::Rules;
 use super::jwks::Jwks;
+use super::recall::Recall;
 use super::revocations::Revocations;
 use super::settings::{Settings, SettingsError};
 use super::verify::{Issuer, Lack, Verified, Verifier};
@@ -41,6 +42,8 @@ pub struct Asked<'a> {
     pub method: &'a Method,
     /// The certificate that the client showed in its handshake, which the client authorities vouch for.
     pub peer_certificate: Option<&'a PeerCertificate>,
+    /// What the connection of the request remembers, if it does.
+    pub recall: Option<&'a Recall>,
 }
 
 /// Verifies credentials. One per configuration; shared by all connections.
@@ -165,7 +168,7 @@ impl Authenticator {
         let value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| Refusal::Malformed)?;
         headers.insert(AUTHORIZATION, value);
         let open = Resource { scopes: Vec::new(), proof: Proof::None, ..resource.clone() };
-        let asked = Asked { headers: &headers, resource: &open, method: &Method::POST, peer_certificate: None };
+        let asked = Asked { headers: &headers, resource: &open, method: &Method::POST, peer_certificate: None, recall: None };
         match self.authenticate(asked).await {
             // Bound, and good but for the proof.
             Err(Refusal::Proof { error: ProofError::Token, .. } | Refusal::Invalid { .. }) if !token.starts_with(KEY_PREFIX) => {
@@ -224,7 +227,7 @@ impl Authenticator {
         let answer = match presented {
             None => self.without_token(asked, now_ms / 1_000),
             Some(presented) if presented.token.starts_with(KEY_PREFIX) => self.api_key(presented, asked, now_ms / 1_000),
-            Some(presented) => match self.verifier.look(presented.token, asked.resource, now_ms) {
+            Some(presented) => match self.look(presented.token, asked, now_ms) {
                 Ok(verified) => self.admit(&verified, presented, asked, now_ms / 1_000),
                 Err(Lack::Refused(why)) => Err(refused(presented.scheme, why)),
                 Err(Lack::Unavailable) => Err(Refusal::Unavailable),
@@ -234,6 +237,13 @@ impl Authenticator {
             },
         };
         Step::Done(answer.and_then(|principal| within_scopes(principal, asked.resource)))
+    }
+
+    fn look(&self, token: &str, asked: Asked<'_>, now_ms: u64) -> Result<Arc<Verified>, Lack<'_>> {
+        match asked.recall {
+            Some(recall) => self.verifier.look_again(recall, token, asked.resource, now_ms),
+            None => self.verifier.look(token, asked.resource, now_ms),
+        }
     }
 
     /// A certificate, if certificates are credentials here; else nobody, if nobody may ask.

@@ -24,6 +24,7 @@ mod jwk;
 mod jwks;
 mod jwt;
 mod metadata;
+mod recall;
 mod revocations;
 mod settings;
 mod standing;
@@ -42,6 +43,7 @@ pub use issuer_settings::{
 };
 pub use judge::has_claims;
 pub use metadata::{METADATA_PREFIX, metadata_path, resource_metadata};
+pub use recall::Recall;
 pub use revocations::Revocations;
 pub use settings::{CertificateSettings, DirectoryGroup, KeySettings, Member, Revocation, Settings, SettingsError};
 pub use statement::{StatementError, StatementKeys, seconds, strict_object, unverified_claims};

@@ -15,6 +15,7 @@ use super::issuer_settings::{DpopUse, JwksSource};
 use super::judge::{Rules, Validity, is_other_token};
 use super::jwks::Jwks;
 use super::jwt::{self, Unverified};
+use super::recall::Recall;
 use crate::vocab::limits::TOKEN_CACHE_ENTRIES_MAX;
 use crate::vocab::{Principal, Resource};
 
@@ -61,12 +62,14 @@ pub(super) struct Verifier {
     directory: Directory,
     /// SHA-256 of (resource, token) -> what verification found. The token itself is not kept.
     known: Cache<[u8; 32], Arc<Verified>>,
+    /// Stands for this very verifier where connections remember what it found.
+    pub(super) mark: Arc<()>,
 }
 
 impl Verifier {
     pub(super) fn new(issuers: Vec<Issuer>, directory: Directory) -> Self {
         let known = Cache::builder().max_capacity(TOKEN_CACHE_ENTRIES_MAX).time_to_live(CACHE_TTL).build();
-        Self { issuers, directory, known }
+        Self { issuers, directory, known, mark: Arc::default() }
     }
 
     /// Takes over keys and answers that `old` got from the same places.
@@ -102,6 +105,24 @@ impl Verifier {
         let found = if jwt::looks_like(token) { self.jwt(token, resource, now_ms) } else { self.opaque(token, resource, now_ms) };
         let verified = Arc::new(found?);
         self.known.insert(digest, verified.clone());
+        Ok(verified)
+    }
+
+    /// The same for a connection, which may have brought the same token a moment ago.
+    pub(super) fn look_again(
+        &self,
+        recall: &Recall,
+        token: &str,
+        resource: &Resource,
+        now_ms: u64,
+    ) -> Result<Arc<Verified>, Lack<'_>> {
+        if let Some(found) = recall.find(&self.mark, token, resource, now_ms)
+            && found.is_vouched_for(now_ms)
+        {
+            return Ok(found);
+        }
+        let verified = self.look(token, resource, now_ms)?;
+        recall.keep(&self.mark, token, resource, &verified, now_ms);
         Ok(verified)
     }
 

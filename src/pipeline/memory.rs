@@ -1,7 +1,7 @@
 //! What the last request of a connection found out, so that the next one need not find it out again.
 //!
-//! Only what follows from the values it is asked for with: who is asking is not among it, and time and what was ended are looked at
-//! every time. A connection that several share remembers the last of them, and the others are as if there were no memory.
+//! Only what follows from the values it is asked for with: whether a token may be used now, and in this way, time and what was ended are
+//! looked at every time. A connection that several share remembers the last of them, and the others are as if there were no memory.
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use super::session::Session;
 use super::world::World;
 use crate::catalog::{Catalog, View};
+use crate::identity::Recall;
 use crate::mcp::client_caps::ClientCaps;
 use crate::policy::Subject;
 use crate::upstream::Upstream;
@@ -19,6 +20,8 @@ use crate::vocab::Principal;
 /// The memory of one connection. Locked for no longer than it takes to compare.
 #[derive(Default)]
 pub struct Memory {
+    /// The token that came last.
+    pub(super) recall: Recall,
     subject: Mutex<Option<(Arc<Principal>, Arc<Subject>)>>,
     session: Mutex<Option<Opened>>,
     view: Mutex<Option<Seen>>,

@@ -246,7 +246,7 @@ async fn front<'a>(ctx: &mut Ctx, parts: &'a Parts, body: Incoming) -> Result<Fr
     let in_flight = InFlight::enter(ctx)?;
     // Every request is authenticated, sessions are not authentication.
     ctx.mark(Stage::Authenticate);
-    let principal = ctx.world.identity.clone().authenticate(asked(parts, &route.resource)).await?;
+    let principal = ctx.world.identity.clone().authenticate(asked(parts, &route.resource, &ctx.memory)).await?;
     if standing::has_ended(&ctx.world, &principal) {
         return Err(identity::Refusal::Invalid { private: "the token was revoked" }.into());
     }
@@ -268,9 +268,9 @@ async fn front<'a>(ctx: &mut Ctx, parts: &'a Parts, body: Incoming) -> Result<Fr
 }
 
 /// What identity is shown of a request.
-fn asked<'a>(parts: &'a Parts, resource: &'a Resource) -> identity::Asked<'a> {
+fn asked<'a>(parts: &'a Parts, resource: &'a Resource, memory: &'a Memory) -> identity::Asked<'a> {
     let peer_certificate = parts.extensions.get::<PeerCertificate>();
-    identity::Asked { headers: &parts.headers, resource, method: &parts.method, peer_certificate }
+    identity::Asked { headers: &parts.headers, resource, method: &parts.method, peer_certificate, recall: Some(&memory.recall) }
 }
 
 /// Does what is asked. A legacy client's call goes on when its connection ends; a newer client's ends with it.

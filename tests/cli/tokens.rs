@@ -12,7 +12,8 @@ fn who(settings: Settings, credential: &str, url: &str) -> Option<Principal> {
     headers.insert(AUTHORIZATION, HeaderValue::try_from(format!("Bearer {credential}")).unwrap());
     let resource =
         Resource { url: url.to_owned(), metadata_url: String::new(), scopes: Vec::new(), proof: portcullis::vocab::Proof::None };
-    let asked = Asked { headers: &headers, resource: &resource, method: &http::Method::POST, peer_certificate: None };
+    let asked =
+        Asked { headers: &headers, resource: &resource, method: &http::Method::POST, peer_certificate: None, recall: None };
     authenticator.authenticate_now(asked).unwrap().ok().map(|principal| (*principal).clone())
 }
 

@@ -9,6 +9,7 @@ mod dpop;
 mod introspection;
 mod keys;
 mod outage;
+mod recall;
 mod roster;
 mod rotation;
 mod token;
@@ -155,7 +156,7 @@ fn resource(scopes: &[&str]) -> Resource {
 
 /// A POST with `headers` for `resource`, over a connection without a client certificate.
 fn post<'a>(headers: &'a HeaderMap, resource: &'a Resource) -> Asked<'a> {
-    Asked { headers, resource, method: &http::Method::POST, peer_certificate: None }
+    Asked { headers, resource, method: &http::Method::POST, peer_certificate: None, recall: None }
 }
 
 fn bearing(token: &str) -> HeaderMap {
