@@ -31,7 +31,7 @@ pub(super) struct Log {
     pace: Pace,
     key: Arc<CheckpointKey>,
     clock: Clock,
-    lock: Option<File>,
+    lock: Option<Lock>,
     medium: Option<Medium>,
     /// The path may name another file by now.
     doubtful: bool,
@@ -50,6 +50,17 @@ pub(super) struct Log {
     rotate: Rotate,
     /// When rotation is tried again that did not work.
     not_before: Option<Instant>,
+}
+
+/// Whoever has it writes the log. It is given back when it is dropped: closing the file is not enough while a process that is being
+/// started has a copy of it.
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Should it fail, the lock goes with the last copy of the file.
+        let _ = self.0.unlock();
+    }
 }
 
 /// The end of a record that was cut off, and put aside.

@@ -12,7 +12,7 @@ use super::super::medium::{self, Medium, Segment};
 use super::super::place::{Form, Place};
 use super::super::settings::Durability;
 use super::super::tail::{self, Tail};
-use super::{Log, Torn};
+use super::{Lock, Log, Torn};
 
 impl Log {
     pub(super) fn reopen(&mut self) -> io::Result<()> {
@@ -123,7 +123,7 @@ impl Log {
     /// Notes in the lock which log it is, and with which record the file begins that is written. A process that ends before it did
     /// leaves the file before that, which is one of those that are closed.
     pub(super) fn remember(&self) {
-        let (Some(lock), Some(segment)) = (&self.lock, self.segment()) else { return };
+        let (Some(Lock(lock)), Some(segment)) = (&self.lock, self.segment()) else { return };
         let note = format!("{} {:020}\n", self.head.log, segment.first);
         if let Err(error) = lock.write_all_at(note.as_bytes(), 0) {
             tracing::warn!(%error, "it cannot be noted which audit file is written");
@@ -132,7 +132,7 @@ impl Log {
 
     /// What was noted last, by this process or one before it.
     fn noted(&self) -> io::Result<Option<(String, u64)>> {
-        let Some(lock) = &self.lock else { return Ok(None) };
+        let Some(Lock(lock)) = &self.lock else { return Ok(None) };
         let mut note = [0; NOTE_BYTES_MAX];
         let count = lock.read_at(&mut note, 0)?;
         let text = note.get(..count).and_then(|note| std::str::from_utf8(note).ok()).unwrap_or_default();
@@ -166,7 +166,7 @@ impl Log {
             let path = self.place.lock();
             let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)?;
             match file.try_lock() {
-                Ok(()) => self.lock = Some(file),
+                Ok(()) => self.lock = Some(Lock(file)),
                 Err(TryLockError::WouldBlock) => {
                     return Err(invalid("another process writes this audit file", self.place.active()));
                 }

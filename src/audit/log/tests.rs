@@ -8,9 +8,7 @@ struct Bed {
 impl Bed {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let settings = Settings::new(dir.path().join("audit"), &dir.path().join("keys"), 10);
-        let key = Arc::new(CheckpointKey::open_or_make(&settings.checkpoint_key).unwrap());
-        let log = Log::open(&settings, key, Clock::system()).unwrap();
+        let log = opened(&dir).unwrap();
         Self { dir, log }
     }
 
@@ -23,7 +21,24 @@ impl Bed {
     }
 }
 
+fn opened(dir: &tempfile::TempDir) -> io::Result<Log> {
+    let settings = Settings::new(dir.path().join("audit"), &dir.path().join("keys"), 10);
+    let key = Arc::new(CheckpointKey::open_or_make(&settings.checkpoint_key)?);
+    Log::open(&settings, key, Clock::system())
+}
+
 const FAILED: &str = "audit-00000000000000000001.jsonl.failed";
+
+/// A process that is being started has a copy of every open file for a moment.
+#[test]
+fn whoever_is_done_with_a_log_gives_it_back_whatever_copies_there_are() {
+    let Bed { dir, log } = Bed::new();
+    assert!(opened(&dir).err().unwrap().to_string().contains("another process writes this audit file"));
+    let copy = log.lock.as_ref().unwrap().0.try_clone().unwrap();
+    drop(log);
+    opened(&dir).unwrap();
+    drop(copy);
+}
 
 /// The disk failed a file, and before it could be put aside somebody else did.
 #[test]
