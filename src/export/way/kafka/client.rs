@@ -21,10 +21,19 @@ pub(super) type Client = BaseProducer<Tally>;
 pub(super) struct Count {
     /// Messages that were acknowledged.
     pub(super) taken: usize,
-    /// Why the first one was not.
+    /// Why the first one was not, by the reports so far. What it took with it may be reported before it.
     pub(super) refused: Option<RDKafkaErrorCode>,
     /// What troubles the client as such; it goes on trying.
     pub(super) trouble: Option<RDKafkaErrorCode>,
+}
+
+impl Count {
+    /// Another message was refused, for `code`.
+    pub(super) fn refuse(&mut self, code: RDKafkaErrorCode) {
+        if self.refused.is_none_or(follows) {
+            self.refused = Some(code);
+        }
+    }
 }
 
 /// Counts the reports of one producer.
@@ -65,11 +74,15 @@ impl ProducerContext for Tally {
         match report {
             Ok(_) => count.taken = count.taken.saturating_add(1),
             Err((error, _)) => {
-                let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
-                count.refused.get_or_insert(code);
+                count.refuse(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail));
             }
         }
     }
+}
+
+/// Whether a message was refused only because another one was.
+pub(super) fn follows(code: RDKafkaErrorCode) -> bool {
+    matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight)
 }
 
 /// An error without what a broker wrote, and without the values of settings.

@@ -20,7 +20,7 @@ use rdkafka::producer::{BaseRecord, Producer as _};
 use tokio::sync::oneshot;
 
 use self::client::{Client, Count};
-use self::limits::{IDLE_MS, METADATA_MS_MAX, POLL_MS, SEND_MS_MAX};
+use self::limits::{IDLE_MS, METADATA_MS_MAX, POLL_MS, REASON_MS_MAX, SEND_MS_MAX};
 use super::{TooMuch, Trouble};
 use crate::audit::Stretch;
 use crate::config::{KafkaSink, SinkFormat};
@@ -142,7 +142,7 @@ fn deliver(sink: &KafkaSink, client: &Client, job: &Job) -> Result<(), Trouble> 
                 Err((error, _)) => {
                     // A producer that a refusal ended takes nothing more, and tells of that beside it.
                     poll();
-                    if let Some(code) = tally.count().refused {
+                    if let Some(code) = refusal(client) {
                         return Err(refused(code));
                     }
                     let length = message.len();
@@ -153,7 +153,9 @@ fn deliver(sink: &KafkaSink, client: &Client, job: &Job) -> Result<(), Trouble> 
     }
     loop {
         let count = tally.count();
-        if let Some(code) = count.refused {
+        if count.refused.is_some()
+            && let Some(code) = refusal(client)
+        {
             return Err(refused(code));
         }
         if count.taken == job.messages.len() {
@@ -163,6 +165,18 @@ fn deliver(sink: &KafkaSink, client: &Client, job: &Job) -> Result<(), Trouble> 
             return Err(late(count));
         }
         poll();
+    }
+}
+
+/// Why a message was refused, if one was. Waits a moment for the reason of what was refused because another one was.
+fn refusal(client: &Client) -> Option<RDKafkaErrorCode> {
+    let deadline = Deadline::after(Duration::from_millis(REASON_MS_MAX));
+    loop {
+        let refused = client.context().count().refused;
+        if !refused.is_some_and(client::follows) || deadline.remaining().is_zero() {
+            return refused;
+        }
+        client.poll(Duration::from_millis(POLL_MS));
     }
 }
 

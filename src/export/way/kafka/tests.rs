@@ -108,6 +108,22 @@ async fn one_log_is_one_partition_in_order() {
     assert_eq!((partitions(&one).len(), partitions(&two)), (1, BTreeSet::from([2])));
 }
 
+#[test]
+fn the_reason_is_that_of_the_message_which_took_others_with_it() {
+    use RDKafkaErrorCode::{Fail, MessageSizeTooLarge, PurgeInflight, PurgeQueue};
+    for (reported, reason) in [
+        (&[MessageSizeTooLarge, PurgeQueue][..], MessageSizeTooLarge),
+        (&[PurgeQueue, PurgeInflight, MessageSizeTooLarge, PurgeQueue], MessageSizeTooLarge),
+        (&[PurgeInflight, Fail, MessageSizeTooLarge], Fail),
+        (&[PurgeQueue], PurgeQueue),
+    ] {
+        let mut count = client::Count::default();
+        reported.iter().for_each(|code| count.refuse(*code));
+        assert_eq!(count.refused, Some(reason), "{reported:?}");
+        assert_eq!(client::follows(reason), reason == PurgeQueue);
+    }
+}
+
 #[tokio::test]
 async fn what_is_refused_in_the_middle_leaves_no_gap() {
     let mock = mock(1);
