@@ -131,6 +131,44 @@ def contextforge_register(peer):
         call("/gateways", {"name": "bench", "url": "http://127.0.0.1:9000/mcp", "transport": "STREAMABLEHTTP"})
 
 
+def portcullis(port, program=PORTCULLIS, name="portcullis"):
+    """TLS, JWT, 100 rules, audit on: the state it ships in. What it keeps is in a directory of that name."""
+    home = RUN / name
+    shutil.rmtree(home, ignore_errors=True)
+    (home / "policies").mkdir(parents=True)
+    for file in ("server.pem", "server.key", "jwks.json"):
+        shutil.copy(KEYS / file, home / file)
+    os.chmod(home / "server.key", 0o600)
+    rules = [{"id": "callers-read", "effect": "allow", "principals": ["group:bench"], "tools": ["bench__*"],
+              "classes": ["read"], "require": {"limit": [{"calls": 100000000, "per": "1s", "by": ["principal"]}]}}]
+    rules += [{"id": f"other-{n}", "effect": "allow", "principals": [f"group:team-{n % 20}"],
+               "tools": [f"bench__tool_{n}_*" if n % 2 else f"other{n}__*"], "arguments": {"/path": {"path_under": [f"/srv/{n}"]}}}
+              for n in range(94)]
+    rules += [{"id": f"never-{n}", "effect": "deny", "tools": [f"bench__drop_{n}"]} for n in range(5)]
+    groups = {"bench": {"claim": "groups", "any_of": ["bench"]}}
+    groups.update({f"team-{n}": {"claim": "groups", "any_of": [f"team-{n}"]} for n in range(20)})
+    policy = {"version": 1, "groups": groups, "rules": rules,
+              "tools": [{"match": ["bench__*"], "class": "read"}]}
+    (home / "policies/bench.yaml").write_text(json.dumps(policy))
+    config = {"version": 1, "listen": f"127.0.0.1:{port}", "data_dir": "data",
+              "tls": {"cert": "server.pem", "key": "server.key"},
+              "identity": {"issuers": [{"issuer": "https://bench.invalid", "audience": ["mcp-bench"], "jwks": "file:jwks.json",
+                                        "algorithms": ["RS256"]}]},
+              "routes": [{"path": "/mcp", "upstreams": ["bench"]}],
+              "upstreams": [{"name": "bench", "http": {"url": "http://127.0.0.1:9000/mcp"}}],
+              "policies": ["policies"], "admin": {"listen": f"127.0.0.1:{port + 300}"},
+              "limits": {"connections": 20000, "in_flight": 20000, "sessions_per_principal": 20000},
+              "telemetry": {"log": "warn"}}
+    (home / "portcullis.yaml").write_text(json.dumps(config))
+    return [program, "serve", "--config", str(home / "portcullis.yaml")]
+
+
+def measured(name, port, program=PORTCULLIS, wrapper=()):
+    """A gateway as a peer. `wrapper` is a command that runs it."""
+    return Peer(name, port, lambda: [*wrapper, *portcullis(port, program, name)], scheme="https",
+                opts=f"token=@{KEYS}/rs256.jwt,ca={KEYS}/ca.pem,tool=bench__echo", group="policy", needs=program, wait=120)
+
+
 def catalogue():
     jwt = f"token=@{KEYS}/rs256.jwt"
     ca = f"ca={KEYS}/ca.pem"
@@ -149,45 +187,13 @@ def catalogue():
         bind = f"ssl crt {KEYS}/server.both.pem alpn http/1.1" if tls else ""
         return ["haproxy", "-db", "-f", fill("haproxy.cfg", f"haproxy-{port}.cfg", PORT=port, TLS=bind)]
 
-    def portcullis(port):
-        """TLS, JWT, 100 rules, audit on: the state it ships in."""
-        home = RUN / "portcullis"
-        shutil.rmtree(home, ignore_errors=True)
-        (home / "policies").mkdir(parents=True)
-        for name in ("server.pem", "server.key", "jwks.json"):
-            shutil.copy(KEYS / name, home / name)
-        os.chmod(home / "server.key", 0o600)
-        rules = [{"id": "callers-read", "effect": "allow", "principals": ["group:bench"], "tools": ["bench__*"],
-                  "classes": ["read"], "require": {"limit": [{"calls": 100000000, "per": "1s", "by": ["principal"]}]}}]
-        rules += [{"id": f"other-{n}", "effect": "allow", "principals": [f"group:team-{n % 20}"],
-                   "tools": [f"bench__tool_{n}_*" if n % 2 else f"other{n}__*"], "arguments": {"/path": {"path_under": [f"/srv/{n}"]}}}
-                  for n in range(94)]
-        rules += [{"id": f"never-{n}", "effect": "deny", "tools": [f"bench__drop_{n}"]} for n in range(5)]
-        groups = {"bench": {"claim": "groups", "any_of": ["bench"]}}
-        groups.update({f"team-{n}": {"claim": "groups", "any_of": [f"team-{n}"]} for n in range(20)})
-        policy = {"version": 1, "groups": groups, "rules": rules,
-                  "tools": [{"match": ["bench__*"], "class": "read"}]}
-        (home / "policies/bench.yaml").write_text(json.dumps(policy))
-        config = {"version": 1, "listen": f"127.0.0.1:{port}", "data_dir": "data",
-                  "tls": {"cert": "server.pem", "key": "server.key"},
-                  "identity": {"issuers": [{"issuer": "https://bench.invalid", "audience": ["mcp-bench"], "jwks": "file:jwks.json",
-                                            "algorithms": ["RS256"]}]},
-                  "routes": [{"path": "/mcp", "upstreams": ["bench"]}],
-                  "upstreams": [{"name": "bench", "http": {"url": "http://127.0.0.1:9000/mcp"}}],
-                  "policies": ["policies"], "admin": {"listen": f"127.0.0.1:{port + 300}"},
-                  "limits": {"connections": 20000, "in_flight": 20000, "sessions_per_principal": 20000},
-                  "telemetry": {"log": "warn"}}
-        (home / "portcullis.yaml").write_text(json.dumps(config))
-        return [PORTCULLIS, "serve", "--config", str(home / "portcullis.yaml")]
-
     agw = dict(needs=AGENTGATEWAY, host="127.0.0.1")
     peers = [
         Peer("direct", 9000),
         Peer("hop", 9100, [f"{BIN}/mcp-hop", "--listen", "127.0.0.1:9100"]),
         Peer("hop-tls", 9101, [f"{BIN}/mcp-hop", "--listen", "127.0.0.1:9101", "--cert", f"{KEYS}/server.pem", "--key",
                                f"{KEYS}/server.key"], scheme="https", opts=ca, group="tls"),
-        Peer("portcullis", 9160, lambda: portcullis(9160), scheme="https", opts=f"{jwt},{ca},tool=bench__echo", group="policy",
-             needs=PORTCULLIS),
+        measured("portcullis", 9160),
         Peer("nginx", 9110, lambda: nginx(9110, False), needs="nginx"),
         Peer("nginx-tls", 9111, lambda: nginx(9111, True), scheme="https", opts=ca, group="tls", needs="nginx"),
         Peer("haproxy", 9120, lambda: haproxy(9120, False), needs="haproxy"),
