@@ -69,9 +69,14 @@ def count(args, _upstream):
     valgrind = ["valgrind", "--tool=callgrind", "--instr-atstart=no", *CACHES, f"--callgrind-out-file={out}"]
     peer = kit.measured("callgrind", FIRST_PORT, args.programs[0], valgrind)
     peer.start()
-    control = lambda *words: subprocess.run(["callgrind_control", *words, str(peer.proc.pid)], check=True, stdout=subprocess.DEVNULL,
-                                            stderr=subprocess.DEVNULL)
-    calls = lambda s: load("run", "--target", peer.target(), "--era", args.era.split(",")[0], "--conns", 4, "--warmup", 0, "--duration", s)[0]["requests"]
+
+    def control(*words):
+        subprocess.run(["callgrind_control", *words, str(peer.proc.pid)], check=True, capture_output=True)
+
+    def calls(seconds):
+        options = ["--era", args.era.split(",")[0], "--conns", 4, "--warmup", 0, "--duration", seconds]
+        return load("run", "--target", peer.target(), *options)[0]["requests"]
+
     try:
         calls(3)
         control("-i", "on")

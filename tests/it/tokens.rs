@@ -34,6 +34,40 @@ async fn a_credential_is_one_bearer_header() {
     assert_eq!(gate.reach.send(&bearer(&format!("bearer {token}"))).await.status, 200, "the scheme has no case");
 }
 
+/// A proxy in front may bring what several people ask by one connection.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_several_share_serves_each_as_who_they_are() {
+    let gate = Gate::start().await;
+    // Tokens of one length, and one for a single route.
+    let (eng, guest) = (gate.token("alice", &["eng"]), gate.token("mable", &["xyz"]));
+    let here = keys::ED.token(&header(), &claims(&json!(gate.url("/mcp")), "henri", &["eng"]));
+    let mut forged = here.clone();
+    forged.replace_range(here.len() - 4..here.len() - 3, if here.as_bytes()[here.len() - 4] == b'A' { "B" } else { "A" });
+    let mut conn = gate.reach.open().await;
+    let rows = [
+        (&eng, "/mcp", "up__echo", 200, Some("alice"), true),
+        (&eng, "/mcp", "up__echo", 200, Some("alice"), true),
+        (&guest, "/mcp", "up__echo", 200, Some("mable"), false),
+        (&eng, "/mcp", "up__echo", 200, Some("alice"), true),
+        (&eng, "/bare", "echo", 200, Some("alice"), true),
+        (&here, "/mcp", "up__echo", 200, Some("henri"), true),
+        (&here, "/bare", "echo", 401, None, false),
+        (&here, "/mcp", "up__echo", 200, Some("henri"), true),
+        (&forged, "/mcp", "up__echo", 401, None, false),
+    ];
+    for (at, (token, route, tool, status, _, runs)) in rows.into_iter().enumerate() {
+        conn.write(&gate.call(route, token, tool, "{}").bytes()).await;
+        let answer = conn.response().await;
+        let ran = answer.json()["result"]["content"].is_array();
+        assert_eq!((answer.status, ran), (status, runs), "{at}: {}", answer.whole());
+        if status == 401 {
+            conn = gate.reach.open().await;
+        }
+    }
+    let asked: Vec<Value> = gate.settled(rows.len()).await.iter().map(|record| record["principal"]["sub"].clone()).collect();
+    assert_eq!(json!(asked), json!(rows.map(|(_, _, _, _, sub, _)| sub)));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_route_is_a_resource_of_its_own() {
     let gate = Gate::start().await;

@@ -14,10 +14,10 @@ pub(super) const CONNECT_MS_MAX: u64 = 5_000;
 pub(super) const RECONNECT_MS_MAX: u64 = 1_000;
 /// How often what librdkafka reports is looked at while a batch is under way, and how long.
 pub(super) const POLL_MS: u64 = 5;
-/// Time for the reason why a message was refused to be reported, behind that of those which it took with it.
-pub(super) const REASON_MS_MAX: u64 = 1_000;
 /// How often it is looked at when none is.
 pub(super) const IDLE_MS: u64 = 1_000;
+/// Time for the reason why a message was refused to be reported, behind that of those which it took with it.
+pub(super) const REASON_MS_MAX: u64 = 1_000;
 /// Requests of one producer that are not answered yet. An idempotent one may have five.
 pub(super) const REQUESTS_MAX: u64 = 5;
 /// Messages that librdkafka holds: more than a batch.
