@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::bounds::ARGUMENT_DEPTH_MAX;
+use super::bounds::{ARGUMENT_DEPTH_MAX, ARGUMENT_STEPS_MAX, ARGUMENT_VALUES_MAX};
+use super::path::invisible;
 use crate::mcp::json::{JsonError, Kind, Scanner};
 
 /// Every value of one JSON text, parents before children.
@@ -11,6 +13,8 @@ pub(super) struct Tree<'a> {
     items: Vec<Item<'a>>,
     /// Two keys of one object differ only by case or folding: readers may disagree about which one counts.
     collides: bool,
+    /// Steps that were taken to judge these arguments.
+    steps: AtomicU64,
 }
 
 /// One value.
@@ -25,10 +29,10 @@ pub(super) struct Item<'a> {
 }
 
 impl<'a> Tree<'a> {
-    /// Reads a text that was validated before; `None` if it is no JSON after all, or nested beyond reason.
+    /// Reads a text that was validated before; `None` if it is no JSON after all, or deeper or of more values than rules look at.
     pub(super) fn read(text: &'a str) -> Option<Self> {
         let items = Vec::with_capacity((text.len() / ITEM_BYTES_LEAST + 1).min(ITEMS_EXPECTED_MAX));
-        let mut tree = Self { items, collides: false };
+        let mut tree = Self { items, collides: false, steps: AtomicU64::new(0) };
         // Equal keys collide, so the scanner need not look for them.
         let mut scan = Scanner::trusted_but_keys(text, ARGUMENT_DEPTH_MAX);
         tree.take(&mut scan, None).ok()?;
@@ -39,6 +43,19 @@ impl<'a> Tree<'a> {
     /// Whether two keys of one object collide.
     pub(super) fn collides(&self) -> bool {
         self.collides
+    }
+
+    /// Counts `steps` towards what judging these arguments may take; false once that is used up, and then ever after.
+    pub(super) fn spend(&self, steps: u64) -> bool {
+        // One decision is one thread's: nothing is lost between the two.
+        let spent = self.steps.load(Ordering::Relaxed).saturating_add(steps);
+        self.steps.store(spent, Ordering::Relaxed);
+        spent <= ARGUMENT_STEPS_MAX
+    }
+
+    /// Whether judging these arguments took more than it may, so that what was found is not all there is.
+    pub(super) fn is_spent(&self) -> bool {
+        self.steps.load(Ordering::Relaxed) > ARGUMENT_STEPS_MAX
     }
 
     /// Number of values.
@@ -75,6 +92,9 @@ impl<'a> Tree<'a> {
 
     fn take(&mut self, scan: &mut Scanner<'a>, key: Option<Cow<'a, str>>) -> Result<(), JsonError> {
         let at = self.items.len();
+        if at >= ARGUMENT_VALUES_MAX {
+            return Err(JsonError::Shape("more values than rules look at"));
+        }
         let kind = scan.peek()?;
         self.items.push(Item { key, raw: "", kind, end: at + 1 });
         let raw = match kind {
@@ -95,12 +115,12 @@ impl<'a> Tree<'a> {
 
     fn keys_collide(&self, at: usize) -> bool {
         let keys = || self.children(at).filter_map(|(_, item)| item.key.as_deref());
-        let (count, plain) = keys().fold((0, true), |(n, plain), key| (n + 1, plain && key.is_ascii()));
+        let (count, plain) = keys().fold((0, true), |(n, plain), key| (n + 1, plain && is_plain(key)));
         if plain && count <= PAIRWISE_KEYS_MAX {
             return keys().enumerate().any(|(n, key)| keys().skip(n + 1).any(|other| key.eq_ignore_ascii_case(other)));
         }
         let mut seen = HashSet::with_capacity(count);
-        keys().any(|key| !seen.insert(fold(key)))
+        keys().any(|key| !seen.insert(fold_key(key)))
     }
 }
 
@@ -121,6 +141,30 @@ pub(super) fn fold(key: &str) -> String {
     key.chars().map(narrow).flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
 }
 
+/// Whether only case can make it another key.
+fn is_plain(key: &str) -> bool {
+    key.bytes().all(|b| b.is_ascii_graphic())
+}
+
+/// What lenient readers make of a key of the arguments: nothing from a NUL on, no invisible or control characters anywhere, no white
+/// space around it, and folded.
+pub(super) fn fold_key(key: &str) -> Cow<'_, str> {
+    if key.bytes().all(|b| b.is_ascii_graphic() && !b.is_ascii_uppercase()) {
+        return Cow::Borrowed(key);
+    }
+    let cut = key.split('\0').next().unwrap_or_default();
+    let seen: String = cut.chars().filter(|c| !c.is_control() && !invisible(*c)).collect();
+    Cow::Owned(fold(seen.trim()))
+}
+
+/// Whether `key` is another key than `name`, and the same to a lenient reader.
+pub(super) fn is_disguise_of(key: &str, name: &str) -> bool {
+    if key == name {
+        return false;
+    }
+    if is_plain(key) && is_plain(name) { key.eq_ignore_ascii_case(name) } else { fold_key(key) == fold_key(name) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,13 +180,23 @@ mod tests {
             r#"{"É":1,"é":2}"#,
             r#"{"a":1,"a":1}"#,
             r#"{"a":[{"b":1,"\u0062":2}]}"#,
+            r#"{"path":1,"path\u0000":2}"#,
+            r#"{"path":1,"path\u0000x":2}"#,
+            r#"{"path":1," path":2}"#,
+            r#"{"path":1,"path\n":2}"#,
+            r#"{"path":1,"Path\u3000":2}"#,
+            r#"{"path":1,"pa\u200bth":2}"#,
+            r#"{"path":1,"p\u00adath":2}"#,
+            r#"{"path":1,"\ufeffpath":2}"#,
+            r#"{"path":1,"path\udb40\udc41":2}"#,
+            r#"{"":1," ":2}"#,
         ] {
             assert!(Tree::read(text).unwrap().collides(), "{text}");
         }
         let many: Vec<String> = (0..40).map(|n| format!("\"k{n}\":{n}")).collect();
         assert!(!Tree::read(&format!("{{{}}}", many.join(","))).unwrap().collides());
         assert!(Tree::read(&format!("{{{},\"K7\":0}}", many.join(","))).unwrap().collides());
-        for text in [r#"{"a":{"b":1},"c":{"B":1}}"#, "[]", r#"{"a":1,"b":2,"ä":3}"#] {
+        for text in [r#"{"a":{"b":1},"c":{"B":1}}"#, "[]", r#"{"a":1,"b":2,"ä":3}"#, r#"{"first name":1,"firstname":2}"#] {
             assert!(!Tree::read(text).unwrap().collides(), "{text}");
         }
     }

@@ -20,7 +20,7 @@ pub(super) const NAME_BYTES_MAX: usize = 128;
 pub(super) const GLOB_BYTES_MAX: usize = 1_024;
 /// Segments of a pointer.
 pub(super) const POINTER_SEGMENTS_MAX: usize = 32;
-/// `**` segments of a pointer; more would make selection costlier than the arguments are long.
+/// `**` segments of a pointer; each multiplies what selection may cost by the depth of the arguments.
 pub(super) const POINTER_DEEP_MAX: usize = 2;
 /// Text of the constraints that an approver puts on arguments.
 pub(super) const CONSTRAINT_BYTES_MAX: usize = 2 * 1_024;
@@ -43,6 +43,13 @@ pub(super) const DEADLINE_MS_MAX: u64 = 3_600 * 1_000;
 pub(super) const SHOWN_ARGUMENTS_MAX: usize = crate::vocab::limits::AUDIT_FIELDS_MAX;
 /// Nesting of arguments that argument rules look at; the decoder's own limit is lower.
 pub(super) const ARGUMENT_DEPTH_MAX: usize = 512;
+/// Values of the arguments that argument rules look at.
+pub(super) const ARGUMENT_VALUES_MAX: usize = 100_000;
+/// What argument rules may take to judge one call, all together: a step is one value met by one pointer, or held against one entry
+/// of a matcher, or some more bytes of it. It is some tens of nanoseconds.
+pub(super) const ARGUMENT_STEPS_MAX: u64 = 4_000_000;
+/// Bytes of a value that are one step more.
+pub(super) const ARGUMENT_STEP_BYTES: usize = 256;
 /// Rounds of percent-decoding after which a path counts as hostile.
 pub(super) const DECODE_ROUNDS_MAX: usize = 8;
 /// Length of one regular expression.
@@ -55,6 +62,8 @@ pub(super) const REGEX_PROGRAM_BYTES_MAX: usize = 256 * 1_024;
 pub(super) const REGEX_CACHE_BYTES_MAX: usize = 512 * 1_024;
 /// Longest text that is searched for an expression without a table of its own; the cost is at most its program times the text.
 pub(super) const REGEX_TEXT_BYTES_MAX: usize = 16 * 1_024;
+/// Steps of a search without a table, where one with a table takes one.
+pub(super) const REGEX_UNTABLED_STEPS: usize = 1_000;
 /// What the table of an expression may take. With one, a text of any length is read once.
 pub(super) const REGEX_TABLE_BYTES_MAX: usize = 256 * 1_024;
 /// What making such a table may take.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::arguments::Tree;
+use super::arguments::{Tree, is_disguise_of};
 use super::tri::Tri;
 use super::{number, report, yaml};
 use crate::mcp::json::{Kind, push_string, unquote};
@@ -70,8 +70,12 @@ impl Literal {
                     return Tri::False;
                 }
                 Tri::all(tree.children(at).map(|(at, item)| {
-                    let member = item.key.as_deref().and_then(|key| members.get(key));
-                    member.map_or(Tri::False, |value| value.same(tree, at))
+                    let Some(key) = item.key.as_deref() else { return Tri::Unknown };
+                    match members.get(key) {
+                        Some(value) => value.same(tree, at),
+                        None if members.keys().any(|name| is_disguise_of(key, name)) => Tri::Unknown,
+                        None => Tri::False,
+                    }
                 }))
             }
             _ => Tri::False,

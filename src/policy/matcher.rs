@@ -8,6 +8,7 @@ use std::cmp::Ordering;
 
 use super::address::{Block, within};
 use super::arguments::Tree;
+use super::bounds::ARGUMENT_STEP_BYTES;
 use super::glob::Glob;
 use super::literal::Literal;
 use super::number;
@@ -72,8 +73,11 @@ impl Criterion {
         let mut any = Tri::False;
         let mut every = Tri::True;
         let mut selected_any = false;
-        let searches = self.pointer.searches();
+        let (searches, entries) = (self.pointer.searches(), self.entries());
         self.pointer.select_while(tree, &mut |selected| {
+            if !tree.spend(entries.saturating_mul(pieces(tree, selected))) {
+                return false;
+            }
             let value = self.satisfied(tree, selected, quantifier, searches);
             any = Tri::any([any, value]);
             every = Tri::all([every, value]);
@@ -85,10 +89,20 @@ impl Criterion {
             }
         });
         match quantifier {
+            // What was not looked at may be anything. What settled the answer before still does.
+            Quantifier::Every if tree.is_spent() => Tri::all([every, Tri::Unknown]),
+            Quantifier::Some if tree.is_spent() => Tri::any([any, Tri::Unknown]),
             _ if !selected_any => self.holds_for_nothing(),
+            // One value that is there is enough to be present.
+            _ if self.is_absent() => every,
             Quantifier::Every => every,
             Quantifier::Some => any,
         }
+    }
+
+    /// What a value is held against, all matchers together.
+    fn entries(&self) -> u64 {
+        self.matchers.iter().fold(0, |sum, matcher| sum.saturating_add(matcher.entries() as u64))
     }
 
     /// Whether the criterion holds where nothing is selected.
@@ -114,12 +128,28 @@ impl Criterion {
 }
 
 impl Matcher {
+    /// How much a value is held against.
+    fn entries(&self) -> usize {
+        match self {
+            Self::OneOf(values) => values.len(),
+            Self::Glob(globs) => globs.len(),
+            Self::PathUnder(directories) => directories.len(),
+            Self::Matches(patterns) => patterns.iter().map(Pattern::steps).sum(),
+            Self::Cidr(blocks) => blocks.len(),
+            Self::Url(_) | Self::Min(_) | Self::Max(_) | Self::MaxLength(_) | Self::Type(_) | Self::Present | Self::Absent => 1,
+        }
+    }
+
     /// Whether one selected value satisfies this.
     pub(super) fn satisfied(&self, tree: &Tree<'_>, selected: Selected<'_>, quantifier: Quantifier, searches: bool) -> Tri {
+        if matches!(selected, Selected::Disguise(_)) {
+            return Tri::Unknown;
+        }
         match self {
             Self::OneOf(values) => match selected {
                 Selected::Value(at) => Tri::any(values.iter().map(|value| value.same(tree, at))),
                 Selected::Key(key) => Tri::from(values.iter().any(|v| matches!(v, Literal::Text(text) if **text == *key))),
+                Selected::Disguise(_) => Tri::Unknown,
             },
             Self::Min(bound) => compare(tree, selected, bound).map_or(Tri::Unknown, |order| Tri::from(order.is_ge())),
             Self::Max(bound) => compare(tree, selected, bound).map_or(Tri::Unknown, |order| Tri::from(order.is_le())),
@@ -159,6 +189,15 @@ impl Matcher {
             }
         }
     }
+}
+
+/// The size of what is selected, in steps.
+fn pieces(tree: &Tree<'_>, selected: Selected<'_>) -> u64 {
+    let bytes = match selected {
+        Selected::Value(at) => tree.item(at).map_or(0, |item| item.raw.len()),
+        Selected::Key(key) | Selected::Disguise(key) => key.len(),
+    };
+    1 + (bytes / ARGUMENT_STEP_BYTES) as u64
 }
 
 /// How a selected number compares to `bound`; `None` for what is no number, or one out of reach.

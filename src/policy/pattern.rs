@@ -10,7 +10,7 @@ use regex_automata::dfa::{Automaton as _, dense};
 
 use super::bounds::{
     REGEX_BYTES_MAX, REGEX_CACHE_BYTES_MAX, REGEX_DEPTH_MAX, REGEX_PROGRAM_BYTES_MAX, REGEX_TABLE_BYTES_MAX,
-    REGEX_TABLE_MAKING_BYTES_MAX, REGEX_TEXT_BYTES_MAX,
+    REGEX_TABLE_MAKING_BYTES_MAX, REGEX_TEXT_BYTES_MAX, REGEX_UNTABLED_STEPS,
 };
 use super::tri::Tri;
 
@@ -54,6 +54,11 @@ impl Pattern {
         }
         let found = self.table.as_ref().map(|table| table.try_search_fwd(&Input::new(text).earliest(true)));
         found.and_then(Result::ok).map_or(Tri::Unknown, |end| end.is_some().into())
+    }
+
+    /// What a search costs at most, in steps for each [`ARGUMENT_STEP_BYTES`](super::bounds::ARGUMENT_STEP_BYTES) of the text.
+    pub(super) fn steps(&self) -> usize {
+        if self.table.is_some() { 1 } else { REGEX_UNTABLED_STEPS }
     }
 
     /// The expression as written.

@@ -1,6 +1,6 @@
 //! Pointers into arguments: RFC 6901, plus `*` for one level and `**` for any depth.
 
-use super::arguments::{Item, Tree};
+use super::arguments::{Item, Tree, is_disguise_of};
 use super::bounds::{POINTER_DEEP_MAX, POINTER_SEGMENTS_MAX};
 use crate::mcp::json::Kind;
 
@@ -27,6 +27,8 @@ pub(super) enum Selected<'t> {
     Value(usize),
     /// A key of an object.
     Key(&'t str),
+    /// Nothing under the name that the pointer says, but this key, which a lenient reader takes for it. Nobody can tell what it is worth.
+    Disguise(&'t str),
 }
 
 impl Pointer {
@@ -84,7 +86,7 @@ impl Pointer {
         });
     }
 
-    /// As [`Self::select`], as long as `found` answers true.
+    /// As [`Self::select`], as long as `found` answers true and there are steps left to [`Tree::spend`].
     pub(super) fn select_while<'t>(&self, tree: &'t Tree<'_>, found: &mut dyn FnMut(Selected<'t>) -> bool) {
         walk(tree, 0, &self.steps, found);
     }
@@ -104,17 +106,23 @@ impl Pointer {
     }
 }
 
-/// True unless `found` ended it.
+/// True unless `found` ended it, or it took more steps than there are.
 fn walk<'t>(tree: &'t Tree<'_>, at: usize, steps: &[Step], found: &mut dyn FnMut(Selected<'t>) -> bool) -> bool {
     let Some(item) = tree.item(at) else { return true };
+    if !tree.spend(1) {
+        return false;
+    }
     match steps.split_first() {
         None => found(Selected::Value(at)),
-        Some((Step::Name(name), rest)) => child(tree, at, item, name).is_none_or(|child| walk(tree, child, rest, found)),
+        Some((Step::Name(name), rest)) => match child(tree, at, item, name) {
+            Some(child) => walk(tree, child, rest, found),
+            None => disguises(tree, at, item, name).all(|key| found(Selected::Disguise(key))),
+        },
         Some((Step::Each, rest)) => tree.children(at).all(|(child, _)| walk(tree, child, rest, found)),
         Some((Step::Deep, [])) => tree.within(at).all(|(here, item)| {
             let key = item.key.as_deref().filter(|_| here != at);
             let leaf = !matches!(item.kind, Kind::Object | Kind::Array);
-            key.is_none_or(|key| found(Selected::Key(key))) && (!leaf || found(Selected::Value(here)))
+            tree.spend(1) && key.is_none_or(|key| found(Selected::Key(key))) && (!leaf || found(Selected::Value(here)))
         }),
         Some((Step::Deep, rest)) => tree.within(at).all(|(here, _)| walk(tree, here, rest, found)),
     }
@@ -128,6 +136,15 @@ fn child(tree: &Tree<'_>, at: usize, item: &Item<'_>, name: &str) -> Option<usiz
         Kind::String | Kind::Number | Kind::Bool | Kind::Null => None,
     };
     found.map(|(at, _)| at)
+}
+
+/// Keys of an object that are not `name`, and that a lenient reader takes for it.
+fn disguises<'t>(tree: &'t Tree<'_>, at: usize, item: &Item<'_>, name: &str) -> impl Iterator<Item = &'t str> {
+    let is_object = item.kind == Kind::Object;
+    tree.children(at)
+        .take_while(move |_| is_object)
+        .take_while(|_| tree.spend(1))
+        .filter_map(move |(_, member)| member.key.as_deref().filter(|key| is_disguise_of(key, name)))
 }
 
 /// An array index as RFC 6901 section 4 writes it.
@@ -154,6 +171,7 @@ fn unescape(name: &str) -> Result<String, &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::bounds::{ARGUMENT_STEPS_MAX, ARGUMENT_VALUES_MAX};
     use super::*;
 
     fn check(pointer: &str, expect: &[&str]) {
@@ -164,6 +182,7 @@ mod tests {
             found.push(match selected {
                 Selected::Value(at) => tree.item(at).unwrap().raw.to_owned(),
                 Selected::Key(key) => format!("key {key}"),
+                Selected::Disguise(key) => format!("disguise {key}"),
             });
         });
         assert_eq!(found, expect, "{pointer}");
@@ -180,8 +199,12 @@ mod tests {
         check("/x~1y", &["1"]);
         check("/t~0", &["2"]);
         check("/0", &["[]"]);
-        check("/Path", &[]);
+        check("/Path", &["disguise path"]);
+        check("/Path/x", &["disguise path"]);
         check("/path/x", &[]);
+        check("/a/B/0", &["disguise b"]);
+        check("/**/B", &["disguise b", "disguise b"]);
+        check("/l", &[]);
     }
 
     #[test]
@@ -192,6 +215,18 @@ mod tests {
         check("/a/**", &["key b", "10", "key b", r#""deep""#, "key ", "0"]);
         check("/path/**", &[r#""p""#]);
         check("/0/**", &[]);
+    }
+
+    #[test]
+    fn takes_no_more_steps_than_there_are() {
+        let (depth, width) = (60, 90_000);
+        let nested = format!("{}[{}0]{}", r#"{"env":"#.repeat(depth), "0,".repeat(width), "}".repeat(depth));
+        let tree = Tree::read(&nested).unwrap();
+        let mut met = 0_u64;
+        Pointer::parse("/**/env/**").unwrap().select(&tree, &mut |_| met += 1);
+        assert!(tree.is_spent() && met <= ARGUMENT_STEPS_MAX, "{met}");
+        assert!(Tree::read(&format!("[{}0]", "0,".repeat(ARGUMENT_VALUES_MAX - 2))).is_some());
+        assert!(Tree::read(&format!("[{}0]", "0,".repeat(ARGUMENT_VALUES_MAX - 1))).is_none());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::address::Block;
 use super::arguments::Tree;
 use super::asked::Family;
 use super::aspect::{Aspect, entry_possible};
-use super::bounds::SHOWN_CHARS_MAX;
+use super::bounds::{ARGUMENT_VALUES_MAX, SHOWN_CHARS_MAX};
 use super::glob::Glob;
 use super::known::{Given, Known};
 use super::literal::Literal;
@@ -147,7 +147,7 @@ fn argument(criterion: &Criterion, quantifier: Quantifier, known: &Known<'_>) ->
     let tree = match &known.arguments {
         Given::None => return format!("there are no arguments, so {pointer} selects nothing"),
         Given::Pieces { .. } => return format!("{pointer} was not recorded"),
-        Given::All(None) => return "the arguments cannot be read".to_owned(),
+        Given::All(None) => return format!("the arguments cannot be read, or hold more than {ARGUMENT_VALUES_MAX} values"),
         Given::All(Some(tree)) if tree.collides() => {
             return "two keys of one object differ only by case or folding, so readers may disagree about the arguments"
                 .to_owned();
@@ -156,6 +156,9 @@ fn argument(criterion: &Criterion, quantifier: Quantifier, known: &Known<'_>) ->
     };
     let mut selected = Vec::new();
     criterion.pointer.select(tree, &mut |found| selected.push(found));
+    if tree.is_spent() {
+        return "the arguments hold more than can be judged in the time there is".to_owned();
+    }
     let judged = selected.iter().map(|found| (*found, judge(criterion, tree, *found, quantifier)));
     let judged: Vec<(Selected<'_>, Tri, Option<&Matcher>)> = judged.map(|(found, (truth, by))| (found, truth, by)).collect();
     let worst = |wanted: Tri| judged.iter().find(|(_, truth, _)| *truth == wanted);
@@ -168,6 +171,9 @@ fn argument(criterion: &Criterion, quantifier: Quantifier, known: &Known<'_>) ->
         return format!("{pointer} selects nothing{note}");
     };
     let subject = match (found, judged.len()) {
+        (Selected::Disguise(key), _) => {
+            return format!("{pointer} selects nothing, but readers may take the key {} for it", plain(key));
+        }
         (Selected::Key(key), _) => format!("a key at {pointer} is {}", plain(key)),
         (Selected::Value(at), 1) => format!("{pointer} is {}", value(tree, *at)),
         (Selected::Value(at), many) if *truth == order.last().copied().unwrap_or(Tri::Unknown) => {

@@ -203,7 +203,8 @@ async fn arguments_arrive_byte_for_byte_and_nothing_else_does() {
         r#"{"big":123456789012345678901234567890,"e":1e2,"x":1E+300,"f":1.0,"m":-0.0,"t":0.1000000000000000055511151231257827}"#,
         r#"{"s":"\u00e9\/\ud83d\ude00é\u0000","k\u0041":"\t"}"#,
         r#"{ "spaced" : [ 1 , 2 ],	"tab":	true }"#,
-        r#"{"Name":"x","name ":"y","arguments":{},"jsonrpc":"1"}"#,
+        r#"{"Name":"x","arguments":{},"jsonrpc":"1"}"#,
+        r#"{"name ":"y","first name":"a","firstname":"b"}"#,
         deep.as_str(),
     ] {
         for (era, request) in [
@@ -225,7 +226,20 @@ async fn arguments_arrive_byte_for_byte_and_nothing_else_does() {
     }
     // Keys that a reader without case would take for one: a rule about arguments cannot be sure, so it refuses.
     let calls = gate.up.calls().len();
-    for arguments in [r#"{"path":"/srv/x","Path":"/etc/x"}"#, r#"{"paſs":1,"pass":2}"#, r#"{"a":[{"K":1,"k":2}]}"#] {
+    for arguments in [
+        r#"{"path":"/srv/x","Path":"/etc/x"}"#,
+        r#"{"paſs":1,"pass":2}"#,
+        r#"{"a":[{"K":1,"k":2}]}"#,
+        r#"{"path":"/srv/x","path\u0000":"/etc/x"}"#,
+        r#"{"path":"/srv/x","path ":"/etc/x"}"#,
+        r#"{"path":"/srv/x","pa\u200bth":"/etc/x"}"#,
+        // Alone, where the rule looks for its plain form.
+        r#"{"Path":"/etc/x"}"#,
+        r#"{"PATH":"/srv/x"}"#,
+        r#"{"\uff50ath":"/etc/x"}"#,
+        r#"{"path\u0000.txt":"/etc/x"}"#,
+        r#"{"\tpath":"/etc/x"}"#,
+    ] {
         let answer = gate.reach.send(&gate.call("/mcp", &token, "up__echo", arguments)).await;
         let reason = &answer.json()["result"]["_meta"]["dev.portcullis/denial"]["reason"];
         assert_eq!((reason, gate.up.calls().len()), (&"indeterminate".into(), calls), "{arguments}: {}", answer.whole());

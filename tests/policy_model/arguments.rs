@@ -13,6 +13,8 @@ use std::collections::BTreeSet;
 enum Selected<'a> {
     Value(&'a Json),
     Key(&'a str),
+    /// Nothing of the name, but a key that is the same after folding.
+    Disguise,
 }
 
 /// The truth of `arguments` of a rule.
@@ -32,7 +34,7 @@ pub(crate) fn truth(criteria: &[(&'static str, Vec<Matcher>)], args: Option<&Jso
 pub(crate) fn collides(value: &Json) -> bool {
     match value {
         Json::Map(members) => {
-            let folded: BTreeSet<String> = members.iter().map(|(key, _)| fold(key)).collect();
+            let folded: BTreeSet<String> = members.iter().map(|(key, _)| fold_key(key)).collect();
             folded.len() < members.len() || members.iter().any(|(_, value)| collides(value))
         }
         Json::List(items) => items.iter().any(collides),
@@ -45,6 +47,22 @@ pub(crate) fn fold(key: &str) -> String {
     key.chars().map(plain).collect::<String>().to_uppercase().chars().flat_map(char::to_lowercase).collect()
 }
 
+/// What lenient readers make of a key.
+pub(crate) fn fold_key(key: &str) -> String {
+    let hidden = |c: &char| {
+        c.is_control()
+            || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    let cut = key.split('\0').next().unwrap();
+    fold(cut.chars().filter(|c| !hidden(c)).collect::<String>().trim())
+}
+
+/// Whether an object has no member `name`, but one that is the same after folding.
+pub(crate) fn is_disguised(members: &[(String, Json)], name: &str) -> bool {
+    let same = |key: &str| fold_key(key) == fold_key(name);
+    members.iter().all(|(key, _)| key != name) && members.iter().any(|(key, _)| same(key))
+}
+
 fn criterion(pointer: &str, matchers: &[Matcher], args: Option<&Json>, allow: bool) -> Truth {
     let mut selected = Vec::new();
     if let Some(args) = args {
@@ -53,7 +71,11 @@ fn criterion(pointer: &str, matchers: &[Matcher], args: Option<&Json>, allow: bo
     }
     let effect = if allow { "allow" } else { "deny" };
     if let [Matcher::Absent] = matchers {
-        let truth = Truth::from(selected.is_empty());
+        let truth = match selected.as_slice() {
+            [] => True,
+            all if all.iter().all(|selected| matches!(selected, Selected::Disguise)) => Unknown,
+            _ => False,
+        };
         seen("matcher", &format!("absent {effect} {truth:?}"));
         return truth;
     }
@@ -100,6 +122,10 @@ fn select<'a>(steps: &[&str], value: &'a Json, out: &mut Vec<Selected<'a>>) {
             let name = name.replace("~1", "/").replace("~0", "~");
             let is_index = name == "0" || (!name.starts_with('0') && name.parse::<usize>().is_ok());
             let found = match value {
+                Json::Map(members) if is_disguised(members, &name) => {
+                    seen("arguments", "a disguise");
+                    return out.push(Selected::Disguise);
+                }
                 Json::Map(members) => members.iter().find(|(key, _)| *key == name).map(|(_, value)| value),
                 Json::List(items) if is_index => items.get(name.parse::<usize>().unwrap()),
                 _ => None,
@@ -112,6 +138,7 @@ fn select<'a>(steps: &[&str], value: &'a Json, out: &mut Vec<Selected<'a>>) {
 /// A value as the matchers of text read it.
 fn readable(selected: &Selected<'_>, deep: bool) -> Option<String> {
     match selected {
+        Selected::Disguise => None,
         Selected::Key(key) => Some((*key).to_owned()),
         Selected::Value(Json::Text(text)) => Some(text.clone()),
         Selected::Value(Json::Number(token)) if deep => number::read(token).map(|number| number.spelling()),
@@ -125,6 +152,7 @@ fn matches(matcher: &Matcher, selected: &Selected<'_>, deep: bool, allow: bool) 
     let doubt = if allow { False } else { Unknown };
     let of_text = |truth: &dyn Fn(&str) -> Truth| readable(selected, deep).map_or(Unknown, |text| truth(&text));
     match matcher {
+        _ if matches!(selected, Selected::Disguise) => Unknown,
         Matcher::Equals(wanted) => equals(wanted, selected),
         Matcher::OneOf(wanted) => any(&wanted.iter().map(|wanted| equals(wanted, selected)).collect::<Vec<_>>()),
         Matcher::Glob(globs) => of_text(&|text| globs.iter().any(|glob| text::glob(glob, text)).into()),
@@ -159,6 +187,7 @@ fn compare(selected: &Selected<'_>, bound: &str, holds: fn(Ordering) -> bool) ->
 fn is_type(wanted: &str, selected: &Selected<'_>) -> bool {
     let value = match selected {
         Selected::Key(_) => return wanted == "string",
+        Selected::Disguise => return false,
         Selected::Value(value) => value,
     };
     match value {
@@ -175,6 +204,7 @@ fn equals(wanted: &Json, selected: &Selected<'_>) -> Truth {
     match (wanted, selected) {
         (Json::Text(wanted), Selected::Key(key)) => (wanted == key).into(),
         (_, Selected::Key(_)) => False,
+        (_, Selected::Disguise) => Unknown,
         (wanted, Selected::Value(value)) => same(wanted, value),
     }
 }
@@ -189,8 +219,10 @@ pub(crate) fn same(wanted: &Json, value: &Json) -> Truth {
             all(&wanted.iter().zip(value).map(|(wanted, value)| same(wanted, value)).collect::<Vec<_>>())
         }
         (Json::Map(wanted), Json::Map(value)) if wanted.len() == value.len() => {
-            let member = |(key, value): &(String, Json)| {
-                wanted.iter().find(|(other, _)| other == key).map_or(False, |(_, wanted)| same(wanted, value))
+            let member = |(key, value): &(String, Json)| match wanted.iter().find(|(other, _)| other == key) {
+                Some((_, wanted)) => same(wanted, value),
+                None if wanted.iter().any(|(other, _)| fold_key(other) == fold_key(key)) => Unknown,
+                None => False,
             };
             all(&value.iter().map(member).collect::<Vec<_>>())
         }

@@ -1,6 +1,6 @@
 //! Section 10: conditions of the universe, each with what it means worked out by hand.
 
-use crate::arguments::{collides, same};
+use crate::arguments::{collides, is_disguised, same};
 use crate::clock::{Moment, moment};
 use crate::json::{Json, text};
 use crate::language::{Ask, Class, Family};
@@ -155,11 +155,22 @@ pub(crate) fn texts(value: &Json) -> Vec<&str> {
 pub(crate) fn truth(which: usize, ask: &Ask, class: Class) -> Truth {
     let (text, reads_args, meaning) = CONDITIONS[which];
     let args = ask.args.clone().unwrap_or_else(|| Json::Map(Vec::new()));
-    let truth =
-        if reads_args && collides(&args) { Unknown } else { meaning(&Sight { ask, class, args, time: moment(ask.now_ms) }) };
+    let unreadable = reads_args && (collides(&args) || asks_for_disguised(text, &args));
+    let truth = if unreadable { Unknown } else { meaning(&Sight { ask, class, args, time: moment(ask.now_ms) }) };
     seen("when", &format!("{truth:?}"));
     seen("condition", text);
     truth
+}
+
+/// Whether a condition asks if a member is there that is not, but a key like it.
+fn asks_for_disguised(text: &str, args: &Json) -> bool {
+    let Json::Map(members) = args else { return false };
+    let asked = |name: &str| text.contains(&format!("has(args.{name})")) || text.contains(&format!("'{name}' in args"));
+    let found = ["a", "n", "l"].into_iter().any(|name| asked(name) && is_disguised(members, name));
+    if found {
+        seen("condition", "a disguise");
+    }
+    found
 }
 
 /// Whether condition `which` reads `args`.

@@ -95,6 +95,8 @@ fn covered() {
         need(what, value);
     }
     need("arguments", "colliding keys");
+    need("arguments", "a disguise");
+    need("condition", "a disguise");
     for what in ["schedule", "when"] {
         for truth in ["True", "False", "Unknown"] {
             need(what, truth);

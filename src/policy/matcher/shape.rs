@@ -61,8 +61,11 @@ impl Shapes {
 
 /// The kind of what is selected; a key is a text.
 pub(super) fn shape_of(tree: &Tree<'_>, selected: Selected<'_>) -> Option<Shapes> {
-    let Selected::Value(at) = selected else { return Some(Shapes::TEXT) };
-    let item = tree.item(at)?;
+    let item = match selected {
+        Selected::Key(_) => return Some(Shapes::TEXT),
+        Selected::Disguise(_) => return None,
+        Selected::Value(at) => tree.item(at)?,
+    };
     Some(match item.kind {
         Kind::String => Shapes::TEXT,
         Kind::Number if number::is_whole(item.raw) => Shapes::WHOLE,

@@ -12,6 +12,7 @@ use crate::policy::pointer::Selected;
 pub(super) fn text<'t>(tree: &'t Tree<'_>, selected: Selected<'t>, searches: bool) -> Option<Cow<'t, str>> {
     let item = match selected {
         Selected::Key(key) => return Some(Cow::Borrowed(key)),
+        Selected::Disguise(_) => return None,
         Selected::Value(at) => tree.item(at)?,
     };
     match item.kind {

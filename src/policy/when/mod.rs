@@ -9,6 +9,7 @@ mod cost;
 mod functions;
 mod lex;
 mod paths;
+mod presence;
 mod roots;
 mod scene;
 mod shape;
@@ -21,6 +22,7 @@ use cel::common::ast::SourceInfo;
 use cel::common::types::CelBool;
 
 use self::functions::Constant;
+use self::presence::Presence;
 use self::scene::Scope;
 use super::asked::Moment;
 use super::bounds::{WHEN_BYTES_MAX, WHEN_PARSE_DEPTH_MAX, WHEN_PARSE_STACK_BYTES};
@@ -38,6 +40,7 @@ pub(super) struct When {
     /// Patterns compiled at load; the expression names them by number.
     constants: Box<[Constant]>,
     pub(super) reads: Reads,
+    presence: Presence,
     /// Comprehensions inside or after one another.
     loops: u32,
     /// Something is added, so that values can grow.
@@ -98,7 +101,8 @@ impl When {
         };
         let checked = check::check(&mut expr, text, &source)?;
         let check::Checked { constants, reads, loops, grows } = checked;
-        Ok(Self { canonical: canonical.into(), expr, constants, reads, loops, grows })
+        let presence = Presence::of(&expr);
+        Ok(Self { canonical: canonical.into(), expr, constants, reads, presence, loops, grows })
     }
 
     /// The condition in the one spelling that digests count.
@@ -126,7 +130,7 @@ impl When {
 
     /// Whether the condition holds.
     pub(super) fn holds(&self, scene: &Scene<'_>) -> Tri {
-        if self.reads.args && !scene.has_args() {
+        if self.reads.args && (!scene.has_args() || scene.tree().is_some_and(|tree| self.presence.is_disguised(tree))) {
             return Tri::Unknown;
         }
         if (self.loops > 0 || self.grows) && !cost::is_bearable(self, scene) {

@@ -55,7 +55,7 @@ fn visit(expr: &IdedExpr, found: &mut Pointers) {
 }
 
 /// The pointer of `args.a.b`; empty for `args`.
-fn pointer(expr: &IdedExpr) -> Option<String> {
+pub(super) fn pointer(expr: &IdedExpr) -> Option<String> {
     match &expr.expr {
         Expr::Ident(name) if name == ARGS => Some(String::new()),
         Expr::Select(select) if !select.test => Some(below(pointer(&select.operand)?, &select.field)),
@@ -63,7 +63,7 @@ fn pointer(expr: &IdedExpr) -> Option<String> {
     }
 }
 
-fn below(mut pointer: String, name: &str) -> String {
+pub(super) fn below(mut pointer: String, name: &str) -> String {
     pointer.push('/');
     pointer.push_str(&name.replace('~', "~0").replace('/', "~1"));
     pointer

@@ -75,6 +75,11 @@ impl<'d> Scene<'d> {
         self.built_args().is_some()
     }
 
+    /// The arguments, if there are any that can be read.
+    pub(super) fn tree(&self) -> Option<&Tree<'d>> {
+        self.arguments?.tree()
+    }
+
     pub(super) fn args_size(&self) -> Size {
         self.built_args().map(|(_, size)| *size).unwrap_or_default()
     }
