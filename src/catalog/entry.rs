@@ -45,7 +45,7 @@ pub struct Entry {
 /// Why an item of an upstream is not shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
-    /// Not 1 to 256 characters of `A-Z a-z 0-9 _ - .`
+    /// Not 1 to 256 characters of `A-Z a-z 0-9 _ - .`, or of printable ASCII for a prompt.
     #[error("its name has characters that can deceive people or clients")]
     Name,
     /// A URI that could be read in two ways.
@@ -64,7 +64,9 @@ impl Entry {
     pub fn read(upstream: &str, part: Part, item: &Item) -> Result<Self, Unfit> {
         let (public, mirrors) = match part {
             Part::Tools | Part::Prompts => {
-                check_name(&item.key)?;
+                if !is_name(part, &item.key) {
+                    return Err(Unfit::Name);
+                }
                 let schema = item.input_schema.as_ref().filter(|_| part == Part::Tools);
                 let mirrors = schema.map(mirror::annotations).transpose().map_err(|_| Unfit::Mirror)?;
                 (names::public_name(upstream, &item.key), mirrors.unwrap_or_default())
@@ -109,10 +111,12 @@ impl Entry {
     }
 }
 
-fn check_name(name: &str) -> Result<(), Unfit> {
+/// Whether a tool or a prompt may be called so: letters that neither people nor clients can take for others. A prompt, which people
+/// choose by its name, may have any that ASCII prints, and spaces inside.
+pub fn is_name(part: Part, name: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
-    let fits = !name.is_empty() && name.len() <= NAME_BYTES_MAX && name.bytes().all(plain);
-    if fits { Ok(()) } else { Err(Unfit::Name) }
+    let printed = |b: u8| part == Part::Prompts && matches!(b, b' '..=b'~');
+    !name.is_empty() && name.len() <= NAME_BYTES_MAX && name.trim() == name && name.bytes().all(|b| plain(b) || printed(b))
 }
 
 fn fingerprint(raw: &RawJson) -> String {

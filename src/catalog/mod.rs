@@ -16,7 +16,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio_util::task::TaskTracker;
 
-pub use entry::Entry;
+pub use entry::{Entry, is_name};
 pub use listing::{Listing, Part};
 pub use view::{Freshness, View};
 

@@ -10,7 +10,7 @@ use super::ctx::Ctx;
 use super::link;
 use super::question;
 use super::refusal::Refusal;
-use crate::catalog::{Access, Entry, Freshness, Listing, Part, View};
+use crate::catalog::{Access, Entry, Freshness, Listing, Part, View, is_name};
 use crate::mcp::dialect::Operation;
 use crate::mcp::error::ProtocolError;
 use crate::mcp::{Method, Reference, names};
@@ -70,6 +70,10 @@ pub(super) async fn resolve(ctx: &Ctx, operation: &Operation) -> Result<Target, 
     if kind == Kind::Resource && operation.method != Method::Complete {
         let ambiguous = |_| ProtocolError::invalid_params("the resource URI is ambiguous").with_id(Some(&operation.id));
         names::check_uri(rest).map_err(ambiguous)?;
+    }
+    // No list shows such a one, and its upstream is not asked about it.
+    if kind == Kind::Prompt && !is_name(Part::Prompts, rest) {
+        return Err(unknown().into());
     }
     let upstream = route.upstreams.iter().find(|name| &***name == upstream).ok_or_else(unknown)?;
     let (source, caps) = (ctx.world.upstream(upstream)?, question::told(ctx, upstream));

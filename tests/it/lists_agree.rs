@@ -221,6 +221,41 @@ async fn resources_and_prompts_agree_too() {
     }
 }
 
+/// A prompt may have any name that ASCII prints; one that people could take for another is neither listed nor asked for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_prompt_in_disguise_is_none() {
+    let gate = Gate::with(|files| files.policy = files.policy.replace(r#"prompts: ["*__greet"]"#, r#"prompts: ["*"]"#)).await;
+    let long = "n".repeat(257);
+    let hidden = ["gr\u{435}et", "greet ", " greet", "gr\u{200b}eet", "greet\n", "\u{202e}teerg", "gr\u{e9}et", long.as_str()];
+    let listed: Vec<Value> =
+        ["greet", "Code Review", "a/b:c"].iter().chain(&hidden[..7]).map(|name| json!({"name": name})).collect();
+    gate.up.behave(move |seen| match seen.rpc().as_str() {
+        "prompts/list" => {
+            let result = json!({"resultType": "complete", "prompts": listed, "ttlMs": 60_000, "cacheScope": "private"});
+            Answer::Json(200, "", json!({"jsonrpc": "2.0", "id": seen.json()["id"], "result": result}).to_string())
+        }
+        _ => modern(seen),
+    });
+    let alice = gate.token("alice", &["eng"]);
+    let prompts = names(&gate.reach.send(&gate.modern("/mcp", &alice, "prompts/list", "")).await, "prompts", "name");
+    assert_eq!(prompts, ["up__greet", "up__Code Review", "up__a/b:c", "old__greet", "old__secret"]);
+    let get = async |name: &str| {
+        let encoded = portcullis::mcp::headers::encode_value(name);
+        let request = gate.modern("/mcp", &alice, "prompts/get", &format!("\"name\":{},", json!(name)));
+        gate.reach.send(&request.add("Mcp-Name", encoded.to_str().unwrap())).await
+    };
+    for name in &prompts {
+        let answer = get(name).await;
+        assert_eq!((answer.status, answer.code()), (200, 0), "{name}: {}", answer.whole());
+    }
+    let calls = gate.up.calls().len();
+    for name in hidden {
+        let answer = get(&format!("up__{name}")).await;
+        assert_eq!((answer.status, answer.code()), (200, -32602), "{name:?}: {}", answer.whole());
+    }
+    assert_eq!(gate.up.calls().len(), calls);
+}
+
 /// What leaves is the name and the value that the decision looked at, and the values filled in before; nothing beside them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_completion_carries_only_what_was_decided_on() {
