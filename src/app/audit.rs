@@ -5,11 +5,12 @@ use std::io;
 use crate::audit::{self, Audit};
 use crate::config::{Config, Durability};
 use crate::vocab::Clock;
-use crate::vocab::limits::{AUDIT_QUEUE_RECORDS_MAX, STREAMS_MAX};
+use crate::vocab::limits::{ARRIVING_KINDS, AUDIT_QUEUE_RECORDS_MAX, STREAMS_MAX};
 
 /// Opens it. Its file is locked from then on.
 pub(super) fn open(config: &Config, clock: &Clock) -> io::Result<Audit> {
     let audit = &config.audit;
+    let requests = config.limits.in_flight.saturating_mul(1 + ARRIVING_KINDS);
     let settings = audit::Settings {
         checkpoint_key: audit.checkpoint_key.clone(),
         durability: match audit.durability {
@@ -28,11 +29,11 @@ pub(super) fn open(config: &Config, clock: &Clock) -> io::Result<Audit> {
         }),
         exporters: audit.sinks.len(),
         checkpoints: audit::Pace { every: audit.checkpoints.every, records: audit.checkpoints.records },
-        // Every request under way and every open stream holds room for its record.
+        // Every request under way, every one that arrives and every open stream holds room for its record.
         ..audit::Settings::new(
             audit.file.clone(),
             &config.data_dir.join("keys"),
-            AUDIT_QUEUE_RECORDS_MAX.saturating_add(config.limits.in_flight).saturating_add(STREAMS_MAX),
+            AUDIT_QUEUE_RECORDS_MAX.saturating_add(requests).saturating_add(STREAMS_MAX),
         )
     };
     Audit::open(&settings, clock.clone())

@@ -37,7 +37,7 @@ use crate::limit::{Limiter, Monotonic};
 use crate::mcp::dialect::ServerInfo;
 use crate::net::drain::Drain;
 use crate::net::{Fetch, Workers, client_config};
-use crate::pipeline::{Gateway, Memory, PeerAddress, ReplyBody, Sessions, Streams};
+use crate::pipeline::{Arrivals, Gateway, Memory, PeerAddress, ReplyBody, Sessions, Streams};
 use crate::seal::Sealer;
 use crate::server::tls::{TlsFiles, self_signed};
 use crate::server::{self, DoorSettings, TlsHandle};
@@ -214,6 +214,7 @@ fn gateway(
         holds: Default::default(),
         sequels: Default::default(),
         streams: Streams::new(),
+        arrivals: Arrivals::new(config.limits.in_flight),
         in_flight: Default::default(),
         tracer,
     };
@@ -269,8 +270,8 @@ async fn serve_agents(
 ) {
     let make = move |peer: server::Peer| {
         let (gateway, held) = (gateway.clone(), gateway.metrics.hold_connection());
-        let memory = Arc::<Memory>::default();
         let address = peer.addr.ip();
+        let memory = Arc::new(Memory::of(address));
         let certificate = peer.tls.and_then(|tls| tls.client_certificate);
         service_fn(move |mut request: Request<Incoming>| {
             // The gauge counts this connection for as long as its service lives.

@@ -75,23 +75,39 @@ pub(super) struct InFlight {
 }
 
 impl InFlight {
-    /// Takes a place.
+    /// Takes a place. Whatever the request waits for of its sender has come by then.
     ///
     /// # Errors
     /// 503 when all places are taken.
     pub(super) fn enter(ctx: &Ctx) -> Result<Self, Refusal> {
         let gateway = &ctx.gateway;
-        let busy = |reason, why| {
-            gateway.metrics.shed(why);
-            Refusal::Http(StatusCode::SERVICE_UNAVAILABLE, reason, why)
-        };
         let place = Self { count: gateway.in_flight.clone(), _gauge: gateway.metrics.hold_in_flight() };
         if place.count.fetch_add(1, Ordering::Relaxed) >= ctx.world.bounds.in_flight {
-            return Err(busy(Reason::Overloaded, "too_many_in_flight"));
+            return Err(busy(ctx, TOO_MANY));
         }
         Ok(place)
     }
+
+    /// Takes no place: looks whether there is one, before anything is done for the request.
+    ///
+    /// # Errors
+    /// As [`Self::enter`].
+    pub(super) fn look(ctx: &Ctx) -> Result<(), Refusal> {
+        if ctx.gateway.in_flight.load(Ordering::Relaxed) >= ctx.world.bounds.in_flight {
+            return Err(busy(ctx, TOO_MANY));
+        }
+        Ok(())
+    }
 }
+
+/// 503, counted as `why`: a word from a closed list.
+pub(super) fn busy(ctx: &Ctx, why: &'static str) -> Refusal {
+    ctx.gateway.metrics.shed(why);
+    Refusal::Http(StatusCode::SERVICE_UNAVAILABLE, Reason::Overloaded, why)
+}
+
+/// Why there is no place.
+const TOO_MANY: &str = "too_many_in_flight";
 
 impl Drop for InFlight {
     fn drop(&mut self) {

@@ -1,5 +1,6 @@
-//! From body bytes to what is asked: bounded read, one strict pass, the era, the session, the dialect.
+//! From body bytes to what is asked: one strict pass, the era, the session, the dialect.
 
+use bytes::Bytes;
 use http::request::Parts;
 
 use super::ctx::Ctx;
@@ -13,10 +14,7 @@ use crate::mcp::era::{self, Era};
 use crate::mcp::error::ProtocolError;
 use crate::mcp::headers::{self, McpHeaders};
 use crate::mcp::{Body, Message, Method, Outcome, RawId, Shape};
-use crate::net::body::{BodyError, read_body};
-use crate::vocab::{Deadline, Reason, Revision};
-use http::StatusCode;
-use hyper::body::Incoming;
+use crate::vocab::Revision;
 
 /// What one POST asks for.
 pub(super) enum Asking {
@@ -32,28 +30,17 @@ pub(super) enum Asking {
     Batch(Vec<Message>),
 }
 
-/// Reads the body and says what it asks for. Sets revision, session, id and method of `ctx`.
+/// Says what a body asks for. Sets revision, session, id and method of `ctx`.
 ///
 /// # Errors
-/// 408, 413; every protocol error of the message, its headers and their agreement.
-pub(super) async fn read<'a>(ctx: &mut Ctx, parts: &'a Parts, body: Incoming) -> Result<(Asking, McpHeaders<'a>), Refusal> {
-    let bounds = ctx.world.bounds;
-    let bytes = read_body(body, bounds.body_bytes, Deadline::after(bounds.body_timeout)).await.map_err(|error| match error {
-        BodyError::TooLarge => {
-            Refusal::Http(StatusCode::PAYLOAD_TOO_LARGE, Reason::BadRequest, "the message is larger than the limit")
-        }
-        BodyError::Timeout => {
-            Refusal::Http(StatusCode::REQUEST_TIMEOUT, Reason::BadRequest, "the message did not arrive in time")
-        }
-        BodyError::Broken => Refusal::Http(StatusCode::BAD_REQUEST, Reason::BadRequest, "the message broke off"),
-    })?;
-    ctx.note(|draft| draft.bytes_in = bytes.len() as u64);
+/// Every protocol error of the message, its headers and their agreement.
+pub(super) fn read<'a>(ctx: &mut Ctx, parts: &'a Parts, body: &Bytes) -> Result<(Asking, McpHeaders<'a>), Refusal> {
     let mut headers = McpHeaders::read(&parts.headers)?;
     ctx.streams = headers.accepts_sse;
     if let Some(name) = parts.uri.query().and_then(line::named) {
         by_line(ctx, &mut headers, name)?;
     }
-    let asking = match decode(&bytes, bounds.depth)? {
+    let asking = match decode(body, ctx.world.bounds.depth)? {
         Body::Single(message) => single(ctx, &headers, message),
         Body::Batch(messages) => batch(ctx, &headers, messages),
     };

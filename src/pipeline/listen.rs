@@ -22,7 +22,7 @@ use super::question;
 use super::refusal::Refusal;
 use super::reply::{self, Content, lower};
 use super::rescue::rescue;
-use super::streams::{Place, too_many};
+use super::streams::{place, too_many};
 use super::task;
 use crate::audit::Status;
 use crate::mcp::dialect::{self, Operation};
@@ -64,11 +64,6 @@ pub(super) async fn serve(ctx: Ctx, operation: &Operation, in_flight: InFlight) 
         let listening = Listening { ongoing, subscription, first: Some(first), over: false };
         stream::unfold(listening, Listening::piece).boxed()
     })
-}
-
-fn place(ctx: &Ctx) -> Option<Place> {
-    let who = ctx.principal().ok()?.key();
-    ctx.gateway.streams.open.enter(who, &ctx.gateway.metrics).ok()
 }
 
 /// What is asked for.

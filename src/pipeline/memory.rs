@@ -3,6 +3,7 @@
 //! Only what follows from the values it is asked for with: whether a token may be used now, and in this way, time and what was ended are
 //! looked at every time. A connection that several share remembers the last of them, and the others are as if there were no memory.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,8 @@ use crate::vocab::Principal;
 /// The memory of one connection. Locked for no longer than it takes to compare.
 #[derive(Default)]
 pub struct Memory {
+    /// Where the connection comes from.
+    pub(super) peer: Option<IpAddr>,
     /// The token that came last.
     pub(super) recall: Recall,
     subject: Mutex<Option<(Arc<Principal>, Arc<Subject>)>>,
@@ -47,6 +50,11 @@ struct Seen {
 const VIEW_LOOK_EVERY: Duration = Duration::from_secs(1);
 
 impl Memory {
+    /// The memory of a connection from `peer`, which has had no request yet.
+    pub fn of(peer: IpAddr) -> Self {
+        Self { peer: Some(peer), ..Self::default() }
+    }
+
     /// The view of `principal` at `upstream`, as [`Catalog::view`], for a request that began at `now`.
     pub(super) fn view(
         &self,

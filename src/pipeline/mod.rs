@@ -2,6 +2,7 @@
 
 mod admit;
 mod approve;
+mod arriving;
 mod authorize;
 mod body;
 mod cancel;
@@ -45,6 +46,7 @@ mod rounds;
 mod route;
 mod sequel;
 mod session;
+mod shares;
 mod standing;
 mod stream;
 mod streams;
@@ -58,6 +60,7 @@ mod watch;
 mod world;
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
@@ -70,6 +73,7 @@ use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use arriving::Arrivals;
 pub use body::ReplyBody;
 pub(crate) use confirm::PAGES_PATH as CONFIRM_PATH;
 pub use hold::Holds;
@@ -96,7 +100,7 @@ use crate::telemetry::current::Traced;
 use crate::telemetry::export::Tracer;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::spans::Stage;
-use crate::vocab::{Clock, Fault, FaultKind, PeerCertificate, Resource};
+use crate::vocab::{Clock, Fault, FaultKind, PeerCertificate, Principal, Resource};
 use admit::{Admitted, admit};
 use cancel::{Cancels, InFlight};
 use carry::Questions;
@@ -154,6 +158,8 @@ pub struct Gateway {
     pub sequels: Sequels,
     /// Streams to clients, and what they need to know of each other.
     pub streams: Streams,
+    /// Requests that are waited for before they are under way.
+    pub arrivals: Arrivals,
     /// Requests under way.
     pub in_flight: Arc<AtomicUsize>,
 }
@@ -232,7 +238,7 @@ async fn front<'a>(ctx: &mut Ctx, parts: &'a Parts, body: Incoming) -> Result<Fr
     // Host, origin, path, method, media type: cheap, and before anything is believed.
     let admitted = admit(ctx, parts)?;
     if let Admitted::Page(server) = &admitted {
-        let _in_flight = InFlight::enter(ctx)?;
+        InFlight::look(ctx)?;
         return Ok(Front::Answered(Box::pin(pages::answer(ctx, server, parts, body)).await?));
     }
     let (Admitted::Message(route) | Admitted::Stream(route) | Admitted::End(route)) = &admitted else {
@@ -243,10 +249,10 @@ async fn front<'a>(ctx: &mut Ctx, parts: &'a Parts, body: Incoming) -> Result<Fr
     ctx.route = Some(route.clone());
     ctx.note(|draft| draft.route = Some(route.path.clone()));
     // Work is turned away when too much is under way. While stopping it is not: the door closes connections one by one.
-    let in_flight = InFlight::enter(ctx)?;
+    InFlight::look(ctx)?;
     // Every request is authenticated, sessions are not authentication.
     ctx.mark(Stage::Authenticate);
-    let principal = ctx.world.identity.clone().authenticate(asked(parts, &route.resource, &ctx.memory)).await?;
+    let principal = authenticate(ctx, parts, route).await?;
     if standing::has_ended(&ctx.world, &principal) {
         return Err(identity::Refusal::Invalid { private: "the token was revoked" }.into());
     }
@@ -261,10 +267,18 @@ async fn front<'a>(ctx: &mut Ctx, parts: &'a Parts, body: Incoming) -> Result<Fr
         Admitted::Stream(_) => return Ok(Front::Listening),
         _ => {}
     }
-    // Only now is the body read, within bounds, once, strictly.
+    // Only now is the body read, within bounds, once, strictly. A place is taken once all of it is here.
     ctx.mark(Stage::Decode);
-    let (asking, headers) = decode::read(ctx, parts, body).await?;
+    let message = arriving::message(ctx, body).await?;
+    let in_flight = InFlight::enter(ctx)?;
+    let (asking, headers) = decode::read(ctx, parts, &message)?;
     Ok(Front::Asking(asking, headers, in_flight))
+}
+
+/// Who asks. What it takes to find out, keys of an issuer or its answer, is waited for apart from what is under way.
+async fn authenticate(ctx: &Ctx, parts: &Parts, route: &Route) -> Result<Arc<Principal>, Refusal> {
+    let verifying = pin!(ctx.world.identity.authenticate(asked(parts, &route.resource, &ctx.memory)));
+    Ok(arriving::credential(ctx, verifying).await??)
 }
 
 /// What identity is shown of a request.

@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 
-use http::StatusCode;
 use http::request::Parts;
 use hyper::body::Incoming;
 
+use super::arriving;
+use super::cancel::InFlight;
 use super::confirm;
 use super::ctx::Ctx;
 use super::refusal::Refusal;
@@ -14,9 +15,7 @@ use crate::audit::{Kind, OutcomeNote, Status};
 use crate::authserver::AuthServer;
 use crate::catalog::Part;
 use crate::connect::{CALLBACK_PATH, Desktop, PAGES_PATH};
-use crate::net::body::{BodyError, read_body};
-use crate::vocab::limits::FORM_BYTES_MAX;
-use crate::vocab::{Deadline, Reason};
+use crate::vocab::Reason;
 use crate::web::{Note, PageAnswer, PageRequest, Verdict};
 
 /// The address that a connection came from, among the extensions of a request.
@@ -29,11 +28,11 @@ pub struct PeerAddress(
 /// Has `server` answer.
 ///
 /// # Errors
-/// 408 and 413 for the body; a record is made either way.
+/// 408, 413 and 503 for the body, 503 when too much is under way; a record is made either way.
 pub(super) async fn answer(ctx: &Ctx, server: &AuthServer, parts: &Parts, body: Incoming) -> Result<Answered, Refusal> {
     ctx.about(Kind::Auth);
-    let bytes = read_body(body, FORM_BYTES_MAX, Deadline::after(ctx.world.bounds.body_timeout)).await.map_err(unread)?;
-    ctx.note(|draft| draft.bytes_in = bytes.len() as u64);
+    let bytes = arriving::form(ctx, body).await?;
+    let _in_flight = InFlight::enter(ctx)?;
     let request = PageRequest {
         method: parts.method.clone(),
         path: parts.uri.path().to_owned(),
@@ -73,15 +72,6 @@ fn linked(ctx: &Ctx, note: &Note) {
     for part in Part::ALL {
         ctx.gateway.catalog.changed(upstream, Some(&principal.key()), part);
     }
-}
-
-fn unread(error: BodyError) -> Refusal {
-    let (status, why) = match error {
-        BodyError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than the limit"),
-        BodyError::Timeout => (StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time"),
-        BodyError::Broken => (StatusCode::BAD_REQUEST, "the body broke off"),
-    };
-    Refusal::Http(status, Reason::BadRequest, why)
 }
 
 /// How a page's work ended, as records say it.

@@ -30,7 +30,7 @@ use super::reply;
 use super::rescue::rescue;
 use super::session::Session;
 use super::standing::Standing;
-use super::streams::{Place, too_many};
+use super::streams::{Place, place, too_many};
 use super::subscribed::Subscribed;
 use crate::audit::Status;
 use crate::mcp::error::ProtocolError;
@@ -91,8 +91,7 @@ pub(super) async fn open(mut ctx: Ctx, headers: &HeaderMap) -> Response<ReplyBod
         Ok(asked) => asked,
         Err(refusal) => return rescue(&ctx, refusal).respond(&ctx),
     };
-    let place = ctx.principal().ok().map(|principal| ctx.gateway.streams.open.enter(principal.key(), &ctx.gateway.metrics));
-    let Some(Ok(place)) = place else { return too_many(&ctx).respond(&ctx) };
+    let Some(place) = place(&ctx) else { return too_many(&ctx).respond(&ctx) };
     ctx.decided(true, Reason::Allowed);
     match opening {
         Opening::After(Some(last)) if !last.stream.is_push() => resumed(ctx, session, last, place),

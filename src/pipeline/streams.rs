@@ -2,9 +2,7 @@
 //! whoever calls.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use dashmap::DashMap;
 use http::{HeaderValue, header};
 
 use super::Gateway;
@@ -14,11 +12,11 @@ use super::line::Lines;
 use super::push::Pushes;
 use super::reply::Answered;
 use super::session::Session;
+use super::shares::{self, Shares};
 use super::subscribed::Subscriptions;
 use crate::audit::Status;
 use crate::mcp::codes;
 use crate::mcp::error::ProtocolError;
-use crate::telemetry::metrics::{Held, Metrics};
 use crate::vocab::limits::{STREAMS_MAX, STREAMS_PER_PRINCIPAL_MAX};
 use crate::vocab::{PrincipalKey, Reason};
 
@@ -40,7 +38,8 @@ impl Streams {
     /// No streams.
     #[expect(clippy::new_without_default, reason = "a table is no neutral value")]
     pub fn new() -> Self {
-        let (open, pushes, lines) = Default::default();
+        let open = Shares::new(STREAMS_MAX, STREAMS_PER_PRINCIPAL_MAX);
+        let (pushes, lines) = Default::default();
         Self { open, pushes, lines, journal: Journal::new(), subscriptions: Subscriptions::new() }
     }
 }
@@ -61,39 +60,15 @@ impl Gateway {
     }
 }
 
-/// Streams open, in all and of each principal. Remembers nobody who has none.
-#[derive(Default)]
-pub(super) struct OpenStreams {
-    all: AtomicUsize,
-    each: DashMap<PrincipalKey, usize>,
-}
-
-/// There is no place for another stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TooMany;
+/// Streams open.
+pub(super) type OpenStreams = Shares<PrincipalKey>;
 
 /// The place of one stream.
-pub(super) struct Place {
-    streams: Arc<OpenStreams>,
-    who: PrincipalKey,
-    _gauge: Held,
-}
+pub(super) type Place = shares::Place<PrincipalKey>;
 
-impl OpenStreams {
-    /// A place for another stream of `who`.
-    ///
-    /// # Errors
-    /// [`TooMany`].
-    pub(super) fn enter(self: &Arc<Self>, who: PrincipalKey, metrics: &Metrics) -> Result<Place, TooMany> {
-        let mut own = self.each.entry(who.clone()).or_default();
-        *own += 1;
-        let fits = *own <= STREAMS_PER_PRINCIPAL_MAX;
-        drop(own);
-        let fits = self.all.fetch_add(1, Ordering::Relaxed) < STREAMS_MAX && fits;
-        // Gives back what was taken, whichever bound it was.
-        let place = Place { streams: self.clone(), who, _gauge: metrics.hold_stream() };
-        if fits { Ok(place) } else { Err(TooMany) }
-    }
+/// A place for another stream of whoever asks; without one, [`too_many`] is the answer.
+pub(super) fn place(ctx: &Ctx) -> Option<Place> {
+    ctx.gateway.streams.open.enter(ctx.principal().ok()?.key(), ctx.gateway.metrics.hold_stream()).ok()
 }
 
 /// 429: whoever closes a stream has room for another.
@@ -103,44 +78,4 @@ pub(super) fn too_many(ctx: &Ctx) -> Answered {
     let error = ProtocolError::new(429, codes::INVALID_REQUEST, "Too many streams are open: close one, then try again");
     let error = error.with_id(ctx.asked.id.as_ref());
     Answered::json(error.status, error.to_json()).with(header::RETRY_AFTER, HeaderValue::from_static("5"))
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.streams.all.fetch_sub(1, Ordering::Relaxed);
-        if let Some(mut own) = self.streams.each.get_mut(&self.who) {
-            *own = own.saturating_sub(1);
-        }
-        self.streams.each.remove_if(&self.who, |_, own| *own == 0);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_has_a_share_and_whoever_has_none_is_forgotten() {
-        let (streams, metrics) = (Arc::<OpenStreams>::default(), Metrics::new());
-        let enter = |sub: &str| streams.enter(PrincipalKey { iss: "i".into(), sub: sub.into() }, &metrics);
-        let mut places: Vec<Place> = (0..STREAMS_PER_PRINCIPAL_MAX).map(|_| enter("alice").unwrap()).collect();
-        assert_eq!(enter("alice").err(), Some(TooMany));
-        let bobs = enter("bob").unwrap();
-        places.pop();
-        places.push(enter("alice").unwrap());
-        assert_eq!(enter("alice").err(), Some(TooMany));
-        drop((places, bobs));
-        assert_eq!((streams.all.load(Ordering::Relaxed), streams.each.len()), (0, 0));
-    }
-
-    #[test]
-    fn all_together_have_a_bound_too() {
-        let (streams, metrics) = (Arc::<OpenStreams>::default(), Metrics::new());
-        let enter = |n: usize| streams.enter(PrincipalKey { iss: "i".into(), sub: n.to_string().into() }, &metrics);
-        let mut places: Vec<Place> = (0..STREAMS_MAX).map(|n| enter(n).unwrap()).collect();
-        assert_eq!(enter(STREAMS_MAX).err(), Some(TooMany));
-        assert_eq!(streams.each.len(), STREAMS_MAX);
-        places.pop();
-        assert!(enter(STREAMS_MAX).is_ok());
-    }
 }

@@ -2,10 +2,12 @@
 
 mod admin;
 mod approvals;
+mod places;
 mod telemetry;
 
 pub use admin::*;
 pub use approvals::*;
+pub use places::*;
 pub use telemetry::*;
 
 /// Header fields of one request. HTTP/1.1 has the default bound of hyper, which is the same.
@@ -316,10 +318,6 @@ pub const RESUME_MS_MAX: u64 = 60_000;
 pub const CALL_RESUMES_MAX: u32 = 100;
 /// How long an upstream that refuses to be spoken to otherwise may take to say that it has the transport of 2024-11-05.
 pub const SSE_PROBE_MS_MAX: u64 = 5_000;
-/// Streams of what happens at upstreams that one principal has open: subscriptions, and streams that sessions open by GET.
-pub const STREAMS_PER_PRINCIPAL_MAX: usize = 16;
-/// The same of all principals together. Each holds room for its record.
-pub const STREAMS_MAX: usize = 16_384;
 /// Longest life of such a stream; whoever wants to go on listening opens another.
 pub const STREAM_S_MAX: u64 = 3_600;
 /// Resources that one subscription, or one session, may be told about.

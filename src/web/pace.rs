@@ -46,7 +46,7 @@ pub fn admitted(limit: &DefaultDirectRateLimiter) -> Result<(), u64> {
 }
 
 /// An IPv6 host has a network of its own: what counts is the /64.
-fn network(peer: IpAddr) -> IpAddr {
+pub fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(v6) => IpAddr::from((u128::from(v6) & !u128::from(u64::MAX)).to_be_bytes()),
         v4 => v4,

@@ -11,6 +11,7 @@
 
 mod abandoned;
 mod approvals;
+mod arriving;
 mod authserver;
 mod bound;
 mod caching;

@@ -5,13 +5,15 @@ mod message;
 
 pub(crate) use self::message::{Req, Resp};
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body::Frame;
+use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::pem::PemObject;
@@ -20,6 +22,7 @@ use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -94,19 +97,12 @@ impl Reach {
 
     /// Sends one request over HTTP/2; `authority` stands for the Host header.
     pub(crate) async fn send_h2(&self, request: &Req, authority: &str) -> Resp {
-        let scheme = if self.roots.is_some() { "https" } else { "http" };
         let stream = TokioIo::new(self.connect(b"h2").await);
         let (mut sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
         let connection = tokio::spawn(connection);
-        let mut builder = http::Request::builder()
-            .method(request.verb.as_str())
-            .uri(format!("{scheme}://{authority}{}", request.target))
-            .version(http::Version::HTTP_2);
-        for (name, value) in &request.headers {
-            builder = builder.header(name, value);
-        }
         let body = Full::new(Bytes::from(request.body.clone()));
-        let answer = tokio::time::timeout(SOON, sender.send_request(builder.body(body).unwrap())).await.unwrap();
+        let request = self.head_h2(request, authority).body(body).unwrap();
+        let answer = tokio::time::timeout(SOON, sender.send_request(request)).await.unwrap();
         let answer = answer.map(hyper::Response::into_parts);
         let Ok((head, body)) = answer else { return Resp { ended: true, ..Resp::default() } };
         let headers =
@@ -114,6 +110,32 @@ impl Reach {
         let body = body.collect().await.map(|b| b.to_bytes().to_vec()).unwrap_or_default();
         connection.abort();
         Resp { status: head.status.as_u16(), headers, body, ended: false }
+    }
+
+    /// Sends the head of `request` that often over one HTTP/2 connection, and nothing of any body. Their statuses, as they are answered.
+    pub(crate) async fn heads_h2(&self, request: &Req, authority: &str, count: usize) -> JoinSet<u16> {
+        let stream = TokioIo::new(self.connect(b"h2").await);
+        let (sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+        tokio::spawn(connection);
+        let mut heads = JoinSet::new();
+        for _ in 0..count {
+            let never = StreamBody::new(futures_util::stream::pending::<Result<Frame<Bytes>, Infallible>>());
+            let (mut sender, request) = (sender.clone(), self.head_h2(request, authority).body(never).unwrap());
+            heads.spawn(async move { sender.send_request(request).await.unwrap().status().as_u16() });
+        }
+        heads
+    }
+
+    fn head_h2(&self, request: &Req, authority: &str) -> http::request::Builder {
+        let scheme = if self.roots.is_some() { "https" } else { "http" };
+        let mut builder = http::Request::builder()
+            .method(request.verb.as_str())
+            .uri(format!("{scheme}://{authority}{}", request.target))
+            .version(http::Version::HTTP_2);
+        for (name, value) in &request.headers {
+            builder = builder.header(name, value);
+        }
+        builder
     }
 }
 

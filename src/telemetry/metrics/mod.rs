@@ -54,6 +54,7 @@ pub struct Metrics {
     observe_only: Gauge,
     response_tokens: Series<ToolLabels, Gauge>,
     in_flight: Gauge,
+    arriving: Gauge,
     streams: Gauge,
     connections: Gauge,
 }
@@ -93,6 +94,7 @@ impl Metrics {
             observe_only: Gauge::default(),
             response_tokens: Series::default(),
             in_flight: Gauge::default(),
+            arriving: Gauge::default(),
             streams: Gauge::default(),
             connections: Gauge::default(),
             registry: Registry::default(),
@@ -112,6 +114,7 @@ impl Metrics {
         own.register("auth_pages", "Requests to the authorization server", metrics.pages.clone());
         own.register("telemetry_dropped", "Traces and metrics that no receiver took", metrics.dropped.clone());
         own.register("in_flight", "Requests being served", metrics.in_flight.clone());
+        own.register("arriving", "Requests whose credential or body is waited for", metrics.arriving.clone());
         own.register("streams", "Streams open that tell clients what happens", metrics.streams.clone());
         own.register("connections", "Connections open", metrics.connections.clone());
         Self { registry, ..metrics }
@@ -234,6 +237,11 @@ impl Metrics {
     /// Counts a request as being served until the guard drops.
     pub fn hold_in_flight(&self) -> Held {
         Held::new(&self.in_flight)
+    }
+
+    /// Counts a request as being waited for until the guard drops.
+    pub fn hold_arriving(&self) -> Held {
+        Held::new(&self.arriving)
     }
 
     /// Counts a stream that tells a client what happens until the value is dropped.

@@ -52,6 +52,7 @@ fn names_and_labels_are_those_promised() {
         "portcullis_config_last_reload_success 1",
         r#"portcullis_sheds_total{reason="queue_full"} 1"#,
         "portcullis_in_flight 1",
+        "portcullis_arriving 0",
         "portcullis_connections 1",
     ] {
         assert_eq!(line(&text, expect).as_deref(), Some(expect), "{text}");
