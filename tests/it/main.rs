@@ -52,5 +52,6 @@ mod traces;
 mod traversal;
 mod upstream_credentials;
 mod upstream_faults;
+mod upstream_ways;
 mod when;
 mod wire;

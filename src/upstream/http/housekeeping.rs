@@ -150,16 +150,20 @@ impl Http {
     }
 }
 
-/// The reply to `id`. In the body of a 4xx an error without an id is it too: the upstream did not get so far as to read the id.
+/// The reply to `id`. A 4xx can only be about the request it answers, so there an error under another id, or none, is it too: it may
+/// have been written before the id was read, and servers put various things in its place.
 pub(super) fn reply_among(messages: Vec<Incoming>, id: u64, status: StatusCode) -> Result<Reply, Fault> {
+    let mut refusal = None;
     for message in messages {
         match message {
             Incoming::Response { id: of, reply } if of.as_u64() == Some(id) => return Ok(reply),
-            Incoming::Orphan(error) if status.is_client_error() => return Ok(Reply::Error(error)),
+            Incoming::Response { reply: Reply::Error(error), .. } | Incoming::Orphan(error) if status.is_client_error() => {
+                refusal.get_or_insert(error);
+            }
             _ => {}
         }
     }
-    Err(wire::malformed("answered another request than the one asked"))
+    refusal.map(Reply::Error).ok_or_else(|| wire::malformed("answered another request than the one asked"))
 }
 
 fn errand_deadline() -> Deadline {
