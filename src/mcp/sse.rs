@@ -22,6 +22,13 @@ pub struct SseEvent {
     pub retry: Option<u64>,
 }
 
+impl SseEvent {
+    /// True if it carries a message. Other types are for whoever asked for them, and nobody here does.
+    pub fn is_message(&self) -> bool {
+        !self.data.is_empty() && self.event.as_deref().is_none_or(|name| matches!(name, "" | "message"))
+    }
+}
+
 /// An event is larger than allowed. The stream cannot be read on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an event is too large")]

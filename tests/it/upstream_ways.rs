@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::gate::Gate;
-use crate::peer::{Answer, Seen, legacy};
+use crate::peer::{Answer, Seen, legacy, modern};
 
 /// A refusal of 2025-11-25 and older, under an id that is not the request's.
 fn refused(status: u16, id: &Value, code: i64) -> Answer {
@@ -53,5 +53,28 @@ async fn a_refusal_under_a_foreign_id_is_about_what_was_asked() {
         gate.old.behave(move |_| refused(400, &id, -32_020));
         assert!(!did(&called(&gate, "old__echo").await));
         assert!(gate.old.seen().iter().all(|seen| seen.rpc() == "server/discover"), "{:?}", gate.old.seen());
+    }
+}
+
+#[tokio::test]
+async fn events_of_other_types_are_no_messages() {
+    let gate = Gate::start().await;
+    let noisy = |seen: &Seen, good: fn(&Seen) -> Answer| match (seen.rpc().as_str(), good(seen)) {
+        ("tools/call", Answer::Json(_, _, body)) => Answer::Raw(
+            format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n\
+                 event: ping\ndata: now\n\nevent: heartbeat\nid: 7\ndata: {{\n\nevent: endpoint\ndata: {body}\n\n\
+                 event:\ndata: {}\n\n",
+                body.replace("did", "did so")
+            )
+            .into_bytes(),
+        ),
+        (_, answer) => answer,
+    };
+    gate.up.behave(move |seen| noisy(seen, modern));
+    gate.old.behave(move |seen| noisy(seen, legacy));
+    for tool in ["up__echo", "old__echo"] {
+        let result = called(&gate, tool).await;
+        assert_eq!(result["content"][0]["text"], "did so \"echo\"", "{tool}: {result}");
     }
 }

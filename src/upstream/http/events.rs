@@ -89,7 +89,7 @@ impl Events {
             match self.decoder.next_event() {
                 Some(event) => {
                     resumption.note(&event);
-                    if !event.data.is_empty() {
+                    if event.is_message() {
                         self.messages.extend(wire::parse(&event.data, self.revision, self.depth_max)?);
                     }
                 }

@@ -112,7 +112,7 @@ impl HttpStream {
             match self.decoder.next_event() {
                 Some(event) => {
                     self.resume.note(&event);
-                    if !event.data.is_empty() {
+                    if event.is_message() {
                         self.queue.extend(wire::parse(&event.data, self.revision, self.http.depth())?);
                     }
                 }

@@ -48,6 +48,11 @@ impl Feed {
         });
     }
 
+    /// An event that is no message, on every stream.
+    fn noise(&self, event: &str) {
+        self.0.lock().iter().for_each(|(_, sender)| drop(sender.send(event.to_owned())));
+    }
+
     fn list_changed(&self, list: &str) {
         self.say(&format!("notifications/{list}/list_changed"), &json!({}));
     }

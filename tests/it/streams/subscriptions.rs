@@ -54,6 +54,31 @@ async fn a_subscription_is_acknowledged_first_and_tells_what_may_be_told() {
     assert_eq!((&record["outcome"]["status"], &record["decision"]["effect"]), (&json!("cancelled"), &json!("allow")));
 }
 
+/// Events of other types than `message` are for others (HTML Living Standard, 9.2.6).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_message_does_not_end_what_upstreams_announce() {
+    let (gate, up, old) = fed(|_| {}).await;
+    let token = gate.token("alice", &["eng"]);
+    let mut conn = streamed(&gate, &listen(&gate, "/mcp", &token, TOOLS)).await;
+    acknowledged(&mut conn).await;
+    soon("both upstreams are watched", || up.streams() == 1 && old.streams() == 1).await;
+    let opened = || {
+        gate.up
+            .seen()
+            .iter()
+            .chain(&gate.old.seen())
+            .filter(|seen| seen.rpc().is_empty() || seen.rpc().contains("listen"))
+            .count()
+    };
+    let before = opened();
+    for feed in [&up, &old] {
+        feed.noise("event: ping\ndata: now\n\nevent: heartbeat\nid: 9\ndata: {\n\n");
+        feed.list_changed("tools");
+        assert_eq!(method(&conn.event().await.unwrap()), "notifications/tools/list_changed");
+    }
+    assert_eq!((opened(), up.streams(), old.streams()), (before, 1, 1));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_list_that_changed_is_read_anew_by_whoever_was_told() {
     let (gate, up, _) = fed(|_| {}).await;

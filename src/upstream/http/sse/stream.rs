@@ -38,10 +38,9 @@ impl LineStream {
         let silence = Duration::from_millis(WATCH_SILENCE_MS_MAX);
         loop {
             match timeout(silence, self.event()).await.map_err(silent)?? {
-                Some(event) if event.data.is_empty() => {}
+                Some(event) if event.is_message() => return Ok(Some(event.data)),
                 // Nothing else was promised; another endpoint in the middle of a session is not followed.
-                Some(event) if event.event.as_deref().is_some_and(|name| name != "message") => {}
-                Some(event) => return Ok(Some(event.data)),
+                Some(_) => {}
                 None => return Ok(None),
             }
         }
