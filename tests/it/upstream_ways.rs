@@ -56,6 +56,64 @@ async fn a_refusal_under_a_foreign_id_is_about_what_was_asked() {
     }
 }
 
+/// How servers refuse a session that they do not know, with 400.
+fn refusals() -> Vec<(&'static str, fn() -> Answer)> {
+    vec![
+        ("no id", || refused(400, &Value::Null, -32_000)),
+        ("a foreign id", || refused(400, &json!("server-error"), -32_600)),
+        ("words", || Answer::Json(400, "", "no such session".to_owned())),
+        ("nothing", || Answer::Json(400, "", String::new())),
+    ]
+}
+
+fn sent(gate: &Gate, rpc: &str) -> usize {
+    gate.old.seen().iter().filter(|seen| seen.rpc() == rpc).count()
+}
+
+#[tokio::test]
+async fn a_session_refused_with_400_is_replaced_and_no_call_is_repeated() {
+    for (what, refusal) in refusals() {
+        let gate = Gate::start().await;
+        gate.old.behave(move |seen| strict(seen, "one", refusal));
+        assert!(did(&called(&gate, "old__echo").await), "{what}");
+        // It is started anew, and knows nothing.
+        gate.old.behave(move |seen| strict(seen, "two", refusal));
+        let calls = gate.old.calls().len();
+        called(&gate, "old__echo").await;
+        assert_eq!(gate.old.calls().len(), calls + 1, "{what}");
+        assert!(did(&called(&gate, "old__echo").await), "{what}: {:?}", gate.old.seen());
+        assert_eq!(gate.old.calls().len(), calls + 2, "{what}");
+        // A list may go out again at once.
+        gate.old.behave(move |seen| strict(seen, "three", refusal));
+        let list = gate.reach.send(&gate.modern("/legacy", &gate.token("alice", &["eng"]), "tools/list", "")).await;
+        assert!(list.json()["result"]["tools"].as_array().is_some_and(|tools| !tools.is_empty()), "{what}: {}", list.whole());
+        let opened = sent(&gate, "initialize");
+        assert_eq!(opened, 3, "{what}");
+        // One that refuses a call so, and the session is there, keeps it.
+        gate.old.behave(move |seen| if seen.rpc() == "tools/call" { refusal() } else { strict(seen, "three", refusal) });
+        for _ in 0..3 {
+            assert!(!did(&called(&gate, "old__echo").await), "{what}");
+        }
+        assert_eq!(sent(&gate, "initialize"), opened, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn one_that_refuses_every_session_is_not_asked_without_end() {
+    for (what, refusal) in refusals() {
+        let gate = Gate::start().await;
+        gate.old.behave(move |seen| match seen.rpc().as_str() {
+            "initialize" | "notifications/initialized" | "tools/list" => legacy(seen),
+            _ => refusal(),
+        });
+        for calls in 1..=3 {
+            assert!(!did(&called(&gate, "old__echo").await), "{what}");
+            assert_eq!(gate.old.calls().len(), calls, "{what}: {:?}", gate.old.seen());
+        }
+        assert!(sent(&gate, "initialize") <= 4 && gate.old.seen().len() < 40, "{what}: {:?}", gate.old.seen());
+    }
+}
+
 #[tokio::test]
 async fn events_of_other_types_are_no_messages() {
     let gate = Gate::start().await;

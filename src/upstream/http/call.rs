@@ -7,6 +7,7 @@ use http::{HeaderValue, StatusCode};
 use tokio::time::timeout_at;
 
 use super::Http;
+use super::doubt::names;
 use super::era::is_evidence;
 use super::exchange::Exchange;
 use super::housekeeping::reply_among;
@@ -155,15 +156,23 @@ impl Http {
                 if is_evidence(status) {
                     self.era.forget();
                 }
+                if self.may_start_anew(session, replay, status, deadline).await {
+                    return Ok(Spoken::SessionGone);
+                }
                 Err(Fault::upstream(FaultKind::Failed, format!("answered {}", status.as_u16())))
             }
             Heard::Messages { messages, status, bytes } => {
                 let source = if status.is_success() {
                     self.document(messages, id, session, owner)?
                 } else {
+                    let named = names(&messages, id);
                     let reply = reply_among(messages, id, status);
                     let unknown_method = matches!(&reply, Ok(Reply::Error(e)) if e.code == codes::METHOD_NOT_FOUND);
                     if status == StatusCode::NOT_FOUND && session_id.is_some() && !unknown_method {
+                        disarm(cancel);
+                        return Ok(Spoken::SessionGone);
+                    }
+                    if !named && self.may_start_anew(session, replay, status, deadline).await {
                         disarm(cancel);
                         return Ok(Spoken::SessionGone);
                     }
@@ -249,6 +258,18 @@ impl Http {
         {
             self.era.forget();
         }
+    }
+
+    /// Whether the session of a refused request is over, and the request may go out in another: a call may have started something.
+    async fn may_start_anew(
+        self: &Arc<Self>,
+        session: Option<&Arc<Session>>,
+        replay: Replay,
+        status: StatusCode,
+        deadline: Deadline,
+    ) -> bool {
+        let Some(session) = session else { return false };
+        self.is_lost(session, status, deadline).await && replay == Replay::Harmless
     }
 
     /// Whether an upstream refuses the newest revision, and names one with sessions that it has (2026-07-28, versioning).

@@ -6,6 +6,7 @@ use http::{HeaderValue, StatusCode};
 
 use super::Http;
 use super::call::Heard;
+use super::doubt::names;
 use super::post::Replay;
 use super::session::Session;
 use super::shown::Whom;
@@ -24,7 +25,7 @@ pub(super) enum Asked {
         reply: Reply,
         session: Option<HeaderValue>,
     },
-    /// A 4xx without a message of the protocol.
+    /// A 4xx without a message of the protocol, or that may be about the session.
     Refused(StatusCode),
 }
 
@@ -66,9 +67,15 @@ impl Http {
         let reply = match heard {
             Heard::Refused(status) => return Ok(Asked::Refused(status)),
             Heard::Messages { messages, status, .. } => {
+                let named = names(&messages, id);
                 let reply = reply_among(messages, id, status)?;
                 let unknown_method = matches!(&reply, Reply::Error(error) if error.code == codes::METHOD_NOT_FOUND);
-                if status == StatusCode::NOT_FOUND && in_session && !unknown_method {
+                let about_session = match status {
+                    StatusCode::NOT_FOUND => !unknown_method,
+                    StatusCode::BAD_REQUEST => !named,
+                    _ => false,
+                };
+                if in_session && about_session {
                     return Ok(Asked::Refused(status));
                 }
                 reply

@@ -1,6 +1,7 @@
 //! Upstreams that speak Streamable HTTP.
 
 mod call;
+mod doubt;
 mod era;
 mod events;
 mod exchange;

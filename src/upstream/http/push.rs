@@ -62,6 +62,7 @@ impl Announcer for InSession {
                     if status == StatusCode::NOT_FOUND && self.session.id.is_some() {
                         self.session.feed.end();
                     }
+                    self.http.is_lost(&self.session, status, deadline).await;
                     Err(Fault::upstream(FaultKind::Failed, format!("answered {}", status.as_u16())))
                 }
             }
@@ -145,7 +146,7 @@ impl InSession {
         };
         match answered.status {
             StatusCode::OK if answered.content == Content::Stream => Opened::Stream(answered.exchange),
-            StatusCode::NOT_FOUND if in_session && self.is_unknown().await => Opened::Gone,
+            StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST if in_session && self.is_unknown().await => Opened::Gone,
             StatusCode::NOT_FOUND if resumes => Opened::Anew,
             StatusCode::BAD_REQUEST if resumes => Opened::Anew,
             // One stream per session, and the one before is not known to be over.

@@ -34,6 +34,15 @@ fn update_of(uri: &str) -> String {
 
 /// A server of 2025-11-25 with a session per `initialize`; `get` answers the wish for a stream.
 async fn legacy(get: impl Fn(&Asked, &Live) -> Said + Send + Sync + 'static) -> Arc<Live> {
+    forgetful("404 Not Found", "null", get).await
+}
+
+/// As [`legacy`]; once its stream was asked for again it refuses what is said in a session with `status`, under `id`.
+async fn forgetful(
+    status: &'static str,
+    id: &'static str,
+    get: impl Fn(&Asked, &Live) -> Said + Send + Sync + 'static,
+) -> Arc<Live> {
     live(move |asked, server| match (verb(asked).as_str(), asked.method()) {
         ("GET", _) => get(asked, server),
         (_, "server/discover") => Said::Once(respond("400 Bad Request", "", "")),
@@ -49,7 +58,8 @@ async fn legacy(get: impl Fn(&Asked, &Live) -> Said + Send + Sync + 'static) -> 
         }
         (_, "resources/subscribe" | "resources/unsubscribe") => Said::Once(json(&result(asked, ""))),
         (_, "ping") if server.asked("GET").len() > 1 => {
-            Said::Once(respond("404 Not Found", "content-type: application/json\r\n", GONE))
+            let gone = format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32001,"message":"Session not found"}}}}"#);
+            Said::Once(respond(status, "content-type: application/json\r\n", &gone))
         }
         (_, "ping") => Said::Once(json(&result(asked, ""))),
         (_, "tools/call") => Said::Once(events(&[TOOLS.to_owned(), result(asked, "")], true)),
@@ -57,8 +67,6 @@ async fn legacy(get: impl Fn(&Asked, &Live) -> Said + Send + Sync + 'static) -> 
     })
     .await
 }
-
-const GONE: &str = r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32001,"message":"Session not found"}}"#;
 
 fn at(server: &Live) -> UpstreamSettings {
     settings(Transport::Http { url: server.url.clone(), dialect: None })
@@ -165,23 +173,30 @@ async fn a_broken_stream_is_resumed_or_something_was_missed() {
 
 #[tokio::test]
 async fn a_session_that_is_gone_is_replaced_and_subscribed_again() {
-    let server = legacy(|asked, _| match asked.header("mcp-session-id") {
-        Some("s-0") if asked.header("last-event-id").is_some() => Said::Once(respond("404 Not Found", "", "")),
-        Some("s-0") => Said::Open("old", vec!["id: 1\ndata:\n\n".to_owned()]),
-        _ => Said::Open("new", Vec::new()),
-    })
-    .await;
-    let (_registry, upstream, _) = registry(at(&server));
-    let mut watch = watch(&upstream, "a", &["a:b"]).await.unwrap();
-    server.end("old");
-    assert_eq!(next(&mut watch).await.unwrap(), Happening::Missed);
-    assert_eq!(watch.honoured().uris, ["a:b"]);
-    server.write("new", &update_of("a:b"));
-    assert_eq!(next(&mut watch).await.unwrap(), updated("a:b"));
-    let sessions: Vec<_> =
-        server.asked("resources/subscribe").iter().map(|a| a.header("mcp-session-id").unwrap().to_owned()).collect();
-    assert_eq!(sessions, ["s-0", "s-1"]);
-    assert!(server.asked("DELETE").is_empty());
+    for (status, id) in [
+        ("404 Not Found", "null"),
+        ("404 Not Found", "\"server-error\""),
+        ("400 Bad Request", "null"),
+        ("400 Bad Request", "\"server-error\""),
+    ] {
+        let server = forgetful(status, id, move |asked, _| match asked.header("mcp-session-id") {
+            Some("s-0") if asked.header("last-event-id").is_some() => Said::Once(respond(status, "", "")),
+            Some("s-0") => Said::Open("old", vec!["id: 1\ndata:\n\n".to_owned()]),
+            _ => Said::Open("new", Vec::new()),
+        })
+        .await;
+        let (_registry, upstream, _) = registry(at(&server));
+        let mut watch = watch(&upstream, "a", &["a:b"]).await.unwrap();
+        server.end("old");
+        assert_eq!(next(&mut watch).await.unwrap(), Happening::Missed, "{status} {id}");
+        assert_eq!(watch.honoured().uris, ["a:b"]);
+        server.write("new", &update_of("a:b"));
+        assert_eq!(next(&mut watch).await.unwrap(), updated("a:b"));
+        let sessions: Vec<_> =
+            server.asked("resources/subscribe").iter().map(|a| a.header("mcp-session-id").unwrap().to_owned()).collect();
+        assert_eq!(sessions, ["s-0", "s-1"]);
+        assert!(server.asked("DELETE").is_empty());
+    }
 }
 
 /// A server without sessions; `listen` answers subscriptions.
