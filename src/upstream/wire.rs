@@ -164,6 +164,11 @@ pub(super) fn refuses_as_older(reply: &Reply) -> bool {
     matches!(reply, Reply::Error(error) if !STATELESS_CODES.contains(&error.code))
 }
 
+/// True for an error with which an upstream without sessions may refuse a request.
+pub(super) fn refuses_as_stateless(error: &RpcError) -> bool {
+    STATELESS_CODES.contains(&error.code) || matches!(error.code, codes::INVALID_PARAMS | codes::METHOD_NOT_FOUND)
+}
+
 /// The upstream broke the protocol.
 pub(super) fn malformed(detail: &str) -> Fault {
     Fault::upstream(FaultKind::Malformed, detail)

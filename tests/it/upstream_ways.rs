@@ -114,6 +114,41 @@ async fn one_that_refuses_every_session_is_not_asked_without_end() {
     }
 }
 
+/// As an upstream without sessions that once had some.
+fn upgraded(seen: &Seen) -> Answer {
+    if seen.header("mcp-protocol-version").is_none_or(|version| version != "2026-07-28") {
+        let data = json!({"supported": ["2026-07-28"], "requested": "2025-11-25"});
+        let error = json!({"code": -32_022, "message": "Unsupported protocol version", "data": data});
+        return Answer::Json(400, "", json!({"jsonrpc": "2.0", "id": seen.json()["id"], "error": error}).to_string());
+    }
+    modern(seen)
+}
+
+#[tokio::test]
+async fn an_upstream_of_another_era_than_before_is_found_out_anew() {
+    let with_sessions: fn(&Seen) -> Answer = |seen| strict(seen, "one", || refused(400, &Value::Null, -32_000));
+    // Under its own id, as one that reads the message first.
+    let reading: fn(&Seen) -> Answer = |seen| {
+        let id = seen.json()["id"].clone();
+        strict(seen, "one", move || refused(400, &id, -32_600))
+    };
+    for (what, before, after) in [
+        ("downgraded", modern as fn(&Seen) -> Answer, with_sessions),
+        ("downgraded, own id", modern, reading),
+        ("upgraded", with_sessions, upgraded),
+    ] {
+        let gate = Gate::start().await;
+        gate.old.behave(before);
+        assert!(did(&called(&gate, "old__echo").await), "{what}");
+        gate.old.behave(after);
+        let calls = gate.old.calls().len();
+        called(&gate, "old__echo").await;
+        assert_eq!(gate.old.calls().len(), calls + 1, "{what}: what may have started is not sent again");
+        assert!(did(&called(&gate, "old__echo").await), "{what}: {:?}", gate.old.seen());
+        assert_eq!(gate.old.calls().len(), calls + 2, "{what}");
+    }
+}
+
 #[tokio::test]
 async fn events_of_other_types_are_no_messages() {
     let gate = Gate::start().await;

@@ -179,7 +179,9 @@ impl Http {
                     Source::Reply(reply?)
                 };
                 disarm(cancel);
-                self.doubt_era(&source, session.is_none());
+                if let Source::Reply(Reply::Error(error)) = &source {
+                    self.doubt(error, status, session.map(|session| &**session));
+                }
                 Ok(Spoken::Source(source, bytes))
             }
         }
@@ -247,16 +249,6 @@ impl Http {
             // Who keeps the list was told of it.
             (None, News::ListChanged(_)) => {}
             (None, _) => self.shared.count_dropped(),
-        }
-    }
-
-    /// Forgets the era of an upstream that says it does not speak the revision it was found to speak.
-    fn doubt_era(&self, source: &Source, stateless: bool) {
-        if let Source::Reply(Reply::Error(error)) = source
-            && stateless
-            && error.code == codes::UNSUPPORTED_VERSION
-        {
-            self.era.forget();
         }
     }
 

@@ -1,4 +1,4 @@
-//! What a refusal says of the session it came in.
+//! What a refusal says of the session it came in, and of the era that the upstream was found to be of.
 
 use std::sync::Arc;
 
@@ -7,7 +7,8 @@ use http::StatusCode;
 use super::Http;
 use super::housekeeping::Asked;
 use super::session::Session;
-use crate::mcp::{Incoming, Method, Outgoing, dialect};
+use crate::mcp::{Incoming, Method, Outgoing, RpcError, codes, dialect};
+use crate::upstream::wire;
 use crate::vocab::Deadline;
 
 impl Http {
@@ -26,6 +27,23 @@ impl Http {
             session.feed.end();
         }
         session.feed.is_over()
+    }
+
+    /// Takes `error`, with which a request was refused, for what it says against the finding how the upstream is spoken to. A finding
+    /// that does not fit is forgotten, and the next request finds out anew.
+    pub(super) fn doubt(&self, error: &RpcError, status: StatusCode, session: Option<&Session>) {
+        let bad = status == StatusCode::BAD_REQUEST;
+        match session {
+            None if error.code == codes::UNSUPPORTED_VERSION => self.era.forget(),
+            // No server without sessions refuses so: this one wants them by now.
+            None if bad && !wire::refuses_as_stateless(error) => self.era.forget(),
+            // None with sessions refuses so.
+            Some(session) if bad && matches!(error.code, codes::HEADER_MISMATCH | codes::UNSUPPORTED_VERSION) => {
+                session.feed.end();
+                self.era.forget();
+            }
+            _ => {}
+        }
     }
 }
 
