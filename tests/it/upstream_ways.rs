@@ -171,3 +171,36 @@ async fn events_of_other_types_are_no_messages() {
         assert_eq!(result["content"][0]["text"], "did so \"echo\"", "{tool}: {result}");
     }
 }
+
+/// As JavaScript writes a text that was cut in the middle of a character.
+#[tokio::test]
+async fn half_a_character_becomes_a_sign_that_one_is_missing() {
+    let gate = Gate::start().await;
+    let cut = |answer: Answer| match answer {
+        Answer::Json(status, head, body) => Answer::Json(status, head, body.replace("did ", r"did \ud83d \ud83d\ude00 \uDE00 ")),
+        other => other,
+    };
+    gate.up.behave(move |seen| cut(modern(seen)));
+    gate.old.behave(move |seen| match cut(legacy(seen)) {
+        Answer::Json(_, _, body) if seen.rpc() == "tools/call" => {
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+            Answer::Raw(format!("{head}data: {body}\n\n").into_bytes())
+        }
+        other => other,
+    });
+    let token = gate.token("alice", &["eng"]);
+    let session = gate.session("/mcp", &token, "2025-11-25").await;
+    for tool in ["up__echo", "old__echo"] {
+        let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": {}}});
+        for request in
+            [gate.call("/mcp", &token, tool, "{}"), gate.legacy("/mcp", &token, "2025-11-25", &session, &call.to_string())]
+        {
+            let answer = gate.reach.send(&request).await;
+            let text = answer.json()["result"]["content"][0]["text"].clone();
+            assert_eq!(text, "did \u{fffd} \u{1f600} \u{fffd} \"echo\"", "{}", answer.whole());
+        }
+    }
+    // Clients are held to what all parsers agree about.
+    let request = gate.call("/mcp", &token, "up__echo", r#"{"text":"\ud83d"}"#);
+    assert_eq!(gate.reach.send(&request).await.code(), -32700);
+}

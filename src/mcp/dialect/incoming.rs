@@ -9,7 +9,7 @@ use bytestring::ByteString;
 
 use super::{Context, Dialect, announced, of};
 use crate::mcp::codes;
-use crate::mcp::json::{JsonError, Kind, Scanner, unquote};
+use crate::mcp::json::{JsonError, Kind, Scanner, unquote, without_halves};
 use crate::mcp::keys;
 use crate::mcp::raw::{RawId, RawJson, buffer};
 use crate::mcp::reply::{Incoming, LogLevel, Notification, Reply, ResultBody, ResultKind, RpcError};
@@ -18,23 +18,32 @@ use crate::vocab::limits::{BATCH_ENTRIES_MAX, NAME_BYTES_MAX, RPC_MESSAGE_BYTES_
 
 /// Reads one body or one event of an upstream that speaks `revision`: one message, or an array where the revision has them.
 ///
+/// Half of a surrogate pair in a string value, as is left where a text was cut in the middle of a character, is read as U+FFFD.
+///
 /// # Errors
 /// As [`JsonError`]; [`JsonError::Shape`] for JSON that is no message of the revision.
 pub fn parse(bytes: &Bytes, revision: Revision, depth_max: usize) -> Result<Vec<Incoming>, JsonError> {
-    let dialect = of(revision);
     let text = buffer(bytes.clone())?;
-    let mut scan = Scanner::of_text(&text, depth_max)?;
+    match messages(&text, revision, depth_max) {
+        Err(JsonError::Surrogate) => messages(&without_halves(&text).into_owned().into(), revision, depth_max),
+        read => read,
+    }
+}
+
+fn messages(text: &ByteString, revision: Revision, depth_max: usize) -> Result<Vec<Incoming>, JsonError> {
+    let dialect = of(revision);
+    let mut scan = Scanner::of_text(text, depth_max)?;
     let mut messages = Vec::with_capacity(1);
     if dialect.batches && scan.peek()? == Kind::Array {
         scan.array(|scan| {
             if messages.len() == BATCH_ENTRIES_MAX {
                 return Err(JsonError::Shape("the batch holds too many messages"));
             }
-            messages.push(message(scan, &text, dialect)?);
+            messages.push(message(scan, text, dialect)?);
             Ok(())
         })?;
     } else {
-        messages.push(message(&mut scan, &text, dialect)?);
+        messages.push(message(&mut scan, text, dialect)?);
     }
     scan.end()?;
     Ok(messages)

@@ -3,9 +3,11 @@
 //! Refused beyond the grammar: duplicate keys at any depth (compared after unescaping), lone surrogates, a byte order mark,
 //! nesting and member counts above the limits. Numbers are never converted: a span keeps every digit.
 
+mod mend;
 mod scan;
 mod text;
 
+pub use mend::without_halves;
 pub use scan::{Kind, Scanner};
 pub use text::{means, push_string, unquote};
 

@@ -56,6 +56,19 @@ fn scan_escape(bytes: &[u8], at: usize) -> Result<usize, JsonError> {
     }
 }
 
+/// Whether the escape whose backslash stands at `at` is half of a surrogate pair without the other; `None` for what is no half.
+pub(super) fn lone_half(bytes: &[u8], at: usize) -> Option<bool> {
+    let half = |at| hex4(bytes, at + 2).filter(|_| bytes.get(at + 1) == Some(&b'u'));
+    match half(at)? {
+        0xd800..=0xdbff => {
+            let low = (bytes.get(at + 6) == Some(&b'\\')).then(|| half(at + 6)).flatten();
+            Some(!low.is_some_and(|low| (0xdc00..0xe000).contains(&low)))
+        }
+        0xdc00..=0xdfff => Some(true),
+        _ => None,
+    }
+}
+
 fn hex4(bytes: &[u8], at: usize) -> Option<u32> {
     let digits = bytes.get(at..at + 4)?;
     if !digits.iter().all(u8::is_ascii_hexdigit) {

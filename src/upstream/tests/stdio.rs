@@ -48,6 +48,7 @@ def handle(m, name):
             a = json.loads(sys.stdin.readline())
             if a.get("id") == "q": break
         reply(m, said=a)
+    elif name == "half": send('{"jsonrpc":"2.0","id":%d,"result":{"text":"a\\ud83d","more":"\\ud83d\\ude00"}}' % m["id"])
     elif name == "count": reply(m, arguments=m["params"].get("arguments"))
 "#;
 
@@ -65,6 +66,13 @@ pub(super) fn python() -> String {
         String::from_utf8(out.stdout).unwrap().trim().to_owned()
     });
     PATH.clone()
+}
+
+/// As JavaScript writes a text that was cut in the middle of a character.
+#[tokio::test]
+async fn half_a_character_is_read_as_a_sign_that_one_is_missing() {
+    let (_registry, upstream, _) = registry(script("legacy", None));
+    assert_eq!(call(&upstream, "a", "half").await.unwrap(), r#""text":"a\ufffd","more":"\ud83d\ude00""#);
 }
 
 #[tokio::test]
