@@ -189,6 +189,11 @@ pub(super) fn finish(
         match body.kind {
             ResultKind::Complete if !matches!(ctx.asked.tasks, Tasks::Asked) => {}
             ResultKind::Complete | ResultKind::Task => task::created(ctx, target, body)?,
+            ResultKind::InputRequired if !operation.method.asks_back() => {
+                return Err(
+                    Fault::upstream(FaultKind::Malformed, "the upstream asks during a request that has no questions").into()
+                );
+            }
             ResultKind::InputRequired if operation.revision > Revision::NEWEST_WITH_SESSIONS => {
                 question::relay(ctx, target, operation, body)?;
             }

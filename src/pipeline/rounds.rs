@@ -68,7 +68,7 @@ struct Pending {
 pub(super) fn asks(ctx: &Ctx, operation: &Operation, reply: &Reply) -> bool {
     let older = operation.revision <= Revision::NEWEST_WITH_SESSIONS;
     let asks = matches!(reply, Reply::Result(ResultBody { kind: ResultKind::InputRequired, .. }));
-    asks && older && ctx.streams && ctx.asked.session.is_some()
+    asks && older && operation.method.asks_back() && ctx.streams && ctx.asked.session.is_some()
 }
 
 impl Rounds {

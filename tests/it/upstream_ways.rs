@@ -204,3 +204,29 @@ async fn half_a_character_becomes_a_sign_that_one_is_missing() {
     let request = gate.call("/mcp", &token, "up__echo", r#"{"text":"\ud83d"}"#);
     assert_eq!(gate.reach.send(&request).await.code(), -32700);
 }
+
+#[tokio::test]
+async fn only_during_calls_prompts_and_reads_is_anybody_asked() {
+    let gate = Gate::start().await;
+    gate.up.behave(|seen| match seen.rpc().as_str() {
+        "completion/complete" => {
+            let result = json!({"resultType": "input_required", "requestState": "s"});
+            Answer::Json(200, "", json!({"jsonrpc": "2.0", "id": seen.json()["id"], "result": result}).to_string())
+        }
+        _ => modern(seen),
+    });
+    let token = gate.token("alice", &["eng"]);
+    let session = gate.session("/mcp", &token, "2025-11-25").await;
+    let params = r#""ref":{"type":"ref/prompt","name":"up__greet"},"argument":{"name":"a","value":"b"}"#;
+    let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{{{params}}}}}"#);
+    for request in [
+        gate.modern("/mcp", &token, "completion/complete", &format!("{params},")),
+        gate.legacy("/mcp", &token, "2025-11-25", &session, &body),
+    ] {
+        let calls = gate.up.calls().len();
+        let answer = gate.reach.send(&request).await;
+        assert_eq!(answer.code(), -32603, "{}", answer.whole());
+        assert_eq!(answer.json()["error"]["data"]["reason"], "upstream_unavailable", "{}", answer.whole());
+        assert_eq!(gate.up.calls().len(), calls + 1);
+    }
+}
