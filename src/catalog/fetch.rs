@@ -30,12 +30,13 @@ pub(super) async fn whole(
     let mut cursors = HashSet::new();
     let mut cursor = None;
     let (mut bytes, mut received) = (0_usize, 0_usize);
-    if !offers(upstream, caps, access, part, deadline).await? {
-        return Ok(Listing::absent());
+    let said = said(upstream, caps, access, part, deadline).await?;
+    if said == Said::Lacks {
+        return Ok(Listing::absent(false));
     }
     for _ in 0..LIST_PAGES_MAX {
         let Some((body, came)) = page(upstream, caps, access, part, cursor, deadline).await? else {
-            return Ok(Listing::absent());
+            return Ok(Listing::absent(said == Said::Has));
         };
         received = received.saturating_add(came);
         fresh_for = fresh_for.min(Duration::from_millis(body.ttl_ms.unwrap_or(0)));
@@ -70,14 +71,23 @@ pub(super) fn permit(upstream: &Upstream, access: &Access) -> Result<Permit, Fau
     access.permit(&upstream.settings().name).map_err(refused)
 }
 
-/// Whether the upstream says that it has the list. One that says nothing of what it can do is asked.
-async fn offers(
+/// What an upstream says of a list.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Said {
+    Has,
+    Lacks,
+    /// Nothing of anything that it can do: it is asked.
+    Nothing,
+}
+
+/// Whether the upstream says that it has the list.
+async fn said(
     upstream: &Arc<Upstream>,
     caps: ClientCaps,
     access: &Access,
     part: Part,
     deadline: Deadline,
-) -> Result<bool, Fault> {
+) -> Result<Said, Fault> {
     let permit = permit(upstream, access)?;
     let said = upstream.ready(&access.principal.key(), caps, &permit, deadline).await?.capabilities;
     let offered = match part {
@@ -85,7 +95,11 @@ async fn offers(
         Part::Prompts => said.prompts,
         Part::Resources | Part::Templates => said.resources,
     };
-    Ok(offered || said == ServerCapabilities::default())
+    Ok(match offered {
+        true => Said::Has,
+        false if said == ServerCapabilities::default() => Said::Nothing,
+        false => Said::Lacks,
+    })
 }
 
 /// One page, and how many bytes it came in; `None` when the upstream does not know the method.

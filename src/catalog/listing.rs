@@ -59,13 +59,14 @@ pub struct Listing {
     read_at: Instant,
     fresh_for: Duration,
     offered: bool,
+    declared: bool,
     bytes: usize,
 }
 
 impl Listing {
-    /// The list of an upstream that has no such list.
-    pub fn absent() -> Self {
-        Self { offered: false, ..Self::new(Vec::new(), Duration::ZERO, 0) }
+    /// The list of an upstream that has no such list; `declared` if it says that it has.
+    pub fn absent(declared: bool) -> Self {
+        Self { offered: false, declared, ..Self::new(Vec::new(), Duration::ZERO, 0) }
     }
 
     /// A list read just now that stays fresh for `fresh_for`; its entries lie in buffers of `received` bytes. A name that occurs
@@ -92,7 +93,7 @@ impl Listing {
             kept.push(entry);
         }
         let bytes = kept.iter().map(|entry| entry.bytes()).fold(received, usize::saturating_add);
-        Self { entries: kept, by_name, by_short, read_at: Instant::now(), fresh_for, offered: true, bytes }
+        Self { entries: kept, by_name, by_short, read_at: Instant::now(), fresh_for, offered: true, declared: true, bytes }
     }
 
     /// Takes over what calls have shown of entries that did not change since `known` was read.
@@ -107,6 +108,11 @@ impl Listing {
     /// False where the upstream has no such list, which is not the same as an empty one.
     pub fn is_offered(&self) -> bool {
         self.offered
+    }
+
+    /// False where the upstream has no such list and does not say that it has, so that no route says so for it.
+    pub fn is_declared(&self) -> bool {
+        self.declared
     }
 
     /// About how many bytes of memory it takes.
@@ -212,6 +218,6 @@ mod tests {
         assert!(fresh.is_fresh() && fresh.fresh_left() <= Duration::from_secs(60));
         let unsaid = Listing::new(Vec::new(), Duration::ZERO, 0);
         assert!(!unsaid.is_fresh() && unsaid.fresh_left().is_zero() && unsaid.may_stand_in());
-        assert!(!Listing::absent().is_fresh());
+        assert!(!Listing::absent(false).is_fresh());
     }
 }

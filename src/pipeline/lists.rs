@@ -23,14 +23,17 @@ use crate::vocab::{Fault, FaultKind};
 /// Answers one of the four lists.
 ///
 /// # Errors
-/// -32602 for a cursor that is not ours; a fault when no upstream could be asked and nothing is known.
+/// -32602 for a cursor that is not ours; -32601 for a list that no upstream has or says it has; a fault when no upstream could be
+/// asked and nothing is known.
 pub(super) async fn answer(ctx: &mut Ctx, operation: &Operation, part: Part) -> Result<Answered, Refusal> {
     ctx.about(Kind::List);
     let skip = match &operation.params.cursor {
         Some(cursor) => open_cursor(ctx, part, cursor)?,
         None => 0,
     };
-    let (shown, fresh_for) = merged(ctx, part).await?;
+    let Some((shown, fresh_for)) = merged(ctx, part).await? else {
+        return Err(ProtocolError::method_not_found(operation.revision).with_id(Some(&operation.id)).into());
+    };
     let bare = ctx.route()?.bare;
     let page = shown.iter().skip(skip).take(LIST_PAGE_ITEMS_MAX);
     let items = page.map(|entry| if bare { &entry.raw } else { &entry.published });
@@ -43,8 +46,9 @@ pub(super) async fn answer(ctx: &mut Ctx, operation: &Operation, part: Part) -> 
 }
 
 /// What the caller may see, and how long the upstreams say that it holds: as long as the one that says least. It is the caller's
-/// alone, whatever they say of it (2026-07-28, caching).
-async fn merged(ctx: &Ctx, part: Part) -> Result<(Vec<Arc<Entry>>, Duration), Refusal> {
+/// alone, whatever they say of it (2026-07-28, caching). `None` when it is known of each upstream that it has no such list and does
+/// not say that it has: then the route does not say so either.
+async fn merged(ctx: &Ctx, part: Part) -> Result<Option<(Vec<Arc<Entry>>, Duration)>, Refusal> {
     let route = ctx.route()?.clone();
     let listings = join_all(route.upstreams.iter().map(|upstream| one(ctx, upstream, part))).await;
     let mut shown = Vec::new();
@@ -53,10 +57,14 @@ async fn merged(ctx: &Ctx, part: Part) -> Result<(Vec<Arc<Entry>>, Duration), Re
     // One time for all entries: none is judged by another hour than the rest.
     let moment = ctx.moment_of_record();
     let subject = ctx.memory.subject(&ctx.world, ctx.principal()?);
+    // Tools are always offered.
+    let mut nowhere = part != Part::Tools;
     for listing in listings {
-        match listing? {
+        let listed = listing?;
+        nowhere &= matches!(&listed, Listed::Read(listing, Some(_)) if !listing.is_declared());
+        match listed {
             Listed::Read(listing, fresh_left) => {
-                holds(fresh_left);
+                holds(fresh_left.unwrap_or_default());
                 answered |= listing.is_offered();
                 shown.extend(listing.entries().iter().filter(|entry| visible(ctx, &subject, part, entry, moment)).cloned());
             }
@@ -77,14 +85,15 @@ async fn merged(ctx: &Ctx, part: Part) -> Result<(Vec<Arc<Entry>>, Duration), Re
     match fault {
         // Whoever has nothing to show does not stand in for the one that could not be asked.
         Some(fault) if !answered => Err(fault.into()),
-        _ => Ok((shown, fresh_for.unwrap_or_default())),
+        _ if nowhere => Ok(None),
+        _ => Ok(Some((shown, fresh_for.unwrap_or_default()))),
     }
 }
 
 /// What came of asking one upstream.
 enum Listed {
-    /// Its list, and how long it holds.
-    Read(Arc<Listing>, Duration),
+    /// Its list, and how long it holds; `None` for one that could not be read now.
+    Read(Arc<Listing>, Option<Duration>),
     /// Policy leaves nothing to see.
     Hidden,
     /// The person has to link an account first; what is shown instead.
@@ -110,10 +119,10 @@ async fn one(ctx: &Ctx, upstream: &str, part: Part) -> Result<Listed, Refusal> {
     let told = question::told(ctx, &upstream.settings().name);
     let view = ctx.gateway.catalog.view(upstream, &ctx.principal()?.key(), told);
     Ok(match view.list(part, &access, Freshness::Now, ctx.deadline).await {
-        Ok(seen) if seen.stale => Listed::Read(seen.listing, Duration::ZERO),
+        Ok(seen) if seen.stale => Listed::Read(seen.listing, None),
         Ok(seen) => {
             let fresh_left = seen.listing.fresh_left();
-            Listed::Read(seen.listing, fresh_left)
+            Listed::Read(seen.listing, Some(fresh_left))
         }
         Err(fault) if fault.kind == FaultKind::Unlinked => unlinked(),
         Err(fault) => Listed::Failed(fault),

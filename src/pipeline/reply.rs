@@ -157,16 +157,24 @@ pub(super) fn screen(ctx: &Ctx, reply: Reply) -> Result<Reply, Fault> {
     let Reply::Error(error) = reply else { return Ok(reply) };
     let (code, message) = match error.code {
         codes::INVALID_PARAMS => (codes::INVALID_PARAMS, "The server does not accept these parameters."),
-        // Of a call that every server takes it says that the server is broken, not that the client asked wrongly.
-        codes::METHOD_NOT_FOUND if !ctx.asked.method.is_some_and(Method::asks_back) => {
-            (codes::METHOD_NOT_FOUND, "The server does not offer this method.")
-        }
-        code => return Err(Fault::upstream(FaultKind::Failed, format!("the upstream answered with error {code}"))),
+        codes::METHOD_NOT_FOUND => match ctx.asked.method {
+            // Of a call that the route offers it says that the server is broken, not that the client asked wrongly.
+            Some(Method::ToolsCall) => return Err(broken(error.code)),
+            // Whoever has no prompts has not this one.
+            Some(Method::PromptsGet) => (codes::INVALID_PARAMS, "Unknown prompt"),
+            Some(Method::ResourcesRead) => (codes::INVALID_PARAMS, ""),
+            _ => (codes::METHOD_NOT_FOUND, "The server does not offer this method."),
+        },
+        code => return Err(broken(code)),
     };
     let missing = code == codes::INVALID_PARAMS && ctx.asked.method == Some(Method::ResourcesRead);
     let data = ctx.asked.uri.as_deref().filter(|_| missing).map(uri_data);
     let message = if missing { "Resource not found" } else { message };
     Ok(Reply::Error(RpcError { code, message: message.to_owned(), data }))
+}
+
+fn broken(code: i64) -> Fault {
+    Fault::upstream(FaultKind::Failed, format!("the upstream answered with error {code}"))
 }
 
 /// `{"uri": …}` as errors about resources carry it.

@@ -338,3 +338,82 @@ async fn a_list_that_changes_while_it_is_read_is_read_again() {
     let list = gate.reach.send(&gate.modern("/bare", &token, "tools/list", "")).await;
     assert_eq!(names(&list, "tools", "name"), ["nnnafter"]);
 }
+
+/// A good answer of an upstream that has tools only, and says so.
+fn with_tools_only(seen: &Seen) -> Answer {
+    let answer = if seen.header("mcp-protocol-version").is_some_and(|v| v == "2026-07-28") { modern(seen) } else { legacy(seen) };
+    match (seen.rpc().as_str(), answer) {
+        ("server/discover" | "initialize", Answer::Json(status, head, body)) => {
+            let mut body: Value = serde_json::from_str(&body).unwrap_or_default();
+            body["result"]["capabilities"] = json!({"tools": {}});
+            Answer::Json(status, head, body.to_string())
+        }
+        (_, answer) => answer,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_that_a_route_does_not_declare_is_an_unknown_method() {
+    let gate = Gate::start().await;
+    gate.up.behave(with_tools_only);
+    gate.old.behave(|seen| if seen.rpc() == "server/discover" { legacy(seen) } else { with_tools_only(seen) });
+    let token = gate.token("alice", &["eng"]);
+    let lists = ["prompts/list", "resources/list", "resources/templates/list"];
+    let discovered = gate.reach.send(&gate.modern("/mcp", &token, "server/discover", "")).await.json();
+    let declared = &discovered["result"]["capabilities"];
+    assert!(declared["tools"].is_object() && declared["prompts"].is_null() && declared["resources"].is_null(), "{discovered}");
+    let session = gate.session("/mcp", &token, "2025-11-25").await;
+    let in_session = async |method: &str| {
+        let body = format!(r#"{{"jsonrpc":"2.0","id":3,"method":"{method}"}}"#);
+        gate.reach.send(&gate.legacy("/mcp", &token, "2025-11-25", &session, &body)).await
+    };
+    for method in lists {
+        let answer = gate.reach.send(&gate.modern("/mcp", &token, method, "")).await;
+        assert_eq!((answer.status, answer.code(), &answer.json()["id"]), (404, -32601, &json!(7)), "{}", answer.whole());
+        let answer = in_session(method).await;
+        assert_eq!((answer.status, answer.code(), &answer.json()["id"]), (200, -32601, &json!(3)), "{}", answer.whole());
+    }
+    // One that fails may have them.
+    gate.old.behave(|_| Answer::Json(503, "", String::new()));
+    let other = gate.token("bob", &["eng"]);
+    for method in lists {
+        let answer = gate.reach.send(&gate.modern("/mcp", &other, method, "")).await;
+        assert_ne!(answer.code(), -32601, "{}", answer.whole());
+    }
+    // One that has them is enough.
+    gate.old.behave(legacy);
+    let answer = gate.reach.send(&gate.modern("/mcp", &gate.token("carol", &["eng"]), "prompts/list", "")).await;
+    assert!(answer.json()["result"]["prompts"].is_array(), "{}", answer.whole());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_no_prompts_or_resources_has_not_the_one_asked_for() {
+    let gate = Gate::start().await;
+    let lacking = |seen: &Seen, status: u16| match seen.rpc().as_str() {
+        "prompts/get" | "resources/read" => no_such_method(seen, status),
+        _ if status == 404 => modern(seen),
+        _ => legacy(seen),
+    };
+    gate.up.behave(move |seen| lacking(seen, 404));
+    gate.old.behave(move |seen| lacking(seen, 200));
+    let token = gate.token("alice", &["eng"]);
+    let session = gate.session("/mcp", &token, "2025-11-25").await;
+    for upstream in ["up", "old"] {
+        let (prompt, uri) = (format!("{upstream}__greet"), format!("{upstream}+file:///srv/public/a.txt"));
+        for (method, member, name, message, code) in [
+            ("prompts/get", "name", &prompt, "Unknown prompt", -32602),
+            ("resources/read", "uri", &uri, "Resource not found", -32002),
+        ] {
+            let params = format!(r#""{member}":"{name}","#);
+            let answer = gate.reach.send(&gate.modern("/mcp", &token, method, &params).add("Mcp-Name", name)).await;
+            let error = answer.json()["error"].clone();
+            assert_eq!((answer.code(), &error["message"]), (-32602, &json!(message)), "{}", answer.whole());
+            if method == "resources/read" {
+                assert_eq!(error["data"]["uri"], **name, "{}", answer.whole());
+            }
+            let body = format!(r#"{{"jsonrpc":"2.0","id":3,"method":"{method}","params":{{"{member}":"{name}"}}}}"#);
+            let answer = gate.reach.send(&gate.legacy("/mcp", &token, "2025-11-25", &session, &body)).await;
+            assert_eq!((answer.status, answer.code()), (200, code), "{}", answer.whole());
+        }
+    }
+}
