@@ -230,3 +230,44 @@ async fn only_during_calls_prompts_and_reads_is_anybody_asked() {
         assert_eq!(gate.up.calls().len(), calls + 1);
     }
 }
+
+#[tokio::test]
+async fn a_log_level_is_set_anew_with_the_session() {
+    let logging = |seen: &Seen, session: &str| {
+        let strictly = strict(seen, session, || refused(404, &Value::Null, -32_001));
+        match (seen.rpc().as_str(), strictly) {
+            ("initialize", Answer::Raw(bytes)) => {
+                let text = String::from_utf8(bytes).unwrap();
+                let (head, body) = text.split_once("\r\n\r\n").unwrap();
+                let head: Vec<&str> = head.split("\r\n").filter(|line| !line.starts_with("content-length")).collect();
+                let body = body.replace(r#""capabilities":{"#, r#""capabilities":{"logging":{},"#);
+                let head = head.join("\r\n");
+                Answer::Raw(format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes())
+            }
+            ("logging/setLevel", Answer::Json(..)) if seen.header("mcp-session-id") == Some(session) => {
+                Answer::Json(200, "", json!({"jsonrpc": "2.0", "id": seen.json()["id"], "result": {}}).to_string())
+            }
+            (_, answer) => answer,
+        }
+    };
+    let gate = Gate::start().await;
+    gate.old.behave(move |seen| logging(seen, "one"));
+    let token = gate.token("alice", &["eng"]);
+    let session = gate.session("/mcp", &token, "2025-11-25").await;
+    let send = async |body: &str| gate.reach.send(&gate.legacy("/mcp", &token, "2025-11-25", &session, body)).await;
+    let set = send(r#"{"jsonrpc":"2.0","id":1,"method":"logging/setLevel","params":{"level":"error"}}"#).await;
+    assert_eq!(set.status, 200, "{}", set.whole());
+    let of = |session: &str| -> Vec<(String, Value)> {
+        let seen = gate.old.seen().into_iter().filter(|seen| seen.header("mcp-session-id") == Some(session));
+        seen.map(|seen| (seen.rpc(), seen.json()["params"]["level"].clone())).collect()
+    };
+    let error = ("logging/setLevel".to_owned(), json!("error"));
+    assert!(of("one").contains(&error), "{:?}", of("one"));
+    gate.old.behave(move |seen| logging(seen, "two"));
+    send(r#"{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"old__echo","arguments":{}}}"#).await;
+    assert_eq!(of("two")[0].0, "notifications/initialized");
+    assert_eq!(of("two")[1], error, "{:?}", of("two"));
+    // Whoever set none gets none.
+    assert!(did(&gate.reach.send(&gate.call("/mcp", &gate.token("bob", &["eng"]), "old__echo", "{}")).await.json()["result"]));
+    assert_eq!(of("two").iter().filter(|seen| **seen == error).count(), 1);
+}

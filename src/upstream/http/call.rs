@@ -116,7 +116,12 @@ impl Http {
             };
             let revision = session.facts.revision;
             match self.speak(session.whom(), revision, Some(&session), key.principal(), out, deadline).await? {
-                Spoken::Source(source, bytes) => return Ok((revision, source, bytes)),
+                Spoken::Source(source, bytes) => {
+                    if let Some(level) = out.level.filter(|_| !matches!(source, Source::Reply(Reply::Error(_)))) {
+                        self.levels.set(&key, level);
+                    }
+                    return Ok((revision, source, bytes));
+                }
                 Spoken::SessionGone => session.feed.end(),
             }
         }

@@ -7,6 +7,7 @@ mod events;
 mod exchange;
 mod housekeeping;
 mod lane;
+mod levels;
 mod listen;
 mod pool;
 mod post;
@@ -26,6 +27,7 @@ use rustls::ClientConfig;
 use url::Url;
 
 use self::era::Era;
+use self::levels::Levels;
 pub(super) use self::listen::Listen;
 use self::post::Door;
 use self::session::Session;
@@ -49,6 +51,7 @@ pub(super) struct Http {
     keyring: Keyring,
     era: Era,
     sessions: Table<Session>,
+    levels: Levels,
     /// Sessions over HTTP+SSE.
     lines: Table<Line>,
     breaker: Arc<Breaker>,
@@ -69,6 +72,7 @@ impl Http {
         let tls = Keyring::tls(&settings, tls)?;
         let door = Door::new(url, settings.dial, tls, settings.limits.response_bytes)?;
         let sessions = Table::new(settings.limits.sessions_max);
+        let levels = Levels::new(settings.limits.sessions_max);
         let lines = Table::new(settings.limits.sessions_max);
         Ok(Self {
             settings,
@@ -78,6 +82,7 @@ impl Http {
             keyring,
             era: Era::default(),
             sessions,
+            levels,
             lines,
             breaker: Arc::default(),
             ids: AtomicU64::new(1),

@@ -13,6 +13,7 @@ use super::post::Replay;
 use super::push::Push;
 use super::shown::Whom;
 use crate::mcp::client_caps::ClientCaps;
+use crate::mcp::{LogLevel, Method, Outgoing, dialect};
 use crate::upstream::feed::Feed;
 use crate::upstream::key::SessionKey;
 use crate::upstream::table::Kept;
@@ -110,6 +111,19 @@ impl Http {
         let session = Session { id: session_id, facts, who, account, owner, feed, push };
         let notice = wire::initialized(session.facts.revision);
         self.tell(notice, &session, Replay::Harmless, deadline).await?;
+        if let Some(level) = self.levels.of(key).filter(|_| session.facts.capabilities.logging) {
+            self.restore_level(&session, level, deadline).await;
+        }
         Ok(session)
+    }
+
+    /// Sets the level that the session before had. Without it too, a session is better than none.
+    async fn restore_level(self: &Arc<Self>, session: &Session, level: LogLevel, deadline: Deadline) {
+        let id = self.next_id();
+        let out = Outgoing { level: Some(level), ..Outgoing::new(Method::SetLevel) };
+        let question = dialect::lower_request(session.facts.revision, &out, id);
+        if let Err(fault) = self.ask_in(session, question, id, deadline).await {
+            tracing::debug!(upstream = self.name(), detail = %fault.detail, "a log level was not set anew");
+        }
     }
 }
