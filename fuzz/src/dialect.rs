@@ -126,7 +126,7 @@ fn answered(to: Revision, method: Method, id: &RawId, reply: &Reply) {
 fn prefixed(revision: Revision, method: Method, id: &RawId, body: &ResultBody) {
     let mut body = body.clone();
     rewrite::prefix_uris(method, &mut body, "up");
-    for item in list::items(method, &body).unwrap_or_default() {
+    for item in list::items(method, &body).unwrap_or_default().items {
         let published = rewrite::published(&item, "up", "up__\"x");
         json(published.as_bytes().to_vec());
     }

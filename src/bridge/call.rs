@@ -213,6 +213,7 @@ impl Bridge {
     fn keep_mirrors(&self, page: &ResultBody) {
         let found: HashMap<String, Vec<Mirror>> = list::items(Method::ToolsList, page)
             .unwrap_or_default()
+            .items
             .into_iter()
             .filter_map(|item| {
                 let mirrors = mirror::annotations(item.input_schema.as_ref()?).ok()?;

@@ -41,7 +41,11 @@ pub(super) async fn whole(
         received = received.saturating_add(came);
         fresh_for = fresh_for.min(Duration::from_millis(body.ttl_ms.unwrap_or(0)));
         let page = list::items(part.method(), &body).map_err(|_| Fault::upstream(FaultKind::Malformed, "a list is malformed"))?;
-        for item in &page {
+        if page.unnamed > 0 {
+            let (upstream, items) = (&upstream.settings().name, page.unnamed);
+            tracing::warn!(upstream = %upstream, list = %part.method(), items, "items without a usable name are not shown");
+        }
+        for item in &page.items {
             bytes = bytes.saturating_add(item.raw.as_bytes().len());
             if entries.len() >= LIST_ITEMS_MAX || bytes > LIST_BYTES_MAX {
                 tracing::warn!(upstream = %upstream.settings().name, list = %part.method(), "a list is too long: the rest is dropped");

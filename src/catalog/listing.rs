@@ -181,7 +181,7 @@ mod tests {
         let items: Vec<String> = names.iter().map(|name| format!(r#"{{"{key}":"{name}"}}"#)).collect();
         let value = RawJson::parse(Bytes::from(format!("[{}]", items.join(","))), 8).unwrap();
         let page = ResultBody { members: vec![(RawJson::of_text(member), value)], ..ResultBody::default() };
-        let items = list::items(part.method(), &page).unwrap();
+        let items = list::items(part.method(), &page).unwrap().items;
         let entries = items.iter().map(|item| Arc::new(Entry::read("up", part, item).unwrap())).collect();
         Listing::new(entries, Duration::ZERO, 0)
     }

@@ -37,23 +37,35 @@ pub struct Hints {
     pub destructive: Option<bool>,
 }
 
+/// What stands on one page of a list.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// Its items, in order.
+    pub items: Vec<Item>,
+    /// How many more there were that nobody could ask for: their key is empty, or over the limit.
+    pub unnamed: usize,
+}
+
 /// The items of one page.
 ///
 /// # Errors
-/// [`JsonError::Shape`] when `method` is no list, or an item has no usable key, or there are too many.
-pub fn items(method: Method, page: &ResultBody) -> Result<Vec<Item>, JsonError> {
+/// [`JsonError::Shape`] when `method` is no list, or an item has no key, or there are too many.
+pub fn items(method: Method, page: &ResultBody) -> Result<Page, JsonError> {
     let (list, key) = words(method).ok_or(JsonError::Shape("not a list"))?;
     let all = page.member(list).filter(|v| v.kind() == Some(Kind::Array));
     let all = all.ok_or(JsonError::Shape("the result holds no list"))?;
-    let mut items = Vec::new();
+    let mut page = Page::default();
     all.scanner().array(|scan| {
-        if items.len() == LIST_ITEMS_MAX {
+        if page.items.len() + page.unnamed == LIST_ITEMS_MAX {
             return Err(JsonError::Shape("the list holds too many items"));
         }
-        items.push(item(all.part(scan.value()?), key)?);
+        match item(all.part(scan.value()?), key)? {
+            Some(item) => page.items.push(item),
+            None => page.unnamed += 1,
+        }
         Ok(())
     })?;
-    Ok(items)
+    Ok(page)
 }
 
 /// The cursor of the next page. The empty string is a cursor.
@@ -100,7 +112,8 @@ fn words(method: Method) -> Option<(&'static str, &'static str)> {
     }
 }
 
-fn item(raw: RawJson, key_name: &str) -> Result<Item, JsonError> {
+/// `None` for one whose key is empty or too long.
+fn item(raw: RawJson, key_name: &str) -> Result<Option<Item>, JsonError> {
     let mut key = None;
     let (mut annotations, mut input_schema, mut output_schema) = (Hints::default(), None, None);
     let mut task_support = Support::default();
@@ -118,9 +131,11 @@ fn item(raw: RawJson, key_name: &str) -> Result<Item, JsonError> {
         Ok(())
     })?;
     let bytes_max = if key_name == "name" { NAME_BYTES_MAX } else { URI_BYTES_MAX };
-    let usable = |(key, _): &(String, _)| !key.is_empty() && key.len() <= bytes_max;
-    let (key, key_span) = key.filter(usable).ok_or(JsonError::Shape("an item has no usable name"))?;
-    Ok(Item { raw, key, key_span, annotations, input_schema, output_schema, task_support })
+    let (key, key_span) = key.ok_or(JsonError::Shape("an item has no name"))?;
+    if key.is_empty() || key.len() > bytes_max {
+        return Ok(None);
+    }
+    Ok(Some(Item { raw, key, key_span, annotations, input_schema, output_schema, task_support }))
 }
 
 fn hints(annotations: &RawJson) -> Result<Hints, JsonError> {
@@ -170,7 +185,7 @@ mod tests {
     fn reads_and_renames_without_touching_the_rest() {
         let list = r#"[ {"description":"a \"name\": x", "name" : "r\u0065ad","inputSchema":{"properties":{"name":{}}},
             "annotations":{"readOnlyHint":true,"destructiveHint":false,"title":"name"}},{"name":"b","annotations":{"readOnlyHint":"no"},"execution":{"taskSupport":"required"}}]"#;
-        let items = items(Method::ToolsList, &page("tools", list)).unwrap();
+        let items = items(Method::ToolsList, &page("tools", list)).unwrap().items;
         assert_eq!(items[0].key, "read");
         assert_eq!(items[0].annotations, Hints { read_only: Some(true), destructive: Some(false) });
         assert_eq!(items[0].input_schema.as_ref().unwrap().as_str(), r#"{"properties":{"name":{}}}"#);
@@ -192,13 +207,21 @@ mod tests {
             (Method::ResourcesList, "resources", r#"[{"name":"p","uri":"u:1"}]"#, "u:1"),
             (Method::ResourceTemplatesList, "resourceTemplates", r#"[{"name":"p","uriTemplate":"u:{x}"}]"#, "u:{x}"),
         ] {
-            assert_eq!(items(method, &page(member, list)).unwrap()[0].key, key);
+            assert_eq!(items(method, &page(member, list)).unwrap().items[0].key, key);
         }
     }
 
     #[test]
-    fn refuses_lists_that_cannot_be_named() {
-        for list in ["{}", "[1]", "[{}]", r#"[{"name":1}]"#, r#"[{"name":""}]"#, r#"[{"Name":"x"}]"#] {
+    fn leaves_out_what_cannot_be_named_and_nothing_else() {
+        let long = "x".repeat(NAME_BYTES_MAX + 1).leak();
+        let long: &'static str = format!(r#"{{"name":"{long}"}}"#).leak();
+        for item in [r#"{"name":""}"#, long] {
+            let list = format!(r#"[{{"name":"a"}},{item},{{"name":"b"}}]"#).leak();
+            let page = items(Method::ToolsList, &page("tools", list)).unwrap();
+            assert_eq!(page.items.iter().map(|item| item.key.as_str()).collect::<Vec<_>>(), ["a", "b"], "{item}");
+            assert_eq!(page.unnamed, 1, "{item}");
+        }
+        for list in ["{}", "[1]", r#"["a"]"#, "[{}]", r#"[{"name":1}]"#, r#"[{"Name":"x"}]"#] {
             assert!(items(Method::ToolsList, &page("tools", list)).is_err(), "{list}");
         }
         assert!(items(Method::ToolsCall, &page("tools", "[]")).is_err());

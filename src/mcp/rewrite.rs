@@ -229,7 +229,7 @@ mod tests {
         let member = if method == Method::ToolsList { "tools" } else { "resourceTemplates" };
         let value = RawJson::parse(Bytes::from_static(list.as_bytes()), 32).unwrap();
         let page = ResultBody { members: vec![(RawJson::of_text(member), value)], ..ResultBody::default() };
-        published(&items(method, &page).unwrap()[0], "up", public).as_str().to_owned()
+        published(&items(method, &page).unwrap().items[0], "up", public).as_str().to_owned()
     }
 
     #[test]

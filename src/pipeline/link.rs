@@ -174,7 +174,7 @@ pub(super) fn tool_of(upstream: &str) -> Option<Arc<Entry>> {
     push_string(&mut raw, &format!("Link your {upstream} account"));
     raw.extend_from_slice(b",\"inputSchema\":{\"type\":\"object\",\"properties\":{}}}");
     let page = list::list_body(Method::ToolsList, [RawJson::of_ours(raw)].iter(), None);
-    let item = list::items(Method::ToolsList, &page).ok()?.pop()?;
+    let item = list::items(Method::ToolsList, &page).ok()?.items.pop()?;
     Entry::read(upstream, Part::Tools, &item).ok().map(Arc::new)
 }
 

@@ -417,3 +417,16 @@ async fn who_has_no_prompts_or_resources_has_not_the_one_asked_for() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_item_without_a_usable_name_hides_no_other() {
+    let gate = Gate::start().await;
+    let open = json!({"type": "object"});
+    let named = |name: Value| json!({"name": name, "inputSchema": open});
+    let tools = json!([named(json!("")), named(json!("echo")), named(json!("x".repeat(257))), named(json!("mirror"))]);
+    gate.up.behave(move |seen| modern_with(seen, &tools));
+    let token = gate.token("alice", &["eng"]);
+    let list = gate.reach.send(&gate.modern("/bare", &token, "tools/list", "")).await;
+    assert_eq!(names(&list, "tools", "name"), ["echo", "mirror"]);
+    assert!(gate.reach.send(&gate.call("/bare", &token, "mirror", "{}")).await.text().contains("did"));
+}
