@@ -140,6 +140,34 @@ fn a_record_is_shown_with_what_belongs_to_it_and_lists_begin_with_the_newest() {
 }
 
 #[test]
+fn a_log_is_named_as_for_the_other_verbs() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = log(temp.path()).display().to_string();
+    let file = format!("{path}/audit.jsonl");
+    for (args, code, said) in [
+        (vec![path.as_str()], 0, "no-deletes"),
+        (vec![&path, "--denied"], 0, "rule_denied by no-deletes"),
+        (vec![&file, "--kind", "approval"], 0, "a2"),
+        (vec![&path, "w1"], 0, "record 3  intent"),
+        (vec![&path, "4"], 0, "record 4  outcome"),
+        (vec!["w1", "--log", &path], 0, "record 3  intent"),
+        // A log that is there is the log, however it is called.
+        (vec!["audit", "w1"], 0, "record 3  intent"),
+        (vec!["audit"], 0, "no-deletes"),
+        (vec![&path, "nobody"], 1, "there is no record nobody"),
+        (vec![&path, "w1", "--denied"], 2, "--denied"),
+        (vec![&path, "w1", "--log", &path], 2, "named twice"),
+        (vec!["./gone"], 2, "gone"),
+    ] {
+        let ran = command(&["audit", "show"]).args(&args).current_dir(temp.path()).output().unwrap();
+        let text = [ran.stdout, ran.stderr].concat();
+        let text = String::from_utf8_lossy(&text);
+        assert_eq!(ran.status.code(), Some(code), "{args:?}: {text}");
+        assert!(text.contains(said), "{args:?}: {text}");
+    }
+}
+
+#[test]
 fn nothing_of_a_record_reaches_a_terminal_as_it_is() {
     let temp = tempfile::tempdir().unwrap();
     let path = log(temp.path()).display().to_string();

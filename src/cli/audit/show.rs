@@ -1,7 +1,7 @@
 //! `audit show`: records as people read them.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -16,7 +16,8 @@ use crate::cli::out::Out;
 use crate::policy::Glob;
 
 pub(super) const HELP: &str = "With an ID (what a refused agent was told as `record`) or a number: everything about it, its intent, its approval, its trace.\n\
-     Without: the latest records that all options fit, the newest first. Exit codes: 0 found, 1 nothing.";
+     Without: the latest records that all options fit, the newest first. Exit codes: 0 found, 1 nothing.\n\
+     One argument alone is the log where a file or directory of that name exists, or where it has a `/`; else it is the record.";
 
 /// Records of one story.
 const STORY_MAX: usize = 1_000;
@@ -29,52 +30,52 @@ const FOLLOW: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Args)]
 pub(super) struct ShowArgs {
-    /// The record: its id, or its seq
-    #[arg(value_name = "ID|SEQ")]
-    record: Option<String>,
-    /// The directory of the log, or one file of it [default: that of the config]
+    /// The directory of the log, or one file of it [default: that of the config]; then the record: its id, or its seq
+    #[arg(value_names = ["PATH", "ID|SEQ"], num_args = 0..=2)]
+    asked: Vec<String>,
+    /// The log, where the record is the only argument
     #[arg(long, value_name = "PATH")]
     log: Option<PathBuf>,
     #[command(flatten)]
     config: ConfigArg,
     /// Everything of one trace
-    #[arg(long, value_name = "ID", conflicts_with = "record")]
+    #[arg(long, value_name = "ID")]
     trace: Option<String>,
     /// Subject, or ISSUER#SUBJECT
-    #[arg(long, value_name = "GLOB", value_parser = glob, conflicts_with = "record")]
+    #[arg(long, value_name = "GLOB", value_parser = glob)]
     principal: Option<Glob>,
     /// Full name of the tool or prompt, or the URI
-    #[arg(long, value_name = "GLOB", value_parser = glob, conflicts_with = "record")]
+    #[arg(long, value_name = "GLOB", value_parser = glob)]
     tool: Option<Glob>,
     /// Upstream
-    #[arg(long, value_name = "NAME", conflicts_with = "record")]
+    #[arg(long, value_name = "NAME")]
     upstream: Option<String>,
     /// Reason of the decision or the outcome
-    #[arg(long, value_name = "WORD", conflicts_with = "record")]
+    #[arg(long, value_name = "WORD")]
     reason: Option<String>,
     /// A rule that decided
-    #[arg(long, value_name = "ID", conflicts_with = "record")]
+    #[arg(long, value_name = "ID")]
     rule: Option<String>,
     /// How it ended: completed, denied, faulted, timed_out, cancelled, refused, panicked
-    #[arg(long, value_name = "WORD", conflicts_with = "record")]
+    #[arg(long, value_name = "WORD")]
     status: Option<String>,
     /// intent, outcome, list, auth, admin, approval, drift or checkpoint
-    #[arg(long, value_name = "KIND", value_parser = kind, conflicts_with = "record")]
+    #[arg(long, value_name = "KIND", value_parser = kind)]
     kind: Option<RowKind>,
     /// Only what was refused
-    #[arg(long, conflicts_with = "record")]
+    #[arg(long)]
     denied: bool,
     /// Records from then on: a date, an RFC 3339 time, or how long ago (24h)
-    #[arg(long, value_name = "T", value_parser = moment, conflicts_with = "record")]
+    #[arg(long, value_name = "T", value_parser = moment)]
     since: Option<u64>,
     /// Records before then
-    #[arg(long, value_name = "T", value_parser = moment, conflicts_with = "record")]
+    #[arg(long, value_name = "T", value_parser = moment)]
     until: Option<u64>,
     /// So many records at most
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     limit: u32,
     /// Go on with what is written from now on
-    #[arg(long, conflicts_with_all = ["record", "until"])]
+    #[arg(long, conflicts_with = "until")]
     follow: bool,
     /// Print the lines as they are in the log
     #[arg(long)]
@@ -90,12 +91,57 @@ fn kind(word: &str) -> Result<RowKind, &'static str> {
 }
 
 pub(super) fn run(args: &ShowArgs, out: &mut Out) -> Result<Exit, Failure> {
-    let path = super::log_path(args.log.as_deref(), &args.config)?;
+    let (log, record) = args.asked()?;
+    let path = super::log_path(log, &args.config)?;
     let mut index = shown::open(&path, out)?;
-    match &args.record {
+    match record {
         Some(record) => story(&mut index, record, args.json, out),
         None => list(&mut index, args, out),
     }
+}
+
+impl ShowArgs {
+    /// Which log, and which record of it, as far as they are named.
+    fn asked(&self) -> Result<(Option<&Path>, Option<&str>), Failure> {
+        let (log, record) = match (self.asked.as_slice(), &self.log) {
+            ([], log) => (log.as_deref(), None),
+            ([record], Some(log)) => (Some(log.as_path()), Some(record.as_str())),
+            ([one], None) if is_path(one) => (Some(Path::new(one)), None),
+            ([record], None) => (None, Some(record.as_str())),
+            ([log, record], None) => (Some(Path::new(log)), Some(record.as_str())),
+            _ => return Err(Failure::input("--log: the log is named twice")),
+        };
+        match self.narrowing() {
+            Some(option) if record.is_some() => {
+                Err(Failure::input(format_args!("--{option}: chooses among records, and one record is asked for")))
+            }
+            _ => Ok((log, record)),
+        }
+    }
+
+    /// The first option that chooses among records.
+    fn narrowing(&self) -> Option<&'static str> {
+        let given = [
+            ("trace", self.trace.is_some()),
+            ("principal", self.principal.is_some()),
+            ("tool", self.tool.is_some()),
+            ("upstream", self.upstream.is_some()),
+            ("reason", self.reason.is_some()),
+            ("rule", self.rule.is_some()),
+            ("status", self.status.is_some()),
+            ("kind", self.kind.is_some()),
+            ("denied", self.denied),
+            ("since", self.since.is_some()),
+            ("until", self.until.is_some()),
+            ("follow", self.follow),
+        ];
+        given.into_iter().find(|(_, given)| *given).map(|(option, _)| option)
+    }
+}
+
+/// Whether an argument alone means a log: ids and numbers have no `/`, and a log that is there is not a record.
+fn is_path(text: &str) -> bool {
+    text.contains('/') || Path::new(text).exists()
 }
 
 fn story(index: &mut Index, record: &str, json: bool, out: &mut Out) -> Result<Exit, Failure> {
