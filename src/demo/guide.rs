@@ -19,14 +19,22 @@ pub(super) fn intro(screen: &mut Screen<'_>, place: &Place, origin: &str) -> Res
     screen.line("  Every line below is a real request over TLS with a token of the person named.")
 }
 
-/// How to point real clients at the gateway while it runs.
-pub(super) fn connect(screen: &mut Screen<'_>, place: &Place, origin: &str, ca: &Path, admin: &str) -> Result<(), DemoError> {
-    let url = format!("{origin}{ROUTE}");
-    let (program, config, ca) = (quoted(place.program()), quoted(&place.config()), quoted(ca));
-    screen.heading("The gateway stays up. Connect your own client:")?;
-    screen.line("  In the shell that starts it, trust the demo's CA and take a token (groups: readers, writers, guests):")?;
+/// Which CA clients have to trust, and how those on Node.js are told.
+pub(super) fn trust(screen: &mut Screen<'_>, once: bool, ca: &Path) -> Result<(), DemoError> {
+    screen.heading(if once { "Clients trust the demo by its CA:" } else { "The gateway stays up. Connect your own client:" })?;
+    screen.line(format_args!("  CA: {}", ca.display()))?;
+    screen.line("  In the shell that starts a client, trust it:")?;
     screen.line("")?;
-    screen.line(format_args!("    export NODE_EXTRA_CA_CERTS={ca}"))?;
+    screen.line(format_args!("    export NODE_EXTRA_CA_CERTS={}", quoted(ca)))
+}
+
+/// How to point real clients at the gateway while it runs.
+pub(super) fn connect(screen: &mut Screen<'_>, place: &Place, origin: &str, admin: &str) -> Result<(), DemoError> {
+    let url = format!("{origin}{ROUTE}");
+    let (program, config) = (quoted(place.program()), quoted(&place.config()));
+    screen.line("")?;
+    screen.line("  and take a token (groups: readers, writers, guests):")?;
+    screen.line("")?;
     screen.line(format_args!("    TOKEN=$({program} token --config {config} --sub you --groups writers --expires 8h)"))?;
     screen.line("")?;
     screen.line("  Claude Code:")?;

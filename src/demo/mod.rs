@@ -110,8 +110,9 @@ async fn gateway(options: &Options, place: &Place, screen: &mut Screen<'_>) -> R
         let walk = Walk::new(&origin, &ca, Desk::new(&admin)?, issuer, audit)?;
         guide::intro(screen, place, &origin)?;
         Box::pin(walk.go(screen)).await?;
+        guide::trust(screen, options.once, &ca)?;
         if !options.once {
-            guide::connect(screen, place, &origin, &ca, &admin)?;
+            guide::connect(screen, place, &origin, &admin)?;
         }
         Ok(())
     };

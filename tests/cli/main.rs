@@ -178,3 +178,16 @@ fn a_demo_stays_out_of_other_peoples_directories() {
     assert!(ran.stderr.contains("not empty"), "{}", ran.stderr);
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
 }
+
+/// What a client has to trust is said whether the gateway stays up or not: with a directory of its own, the CA outlives the walk.
+#[cfg(feature = "demo")]
+#[test]
+fn a_demo_that_ends_names_the_ca_that_clients_trust() {
+    let dir = tempfile::tempdir().unwrap();
+    let ran = portcullis(&["demo", "--once", "--listen", "127.0.0.1:0", "--dir", dir.path().to_str().unwrap()]);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    let after = |start: &str| ran.stdout.lines().find_map(|line| line.trim_start().strip_prefix(start).map(PathBuf::from));
+    let (ca, exported) = (after("CA: "), after("export NODE_EXTRA_CA_CERTS="));
+    assert_eq!(ca, exported, "{}", ran.stdout);
+    assert!(ca.is_some_and(|ca| ca.is_file()), "{}", ran.stdout);
+}
