@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::api_key::{ApiKeys, KEY_PREFIX};
 use super::bearer::{self, Presented, Scheme};
 use super::certificates::Certificates;
-use super::challenge::{ProofError, Refusal};
+use super::challenge::{Holder, ProofError, Refusal};
 use super::crypto::sha256;
 use super::directory::Directory;
 use super::dpop::Dpop;
@@ -331,6 +331,6 @@ fn within_scopes(principal: Arc<Principal>, resource: &Resource) -> Result<Arc<P
     if resource.scopes.iter().all(|scope| principal.has_scope(scope)) {
         Ok(principal)
     } else {
-        Err(Refusal::InsufficientScope { scopes: resource.scopes.clone() })
+        Err(Refusal::InsufficientScope { scopes: resource.scopes.clone(), holder: Some(Holder(principal)) })
     }
 }

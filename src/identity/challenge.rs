@@ -1,5 +1,7 @@
 //! Refusals of identity, and the status and challenge each is answered with.
 
+use std::sync::Arc;
+
 use http::{HeaderValue, StatusCode};
 
 use super::binding::Binding;
@@ -31,10 +33,24 @@ pub enum Refusal {
     InsufficientScope {
         /// Scopes the operation needs.
         scopes: Vec<String>,
+        /// Who was verified, for the record; absent where whoever refuses knows already.
+        holder: Option<Holder>,
     },
     /// The issuer's keys, or its answer, are not to be had, so nothing can be said about the credential.
     Unavailable,
 }
+
+/// Whose credential it is. Two are the same if issuer and subject are.
+#[derive(Clone, Debug)]
+pub struct Holder(pub Arc<Principal>);
+
+impl PartialEq for Holder {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.key() == other.0.key()
+    }
+}
+
+impl Eq for Holder {}
 
 /// Errors of RFC 9449 sections 7.1 and 9.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +99,7 @@ impl Refusal {
             Self::Unavailable => return (StatusCode::SERVICE_UNAVAILABLE, None),
         };
         let mut scopes: Vec<&str> = resource.scopes.iter().map(String::as_str).collect();
-        if let Self::InsufficientScope { scopes: more } = self {
+        if let Self::InsufficientScope { scopes: more, .. } = self {
             for scope in more {
                 if !scopes.contains(&scope.as_str()) {
                     scopes.push(scope);

@@ -35,7 +35,7 @@ mod vouching;
 
 pub use api_key::{GeneratedKey, generate_api_key};
 pub use authenticator::{Asked, Authenticator, IssuerHealth};
-pub use challenge::{ProofError, Refusal};
+pub use challenge::{Holder, ProofError, Refusal};
 pub use crypto::{CryptoError, install_crypto};
 pub use groups::claimed_groups;
 pub use issuer_settings::{

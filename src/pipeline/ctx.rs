@@ -224,6 +224,14 @@ impl Ctx {
         self.audit.with(change);
     }
 
+    /// Records who is asking.
+    pub(super) fn known(&self, principal: &Arc<Principal>) {
+        self.note(|draft| {
+            draft.key.clone_from(&principal.key_id);
+            draft.principal = Some(principal.clone());
+        });
+    }
+
     /// Judges what follows by the rules in force now: a request of the gateway's own, on behalf of the same caller.
     ///
     /// # Errors

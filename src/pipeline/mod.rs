@@ -256,10 +256,7 @@ async fn front<'a>(ctx: &mut Ctx, parts: &'a Parts, body: Incoming) -> Result<Fr
     if standing::has_ended(&ctx.world, &principal) {
         return Err(identity::Refusal::Invalid { private: "the token was revoked" }.into());
     }
-    ctx.note(|draft| {
-        draft.key.clone_from(&principal.key_id);
-        draft.principal = Some(principal.clone());
-    });
+    ctx.known(&principal);
     ctx.principal = Some(principal);
     ctx.trust_header();
     match admitted {

@@ -72,7 +72,13 @@ fn challenge(ctx: &Ctx, refusal: &identity::Refusal) -> Answered {
                 identity::ProofError::Token => "the credential is not valid here: it may need a proof of possession",
             }
         }
-        identity::Refusal::InsufficientScope { .. } => "the token lacks a scope that this route needs",
+        identity::Refusal::InsufficientScope { holder, .. } => {
+            // The credential holds, so that the record can say who was turned away.
+            if let Some(identity::Holder(holder)) = holder {
+                ctx.known(holder);
+            }
+            "the token lacks a scope that this route needs"
+        }
         identity::Refusal::Unavailable => "the issuer cannot be asked now: try again shortly",
     };
     ctx.ended(Status::Refused, Reason::Unauthenticated);
@@ -132,7 +138,7 @@ fn step_up(ctx: &Ctx, denial: &Denial) -> Answered {
     let mut answer = lower(ctx, &refuse(ctx, denial, codes::POLICY_REFUSED));
     answer.status = StatusCode::FORBIDDEN;
     let scopes = denial.scopes.iter().map(|scope| scope.to_string()).collect();
-    let refusal = identity::Refusal::InsufficientScope { scopes };
+    let refusal = identity::Refusal::InsufficientScope { scopes, holder: None };
     let asked = ctx.route.as_ref().zip(ctx.principal.as_ref());
     match asked.and_then(|(route, principal)| refusal.response_parts_for(&route.resource, principal).1) {
         Some(challenge) => answer.with(header::WWW_AUTHENTICATE, challenge),

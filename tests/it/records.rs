@@ -5,7 +5,7 @@ use std::fs;
 use std::process::Command;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::gate::{Gate, soon};
@@ -85,6 +85,11 @@ async fn every_exit_has_one_record() {
         assert!(record["decision"]["policy"].is_string() && record["args"]["digest"].is_string(), "{record}");
         assert_eq!(record["principal"]["sub"], "alice");
     }
+    // Who lacks a scope is known; who has no credential that holds is not.
+    let auth = |http: u64| records.iter().filter(move |record| record["kind"] == "auth" && record["outcome"]["http"] == http);
+    assert!(auth(401).count() == 2 && auth(401).all(|record| record.get("principal").is_none()), "{records:?}");
+    let lacking: Vec<_> = auth(403).map(|record| (&record["principal"]["sub"], &record["principal"]["iss"])).collect();
+    assert_eq!(lacking, [(&json!("alice"), &json!(crate::keys::ISSUER))]);
 }
 
 /// The client is gone: before the body, within it, while its call is under way, within its answer.

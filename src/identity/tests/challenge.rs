@@ -74,7 +74,8 @@ async fn route_scopes_are_needed_after_verification() {
     let get = async |headers: &HeaderMap, scopes: &[&str]| authenticator.authenticate(post(headers, &resource(scopes))).await;
     get(&bearing(&token), &["a", "b"]).await.unwrap();
     let lacking = get(&bearing(&token), &["a", "admin"]).await.unwrap_err();
-    assert_eq!(lacking, Refusal::InsufficientScope { scopes: vec!["a".to_owned(), "admin".to_owned()] });
+    let holder = Some(Holder(get(&bearing(&token), &["a"]).await.unwrap()));
+    assert_eq!(lacking, Refusal::InsufficientScope { scopes: vec!["a".to_owned(), "admin".to_owned()], holder });
     let forged = get(&bearing(&token_by(&ed(), "ed")), &["admin"]).await;
     assert!(matches!(forged, Err(Refusal::Invalid { .. })));
     assert_eq!(get(&HeaderMap::new(), &["a"]).await.unwrap_err(), Refusal::Missing, "nobody has scopes: sign in");
@@ -95,7 +96,7 @@ fn challenges_say_what_helps_and_nothing_else() {
         ),
         (Refusal::Malformed, vec![], 400, format!("Bearer error=\"invalid_request\", resource_metadata=\"{url}\"")),
         (
-            Refusal::InsufficientScope { scopes: more },
+            Refusal::InsufficientScope { scopes: more, holder: None },
             vec!["mcp:read"],
             403,
             format!("Bearer error=\"insufficient_scope\", resource_metadata=\"{url}\", scope=\"mcp:read files:write\""),
