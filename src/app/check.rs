@@ -6,6 +6,7 @@ use serde_json::{Map, json};
 
 use super::checkpoints::key_beside_log;
 use super::load::{Texts, read, unreadable};
+use super::usable::unusable;
 use crate::config::{self, Config};
 use crate::policy::{self, Finding, Known, Severity, Tools};
 use crate::vocab::principal::KEY_ISSUER;
@@ -29,13 +30,26 @@ pub struct Checked {
 /// Every problem of all files at once.
 pub fn check(path: &Path, tools: Option<&Path>) -> Result<Checked, Vec<Problem>> {
     let config = config::load(path)?;
-    let tools = tools.map(|file| known_tools(file, &config)).transpose()?;
+    let mut problems = unusable(&config);
+    let tools = tools.map(|file| known_tools(file, &config)).transpose();
+    let tools = tools.unwrap_or_else(|wrong| {
+        problems.extend(wrong);
+        None
+    });
     let keys: Vec<Principal> = config.identity.api_keys.iter().map(key).collect();
     let tools = tools.as_ref().map(|(file, tools)| (file.as_str(), tools));
     let known = Known { tools, anonymous: config.identity.anonymous, keys: &keys };
-    let (set, mut findings) = Texts::of(&config).with(|files, facts| policy::check(files, facts, &known))?;
-    findings.extend(exposed_key(&config));
-    Ok(Checked { policy: set.digest().to_string(), findings, config })
+    match Texts::of(&config).with(|files, facts| policy::check(files, facts, &known)) {
+        Ok((set, mut findings)) if problems.is_empty() => {
+            findings.extend(exposed_key(&config));
+            Ok(Checked { policy: set.digest().to_string(), findings, config })
+        }
+        Ok(_) => Err(problems),
+        Err(more) => {
+            problems.extend(more);
+            Err(problems)
+        }
+    }
 }
 
 /// The key that signs the audit beside the audit. The gateway makes one there for whoever names none, which is only worth knowing; one that

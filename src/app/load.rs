@@ -250,7 +250,7 @@ pub(super) fn upstreams(config: &Config, origin: &str, outside: &Outside) -> Res
     config.upstreams.iter().map(settings).collect()
 }
 
-fn upstream_settings(
+pub(super) fn upstream_settings(
     config: &Config,
     upstream: &config::Upstream,
     credential: upstream::Credential,

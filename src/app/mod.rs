@@ -18,6 +18,7 @@ mod reload;
 mod running;
 mod start;
 mod telemetry;
+mod usable;
 mod watch;
 
 pub use check::{Checked, check};

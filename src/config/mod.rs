@@ -52,6 +52,29 @@ pub fn load(path: &Path) -> Result<Config, Vec<Problem>> {
     load_with(path, &|name| std::env::var(name).ok())
 }
 
+/// A mistake that shows when a value of the config is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// The dotted path of the value.
+    pub path: String,
+    /// What is wrong, without a secret.
+    pub message: String,
+}
+
+/// `mistakes` in values of the config file at `file`, with their places in it.
+pub fn placed(file: &Path, mistakes: Vec<Mistake>) -> Vec<Problem> {
+    let mut report = Report::new(file);
+    if let Ok(root) =
+        refs::read_bounded(file, CONFIG_FILE_BYTES_MAX).and_then(|text| yaml::parse(&text).map_err(|broken| broken.message))
+    {
+        report.index(&root);
+    }
+    for Mistake { path, message } in mistakes {
+        report.problem_unshown(&path, message, "");
+    }
+    report.into_problems()
+}
+
 /// As [`load`], for those who only judge policies or sign tokens: what `upstreams` refers to (their secrets, most of all) need not
 /// be there. Never for serving.
 ///

@@ -133,11 +133,7 @@ pub fn server_config(files: &TlsFiles, clock: &Clock) -> Result<Arc<ServerConfig
     let clients: Arc<dyn ClientCertVerifier> = match &files.client_ca {
         None => Arc::new(NoClientAuth),
         Some(path) => {
-            let mut roots = RootCertStore::empty();
-            for authority in certificates(path)? {
-                roots.add(authority).map_err(|_| TlsError::content(path, "not the certificate of an authority"))?;
-            }
-            let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone());
+            let verifier = WebPkiClientVerifier::builder_with_provider(authorities(path)?.into(), provider.clone());
             let verifier = if files.client_optional { verifier.allow_unauthenticated() } else { verifier };
             verifier.build().map_err(|_| TlsError::content(path, "no usable authority"))?
         }
@@ -154,6 +150,26 @@ pub fn server_config(files: &TlsFiles, clock: &Clock) -> Result<Arc<ServerConfig
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     config.max_early_data_size = 0;
     Ok(Arc::new(config))
+}
+
+/// Everything that is wrong with each of `files`, by the key of the config that names it (`cert`, `key`, `client_ca`); else what
+/// [`server_config`] says of them together, by no key.
+pub fn mistakes(files: &TlsFiles, clock: &Clock) -> Vec<(Option<&'static str>, TlsError)> {
+    let alone = [
+        ("cert", certificates(&files.cert).err()),
+        ("key", private_key(&files.key).err()),
+        ("client_ca", files.client_ca.as_deref().and_then(|path| authorities(path).err())),
+    ];
+    let found: Vec<_> = alone.into_iter().filter_map(|(key, error)| Some((Some(key), error?))).collect();
+    if found.is_empty() { server_config(files, clock).err().map(|error| (None, error)).into_iter().collect() } else { found }
+}
+
+fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for authority in certificates(path)? {
+        roots.add(authority).map_err(|_| TlsError::content(path, "not the certificate of an authority"))?;
+    }
+    Ok(roots)
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

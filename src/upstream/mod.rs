@@ -25,7 +25,7 @@ mod wire;
 pub use answer::{Answer, Event, QuestionReply};
 pub use credential::{
     Asserter, ClientProof, Credential, Issuance, Issue, JagSubject, PersonToken, PersonTokens, Place, Refused, Subject,
-    SubjectAssertions, Subjects, TokenServer,
+    SubjectAssertions, Subjects, TokenServer, usable,
 };
 pub use endpoint::Upstream;
 pub use patience::Patience;

@@ -104,7 +104,7 @@ fn check_says_that_the_key_of_the_audit_lies_beside_it() {
     let key = |path: &str| {
         let path = dir.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, "a key").unwrap();
+        fs::write(&path, rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap().serialize_pem()).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     };
     key("data/own.pem");

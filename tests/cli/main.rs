@@ -5,6 +5,7 @@ mod check;
 mod init;
 mod questions;
 mod tokens;
+mod usable;
 mod verify;
 
 use std::collections::BTreeMap;

@@ -66,6 +66,15 @@ impl Shown {
     }
 }
 
+/// Whether what `settings` say can be shown to their upstream. Nothing is contacted, and nothing is kept.
+///
+/// # Errors
+/// What makes the credential unusable; holds no secret.
+pub fn usable(settings: &UpstreamSettings, tls: &Arc<ClientConfig>) -> Result<(), &'static str> {
+    Keyring::new(settings, tls)?;
+    Keyring::tls(settings, Arc::clone(tls)).map(drop)
+}
+
 impl Keyring {
     /// # Errors
     /// What makes the credential unusable; holds no secret.
