@@ -6,8 +6,10 @@ use serde_json::{Map, json};
 
 use super::checkpoints::key_beside_log;
 use super::load::{Texts, read, unreadable};
+use super::policies::Around;
 use super::usable::unusable;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Rest};
+use crate::identity::dev::DEV_ISSUER;
 use crate::policy::{self, Finding, Known, Severity, Tools};
 use crate::vocab::principal::KEY_ISSUER;
 use crate::vocab::{Principal, Problem};
@@ -29,7 +31,10 @@ pub struct Checked {
 /// # Errors
 /// Every problem of all files at once.
 pub fn check(path: &Path, tools: Option<&Path>) -> Result<Checked, Vec<Problem>> {
-    let config = config::load(path)?;
+    let config = config::load_or_rest(path).map_err(|(mut problems, rest)| {
+        problems.extend(rest.map(of_policies).unwrap_or_default());
+        problems
+    })?;
     let mut problems = unusable(&config);
     let tools = tools.map(|file| known_tools(file, &config)).transpose();
     let tools = tools.unwrap_or_else(|wrong| {
@@ -50,6 +55,17 @@ pub fn check(path: &Path, tools: Option<&Path>) -> Result<Checked, Vec<Problem>>
             Err(problems)
         }
     }
+}
+
+/// Mistakes of the policies beside a config that has mistakes. What rests on something that the config does not say is left out.
+fn of_policies(rest: Rest) -> Vec<Problem> {
+    let mut issuers = rest.issuers.clone().unwrap_or_default();
+    issuers.extend(rest.dev.then(|| DEV_ISSUER.to_owned()));
+    let around = Around { upstreams: Vec::new(), issuers };
+    let mut problems = Texts::read(&rest.policies, around).with(policy::compile).err().unwrap_or_default();
+    let of_issuers = |problem: &Problem| problem.path.contains("issuer") || problem.message.contains("issuer");
+    problems.retain(|problem| rest.issuers.is_some() || !of_issuers(problem));
+    problems
 }
 
 /// The key that signs the audit beside the audit. The gateway makes one there for whoever names none, which is only worth knowing; one that

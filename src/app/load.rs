@@ -68,15 +68,19 @@ pub(super) struct Texts {
 
 impl Texts {
     pub(super) fn of(config: &Config) -> Self {
+        Self::read(&config.policies, Around::of(config))
+    }
+
+    pub(super) fn read(policies: &[PathBuf], around: Around) -> Self {
         let mut problems = Vec::new();
         let mut files = Vec::new();
-        for file in &config.policies {
+        for file in policies {
             match read(file) {
                 Ok(text) => files.push((file.display().to_string(), text)),
                 Err(why) => problems.push(unreadable(file, &why)),
             }
         }
-        Self { files, around: Around::of(config), problems }
+        Self { files, around, problems }
     }
 
     /// What `compile` makes of them, or every problem.

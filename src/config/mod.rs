@@ -25,6 +25,7 @@ mod tests;
 use std::path::Path;
 
 pub use authserver::{AuthClient, AuthServer, AuthUpstream, Cimd, Dcr, Grant};
+pub use check::Rest;
 pub use check::audit::OWN_CHECKPOINT_KEY;
 pub use check::policies::{PolicyFiles, is_cases, policy_files};
 pub use checked::{
@@ -50,6 +51,16 @@ use report::Report;
 /// Every problem of the file, in its order; at most 200.
 pub fn load(path: &Path) -> Result<Config, Vec<Problem>> {
     load_with(path, &|name| std::env::var(name).ok())
+}
+
+/// As [`load`], for whoever looks for every mistake: with what is known about policies although the config cannot be used.
+///
+/// # Errors
+/// Those of [`load`], and how far policies can be looked at.
+pub fn load_or_rest(path: &Path) -> Result<Config, (Vec<Problem>, Option<Rest>)> {
+    let (mut report, mut rest) = (Report::new(path), None);
+    let config = read(path, &|name| std::env::var(name).ok(), false, &mut report, &mut rest);
+    whole(config, report).map_err(|problems| (problems, rest))
 }
 
 /// A mistake that shows when a value of the config is used.
@@ -95,7 +106,12 @@ pub fn load_with(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Co
 
 fn load_as(path: &Path, env: &dyn Fn(&str) -> Option<String>, upstreams_unset: bool) -> Result<Config, Vec<Problem>> {
     let mut report = Report::new(path);
-    match read(path, env, upstreams_unset, &mut report) {
+    let config = read(path, env, upstreams_unset, &mut report, &mut None);
+    whole(config, report)
+}
+
+fn whole(config: Option<Config>, mut report: Report) -> Result<Config, Vec<Problem>> {
+    match config {
         Some(config) if !report.any() => Ok(config),
         _ => {
             if !report.any() {
@@ -111,7 +127,13 @@ pub fn schema() -> serde_json::Value {
     schemars::schema_for!(raw::Raw).to_value()
 }
 
-fn read(path: &Path, env: &dyn Fn(&str) -> Option<String>, upstreams_unset: bool, report: &mut Report) -> Option<Config> {
+fn read(
+    path: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+    upstreams_unset: bool,
+    report: &mut Report,
+    rest: &mut Option<Rest>,
+) -> Option<Config> {
     // Made absolute, so that nothing depends on where the process happens to be later.
     let file = std::path::absolute(path).map_err(|error| report.problem("", format!("is no path: {error}"), "")).ok()?;
     let text = refs::read_bounded(&file, CONFIG_FILE_BYTES_MAX);
@@ -121,5 +143,6 @@ fn read(path: &Path, env: &dyn Fn(&str) -> Option<String>, upstreams_unset: bool
     let dir = file.parent()?;
     let mut refs = Refs { dir, env, upstreams_unset, files: Vec::new() };
     let raw = decode::decode(&root, report, &mut refs)?;
+    *rest = check::rest(&raw, &file, report);
     check::check(raw, &file, refs.files, upstreams_unset, report)
 }

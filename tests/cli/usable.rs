@@ -133,3 +133,37 @@ fn check_names_all_of_them_at_once_and_the_policies_too() {
     assert_eq!(code, 2);
     assert!(expected.iter().all(|path| found.contains(path)) && found.len() == expected.len(), "{problems:?}");
 }
+
+#[test]
+fn a_mistake_in_the_config_hides_none_in_the_policies() {
+    let dir = tempfile::tempdir().unwrap();
+    let policy = "version: 1
+groups: { eng: { claim: groups, any_of: [eng], issuer: [\"https://other.example.com\"] } }
+rules:
+  - { id: x, effect: maybe, tools: ['notes__*'] }
+  - { id: y, effect: allow, principals: ['group:nobody-named'], tools: ['*'] }
+";
+    let two = "identity: { issuers: [{ issuer: FIRST, algorithms: [EdDSA] }, { issuer: \"https://b.example.com\", algorithms: [EdDSA] }] }";
+    let known = two.replace("FIRST", "\"https://a.example.com\"");
+    let unknown = two.replace("FIRST", "\"${env:NOBODY_SET_THIS}\"");
+    let of_issuers = "groups.eng.issuer[0]";
+    for (identity, also) in [(known.as_str(), true), (unknown.as_str(), false), ("identity: {}", true), ("identiy: {}", false)] {
+        let config = config_file(dir.path(), |text| {
+            text.replace("listen: ", "lisen: ").replace("identity: { dev: { enabled: true } }", identity)
+        });
+        fs::write(dir.path().join("policy.yaml"), policy).unwrap();
+        let (code, problems) = checked(&config);
+        let found: Vec<&str> = problems.iter().map(|(_, path, _)| path.as_str()).collect();
+        assert_eq!(code, 2);
+        for path in ["lisen", "rules[0].effect", "rules[1].principals[0]"] {
+            assert!(found.contains(&path), "{identity}: {path} in {problems:?}");
+        }
+        assert_eq!(found.contains(&of_issuers), also, "{identity}: {problems:?}");
+    }
+    // What other files say depends on one that is not there.
+    let config =
+        config_file(dir.path(), |text| text.replace("listen: ", "lisen: ").replace("[policy.yaml]", "[policy.yaml, lost.yaml]"));
+    fs::write(dir.path().join("policy.yaml"), policy).unwrap();
+    let (_, problems) = checked(&config);
+    assert!(problems.iter().all(|(_, path, _)| ["lisen", "policies[1]"].contains(&path.as_str())), "{problems:?}");
+}

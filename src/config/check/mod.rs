@@ -103,6 +103,34 @@ pub(super) fn check(
     })
 }
 
+/// What policies depend on, as far as it is written, of a config that may have mistakes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rest {
+    /// The policy files, all that are named.
+    pub policies: Vec<PathBuf>,
+    /// The issuers of tokens that are named, if each is.
+    pub issuers: Option<Vec<String>>,
+    /// Tokens of development are taken too.
+    pub dev: bool,
+}
+
+/// `report` holds what could not be read. None if some policy is not to be found: what the others say depends on it.
+pub(super) fn rest(raw: &Raw, file: &Path, report: &Report) -> Option<Rest> {
+    // What is wrong with them is reported by the check of the whole.
+    let mut aside = Report::new(file);
+    let mut cx = Cx { dir: file.parent()?.to_owned(), watched: Vec::new(), upstreams_unset: false, report: &mut aside };
+    let policies = policies::check(raw.policies.clone(), &mut cx);
+    let identity = raw.identity.as_ref();
+    let issuers = identity.and_then(|identity| identity.issuers.as_ref());
+    let named = issuers.map_or(Some(Vec::new()), |issuers| issuers.iter().map(|issuer| issuer.issuer.clone()).collect());
+    // The section may stand there under a name that is none, and so may what is in it.
+    let unread = report.any_below("identity") || identity.is_none() && report.any();
+    let issuers = named.filter(|_| !unread);
+    let dev = identity.and_then(|identity| identity.dev.as_ref()).and_then(|dev| dev.enabled).unwrap_or(false);
+    let whole = !aside.any() && !report.any_below("policies");
+    whole.then_some(Rest { policies, issuers, dev })
+}
+
 /// What every check needs.
 struct Cx<'r> {
     /// The directory that relative paths start from.
