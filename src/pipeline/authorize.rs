@@ -89,7 +89,10 @@ fn settle(ctx: &mut Ctx, target: &Target, arguments: Option<&RawJson>, decision:
     let allowed = decision.effect() == Effect::Allow;
     let passes = allowed || ctx.world.observe.is_some_and(|observe| observe.passes(decision.reason()));
     let tool = target.entry.as_ref().filter(|_| target.kind == Kind::Tool).and_then(|entry| entry.tool.clone());
-    ctx.gateway.metrics.decided(allowed, decision.reason(), tool.as_deref(), Some(target.class));
+    // What is owed first may still make it a refusal, and a decision is counted once.
+    if !(allowed && owes(&decision)) {
+        ctx.gateway.metrics.decided(allowed, decision.reason(), tool.as_deref(), Some(target.class));
+    }
     ctx.asked.tool = tool;
     ctx.asked.upstream = Some(target.view.upstream().settings().name.clone());
     ctx.note(|draft| {
@@ -111,6 +114,19 @@ fn settle(ctx: &mut Ctx, target: &Target, arguments: Option<&RawJson>, decision:
     }
     let rule = decision.rules().first().filter(|_| decision.reason() == Reason::RuleDenied).cloned();
     Err(Refusal::Denied(Denial { rule, scopes: decision.scopes_missing().to_vec(), ..Denial::new(decision.reason()) }))
+}
+
+/// Whether people or limits have a say yet.
+fn owes(decision: &Decision) -> bool {
+    !decision.approvals().is_empty() || !decision.limits().is_empty()
+}
+
+/// Counts an allow of which everything that was owed is met, unless that came to a refusal.
+pub(super) fn met(ctx: &Ctx, decision: &Decision) {
+    let (allowed, class) = ctx.audit.with(|draft| (draft.decision.as_ref().is_some_and(|note| note.allowed), draft.class));
+    if allowed && owes(decision) {
+        ctx.gateway.metrics.decided(true, decision.reason(), ctx.asked.tool.as_deref(), class);
+    }
 }
 
 fn note(decision: &Decision, observed: bool) -> DecisionNote {
@@ -167,6 +183,7 @@ pub(super) async fn discharge(
     if let Some(approved) = approved {
         evidence.grant = Some(Box::pin(approve::spend(ctx, approved)).await?);
     }
+    met(ctx, &decision);
     if decision.class() > Class::Read || evidence.grant.is_some() || ctx.gateway.audit.reads_wait() {
         evidence.receipt = Some(Box::pin(ctx.gateway.audit.intent_for(&ctx.audit, ctx.deadline)).await?);
     }
@@ -214,7 +231,6 @@ pub(super) fn hear_task(ctx: &Ctx, target: &Target) -> Result<Permit, Refusal> {
 fn unrecorded(ctx: &Ctx, decision: Decision, upstream: &str, full: &str) -> Result<Permit, Refusal> {
     let passes = |reason| ctx.world.observe.is_some_and(|observe| observe.passes(reason));
     let allowed = decision.effect() == Effect::Allow;
-    ctx.gateway.metrics.decided(allowed, decision.reason(), None, Some(Class::Read));
     let mut refused = (!allowed).then(|| Denial::new(decision.reason()));
     let mut evidence = Evidence::default();
     if allowed && !decision.approvals().is_empty() {
@@ -227,6 +243,8 @@ fn unrecorded(ctx: &Ctx, decision: Decision, upstream: &str, full: &str) -> Resu
             Err(denial) => refused = Some(denial),
         }
     }
+    let reason = refused.as_ref().map_or(decision.reason(), |denial| denial.reason);
+    ctx.gateway.metrics.decided(refused.is_none(), reason, None, Some(Class::Read));
     match refused.filter(|denial| !passes(denial.reason)) {
         Some(denial) => Err(denial.into()),
         None => exchange(ctx, decision, evidence),
@@ -260,21 +278,23 @@ fn take(ctx: &Ctx, decision: &Decision, target: &Target) -> Result<Result<Lease,
     Ok(ctx.gateway.limiter.take(decision.limits(), &subject))
 }
 
-/// The record's decision is the final one: an allow that cannot be discharged is a deny. Of several that are only observed the first is
-/// on record.
+/// The record's decision is the final one: an allow that cannot be discharged is a deny, and is counted as one. Of several that are only
+/// observed the first is on record and counted.
 ///
 /// # Errors
 /// The denial, unless policy is only observed.
 pub(super) fn overruled(ctx: &Ctx, denial: Denial) -> Result<(), Denial> {
     let observed = ctx.world.observe.is_some_and(|observe| observe.passes(denial.reason));
-    ctx.note(|draft| {
-        if let Some(decision) = draft.decision.as_mut().filter(|decision| decision.allowed) {
-            decision.allowed = false;
-            decision.observed = observed;
-            decision.reason = denial.reason;
-            decision.rules = denial.rule.iter().cloned().collect::<Vec<Arc<str>>>();
-        }
+    let overruled = ctx.audit.with(|draft| {
+        let decision = draft.decision.as_mut().filter(|decision| decision.allowed)?;
+        decision.allowed = false;
+        decision.observed = observed;
+        decision.reason = denial.reason;
+        decision.rules = denial.rule.iter().cloned().collect::<Vec<Arc<str>>>();
+        Some(draft.class)
     });
-    ctx.gateway.metrics.decided(false, denial.reason, ctx.asked.tool.as_deref(), None);
+    if let Some(class) = overruled {
+        ctx.gateway.metrics.decided(false, denial.reason, ctx.asked.tool.as_deref(), class);
+    }
     if observed { Ok(()) } else { Err(denial) }
 }

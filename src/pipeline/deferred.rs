@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::Gateway;
 use super::approve::{Unapproved, from_whom, in_words};
-use super::authorize::{authorize_task, task_step};
+use super::authorize::{authorize_task, met, task_step};
 use super::cancel::InFlight;
 use super::ctx::{Asked, Ctx};
 use super::operate::{Done, line, measure};
@@ -165,7 +165,8 @@ pub(super) async fn about(ctx: &mut Ctx, operation: &Operation) -> Result<Option
     // What came of a call is for those who may make it.
     let target = route::tool(ctx, upstream, tool).await?;
     // Whatever the decision obliges to was met when the call was made.
-    drop(authorize_task(ctx, &target, task_step(operation.method))?);
+    let decision = authorize_task(ctx, &target, task_step(operation.method))?;
+    met(ctx, &decision);
     let body = match operation.method {
         Method::TasksGet => seen(ctx, text, id, times),
         Method::TasksCancel => {

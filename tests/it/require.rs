@@ -202,3 +202,32 @@ async fn a_cancelled_answer_is_charged_for_what_it_delivered() {
     assert_eq!(reason(&gate.reach.send(&gate.call("/mcp", &token, "up__echo", "{}")).await), "rate_limited");
     soon("the records", || gate.records().len() >= 2).await;
 }
+
+/// Decisions as they are counted: the labels of a counter and what it stands at.
+async fn counted(gate: &Gate) -> Vec<String> {
+    let text = gate.admin("/metrics").await.text();
+    let mut lines: Vec<String> =
+        text.lines().filter_map(|line| line.strip_prefix("portcullis_decisions_total")).map(str::to_owned).collect();
+    lines.sort();
+    lines
+}
+
+/// A refusal that comes of a limit or an approval is no allow as well, and has the class that the call has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_decision_is_counted_once_as_what_it_comes_to() {
+    let gate = requiring("limit: [{ calls: 1, per: 1h, by: [principal] }]").await;
+    let token = gate.token("alice", &[]);
+    for expected in ["-", "rate_limited", "rate_limited"] {
+        assert_eq!(reason(&gate.reach.send(&gate.call("/mcp", &token, "up__write", "{}")).await), expected);
+    }
+    let line = |effect: &str, reason: &str, count: u32| {
+        format!("{{effect=\"{effect}\",reason=\"{reason}\",tool=\"up__write\",class=\"write\"}} {count}")
+    };
+    assert_eq!(counted(&gate).await, [line("allow", "allowed", 1), line("deny", "rate_limited", 2)]);
+    let gate = requiring("approval: { from: [caller] }, limit: [{ calls: 1, per: 1h, by: [principal] }]").await;
+    let token = gate.token("alice", &[]);
+    for _ in 0..2 {
+        assert_eq!(reason(&gate.reach.send(&gate.call("/mcp", &token, "up__write", "{}")).await), "approval_required");
+    }
+    assert_eq!(counted(&gate).await, [line("deny", "approval_required", 2)]);
+}
