@@ -69,6 +69,28 @@ fn broken_promises_are_told_with_their_place() {
 }
 
 #[test]
+fn reasons_that_no_decision_has_are_wrong_input() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("p.yaml"), "version: 1\n").unwrap();
+    for (reason, code, said) in [
+        ("unknown_name", 1, "not_visible"),
+        ("not_visible", 0, "ok: 1 passed"),
+        ("quarantined", 2, "not built yet: [0].reason"),
+        ("arguments_invalid", 2, "not built yet: [0].reason"),
+        ("content_blocked", 2, "not built yet: [0].reason"),
+        ("unauthenticated", 2, "one of: unknown_name, not_visible, scope_required, rule_denied, indeterminate, no_rule, allowed"),
+        ("rate_limited", 2, "no decision has this reason"),
+        ("because", 2, "no such reason"),
+    ] {
+        let case = format!("- {{ as: {{ sub: x }}, call: a__b, expect: deny, reason: {reason} }}\n");
+        fs::write(dir.path().join("p.cases.yaml"), case).unwrap();
+        let ran = run(&["test", dir.path().to_str().unwrap()]);
+        assert_eq!(ran.code, code, "{reason}: {}{}", ran.stdout, ran.stderr);
+        assert!(ran.stdout.contains(said), "{reason}: {}", ran.stdout);
+    }
+}
+
+#[test]
 fn what_cannot_be_tested_is_wrong_input() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().to_str().unwrap();

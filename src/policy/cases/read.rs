@@ -170,13 +170,33 @@ fn read_operation(report: &mut Report<'_>, fields: &Fields<'_>, path: &str) -> O
     Some(Ask::Operation { operation, expect: Expect { effect: effect?, reason, rules, obligations } })
 }
 
+/// What a decision of rules can come to. Whether obligations are met shows when a call is made, and is no decision of rules.
+pub(super) const DECIDED: [Reason; 7] = [
+    Reason::UnknownName,
+    Reason::NotVisible,
+    Reason::ScopeRequired,
+    Reason::RuleDenied,
+    Reason::Indeterminate,
+    Reason::NoRule,
+    Reason::Allowed,
+];
+
 fn read_reason(report: &mut Report<'_>, node: &Node, path: &str) -> Option<Reason> {
     let text = report.text(node, path)?;
-    let reason: Result<Reason, _> = serde_json::from_value(Json::String(text.to_owned()));
-    if reason.is_err() {
-        report.wrong(node, path, "no such reason", "for example not_visible, rule_denied, no_rule, scope_required, allowed");
-    }
-    reason.ok()
+    let reason: Option<Reason> = serde_json::from_value(Json::String(text.to_owned())).ok();
+    let (message, hint) = match reason {
+        Some(reason) if DECIDED.contains(&reason) => return Some(reason),
+        Some(Reason::Quarantined | Reason::ArgumentsInvalid | Reason::ContentBlocked) => {
+            (format!("not built yet: {path}"), "leave the case out".to_owned())
+        }
+        known => {
+            let message = if known.is_some() { "no decision has this reason" } else { "no such reason" };
+            let hint = format!("one of: {}; what a call owes is under `obligations`", DECIDED.map(Reason::as_str).join(", "));
+            (message.to_owned(), hint)
+        }
+    };
+    report.wrong(node, path, message, hint);
+    None
 }
 
 fn texts(report: &mut Report<'_>, node: &Node, path: &str) -> Vec<String> {

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::schema::object;
+use super::read::DECIDED;
 use crate::vocab::Reason;
 
 /// The JSON Schema (2020-12) of a file of cases, as this build reads it.
@@ -35,7 +36,7 @@ pub fn schema() -> Value {
             ("list", json!({ "enum": ["tools", "resources", "prompts"] })),
             ("visible", texts.clone()),
             ("expect", json!({ "enum": ["allow", "deny"] })),
-            ("reason", schemars::schema_for!(Reason).to_value()),
+            ("reason", json!({ "enum": DECIDED.map(Reason::as_str) })),
             ("rules", texts.clone()),
             ("obligations", json!({ "type": "array", "items": { "enum": super::super::obligation::WORDS } })),
         ],

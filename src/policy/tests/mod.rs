@@ -23,7 +23,7 @@ use serde_json::json;
 use super::cases::{CatalogFacts, run};
 use super::*;
 use crate::mcp::RawJson;
-use crate::vocab::{Class, Principal};
+use crate::vocab::{Class, Principal, Reason};
 
 /// A Saturday, 2026-11-21T14:00:00Z.
 const NOW: Moment<'static> = Moment { now_unix_ms: 1_795_269_600_000, route: "/mcp" };
@@ -123,6 +123,38 @@ fn mistakes_in_cases_are_errors() {
     ] {
         let problems = run(&set, "x.cases.yaml", text, &CatalogFacts::default(), NOW.now_unix_ms).unwrap_err();
         assert!(problems.iter().any(|problem| problem.path == path), "{text}: {problems:#?}");
+    }
+}
+
+/// A case that could never hold is a mistake, and one that cannot hold yet says so.
+#[test]
+fn cases_expect_reasons_that_decisions_have() {
+    let set = set("version: 1\n");
+    let schema = cases::schema();
+    let accepted = schema.pointer("/items/properties/reason/enum").unwrap().as_array().unwrap();
+    let reasons = schemars::schema_for!(Reason).to_value();
+    let reasons: Vec<&str> = reasons["enum"].as_array().unwrap().iter().filter_map(|word| word.as_str()).collect();
+    assert_eq!(reasons.len(), 28);
+    for word in reasons {
+        let text = format!("- {{ as: {{ sub: x }}, call: a__b, expect: deny, reason: {word} }}");
+        let problems = run(&set, "x.cases.yaml", &text, &CatalogFacts::default(), NOW.now_unix_ms).err();
+        let said = problems.map(|problems| (problems[0].path.clone(), problems[0].message.clone(), problems[0].hint.clone()));
+        match word {
+            "unknown_name" | "not_visible" | "scope_required" | "rule_denied" | "indeterminate" | "no_rule" | "allowed" => {
+                assert_eq!(said, None, "{word}");
+                assert!(accepted.contains(&word.into()), "{word}");
+                continue;
+            }
+            "quarantined" | "arguments_invalid" | "content_blocked" => {
+                assert_eq!(said.unwrap().1, "not built yet: [0].reason", "{word}");
+            }
+            _ => {
+                let (path, message, hint) = said.unwrap_or_else(|| panic!("{word} is accepted"));
+                assert_eq!((&*path, &*message), ("[0].reason", "no decision has this reason"), "{word}");
+                assert!(hint.contains("rule_denied, indeterminate, no_rule, allowed"), "{word}: {hint}");
+            }
+        }
+        assert!(!accepted.contains(&word.into()), "{word}");
     }
 }
 
