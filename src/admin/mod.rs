@@ -12,6 +12,7 @@ mod link;
 mod look;
 mod office;
 mod problem;
+mod readiness;
 mod reply;
 mod role;
 mod routes;
@@ -33,6 +34,7 @@ use hyper::service::Service;
 pub use caller::ENTRANCE;
 pub use link::{LINK_ISSUER, LINK_SUBJECT, OneTimeLink};
 pub use office::{Facts, Office, Standing};
+pub use readiness::RefusedReload;
 pub use reply::AdminBody;
 pub use role::{Member, Role, Roles};
 pub use routes::{Endpoint, LINK_PATH, endpoints};
@@ -43,7 +45,7 @@ use crate::telemetry::metrics::Form;
 /// What the admin listener can say. Clones are cheap.
 #[derive(Clone)]
 pub struct AdminState {
-    /// True while requests should be sent here. Why not is in the log, never in an answer.
+    /// True while requests should be sent here. Why not is in the log, never in an answer to strangers.
     pub ready: Arc<dyn Fn() -> bool + Send + Sync>,
     /// The metrics, in the form that is asked for.
     pub metrics: Arc<dyn Fn(Form) -> Vec<u8> + Send + Sync>,
@@ -84,6 +86,10 @@ impl Service<Request<Incoming>> for AdminService {
         Box::pin(async move {
             Ok(match probe(&state, &request) {
                 Probed::Answer(response) => response,
+                Probed::Ready(ready) => match &state.office {
+                    Some(office) => readiness::answer(ready, &office.unusual(&request).await),
+                    None => readiness::answer(ready, &[]),
+                },
                 Probed::Metrics => match &state.office {
                     Some(office) => office.metrics(request, &*state.metrics).await,
                     None => refused(text(StatusCode::NOT_FOUND, "not found")),
@@ -100,6 +106,8 @@ impl Service<Request<Incoming>> for AdminService {
 /// What the head and path of a request come to.
 enum Probed {
     Answer(Response<AdminBody>),
+    /// Whether requests should be sent here; more of it for whoever may look.
+    Ready(bool),
     /// Metrics, for whoever may see them.
     Metrics,
     /// The console or the API.
@@ -128,8 +136,7 @@ fn probe<B>(state: &AdminState, request: &Request<B>) -> Probed {
             response
         }
         "/healthz" => text(StatusCode::OK, "ok"),
-        "/readyz" if (state.ready)() => text(StatusCode::OK, "ready"),
-        "/readyz" => text(StatusCode::SERVICE_UNAVAILABLE, "not ready"),
+        "/readyz" => return Probed::Ready((state.ready)()),
         "/metrics" if state.metrics_open => metrics(request.headers(), &*state.metrics),
         "/metrics" => return Probed::Metrics,
         path if path.starts_with("/api/") || path == "/console" || path.starts_with("/console/") => return Probed::Further,

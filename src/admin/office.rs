@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, watch};
 use super::caller::Caller;
 use super::link::OneTimeLink;
 use super::problem::Problem;
+use super::readiness::RefusedReload;
 use super::reply::AdminBody;
 use super::role::{Role, Roles};
 use super::routes::{Act, Found, find};
@@ -53,7 +54,7 @@ pub struct Office {
     pub(super) notices: Option<Notices>,
     /// Told after [`Self::standing`] was replaced, which a reload does last.
     pub(super) readmitted: watch::Sender<()>,
-    places: Semaphore,
+    pub(super) places: Semaphore,
     /// Places of those who send something before anybody knows them.
     strangers: Semaphore,
     pub(super) streams: Arc<Semaphore>,
@@ -73,8 +74,8 @@ pub struct Standing {
 pub struct Facts {
     /// The policy files.
     pub policies: Vec<String>,
-    /// Whether the last reload was taken.
-    pub reload_taken: bool,
+    /// The reload that was refused, while what is in force is older than the files.
+    pub refused: Option<RefusedReload>,
 }
 
 /// What an answer is made from.
@@ -135,10 +136,11 @@ impl Office {
         self.facts.store(Arc::new(facts));
     }
 
-    /// Says that a reload was refused.
-    pub fn know_refused_reload(&self) {
+    /// Says that a reload was refused for so many problems.
+    pub fn know_refused_reload(&self, problems: usize) {
         let facts = Facts::clone(&self.facts.load());
-        self.know(Facts { reload_taken: false, ..facts });
+        let since_unix_ms = facts.refused.map_or_else(|| self.gateway.clock.unix_ms(), |refused| refused.since_unix_ms);
+        self.know(Facts { refused: Some(RefusedReload { since_unix_ms, problems }), ..facts });
     }
 
     /// Answers a request whose head holds.

@@ -26,6 +26,7 @@ fn ask(state: &AdminState, line: &str, host: &str) -> Response<AdminBody> {
 fn answer(state: &AdminState, request: &Request<()>) -> Response<AdminBody> {
     match probe(state, request) {
         Probed::Answer(response) => response,
+        Probed::Ready(ready) => readiness::answer(ready, &[]),
         Probed::Metrics => text(StatusCode::IM_A_TEAPOT, "metrics"),
         Probed::Further => text(StatusCode::IM_A_TEAPOT, "further"),
     }

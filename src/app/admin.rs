@@ -125,7 +125,7 @@ impl Front {
         let tls = files.map(|files| server_config(&files, &self.clock)).transpose();
         let tls = tls.map_err(|error| format!("admin.tls: {error}"))?;
         let policies = config.policies.iter().map(|file| file.display().to_string()).collect();
-        let facts = Facts { policies, reload_taken: true };
+        let facts = Facts { policies, refused: None };
         let channels = channels(config)?;
         Ok(Change { standing: Standing { sign_in, roles: roles(&admin.roles) }, tls, facts, channels })
     }
@@ -156,9 +156,9 @@ impl Front {
         }
     }
 
-    /// Notes that a reload was refused: what is in force is older than the files.
-    pub(super) fn refused(&self) {
-        self.office.know_refused_reload();
+    /// Notes that a reload was refused for so many problems: what is in force is older than the files.
+    pub(super) fn refused(&self, problems: usize) {
+        self.office.know_refused_reload(problems);
     }
 
     /// Serves until `drain`.

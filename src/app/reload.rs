@@ -116,7 +116,7 @@ impl Reloader {
             }
             Err(problems) => {
                 if let Some(front) = &self.front {
-                    front.refused();
+                    front.refused(problems.len());
                 }
                 for problem in &problems {
                     tracing::error!(%problem, "reload refused; the running configuration stays");

@@ -111,7 +111,7 @@ pub(in crate::admin) fn state(asked: &Asked<'_>) -> PolicyView {
     PolicyView {
         digest: policy.digest().to_string(),
         files: facts.policies.clone(),
-        reload_taken: facts.reload_taken,
+        reload_taken: facts.refused.is_none(),
         observe_only: asked.world.observe.is_some(),
         warnings: policy.warnings().iter().map(ToString::to_string).collect(),
         rules: policy.rule_ids().into_iter().map(rule).collect(),

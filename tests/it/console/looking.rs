@@ -77,3 +77,51 @@ async fn the_next_page_is_of_the_same_tool() {
     assert_eq!(next.matches("<li class=\"card\">").count(), 1, "{next}");
     assert!(next.contains("up__delete") && !next.contains("up__mirror"), "{next}");
 }
+
+/// Probes learn whether to send work here. Whoever may look learns that an older configuration goes on, and that nothing is refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readiness_says_more_to_whoever_may_look() {
+    let desk = Desk::start().await;
+    let (vera, mallory) = (desk.api_token("vera", &["staff"]), desk.api_token("mallory", &["other"]));
+    let person = desk.person("vera", &["staff"]).await;
+    let seen = async |token: &str| {
+        let answer = desk.api(token, "GET", "/readyz", None).await;
+        assert_eq!(answer.status, 200, "{}", answer.whole());
+        answer.text()
+    };
+    let bare = async || {
+        for text in [desk.gate.admin("/readyz").await.text(), seen(&mallory).await, seen("no-token").await] {
+            assert_eq!(text, "ready");
+        }
+    };
+    assert_eq!(seen(&vera).await, "ready");
+    let policy = std::fs::read_to_string(desk.gate.dir.path().join("policy.yaml")).unwrap();
+    let broken = |text: &str| desk.gate.reload("policy.yaml", text);
+    broken("version: 1\nrules: [{ id: x }, { id: y }]\n");
+    soon_async(async || seen(&vera).await != "ready").await;
+    let first = seen(&vera).await;
+    let since = first
+        .strip_prefix("ready\nreload: refused since ")
+        .and_then(|rest| rest.split_once(": "))
+        .unwrap_or_else(|| panic!("{first}"));
+    assert!(since.0.parse::<jiff::Timestamp>().is_ok() && since.1.contains(" problems, "), "{first}");
+    assert_eq!(person.get("/readyz").await.text(), first);
+    bare().await;
+    broken("version: 2\n");
+    soon_async(async || seen(&vera).await.contains(": 1 problem, ")).await;
+    assert!(seen(&vera).await.contains(since.0), "since the first");
+    desk.gate.reload("policy.yaml", &policy);
+    soon_async(async || seen(&vera).await == "ready").await;
+    let observing = async || seen(&vera).await.starts_with("ready\nobserve_only: ");
+    desk.reload("portcullis.yaml", "version: 1\n", "version: 1\ndanger_observe_only: true\n", observing).await;
+    bare().await;
+}
+
+async fn soon_async(done: impl AsyncFn() -> bool) {
+    let waiting = async {
+        while !done().await {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(crate::wire::SOON, waiting).await.expect("soon");
+}
