@@ -28,11 +28,12 @@ pub use policies::{Around, PolicyPlace, compile_at, read_text};
 pub use running::Running;
 pub use start::{StartError, start};
 
-use std::io::Write as _;
-use std::path::Path;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::private_file;
 use crate::telemetry::logging;
 
 /// Runs the gateway of the config at `path` until SIGTERM or SIGINT. SIGHUP reloads.
@@ -49,7 +50,14 @@ pub fn serve(path: &Path) -> Result<(), StartError> {
     runtime.block_on(async {
         let (mut end, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let mut hangup = signal(SignalKind::hangup())?;
+        let link_file = loaded.config.data_dir.join(LINK_FILE);
         let running = start(loaded).await?;
+        let terminal = std::io::stderr().is_terminal();
+        let link = running.console_link().map(|link| show_link(&link, link_file, terminal, &mut std::io::stderr()));
+        let _link = link.transpose().map(Option::flatten).unwrap_or_else(|error| {
+            tracing::error!(%error, "nobody can be shown the link to sign in at the console");
+            None
+        });
         announce(&running)?;
         running.announced();
         loop {
@@ -65,13 +73,41 @@ pub fn serve(path: &Path) -> Result<(), StartError> {
     })
 }
 
+/// The link of the console, below the data directory.
+const LINK_FILE: &str = "run/console.link";
+
+/// A file that goes when this does.
+struct Removed(PathBuf);
+
+impl Drop for Removed {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.0) {
+            tracing::warn!(file = %self.0.display(), %error, "the link of the console stays where it is; it serves no more");
+        }
+    }
+}
+
+/// Shows `link`, which is a secret, to whoever started us: on `out`, if that is a terminal. What is none most likely ends in a journal
+/// that many read, and the link goes into `file` instead, for its owner only.
+fn show_link(link: &str, file: PathBuf, terminal: bool, out: &mut dyn std::io::Write) -> std::io::Result<Option<Removed>> {
+    if terminal {
+        writeln!(out, "console: open {link} to sign in (once, within ten minutes)")?;
+        return Ok(None);
+    }
+    // One of a gateway that was killed serves no more; the data directory is ours alone by now.
+    match std::fs::remove_file(&file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    private_file::create(&file, format!("{link}\n").as_bytes())?;
+    tracing::info!(file = %file.display(), "the link to sign in at the console (once, within ten minutes) is in this file");
+    Ok(Some(Removed(file)))
+}
+
 fn announce(running: &Running) -> std::io::Result<()> {
     if running.observes_only() {
         // Beside the log, whose level may hide it.
         writeln!(std::io::stderr().lock(), "{OBSERVE_ONLY_BANNER}")?;
-    }
-    if let Some(link) = running.console_link() {
-        writeln!(std::io::stderr().lock(), "console: open {link} to sign in (once, within ten minutes)")?;
     }
     let mut out = std::io::stdout().lock();
     write!(out, "portcullis ready mcp={}", running.mcp_url())?;
@@ -92,5 +128,25 @@ fn log_format(loaded: &Loaded) -> logging::Format {
     match loaded.config.telemetry.log_format {
         crate::config::LogFormat::Json => logging::Format::Json,
         crate::config::LogFormat::Text => logging::Format::Text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_link_is_on_the_terminal_or_in_a_file_until_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("console.link");
+        let mut out = Vec::new();
+        assert!(show_link("http://a/?key=b", file.clone(), true, &mut out).unwrap().is_none());
+        assert!(String::from_utf8(out).unwrap().contains("open http://a/?key=b to sign in") && !file.exists());
+        std::fs::write(&file, "one of before").unwrap();
+        let mut out = Vec::new();
+        let removed = show_link("http://a/?key=b", file.clone(), false, &mut out).unwrap();
+        assert_eq!((out.as_slice(), std::fs::read_to_string(&file).unwrap().as_str()), (&b""[..], "http://a/?key=b\n"));
+        drop(removed);
+        assert!(!file.exists());
     }
 }

@@ -67,9 +67,19 @@ async fn a_link_works_once_and_makes_an_operator() {
     assert!(log.contains("console/link") && log.contains("portcullis:console"), "{log}");
 }
 
+/// Standard error that is no terminal ends in journals, which more people read than may sign in.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_program_prints_the_link_where_only_who_started_it_looks() {
-    let gate = Gate::program(|_| {}).await;
+async fn the_program_leaves_the_link_where_only_who_started_it_looks() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut gate = Gate::program(|_| {}).await;
+    let file = gate.dir.path().join("data/run/console.link");
+    let link = std::fs::read_to_string(&file).unwrap();
+    let key = link.strip_prefix(&format!("http://{}/console/link?key=", gate.admin.addr)).unwrap().trim_end();
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let opened = gate.admin(link.trim_end().split_once(&gate.admin.addr.to_string()).unwrap().1).await;
+    assert_eq!(opened.status, 200, "{}", opened.whole());
+    assert_eq!(gate.terminate().await, Some(0));
+    assert!(!file.exists());
     let log = gate.log();
-    assert!(log.contains(&format!("console: open http://{}/console/link?key=", gate.admin.addr)), "{log}");
+    assert!(log.contains("data/run/console.link") && !log.contains(key) && !log.contains("key="), "{log}");
 }

@@ -44,8 +44,7 @@ pub(super) async fn scraped(gate: &Gate) {
 pub(super) fn log(gate: &Gate, format: &str) -> String {
     let log = gate.log();
     assert_plain("stderr", log.as_bytes());
-    // The link for whoever started it is no line of the log.
-    for line in log.lines().filter(|line| !line.starts_with("console: open http://127.0.0.1:")) {
+    for line in log.lines() {
         if format == "json" {
             let read: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
             assert!(read["timestamp"].is_string() && read["level"].is_string(), "{line}");
