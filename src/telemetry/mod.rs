@@ -3,7 +3,6 @@
 //! Layer 2. Names come from `names`; nothing here takes a credential, and every label is bounded.
 
 pub mod current;
-pub mod escape;
 pub mod export;
 pub mod logging;
 pub mod metrics;
@@ -12,3 +11,5 @@ pub mod sampler;
 pub mod spans;
 pub mod trace;
 pub mod tracestate;
+
+pub use crate::vocab::escape;

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod deadline;
 pub mod digest;
 pub mod digits;
+pub mod escape;
 pub mod id;
 pub mod limits;
 pub mod outcome;

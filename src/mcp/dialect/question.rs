@@ -8,7 +8,7 @@ use crate::mcp::keys;
 use crate::mcp::pointer;
 use crate::mcp::raw::{RawId, RawJson};
 use crate::mcp::write::{Object, object, object_bytes};
-use crate::vocab::Revision;
+use crate::vocab::{Revision, escape};
 
 /// What a person is asked.
 const ELICIT: &str = "elicitation/create";
@@ -162,8 +162,11 @@ pub fn cancelled_question() -> RawJson {
     RawJson::of_static("{\"action\":\"cancel\"}")
 }
 
-/// `[UPSTREAM] ` before a text; its own bytes are kept.
+/// `[UPSTREAM] ` before a text. Its own bytes are kept, unless it has what could erase or hide that name where it is read, at a terminal
+/// above all: control characters but newlines and tabs, direction marks and what is invisible become visible escapes.
 fn signed(upstream: &str, message: &RawJson) -> Option<RawJson> {
+    let harmless = escape::visible_lines(&message.scanner().string().ok()?).map(|text| RawJson::of_text(&text));
+    let message = harmless.as_ref().unwrap_or(message);
     let text = message.as_str().strip_prefix('"')?;
     let name = RawJson::of_text(&format!("[{upstream}] "));
     let name = name.as_str().strip_suffix('"')?;
@@ -234,6 +237,26 @@ mod tests {
         }
         for params in [None, Some("{}"), Some(r#"{"message":1}"#)] {
             assert!(Question::of("up", ELICIT, params.map(raw)).is_none(), "{params:?}");
+        }
+    }
+
+    #[test]
+    fn no_message_erases_or_hides_who_asks() {
+        for (message, expect) in [
+            (r#""\u001b[2K\r[bank] pay""#, r#""[up] \\u001b[2K\\u000d[bank] pay""#),
+            (
+                r#""\u0008\u0008\u0008\u0008\u0008x\u007f\u009b2K""#,
+                r#""[up] \\u0008\\u0008\\u0008\\u0008\\u0008x\\u007f\\u009b2K""#,
+            ),
+            ("\"\u{202e}yap\u{2066}\u{200b}\u{feff}\u{e0041}\"", r#""[up] \\u202eyap\\u2066\\u200b\\ufeff\\udb40\\udc41""#),
+            (r#""\u202eyap \"x\" \\ \n\ty""#, r#""[up] \\u202eyap \"x\" \\ \n\ty""#),
+            // Nothing of that: not a byte is another.
+            (r#""a\/b \u00e4\n\tb""#, r#""[up] a\/b \u00e4\n\tb""#),
+        ] {
+            let params = RawJson::parse(Bytes::from(format!("{{\"message\":{message}}}")), 16).unwrap();
+            let question = Question::of("up", ELICIT, Some(params)).unwrap();
+            let asked = input_request(&question);
+            assert_eq!(pointer::at(&asked, "/params/message").unwrap().as_str(), expect, "{message}");
         }
     }
 

@@ -6,6 +6,9 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::peer::{Answer, Seen, legacy, modern};
 
+/// What erases the line that it stands on, says that somebody else asks, and turns around what follows.
+pub(super) const VEILED: &str = "\u{1b}[2K\r[bank] Who?\n\tPIN\u{8}\u{9b}\u{202e}\u{200b}\u{e0041}";
+
 /// A question of this kind: method and params.
 fn question(kind: &str) -> Value {
     let form = |field: Value, required: &[&str]| {
@@ -16,6 +19,9 @@ fn question(kind: &str) -> Value {
         "form" => form(json!({"type": "string", "default": "x"}), &[]),
         "titled" => form(json!({"type": "string", "oneOf": [{"const": "a", "title": "A"}], "default": "a"}), &[]),
         "several" => form(json!({"type": "array", "items": {"type": "string", "enum": ["a"]}}), &["name"]),
+        "veiled" => json!({"method": "elicitation/create", "params": {
+            "message": VEILED, "requestedSchema": {"type": "object", "properties": {"name": {"type": "string"}}}
+        }}),
         "mute" => json!({"method": "elicitation/create", "params": {"requestedSchema": {"type": "object", "properties": {}}}}),
         "url" | "plain" => {
             let url = if kind == "url" { "https://pay.example/1" } else { "http://pay.example/1" };

@@ -6,6 +6,7 @@ mod misfits;
 mod newer_clients;
 mod older_clients;
 mod pages;
+mod signed;
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! Characters that must not reach a terminal or a line-based log as they are.
 
-use crate::vocab::ascii::is_plain;
+use super::ascii::is_plain;
 
 /// True for characters that move a cursor, break a line, reorder or hide text: C0 and C1 controls, DEL, line and
 /// paragraph separators, bidirectional and zero-width marks, tags, variation selectors but for that of emoji and whatever else is not
@@ -23,6 +23,23 @@ pub fn visible(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
     push_safe(&mut out, text);
     String::from_utf8(out).unwrap_or_default()
+}
+
+/// As [`visible`], of a text of several lines: newlines and tabs stay. `None` if there is nothing to escape.
+pub fn visible_lines(text: &str) -> Option<String> {
+    let stays = |c: char| matches!(c, '\n' | '\t') || !is_unsafe(c);
+    if text.chars().all(stays) {
+        return None;
+    }
+    let mut out = Vec::with_capacity(text.len());
+    for c in text.chars() {
+        if stays(c) {
+            out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+        } else {
+            push_code(&mut out, c);
+        }
+    }
+    Some(String::from_utf8(out).unwrap_or_default())
 }
 
 /// Appends `text` with every unsafe character as a JSON escape (`\u001b`). Everything else stays, quotes included.
@@ -86,6 +103,18 @@ mod tests {
             let mut out = Vec::new();
             push_safe(&mut out, text);
             assert_eq!(String::from_utf8_lossy(&out), expect);
+        }
+    }
+
+    #[test]
+    fn lines_stay_lines_and_nothing_else_of_controls_stays() {
+        for (text, expect) in [
+            ("a\n\tb\r\u{1b}[2K", Some("a\n\tb\\u000d\\u001b[2K")),
+            ("\u{202e}\u{200b}\"\\", Some("\\u202e\\u200b\"\\")),
+            ("a\n\t\"\\ \u{e4}\u{1f600}", None),
+            ("", None),
+        ] {
+            assert_eq!(visible_lines(text).as_deref(), expect, "{text:?}");
         }
     }
 
