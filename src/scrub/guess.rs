@@ -41,7 +41,8 @@ fn mixed(run: &[u8]) -> bool {
     all && changes * 100 >= (run.len() - 1) * CHANGES_PERCENT_MIN
 }
 
-fn hexadecimal(run: &[u8]) -> bool {
+/// Whether `run` is a long number in hexadecimal digits.
+pub(super) fn hexadecimal(run: &[u8]) -> bool {
     let digits = run.iter().filter(|b| b.is_ascii_digit()).count();
     run.len() >= HEX_BYTES_MIN && run.iter().all(u8::is_ascii_hexdigit) && digits >= 4 && run.len() - digits >= 4
 }

@@ -3,20 +3,25 @@
 //! Layer 1, pure. What is kept or shown outside of an answer (records, logs, traces, requests for approval) is looked through here by
 //! whoever writes it; answers of upstreams are, where a permit obliges to it. Precise rather than complete in answers, which programs go
 //! on with; what is only kept or shown also loses card numbers, names in URLs, and what looks drawn at random where a name should be.
+//! What people decide by loses tokens and nothing else ([`redact_for_people`]), for what a mask hides is the choice of who asks them.
 
 mod guess;
 mod json;
 mod lines;
 mod names;
+mod narrow;
+mod pem;
+mod plain;
 mod private;
 mod shapes;
+mod width;
 
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
 
-pub use json::{meaning, redact, redact_kept, redact_key};
+pub use json::{Masked, meaning, redact, redact_for_people, redact_kept, redact_key};
 pub use lines::Lines;
 use shapes::Found;
 

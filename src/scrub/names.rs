@@ -5,6 +5,7 @@
 use base64::Engine as _;
 
 use super::shapes::{ANY, Found, parted, run, value};
+use super::width::Width;
 
 /// Names whose values are secret, without regard to case, `_` and `-`. Other words may stand before them.
 const NAMES: &[&str] = &[
@@ -42,10 +43,10 @@ const NAMES: &[&str] = &[
 const TOKEN: &[u8] = b"token";
 /// Of a registry in the configuration of Docker: its value is `USER:PASSWORD` in base64.
 const AUTH: &[u8] = b"auth";
-const COOKIE: &str = "cookie";
+pub(super) const COOKIE: &str = "cookie";
 /// Secret as parameters of a query or a form only.
 const PARAMETERS: &[&str] = &["code", "sig", "x-amz-signature", "x-goog-signature"];
-const AUTHORIZATION: &str = "authorization";
+pub(super) const AUTHORIZATION: &str = "authorization";
 /// What credentials in that header begin with (RFC 9110 section 11.4).
 const SCHEMES: &[&[u8]] = &[b"bearer", b"basic", b"token", b"apikey"];
 
@@ -60,14 +61,14 @@ const VALUE_SPACES_MAX: usize = 2;
 const BACKSLASHES_MAX: usize = 7;
 
 /// The value of `NAME=VALUE`, of `NAME: "VALUE"`, and of `NAME: VALUE` where that is all of a line or of an item.
-pub(super) fn assignment(bytes: &[u8], sign: usize, free: usize) -> Option<Found> {
+pub(super) fn assignment(bytes: &[u8], sign: usize, free: usize, width: Width) -> Option<Found> {
     let window = bytes.get(sign.saturating_sub(NAME_WINDOW_BYTES).max(free)..sign)?.trim_ascii_end();
     let name = unquoted(window);
     if ends_with(name, AUTHORIZATION) {
         return credentials(bytes, opened(bytes, sign + 1).0);
     }
     if bytes.get(sign) == Some(&b':') && ends_with(name, COOKIE) {
-        return cookies(bytes, opened(bytes, sign + 1).0);
+        return cookies(bytes, opened(bytes, sign + 1).0, width);
     }
     if is_word(name, AUTH) {
         let start = opened(bytes, sign + 1).0;
@@ -109,13 +110,36 @@ pub(super) fn in_query(bytes: &[u8], sign: usize) -> Option<Found> {
     holds.then(|| Found { kind: "query-secret", start, end: start + run(bytes, start, value, ANY) })
 }
 
-/// `NAME=VALUE; NAME=VALUE` at `at`, to the end of the line or string.
-fn cookies(bytes: &[u8], at: usize) -> Option<Found> {
+/// `NAME=VALUE; NAME=VALUE` at `at`: to the end of the line or string, or to that of the last pair.
+fn cookies(bytes: &[u8], at: usize, width: Width) -> Option<Found> {
+    if width == Width::Narrow {
+        let end = cookie_pairs(bytes, at).last()?.1;
+        return Some(Found { kind: COOKIE, start: at, end });
+    }
     let line = |b: u8| b >= b' ' && !b"\"'\\".contains(&b);
     let sample = bytes.get(at..at + run(bytes, at, line, VALUE_SAMPLE_BYTES))?;
     let name = run(bytes, at, |b| b.is_ascii_alphanumeric() || b"_-.".contains(&b), NAME_WINDOW_BYTES * 2);
     let holds = name > 0 && bytes.get(at + name) == Some(&b'=') && sample.len() >= VALUE_BYTES_MIN && telling(sample);
-    holds.then(|| Found { kind: "cookie", start: at, end: at + run(bytes, at, line, ANY) })
+    holds.then(|| Found { kind: COOKIE, start: at, end: at + run(bytes, at, line, ANY) })
+}
+
+/// Where the value begins and ends of each of the `NAME=VALUE` from `at` on that hold together by `;` and at most one space.
+pub(super) fn cookie_pairs(bytes: &[u8], mut at: usize) -> impl Iterator<Item = (usize, usize)> {
+    std::iter::from_fn(move || {
+        let name = run(bytes, at, |b| b.is_ascii_alphanumeric() || b"_-.".contains(&b), NAME_WINDOW_BYTES * 2);
+        if name == 0 || bytes.get(at + name) != Some(&b'=') {
+            return None;
+        }
+        let start = at + name + 1;
+        let end = start + run(bytes, start, value, ANY);
+        at = match bytes.get(end..) {
+            Some([b';', b' ', ..]) => end + 2,
+            Some([b';', ..]) => end + 1,
+            // What stands here is no name.
+            _ => end,
+        };
+        Some((start, end))
+    })
 }
 
 /// `sample`, which stands at `start`, if it is base64 of `USER:PASSWORD`.
@@ -127,13 +151,13 @@ fn login(sample: &[u8], start: usize) -> Option<Found> {
 }
 
 /// What is secret of the text `text` under the key `key` of an object.
-pub(super) fn member(key: &str, text: &str) -> Option<Found> {
+pub(super) fn member(key: &str, text: &str, width: Width) -> Option<Found> {
     let bytes = text.as_bytes();
     if is_word(key.as_bytes(), AUTH) {
         return login(bytes, 0);
     }
     if ends_with(key.as_bytes(), COOKIE) {
-        return cookies(bytes, 0);
+        return cookies(bytes, 0, width);
     }
     let header = ends_with(key.as_bytes(), AUTHORIZATION);
     let in_header = || credentials(bytes, 0).filter(|_| header);
@@ -158,7 +182,7 @@ fn credentials(bytes: &[u8], at: usize) -> Option<Found> {
     // Base64 of a short word may have no digit, but it does not write like prose.
     let mixed = sample.iter().skip(1).any(u8::is_ascii_uppercase) && sample.iter().any(u8::is_ascii_lowercase);
     let holds = spaces > 0 && sample.len() >= VALUE_BYTES_MIN && (mixed || telling(sample));
-    holds.then(|| Found { kind: "authorization", start, end: start + run(bytes, start, value, ANY) })
+    holds.then(|| Found { kind: AUTHORIZATION, start, end: start + run(bytes, start, value, ANY) })
 }
 
 /// Where a value begins behind spaces and a quote, and whether there is a quote. It may be escaped: text may be JSON in JSON.
@@ -225,7 +249,7 @@ fn ends_item(bytes: &[u8], end: usize) -> bool {
     bytes.get(end + spaces).is_none_or(|b| b"\n\r,;}\"'\\)]|".contains(b) || (spaces > 0 && *b == b'#'))
 }
 
-fn telling(sample: &[u8]) -> bool {
+pub(super) fn telling(sample: &[u8]) -> bool {
     sample.iter().any(u8::is_ascii_digit) && sample.iter().any(u8::is_ascii_alphabetic)
 }
 

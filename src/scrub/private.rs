@@ -3,16 +3,22 @@
 use memchr::memmem;
 
 use super::shapes::{self, ANY, Found, digit, run, userinfo};
+use super::width::Width;
 
 /// Everything that is not kept, in order, without overlaps; also what is percent-encoded.
 pub(super) fn find(text: &str) -> Vec<Found> {
-    let mut found = plain(text);
+    find_in(text, Width::Wide)
+}
+
+/// As [`find`], as far as `width` says.
+pub(super) fn find_in(text: &str, width: Width) -> Vec<Found> {
+    let mut found = plain(text, width);
     if memchr::memchr(b'%', text.as_bytes()).is_none() {
         return found;
     }
     let pluses: &[u8] = if text.contains('+') { b"+ " } else { b"+" };
     for plus in pluses {
-        let more = plain(&decoded(text, *plus));
+        let more = plain(&decoded(text, *plus), width);
         add(&mut found, encoded(text, more));
     }
     found
@@ -36,7 +42,7 @@ fn decoded(text: &str, plus: u8) -> String {
 }
 
 /// The byte that the percent-encoding at `at` stands for.
-fn code(bytes: &[u8], at: usize) -> Option<u8> {
+pub(super) fn code(bytes: &[u8], at: usize) -> Option<u8> {
     let digits = bytes.get(at..at + CODE_BYTES)?.strip_prefix(b"%")?;
     let digit = |b: &u8| char::from(*b).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     digits.iter().try_fold(0_u8, |code, b| Some((code << 4) | digit(b)?))
@@ -58,8 +64,8 @@ fn encoded(text: &str, mut found: Vec<Found>) -> Vec<Found> {
     found
 }
 
-fn plain(text: &str) -> Vec<Found> {
-    let mut found = shapes::find(text);
+fn plain(text: &str, width: Width) -> Vec<Found> {
+    let mut found = shapes::find_in(text, width);
     add(&mut found, cards(text));
     if text.contains("://") {
         add(&mut found, users(text));
@@ -95,7 +101,7 @@ pub(super) fn cards(text: &str) -> Vec<Found> {
         let Some(end) = card(bytes, start) else { continue };
         match found.last_mut().filter(|last| start < last.end) {
             Some(last) => last.end = last.end.max(end),
-            None => found.push(Found { kind: "card-number", start, end }),
+            None => found.push(Found { kind: CARD, start, end }),
         }
     }
     found
@@ -160,11 +166,12 @@ fn users(text: &str) -> Vec<Found> {
     memmem::find_iter(bytes, b"://").filter_map(user).collect()
 }
 
+pub(super) const CARD: &str = "card-number";
 /// Of the shortest number of a card. No other secret is as short, unless it stands behind a sign that says so.
 pub(super) const CARD_DIGITS_MIN: usize = 15;
 const CARD_DIGITS_MAX: usize = 16;
 /// Behind the first.
 const CARD_GROUPS_MAX: usize = 4;
 /// Of a percent-encoded byte.
-const CODE_BYTES: usize = 3;
+pub(super) const CODE_BYTES: usize = 3;
 const USER_BYTES_MAX: usize = 1024;

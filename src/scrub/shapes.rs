@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use memchr::memmem;
 
 use super::names::{assignment, in_query};
+use super::width::Width;
 
 /// A credential in a text, as byte positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +108,11 @@ static PAIRS: LazyLock<[u128; 256]> = LazyLock::new(|| {
 
 /// Every credential in `text`, in order, without overlaps.
 pub(super) fn find(text: &str) -> Vec<Found> {
+    find_in(text, Width::Wide)
+}
+
+/// As [`find`], as far as `width` says.
+pub(super) fn find_in(text: &str, width: Width) -> Vec<Found> {
     let bytes = text.as_bytes();
     let mut found: Vec<Found> = Vec::new();
     let pairs = &*PAIRS;
@@ -114,10 +120,11 @@ pub(super) fn find(text: &str) -> Vec<Found> {
     while let Some(byte) = bytes.get(at) {
         let free = found.last().map_or(0, |last| last.end);
         let hit = match byte {
-            b'-' => pem(bytes, at),
+            b'-' if width == Width::Wide => pem(bytes, at),
             b'.' => jwt(bytes, at, free),
-            b'=' => assignment(bytes, at, free).or_else(|| in_query(bytes, at)),
-            b':' => in_url(bytes, at).or_else(|| telegram(bytes, at, free)).or_else(|| assignment(bytes, at, free)),
+            b':' if width == Width::Formats => telegram(bytes, at, free),
+            b'=' if width != Width::Formats => assignment(bytes, at, free, width).or_else(|| in_query(bytes, at)),
+            b':' => in_url(bytes, at).or_else(|| telegram(bytes, at, free)).or_else(|| assignment(bytes, at, free, width)),
             _ => {
                 let next = pairs.get(usize::from(*byte)).copied().unwrap_or_default();
                 let second = bytes.get(at + 1).copied().unwrap_or_default();
@@ -190,20 +197,23 @@ fn portcullis(bytes: &[u8], at: usize) -> Option<Found> {
 /// A PEM private key (RFC 7468), to its end line or, where that is missing, to the end of the text.
 fn pem(bytes: &[u8], at: usize) -> Option<Found> {
     let here = bytes.get(at..)?;
-    let label = here.strip_prefix(b"-----BEGIN ")?;
-    let label = label.get(..label.len().min(PEM_LABEL_BYTES_MAX))?;
-    let label_end = memmem::find(label, b"-----")?;
-    let label = label.get(..label_end)?;
-    if !label.ends_with(b"PRIVATE KEY") && !label.ends_with(b"PRIVATE KEY BLOCK") {
-        return None;
-    }
-    let body = b"-----BEGIN ".len() + label_end + 5;
+    let body = pem_begin(here)?;
     let end = memmem::find(here.get(body..)?, b"-----END ").map_or(here.len(), |end_line| {
         let tail = body + end_line + b"-----END ".len();
         let close = memmem::find(here.get(tail..).unwrap_or_default(), b"-----");
         close.map_or(here.len(), |close| tail + close + 5)
     });
     Some(Found { kind: "private-key", start: at, end: at + end })
+}
+
+/// How long the line is that `here` begins with, if a PEM private key begins there.
+pub(super) fn pem_begin(here: &[u8]) -> Option<usize> {
+    let label = here.strip_prefix(b"-----BEGIN ")?;
+    let label = label.get(..label.len().min(PEM_LABEL_BYTES_MAX))?;
+    let label_end = memmem::find(label, b"-----")?;
+    let label = label.get(..label_end)?;
+    let private = label.ends_with(b"PRIVATE KEY") || label.ends_with(b"PRIVATE KEY BLOCK");
+    private.then_some(b"-----BEGIN ".len() + label_end + b"-----".len())
 }
 
 /// A JSON Web Token in compact form (RFC 7519): told by the dot between its header and its claims or encrypted key. It begins with

@@ -65,6 +65,7 @@ fn cost(text: &str) -> usize {
     drop(redact(&json!({"cookie": text, "password": [text]}).to_string(), None));
     drop(redact_kept(&json!([text]).to_string(), None));
     drop(redact_kept(text, None));
+    drop(redact_for_people(&json!({"cookie": text, "password": [text]}).to_string()));
     WALKED_BYTES.get() - before
 }
 
@@ -84,6 +85,14 @@ fn hostile_repetitions_cost_in_proportion() {
 fn a_key_without_an_end_is_looked_for_once() {
     let unclosed = "-----BEGIN PRIVATE KEY-----\n".repeat(20_000);
     assert_eq!(find(&unclosed).len(), 1);
+}
+
+/// A line of a key is the last one, or not, at one look.
+#[test]
+fn a_key_of_many_lines_costs_in_proportion() {
+    let key = |lines: usize| format!("-----BEGIN PRIVATE KEY-----\n{}-----END PRIVATE KEY-----", "r\n".repeat(lines));
+    let (short, long) = (cost(&key(1_000)), cost(&key(8_000)));
+    assert!(long <= 10 * short + 10_000, "{short}, {long}");
 }
 
 /// The counter counts: without it every cost would be in proportion.

@@ -11,6 +11,7 @@ mod cost;
 mod kept;
 mod lines;
 mod members;
+mod people;
 
 thread_local! {
     static WALKED_BYTES: Cell<usize> = const { Cell::new(0) };
