@@ -17,22 +17,28 @@ pub struct Shown {
     pub left_out_bytes: u64,
     /// Secrets that were replaced before it was rendered. The digest covers what they are.
     pub masked: u64,
+    /// Those of them of which nobody can say what they hide: no known format tells them, or they are long.
+    #[serde(default = "unknown")]
+    pub unverified: u64,
+}
+
+/// Of what was kept without it.
+fn unknown() -> u64 {
+    u64::MAX
 }
 
 impl Shown {
-    /// The rendering of `arguments`, in which `masked` secrets were replaced already. Nothing, where there are none.
-    pub fn of(arguments: Option<&RawJson>, masked: u64) -> Self {
+    /// The rendering of `arguments`, in which nothing is said to be replaced.
+    pub fn of(arguments: &RawJson) -> Self {
         let mut whole = Vec::new();
-        if let Some(arguments) = arguments
-            && write(&mut arguments.scanner(), &mut whole, 0).is_err()
-        {
+        if write(&mut arguments.scanner(), &mut whole, 0).is_err() {
             whole = Vec::new();
             push_json_string(&mut whole, arguments.as_str());
         }
         let whole = String::from_utf8(whole).unwrap_or_default();
         let end = whole.floor_char_boundary(APPROVAL_SHOWN_BYTES_MAX);
         let left_out_bytes = (whole.len() - end) as u64;
-        Self { text: whole.get(..end).unwrap_or_default().to_owned(), left_out_bytes, masked }
+        Self { text: whole.get(..end).unwrap_or_default().to_owned(), left_out_bytes, ..Self::default() }
     }
 
     /// Its beginning, for lists.
@@ -41,8 +47,10 @@ impl Shown {
         self.text.get(..end).unwrap_or_default().into()
     }
 
+    /// What was kept. Where it does not say how much of what is masked is unverified, all of it is.
     pub(super) fn read(kept: &[u8]) -> Option<Self> {
-        serde_json::from_slice(kept).ok()
+        let read: Self = serde_json::from_slice(kept).ok()?;
+        Some(Self { unverified: read.unverified.min(read.masked), ..read })
     }
 
     pub(super) fn write(&self) -> Vec<u8> {

@@ -13,9 +13,23 @@ use crate::mcp::{RawJson, Reply};
 use crate::policy::permit::{Meter, Permit, Used};
 use crate::scrub;
 
-/// `raw`, which people are to be shown, with every secret in it replaced, and how many there were.
-pub fn masked(raw: &RawJson) -> (RawJson, u64) {
-    scrub::redact_kept(raw.as_str(), None).map_or_else(|| (raw.clone(), 0), |(clean, count)| (json(clean), count))
+/// What people who decide by it are shown of a value.
+#[derive(Clone, Debug)]
+pub struct Masked {
+    /// The value, with `[redacted: KIND, N characters]` in the place of its secrets.
+    pub raw: RawJson,
+    /// Secrets that were replaced.
+    pub count: u64,
+    /// Those of them that no known format tells, or that are long: nobody can say what they hide.
+    pub unverified: u64,
+}
+
+/// `raw` without the secrets in it, as people are shown it who decide by it.
+pub fn masked(raw: &RawJson) -> Masked {
+    let Some(scrub::Masked { text, count, unverified }) = scrub::redact_for_people(raw.as_str()) else {
+        return Masked { raw: raw.clone(), count: 0, unverified: 0 };
+    };
+    Masked { raw: json(text), count, unverified }
 }
 
 fn json(text: String) -> RawJson {

@@ -119,6 +119,9 @@ impl Facts {
         if masked > 0 {
             notes.push(format!("secrets that are masked: {masked}"));
         }
+        if self.shown.unverified > 0 {
+            notes.push(format!("of these not verified, so anything may be hidden there: {}", self.shown.unverified));
+        }
         (text, (!notes.is_empty()).then(|| notes.join("; ")))
     }
 }

@@ -16,7 +16,7 @@ use super::sequel::Known;
 use crate::approval::{AskError, Bound, Case, Gate, Request, Shown, Standing, Void};
 use crate::audit::Status;
 use crate::catalog::{Freshness, Part};
-use crate::inspect;
+use crate::inspect::{self, Masked};
 use crate::mcp::dialect::Operation;
 use crate::mcp::{RawJson, canonical, codes};
 use crate::policy::Decision;
@@ -230,9 +230,8 @@ fn answering(case: &mut Case, target: &Target, operation: &Operation, leaving: &
 }
 
 fn shown(arguments: Option<&RawJson>) -> Shown {
-    let masked = arguments.map(inspect::masked);
-    let (arguments, count) = masked.unzip();
-    Shown::of(arguments.as_ref(), count.unwrap_or(0))
+    let Some(Masked { raw, count, unverified }) = arguments.map(inspect::masked) else { return Shown::default() };
+    Shown { masked: count, unverified, ..Shown::of(&raw) }
 }
 
 /// Who has to say yes, in the words of the policy.

@@ -68,6 +68,9 @@ async fn show(gateway: &Gateway, session: &Session, request: &Request) -> PageAn
     if shown.masked > 0 {
         body = term(body, "Secrets replaced here", &shown.masked.to_string());
     }
+    if shown.unverified > 0 {
+        body = term(body, "Of these not verified, so anything may be hidden there", &shown.unverified.to_string());
+    }
     body = term(body, "Digest of the arguments", &bound.arguments.to_string());
     body = body.raw("</dl>");
     if request.state != State::Pending {

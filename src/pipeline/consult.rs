@@ -177,7 +177,13 @@ async fn form_text(ctx: &Ctx, request: &Request) -> Result<String, Refusal> {
     let left_out = shown.left_out_bytes.saturating_add((shown.text.len() - end) as u64);
     let text = shown.text.get(..end).unwrap_or_default();
     let more = if left_out > 0 { format!("\n... and {left_out} bytes more") } else { String::new() };
-    let masked = if shown.masked > 0 { format!("\n({} secrets are not shown)", shown.masked) } else { String::new() };
+    let masked = match (shown.masked, shown.unverified) {
+        (0, _) => String::new(),
+        (masked, 0) => format!("\n({masked} secrets are masked)"),
+        (masked, unverified) => {
+            format!("\n({masked} secrets are masked; {unverified} of them not verified: anything may be hidden there)")
+        }
+    };
     let (name, upstream, class, digest) = (visible(&bound.name), &bound.upstream, bound.class.as_str(), bound.arguments);
     Ok(format!("Run {name} of the server {upstream} ({class})?\n{text}{more}{masked}\nArguments {digest}"))
 }

@@ -125,6 +125,12 @@ fn arguments(body: Html, view: &View) -> Html {
         body = body.raw("<p class=\"note\">").number(arguments.masked);
         body = body.raw(" secrets are masked here. The digest covers what they are.</p>");
     }
+    if arguments.unverified > 0 {
+        body = body.raw("<p class=\"alert\">Of what is masked, ").number(arguments.unverified);
+        body = body.raw(
+            " cannot be verified: no known format tells that it is a secret, or it is long. Anything may be hidden there.</p>",
+        );
+    }
     body.raw("</section>")
 }
 

@@ -144,11 +144,13 @@ pub(in crate::admin) struct ArgumentsView {
     pub(in crate::admin) left_out_bytes: u64,
     /// Secrets that are masked. The digest covers what they are.
     pub(in crate::admin) masked: u64,
+    /// Those of them of which nobody can say what they hide: no known format tells them, or they are longer than 256 characters.
+    pub(in crate::admin) unverified: u64,
 }
 
 impl From<Shown> for ArgumentsView {
-    fn from(Shown { text, left_out_bytes, masked }: Shown) -> Self {
-        Self { text, left_out_bytes, masked }
+    fn from(Shown { text, left_out_bytes, masked, unverified }: Shown) -> Self {
+        Self { text, left_out_bytes, masked, unverified }
     }
 }
 

@@ -96,7 +96,8 @@ fn arguments(shown: Option<&Value>, out: &mut Out) {
     for line in shown.get("text").and_then(Value::as_str).unwrap_or_default().split('\n') {
         out.line(format_args!("    {}", visible(line)));
     }
-    for (key, words) in [("left_out_bytes", "bytes are not shown"), ("masked", "secrets are masked")] {
+    let hidden = "of these are not verified: anything may be hidden there";
+    for (key, words) in [("left_out_bytes", "bytes are not shown"), ("masked", "secrets are masked"), ("unverified", hidden)] {
         if let Some(count) = shown.get(key).and_then(Value::as_u64).filter(|count| *count > 0) {
             out.line(format_args!("    ({count} {words})"));
         }

@@ -34,7 +34,10 @@ pub(super) fn document(facts: &Facts) -> Value {
             "class": bound.class.as_str(),
             "definition": bound.definition,
             "arguments": {
-                "text": facts.shown.text, "left_out_bytes": facts.shown.left_out_bytes, "masked": facts.shown.masked,
+                "text": facts.shown.text,
+                "left_out_bytes": facts.shown.left_out_bytes,
+                "masked": facts.shown.masked,
+                "unverified": facts.shown.unverified,
             },
             "arguments_digest": bound.arguments,
             "policy": bound.policy,

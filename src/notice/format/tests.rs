@@ -38,7 +38,12 @@ fn facts(event: Event, name: &str) -> Facts {
         at_unix_ms: 1_800_000_000_000,
         link: "https://console.example.com/console/approvals/apr_AAAAAAAAAAAAAAAAAAAAAA".to_owned(),
         request: Arc::new(request),
-        shown: Shown { text: "{\n  \"path\": \"/srv/x\\u202e\",\n  \"n\": 1.0\n}".to_owned(), left_out_bytes: 7, masked: 1 },
+        shown: Shown {
+            text: "{\n  \"path\": \"/srv/x\\u202e\",\n  \"n\": 1.0\n}".to_owned(),
+            left_out_bytes: 7,
+            masked: 2,
+            unverified: 1,
+        },
         before: Before { approved: 3, denied: 1 },
     }
 }

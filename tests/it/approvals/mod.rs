@@ -9,6 +9,7 @@ mod handles;
 mod images;
 mod lease;
 mod many;
+mod masks;
 mod once;
 mod pages;
 mod people;

@@ -71,6 +71,22 @@ async fn people_decide_from_a_terminal_as_who_they_are() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_masked_at_a_terminal_is_counted() {
+    let desk = Desk::start().await;
+    let known = r#"{"a":"Cookie:a=12345; rm -rf /srv","b":"AKIAIOSFODNN7EXAMPLE"}"#;
+    let id = desk.ask("alice", "up__delete", known).await;
+    let shown = run(&desk, &desk.api_token("sven", &["sre"]), &["show", &id]).await.stdout;
+    for wanted in [
+        "Cookie:a=[redacted: cookie, 5 characters]; rm -rf /srv",
+        "[redacted: aws-key, 20 characters]",
+        "(2 secrets are masked)",
+        "(1 of these are not verified: anything may be hidden there)",
+    ] {
+        assert!(shown.contains(wanted), "{wanted} in {shown}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn exit_codes_say_whose_turn_it_is() {
     let desk = Desk::start().await;
     let sven = desk.api_token("sven", &["sre"]);
