@@ -56,8 +56,10 @@ async fn a_refusal_under_a_foreign_id_is_about_what_was_asked() {
     }
 }
 
+type Refusal = fn() -> Answer;
+
 /// How servers refuse a session that they do not know, with 400.
-fn refusals() -> Vec<(&'static str, fn() -> Answer)> {
+fn refusals() -> Vec<(&'static str, Refusal)> {
     vec![
         ("no id", || refused(400, &Value::Null, -32_000)),
         ("a foreign id", || refused(400, &json!("server-error"), -32_600)),
