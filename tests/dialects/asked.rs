@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use portcullis::mcp::dialect::{Answer, Question, lower_answer, lower_question, lower_question_result};
 use portcullis::mcp::{Body, Incoming, Outcome, RawId, RawJson, decode, incoming};
-use portcullis::vocab::Revision;
+use portcullis::vocab::{Revision, escape};
 use serde_json::Value;
 
 use crate::generate::Generator;
@@ -25,13 +25,17 @@ fn without_reserved(object: &str) -> Vec<(String, String)> {
     kept
 }
 
-/// An elicitation says who asks, and has an id of ours where it leads to a page.
+/// An elicitation says who asks, hides nothing at a terminal, and has an id of ours where it leads to a page.
 fn signed(method: &str, mut params: Vec<(String, String)>) -> Vec<(String, String)> {
     if method == "elicitation/create" {
         let page = params.iter().any(|(key, value)| key == "mode" && value == "\"url\"");
         params.retain(|(key, _)| key != "elicitationId");
         params.extend(page.then(|| ("elicitationId".to_owned(), OURS.to_owned())));
         for (_, value) in params.iter_mut().filter(|(key, _)| key == "message") {
+            let text: String = serde_json::from_str(value).unwrap();
+            if let Some(harmless) = escape::visible_lines(&text) {
+                *value = RawJson::of_text(&harmless).as_str().to_owned();
+            }
             value.insert_str(1, "[up] ");
         }
     }
