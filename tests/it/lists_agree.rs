@@ -225,10 +225,8 @@ async fn resources_and_prompts_agree_too() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_prompt_in_disguise_is_none() {
     let gate = Gate::with(|files| files.policy = files.policy.replace(r#"prompts: ["*__greet"]"#, r#"prompts: ["*"]"#)).await;
-    let long = "n".repeat(257);
-    let hidden = ["gr\u{435}et", "greet ", " greet", "gr\u{200b}eet", "greet\n", "\u{202e}teerg", "gr\u{e9}et", long.as_str()];
-    let listed: Vec<Value> =
-        ["greet", "Code Review", "a/b:c"].iter().chain(&hidden[..7]).map(|name| json!({"name": name})).collect();
+    let hidden = ["gr\u{435}et", "greet ", " greet", "gr\u{200b}eet", "greet\n", "\u{202e}teerg", "gr\u{e9}et"];
+    let listed: Vec<Value> = ["greet", "Code Review", "a/b:c"].iter().chain(&hidden).map(|name| json!({"name": name})).collect();
     gate.up.behave(move |seen| match seen.rpc().as_str() {
         "prompts/list" => {
             let result = json!({"resultType": "complete", "prompts": listed, "ttlMs": 60_000, "cacheScope": "private"});
