@@ -1,7 +1,7 @@
 //! Leaves a dead upstream alone, so that calls to it fail at once and nobody waits in line.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -10,11 +10,14 @@ use crate::vocab::limits::{BREAKER_FAILURES_MAX, BREAKER_PAUSE_MS_MAX};
 use crate::vocab::{Fault, FaultKind};
 
 /// Counts failures to connect and timeouts in a row; [`BREAKER_FAILURES_MAX`] of them open it. What an upstream *answers* never
-/// counts. Open, it refuses for 1 s, then lets a single probe through; a failed probe doubles the pause.
+/// counts, and neither does what failed while it answered something else: it is not dead, it is slow, or we are, or one of its tools
+/// is. Open, it refuses for 1 s, then lets a single probe through; a failed probe doubles the pause.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
     /// Mirrors `State::failures` so that the healthy path takes no lock.
     failures: AtomicU32,
+    /// Answers so far.
+    answers: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -30,6 +33,8 @@ struct State {
 #[derive(Debug)]
 pub(super) struct Ticket {
     breaker: Arc<Breaker>,
+    /// The answers that there were before.
+    answers: u64,
     probe: bool,
 }
 
@@ -37,17 +42,21 @@ impl Breaker {
     /// Asks for leave.
     pub(super) fn enter(self: &Arc<Self>) -> Result<Ticket, Fault> {
         if self.failures.load(Ordering::Acquire) < BREAKER_FAILURES_MAX {
-            return Ok(Ticket { breaker: Arc::clone(self), probe: false });
+            return Ok(self.ticket(false));
         }
         let mut state = self.state.lock();
         match state.open_until {
-            None => Ok(Ticket { breaker: Arc::clone(self), probe: false }),
+            None => Ok(self.ticket(false)),
             Some(until) if until <= Instant::now() && !state.probing => {
                 state.probing = true;
-                Ok(Ticket { breaker: Arc::clone(self), probe: true })
+                Ok(self.ticket(true))
             }
             Some(_) => Err(Fault::upstream(FaultKind::Unreachable, "failed too often lately; not tried again yet")),
         }
+    }
+
+    fn ticket(self: &Arc<Self>, probe: bool) -> Ticket {
+        Ticket { breaker: Arc::clone(self), answers: self.answers.load(Ordering::Relaxed), probe }
     }
 
     /// False while it is open.
@@ -59,6 +68,7 @@ impl Breaker {
 impl Ticket {
     /// The upstream answered, whatever it said.
     pub(super) fn succeeded(self) {
+        self.breaker.answers.fetch_add(1, Ordering::Relaxed);
         if self.breaker.failures.load(Ordering::Acquire) == 0 {
             return;
         }
@@ -72,6 +82,9 @@ impl Ticket {
 
     /// The upstream could not be reached, or did not answer in time.
     pub(super) fn failed(self) {
+        if !self.probe && self.answers != self.breaker.answers.load(Ordering::Relaxed) {
+            return;
+        }
         let mut state = self.breaker.state.lock();
         state.failures = state.failures.saturating_add(1);
         let reopen = self.probe || (state.open_until.is_none() && state.failures >= BREAKER_FAILURES_MAX);
@@ -142,6 +155,27 @@ mod tests {
         let breaker = opened();
         assert!(!breaker.is_closed());
         assert_eq!(breaker.enter().unwrap_err().kind, FaultKind::Unreachable);
+    }
+
+    #[test]
+    fn what_fails_while_something_else_is_answered_does_not_count() {
+        let breaker = Arc::new(Breaker::default());
+        let enter = || breaker.enter().unwrap();
+        for _ in 0..3 {
+            let slow: Vec<_> = (0..BREAKER_FAILURES_MAX * 2).map(|_| enter()).collect();
+            enter().succeeded();
+            slow.into_iter().for_each(Ticket::failed);
+            assert!(breaker.is_closed());
+        }
+        let dead: Vec<_> = (0..BREAKER_FAILURES_MAX).map(|_| enter()).collect();
+        dead.into_iter().for_each(Ticket::failed);
+        assert!(!breaker.is_closed(), "nothing was answered since");
+        // A probe is asked about now, whatever older calls are told meanwhile.
+        expire(&breaker);
+        let probe = enter();
+        breaker.answers.fetch_add(1, Ordering::Relaxed);
+        probe.failed();
+        assert_eq!(breaker.state.lock().pause, FIRST_PAUSE * 2);
     }
 
     #[test]

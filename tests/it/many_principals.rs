@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
+use tokio::sync::{Barrier, Semaphore};
+use tokio::task::JoinSet;
 
 use crate::echo::Echo;
 use crate::gate::Gate;
@@ -13,6 +15,8 @@ use crate::wire::{Conn, Req};
 const PRINCIPALS: usize = 200;
 /// Calls of all principals together, unless `PORTCULLIS_PRINCIPAL_CALLS` says otherwise.
 const CALLS: usize = 10_000;
+/// How many come for the first time at once: a session, and the lists of every upstream, are the dearest that they ask for.
+const FIRST_AT_ONCE: usize = 16;
 /// Every so many calls of a principal asks a person.
 const ASKS_EVERY: usize = 5;
 const ROUTES: [&str; 4] = ["modern", "legacy", "one", "pipe"];
@@ -119,6 +123,13 @@ impl Person {
         }
     }
 
+    /// The records of what failed for this principal.
+    fn failed(&self) -> Vec<Value> {
+        let failed =
+            |record: &Value| record["principal"]["sub"] == self.name.as_str() && !record["outcome"]["error_kind"].is_null();
+        self.gate.records().into_iter().filter(failed).collect()
+    }
+
     fn says(&self) -> Value {
         json!({"action": "accept", "content": {"name": self.name}})
     }
@@ -187,25 +198,31 @@ async fn nothing_reaches_the_wrong_principal() {
     let gate = Arc::new(gate);
     let progress = Arc::new(AtomicUsize::new(0));
     let each = calls.div_ceil(PRINCIPALS);
-    let people: Vec<_> = (0..PRINCIPALS)
+    let (door, known) = (Arc::new(Semaphore::new(FIRST_AT_ONCE)), Arc::new(Barrier::new(PRINCIPALS)));
+    let mut people: JoinSet<()> = (0..PRINCIPALS)
         .map(|at| {
-            let (gate, progress) = (gate.clone(), progress.clone());
-            tokio::spawn(async move {
+            let (gate, progress, door, known) = (gate.clone(), progress.clone(), door.clone(), known.clone());
+            async move {
+                let mut first = Some(door.acquire_owned().await.unwrap());
                 let mut person = person(gate, at, progress).await;
                 for id in 0..each {
+                    if id == ROUTES.len() {
+                        first.take();
+                        known.wait().await;
+                    }
                     let route = ROUTES[(id + at) % ROUTES.len()];
                     let asks = (id / ROUTES.len()).is_multiple_of(ASKS_EVERY) && matches!(route, "modern" | "legacy");
                     let tool = format!("{route}__{}", if asks { "ask" } else { "echo" });
                     let said = person.call(id, &tool).await;
                     let nonce = format!("{} {id} {tool}", person.name);
                     let wanted = if asks { format!("{nonce} {}", person.name) } else { nonce };
-                    assert_eq!(said, wanted);
+                    assert_eq!(said, wanted, "{:#?}", person.failed());
                 }
-            })
+            }
         })
         .collect();
-    for person in people {
-        person.await.unwrap();
+    while let Some(person) = people.join_next().await {
+        person.unwrap();
     }
     assert!(progress.load(Ordering::Relaxed) >= PRINCIPALS * each, "every call reports");
 }
