@@ -20,6 +20,7 @@ use crate::mcp::headers::McpHeaders;
 use crate::mcp::reply::ResultKind;
 use crate::mcp::{LogLevel, Method, Outgoing, Reference, Reply, codes, mirror, rewrite};
 use crate::policy::permit::Permit;
+use crate::upstream::Transport;
 use crate::vocab::{Fault, FaultKind, Revision};
 
 /// What came of a call.
@@ -110,21 +111,23 @@ pub(super) async fn forward(
         }
     };
     took(ctx, target, called, reply.as_ref().err());
+    let spoken = call.revision();
     // What the answer took is charged before it is shown.
     call.over(ctx);
-    if reply
-        .as_ref()
-        .is_ok_and(|reply| task::wants(ctx, target, operation, reply.get()) || outdated(ctx, target, operation, reply.get()))
-    {
+    if reply.as_ref().is_ok_and(|reply| {
+        task::wants(ctx, target, operation, reply.get()) || outdated(ctx, target, operation, spoken, reply.get())
+    }) {
         return Ok(Forwarded::Again);
     }
     Ok(Forwarded::Whole(finish(ctx, target, operation, reply?)?))
 }
 
 /// Whether the upstream misses headers that its definition of the tool wants (-32020): then what is known of it is out of date, and
-/// is read again for one more try (2026-07-28, transports, "Client Behavior").
-fn outdated(ctx: &mut Ctx, target: &Target, operation: &Operation, reply: &Reply) -> bool {
-    let refused = matches!(reply, Reply::Error(error) if error.code == codes::HEADER_MISMATCH);
+/// is read again for one more try (2026-07-28, transports, "Client Behavior"). Elsewhere the code is any server's own, and says
+/// nothing of whether the call was done: what may have been done goes out once.
+fn outdated(ctx: &mut Ctx, target: &Target, operation: &Operation, spoken: Revision, reply: &Reply) -> bool {
+    let headed = spoken >= Revision::V2026_07_28 && matches!(target.view.upstream().settings().transport, Transport::Http { .. });
+    let refused = headed && matches!(reply, Reply::Error(error) if error.code == codes::HEADER_MISMATCH);
     // What a retry brought is used up.
     let retried = operation.params.request_state.is_some() || ctx.asked.resumed.is_some();
     let fresh = operation.method == Method::ToolsCall && !retried && !ctx.asked.relisted;

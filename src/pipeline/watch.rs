@@ -18,7 +18,7 @@ use crate::mcp::{LogLevel, Outgoing, RawId, RawJson, Reply};
 use crate::policy::permit::Permit;
 use crate::upstream::{Answer, Event, QuestionReply, Upstream};
 use crate::vocab::limits::CALL_QUESTIONS_MAX;
-use crate::vocab::{Deadline, Fault, PrincipalKey, RecordId};
+use crate::vocab::{Deadline, Fault, PrincipalKey, RecordId, Revision};
 
 /// An upstream's answer. Its events come inspected; dropped, it cancels the call and charges what came of it.
 pub(super) struct Watched {
@@ -103,6 +103,11 @@ impl Watched {
                 Seen::Question(Asked { id, method, params: params.map(|params| inspector.params(params)) })
             }
         }))
+    }
+
+    /// The revision that the upstream was spoken to in.
+    pub(super) fn revision(&self) -> Revision {
+        self.line.source.answer.revision
     }
 
     /// As [`Answer::answer`]; sent by [`Self::next`]. An upstream that does not take it still has its call: what it makes of that

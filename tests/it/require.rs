@@ -130,8 +130,8 @@ async fn the_deadline_of_the_rules_ends_a_call() {
     assert_eq!(reason(&answer), "upstream_timeout", "{}", answer.whole());
     let record = gate.settled(1).await.remove(0);
     assert_eq!((&record["decision"]["obligations"], &record["outcome"]["status"]), (&json!(["deadline"]), &json!("timed_out")));
-    // Well before what the upstream itself is given, which is 2 s.
-    assert!(record["outcome"]["total_ms"].as_f64().unwrap() < 1_900.0, "{record}");
+    // Well before what the upstream itself is given, which is 9 s.
+    assert!(record["outcome"]["total_ms"].as_f64().unwrap() < 8_900.0, "{record}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -49,7 +49,7 @@ async fn a_call_nobody_waits_for_ends_by_its_own_timeout() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_drain_cannot_wait_for_is_cut_and_recorded() {
     let gate = Gate::with(|files| {
-        files.config = files.config.replace("timeout: 2s", "timeout: 9m").replace("call_timeout: 10s", "call_timeout: 9m")
+        files.config = files.config.replace("timeout: 9s", "timeout: 9m").replace("call_timeout: 10s", "call_timeout: 9m")
     })
     .await;
     let never = Arc::new(Notify::new());

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::gate::Gate;
-use crate::peer::{Answer, Peer, Seen, modern, modern_with};
+use crate::peer::{Answer, Peer, Seen, legacy, modern, modern_with};
 
 const SECRET: &str = "sk-upstream-secret-text";
 
@@ -115,7 +115,7 @@ fn misdeeds(elsewhere: &str) -> Vec<(&'static str, Misdeed, &'static str)> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_misdeed_is_a_clear_error() {
     let mut gate = Gate::program(|files| {
-        files.config = files.config.replacen("timeout: 2s", "timeout: 1s", 1);
+        files.config = files.config.replacen("timeout: 9s", "timeout: 1s", 1);
         files.config.push_str("telemetry: { log: debug }\n");
     })
     .await;
@@ -171,7 +171,7 @@ async fn every_misdeed_is_a_clear_error() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_does_not_outrun_the_deadline() {
     let gate = Gate::with(|files| {
-        files.config = files.config.replacen("timeout: 2s", "timeout: 1s", 1).replace("depth: 64", "depth: 64, response: 1GiB");
+        files.config = files.config.replacen("timeout: 9s", "timeout: 1s", 1).replace("depth: 64", "depth: 64, response: 1GiB");
     })
     .await;
     gate.up.behave(|seen| if seen.rpc() == "tools/call" { Answer::Endless(":\n\n".repeat(999)) } else { modern(seen) });
@@ -181,7 +181,7 @@ async fn a_flood_does_not_outrun_the_deadline() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_upstream_hides_nobody_else() {
-    let gate = Gate::start().await;
+    let gate = Gate::with(|files| files.config = files.config.replacen("timeout: 9s", "timeout: 1s", 1)).await;
     gate.up.behave(|_| Answer::Hang);
     let token = gate.token("alice", &["eng"]);
     let list = gate.reach.send(&gate.modern("/mcp", &token, "tools/list", "")).await;
@@ -234,4 +234,21 @@ async fn a_tool_that_wants_other_headers_is_read_anew_and_called_once_more() {
     assert_eq!(failed.json()["result"]["isError"], true, "{}", failed.whole());
     assert!(!failed.whole().contains(SECRET));
     assert_eq!(gate.up.calls().len(), calls.len() + 2);
+}
+
+/// The code is one of the newest revision over HTTP. From whoever speaks another it says nothing of whether the call was done.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_code_of_another_revision_sends_nothing_twice() {
+    let gate = Gate::start().await;
+    let token = gate.token("alice", &["eng"]);
+    for status in [200, 400] {
+        gate.old.behave(move |seen| {
+            let refused = json!({"jsonrpc": "2.0", "id": seen.json()["id"], "error": {"code": -32020, "message": SECRET}});
+            if seen.rpc() == "tools/call" { Answer::Json(status, "", refused.to_string()) } else { legacy(seen) }
+        });
+        let before = gate.old.calls().len();
+        let failed = gate.reach.send(&gate.call("/mcp", &token, "old__write", r#"{"a":1}"#)).await;
+        assert_eq!(failed.json()["result"]["isError"], true, "{status}: {}", failed.whole());
+        assert_eq!(gate.old.calls().len(), before + 1, "{status}");
+    }
 }

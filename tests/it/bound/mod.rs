@@ -131,7 +131,7 @@ fn progress(seen: &Seen) -> Answer {
 async fn a_stream_ends_with_its_credential() {
     let gate = Gate::with(|files| {
         identity(files, "revocations: revoked.yaml");
-        files.config = files.config.replace("timeout: 2s }", "timeout: 60s }").replace("call_timeout: 10s", "call_timeout: 60s");
+        files.config = files.config.replace("timeout: 9s }", "timeout: 60s }").replace("call_timeout: 10s", "call_timeout: 60s");
         files.more = vec![("revoked.yaml".into(), "[]".into())];
     })
     .await;

@@ -45,8 +45,8 @@ routes:
   - { path: /scoped, upstreams: [up], names: bare, scopes: ["mcp:admin"] }
   - { path: /new, upstreams: [up], min_version: 2026-07-28 }
 upstreams:
-  - { name: up, http: { url: "http://UP/mcp" }, credential: { bearer: upstream-credential-canary }, timeout: 2s }
-  - { name: old, http: { url: "http://OLD/mcp" }, timeout: 2s }
+  - { name: up, http: { url: "http://UP/mcp" }, credential: { bearer: upstream-credential-canary }, timeout: 9s }
+  - { name: old, http: { url: "http://OLD/mcp" }, timeout: 9s }
 policies: [policy.yaml]
 admin: { listen: "127.0.0.1:0" }
 "#;

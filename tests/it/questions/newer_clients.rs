@@ -124,7 +124,7 @@ async fn that_cannot_be_asked_let_the_upstream_know() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn take_their_time_and_an_impatient_upstream_is_heard() {
     let world = World::with(|files| {
-        files.config = files.config.replace("timeout: 2s", "timeout: 500ms").replace("call_timeout: 10s", "call_timeout: 700ms")
+        files.config = files.config.replace("timeout: 9s", "timeout: 500ms").replace("call_timeout: 10s", "call_timeout: 700ms")
     })
     .await;
     let arguments = json!({"ask": [["form"]]});

@@ -253,7 +253,7 @@ async fn are_decided_about_anew_in_every_round() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn have_time_of_their_own_and_can_cancel() {
     let world = World::with(|files| {
-        files.config = files.config.replace("timeout: 2s", "timeout: 500ms").replace("call_timeout: 10s", "call_timeout: 700ms")
+        files.config = files.config.replace("timeout: 9s", "timeout: 500ms").replace("call_timeout: 10s", "call_timeout: 700ms")
     })
     .await;
     let session = world.session(&world.alice, "2025-11-25", &all()).await;

@@ -15,7 +15,7 @@ const CALL: &str = r#"{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"n
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_is_resumed_where_its_connection_broke() {
     let slow = |files: &mut Files| {
-        files.config = files.config.replace("timeout: 2s }", "timeout: 60s }").replace("call_timeout: 10s", "call_timeout: 60s");
+        files.config = files.config.replace("timeout: 9s }", "timeout: 60s }").replace("call_timeout: 10s", "call_timeout: 60s");
     };
     let gate = Gate::with(slow).await;
     let (alice, bob) = (gate.token("alice", &["eng"]), gate.token("bob", &["eng"]));
@@ -78,7 +78,7 @@ async fn a_call_is_resumed_where_its_connection_broke() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_that_nobody_reads_is_finished_and_kept() {
     let gate = Gate::with(|files| {
-        files.config = files.config.replace("timeout: 2s }", "timeout: 60s }").replace("call_timeout: 10s", "call_timeout: 60s");
+        files.config = files.config.replace("timeout: 9s }", "timeout: 60s }").replace("call_timeout: 10s", "call_timeout: 60s");
     })
     .await;
     let token = gate.token("alice", &["eng"]);

@@ -100,7 +100,7 @@ async fn a_session_opens_one_stream_of_its_own() {
 
 /// Upstreams and calls have more time than a test takes.
 fn patient(files: &mut Files) {
-    files.config = files.config.replace("timeout: 2s }", "timeout: 60s }").replace("call_timeout: 10s", "call_timeout: 60s");
+    files.config = files.config.replace("timeout: 9s }", "timeout: 60s }").replace("call_timeout: 10s", "call_timeout: 60s");
 }
 
 fn listened(gate: &Gate) -> Vec<Seen> {

@@ -180,7 +180,7 @@ async fn an_answer_is_decided_about_when_it_comes() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn people_have_time_of_their_own() {
     let shop = Workshop::with(|files| {
-        files.config = files.config.replace("timeout: 2s", "timeout: 500ms").replace("call_timeout: 10s", "call_timeout: 900ms")
+        files.config = files.config.replace("timeout: 9s", "timeout: 500ms").replace("call_timeout: 10s", "call_timeout: 900ms")
     })
     .await;
     let alice = Asked::open(&shop, REVISION, r#"{"elicitation":{}}"#).await;

@@ -213,7 +213,7 @@ async fn a_task_that_is_over_is_told_of_once() {
 /// An upstream that does not say how a task stands makes nobody deaf.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_goes_on_while_a_task_is_looked_at() {
-    let (shop, up, bell) = open_with(|files| files.config = files.config.replace("timeout: 2s }", "timeout: 60s }")).await;
+    let (shop, up, bell) = open_with(|files| files.config = files.config.replace("timeout: 9s }", "timeout: 60s }")).await;
     let alice = shop.gate.token("alice", &["eng"]);
     let session = shop.gate.session("/mcp", &alice, "2025-11-25").await;
     let id = made_in(&shop, &alice, &session).await;

@@ -243,7 +243,7 @@ async fn sessions_of_personal_tokens_are_one_persons() {
     let credential = exchange("").replace("ISSUER", &issuer.url());
     let gate = Gate::with(|files| {
         files.config =
-            files.config.replace("/mcp\" }, timeout: 2s }", &format!("/mcp\" }}, timeout: 2s, credential: {credential} }}"));
+            files.config.replace("/mcp\" }, timeout: 9s }", &format!("/mcp\" }}, timeout: 9s, credential: {credential} }}"));
     })
     .await;
     let keys = gate.reach.send(&Req::new("GET", "/oauth/jwks").add("Host", &gate.authority())).await;
