@@ -11,7 +11,7 @@ use crate::mcp::json::{JsonError, Kind, Scanner};
 /// Every value of one JSON text, parents before children.
 pub(super) struct Tree<'a> {
     items: Vec<Item<'a>>,
-    /// Two keys of one object differ only by case or folding: readers may disagree about which one counts.
+    /// Two keys of one object differ only by case or folding, or there is a NUL in one: readers may disagree about which one counts.
     collides: bool,
     /// Steps that were taken to judge these arguments.
     steps: AtomicU64,
@@ -40,7 +40,7 @@ impl<'a> Tree<'a> {
         Some(tree)
     }
 
-    /// Whether two keys of one object collide.
+    /// Whether two keys of one object collide, or readers disagree about a single one.
     pub(super) fn collides(&self) -> bool {
         self.collides
     }
@@ -119,6 +119,10 @@ impl<'a> Tree<'a> {
         if plain && count <= PAIRWISE_KEYS_MAX {
             return keys().enumerate().any(|(n, key)| keys().skip(n + 1).any(|other| key.eq_ignore_ascii_case(other)));
         }
+        // Some readers end a key at a NUL, and others leave it out: there is no telling which key that is.
+        if !plain && keys().any(|key| key.contains('\0')) {
+            return true;
+        }
         let mut seen = HashSet::with_capacity(count);
         keys().any(|key| !seen.insert(fold_key(key)))
     }
@@ -132,9 +136,11 @@ const ITEMS_EXPECTED_MAX: usize = 64;
 const PAIRWISE_KEYS_MAX: usize = 16;
 
 /// What readers that ignore case make of a key: upper case, then lower, so that `ſ`, `K` and `ß` meet their plain forms; full-width
-/// letters count as plain ones.
+/// letters count as plain ones. Capitals that so become two characters, or another than their small letter does, are small before.
 pub(super) fn fold(key: &str) -> String {
     let narrow = |c: char| match c {
+        'İ' => 'i',
+        'ẞ' => 'ß',
         '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0).unwrap_or(c),
         other => other,
     };
@@ -146,14 +152,13 @@ fn is_plain(key: &str) -> bool {
     key.bytes().all(|b| b.is_ascii_graphic())
 }
 
-/// What lenient readers make of a key of the arguments: nothing from a NUL on, no invisible or control characters anywhere, no white
-/// space around it, and folded.
+/// What lenient readers make of a key of the arguments: no invisible or control characters anywhere, no white space around it, and
+/// folded.
 pub(super) fn fold_key(key: &str) -> Cow<'_, str> {
     if key.bytes().all(|b| b.is_ascii_graphic() && !b.is_ascii_uppercase()) {
         return Cow::Borrowed(key);
     }
-    let cut = key.split('\0').next().unwrap_or_default();
-    let seen: String = cut.chars().filter(|c| !c.is_control() && !invisible(*c)).collect();
+    let seen: String = key.chars().filter(|c| !c.is_control() && !invisible(*c)).collect();
     Cow::Owned(fold(seen.trim()))
 }
 
@@ -164,6 +169,14 @@ pub(super) fn is_disguise_of(key: &str, name: &str) -> bool {
     }
     if is_plain(key) && is_plain(name) { key.eq_ignore_ascii_case(name) } else { fold_key(key) == fold_key(name) }
 }
+
+/// Steps ([`Tree::spend`]) that holding a key against a name takes.
+pub(super) fn folding_steps(key: &str) -> u64 {
+    1 + (key.len() / FOLDED_STEP_BYTES) as u64
+}
+
+/// Bytes of a key that are folded in one step.
+const FOLDED_STEP_BYTES: usize = 2;
 
 #[cfg(test)]
 mod tests {
@@ -180,8 +193,11 @@ mod tests {
             r#"{"É":1,"é":2}"#,
             r#"{"a":1,"a":1}"#,
             r#"{"a":[{"b":1,"\u0062":2}]}"#,
-            r#"{"path":1,"path\u0000":2}"#,
-            r#"{"path":1,"path\u0000x":2}"#,
+            r#"{"path\u0000":2}"#,
+            r#"{"path\u0000x":2}"#,
+            r#"{"a":{"\u0000path":2}}"#,
+            r#"{"file":1,"fİle":2}"#,
+            r#"{"straße":1,"STRAẞE":2}"#,
             r#"{"path":1," path":2}"#,
             r#"{"path":1,"path\n":2}"#,
             r#"{"path":1,"Path\u3000":2}"#,

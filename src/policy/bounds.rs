@@ -46,10 +46,14 @@ pub(super) const ARGUMENT_DEPTH_MAX: usize = 512;
 /// Values of the arguments that argument rules look at.
 pub(super) const ARGUMENT_VALUES_MAX: usize = 100_000;
 /// What argument rules may take to judge one call, all together: a step is one value met by one pointer, or held against one entry
-/// of a matcher, or some more bytes of it. It is some tens of nanoseconds.
+/// of a matcher, or some more bytes of it. Most take some tens of nanoseconds.
 pub(super) const ARGUMENT_STEPS_MAX: u64 = 4_000_000;
 /// Bytes of a value that are one step more.
 pub(super) const ARGUMENT_STEP_BYTES: usize = 256;
+/// Steps of a reading that looks for all that a path, or a URL, may be taken for.
+pub(super) const ADDRESS_STEPS: usize = 32;
+/// Steps of a list or a map that a value is held against, whose texts are decoded.
+pub(super) const NESTED_STEPS: usize = 16;
 /// Rounds of percent-decoding after which a path counts as hostile.
 pub(super) const DECODE_ROUNDS_MAX: usize = 8;
 /// Length of one regular expression.

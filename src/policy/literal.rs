@@ -48,6 +48,11 @@ impl Literal {
         })
     }
 
+    /// Whether there are values inside.
+    pub(super) fn is_nested(&self) -> bool {
+        matches!(self, Self::List(_) | Self::Map(_))
+    }
+
     /// Whether the value at `at` of `tree` means this.
     pub(super) fn same(&self, tree: &Tree<'_>, at: usize) -> Tri {
         let Some(item) = tree.item(at) else { return Tri::Unknown };

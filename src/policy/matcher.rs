@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 
 use super::address::{Block, within};
 use super::arguments::Tree;
-use super::bounds::ARGUMENT_STEP_BYTES;
+use super::bounds::{ADDRESS_STEPS, ARGUMENT_STEP_BYTES, NESTED_STEPS};
 use super::glob::Glob;
 use super::literal::Literal;
 use super::number;
@@ -17,7 +17,7 @@ use super::pattern::Pattern;
 use super::pointer::{Pointer, Selected};
 use super::tri::Tri;
 use super::url::UrlTest;
-use crate::mcp::json::Kind;
+use crate::mcp::json::{Kind, unquote};
 use shape::{Shapes, length, shape_of};
 use text::text;
 
@@ -131,12 +131,13 @@ impl Matcher {
     /// How much a value is held against.
     fn entries(&self) -> usize {
         match self {
-            Self::OneOf(values) => values.len(),
+            Self::OneOf(values) => values.iter().map(|value| if value.is_nested() { NESTED_STEPS } else { 1 }).sum(),
             Self::Glob(globs) => globs.len(),
-            Self::PathUnder(directories) => directories.len(),
+            Self::PathUnder(directories) => ADDRESS_STEPS + directories.len(),
             Self::Matches(patterns) => patterns.iter().map(Pattern::steps).sum(),
             Self::Cidr(blocks) => blocks.len(),
-            Self::Url(_) | Self::Min(_) | Self::Max(_) | Self::MaxLength(_) | Self::Type(_) | Self::Present | Self::Absent => 1,
+            Self::Url(_) => ADDRESS_STEPS,
+            Self::Min(_) | Self::Max(_) | Self::MaxLength(_) | Self::Type(_) | Self::Present | Self::Absent => 1,
         }
     }
 
@@ -147,7 +148,7 @@ impl Matcher {
         }
         match self {
             Self::OneOf(values) => match selected {
-                Selected::Value(at) => Tri::any(values.iter().map(|value| value.same(tree, at))),
+                Selected::Value(at) => any_of(values, tree, at),
                 Selected::Key(key) => Tri::from(values.iter().any(|v| matches!(v, Literal::Text(text) if **text == *key))),
                 Selected::Disguise(_) => Tri::Unknown,
             },
@@ -188,6 +189,16 @@ impl Matcher {
                 Tri::Unknown
             }
         }
+    }
+}
+
+/// Whether the value at `at` is one of `values`. A text is decoded once for all of them.
+fn any_of(values: &[Literal], tree: &Tree<'_>, at: usize) -> Tri {
+    match tree.item(at).filter(|item| item.kind == Kind::String).map(|item| unquote(item.raw)) {
+        Some(Ok(meaning)) => Tri::from(values.iter().any(|value| matches!(value, Literal::Text(text) if **text == *meaning))),
+        Some(Err(_)) if values.iter().any(|value| matches!(value, Literal::Text(_))) => Tri::Unknown,
+        Some(Err(_)) => Tri::False,
+        None => Tri::any(values.iter().map(|value| value.same(tree, at))),
     }
 }
 

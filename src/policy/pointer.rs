@@ -1,6 +1,6 @@
 //! Pointers into arguments: RFC 6901, plus `*` for one level and `**` for any depth.
 
-use super::arguments::{Item, Tree, is_disguise_of};
+use super::arguments::{Item, Tree, folding_steps, is_disguise_of};
 use super::bounds::{POINTER_DEEP_MAX, POINTER_SEGMENTS_MAX};
 use crate::mcp::json::Kind;
 
@@ -143,8 +143,9 @@ fn disguises<'t>(tree: &'t Tree<'_>, at: usize, item: &Item<'_>, name: &str) -> 
     let is_object = item.kind == Kind::Object;
     tree.children(at)
         .take_while(move |_| is_object)
-        .take_while(|_| tree.spend(1))
-        .filter_map(move |(_, member)| member.key.as_deref().filter(|key| is_disguise_of(key, name)))
+        .filter_map(|(_, member)| member.key.as_deref())
+        .take_while(|key| tree.spend(folding_steps(key)))
+        .filter(move |key| is_disguise_of(key, name))
 }
 
 /// An array index as RFC 6901 section 4 writes it.

@@ -30,12 +30,13 @@ pub(crate) fn truth(criteria: &[(&'static str, Vec<Matcher>)], args: Option<&Jso
     all(&truths)
 }
 
-/// Whether two keys of one object are the same after folding.
+/// Whether two keys of one object are the same after folding, or one has a NUL.
 pub(crate) fn collides(value: &Json) -> bool {
     match value {
         Json::Map(members) => {
             let folded: BTreeSet<String> = members.iter().map(|(key, _)| fold_key(key)).collect();
-            folded.len() < members.len() || members.iter().any(|(_, value)| collides(value))
+            let odd = |(key, value): &(String, Json)| key.contains('\0') || collides(value);
+            folded.len() < members.len() || members.iter().any(odd)
         }
         Json::List(items) => items.iter().any(collides),
         _ => false,
@@ -43,6 +44,7 @@ pub(crate) fn collides(value: &Json) -> bool {
 }
 
 pub(crate) fn fold(key: &str) -> String {
+    let key = key.replace('İ', "i").replace('ẞ', "ß");
     let plain = |c: char| if ('\u{ff01}'..='\u{ff5e}').contains(&c) { char::from_u32(c as u32 - 0xfee0).unwrap() } else { c };
     key.chars().map(plain).collect::<String>().to_uppercase().chars().flat_map(char::to_lowercase).collect()
 }
@@ -53,8 +55,7 @@ pub(crate) fn fold_key(key: &str) -> String {
         c.is_control()
             || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
     };
-    let cut = key.split('\0').next().unwrap();
-    fold(cut.chars().filter(|c| !hidden(c)).collect::<String>().trim())
+    fold(key.chars().filter(|c| !hidden(c)).collect::<String>().trim())
 }
 
 /// Whether an object has no member `name`, but one that is the same after folding.

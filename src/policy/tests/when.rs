@@ -67,6 +67,43 @@ fn conditions_decide_and_doubt_refuses() {
 }
 
 #[test]
+fn keys_in_disguise_escape_no_condition() {
+    let deny = |when: &str| rules(&[ALLOW, &format!("id: d, effect: deny, tools: ['files__*'], when: \"{when}\"")]);
+    for (when, plain, disguised, other) in [
+        ("has(args.force)", r#"{"force":1}"#, r#"{"Force":1}"#, r#"{"enforce":1}"#),
+        ("'force' in args", r#"{"force":1}"#, r#"{"\u0000force":1}"#, r#"{"enforce":1}"#),
+        ("args.exists(k, k == 'force')", r#"{"force":1}"#, r#"{"fOrce":1}"#, r#"{"Enforce":1}"#),
+        ("args.exists(k, 'force' == k)", r#"{"force":1}"#, r#"{"force\u200b":1}"#, r#"{"Enforce":1}"#),
+        ("args.exists(k, k in ['force', 'x'])", r#"{"x":1}"#, r#"{"X":1}"#, r#"{"Enforce":1}"#),
+        ("args.o == {'force': true}", r#"{"o":{"force":true}}"#, r#"{"o":{"FORCE":true}}"#, r#"{"o":{"forced":true}}"#),
+        ("has(args.file)", r#"{"file":1}"#, r#"{"fİle":1}"#, r#"{"fıles":1}"#),
+        ("'straße' in args", r#"{"straße":1}"#, r#"{"STRAẞE":1}"#, r#"{"strase":1}"#),
+    ] {
+        let set = deny(when);
+        let decided = |arguments| ask(&set, arguments, NOW.now_unix_ms);
+        assert_eq!((decided(plain), decided(disguised), decided(other)), (RuleDenied, Indeterminate, Allowed), "{when}");
+    }
+}
+
+/// What there were no steps left to look at may be there.
+#[test]
+fn what_is_not_looked_at_any_more_is_not_absent() {
+    let many: Vec<String> = (0..200).map(|n| format!("{n}: x{n}")).collect();
+    let names: Vec<String> = many.iter().map(|name| format!("{{ {name} }}")).collect();
+    let costly = format!(
+        "id: aa, effect: allow, principals: [any], tools: ['files__*'], arguments: {{ /repo: {{ one_of: [{}] }} }}",
+        names.join(", ")
+    );
+    let set = rules(&[&costly, ALLOW, "id: z, effect: deny, tools: ['files__*'], when: \"has(args.force)\""]);
+    let call =
+        |size: usize, key: &str| ask(&set, &format!("{{\"repo\":\"{}\",\"{key}\":true}}", "A".repeat(size)), NOW.now_unix_ms);
+    assert_eq!((call(9, "force"), call(9, "Force"), call(9, "other")), (RuleDenied, Indeterminate, Allowed));
+    for key in ["force", "Force", "other"] {
+        assert!(matches!(call(400_000, key), RuleDenied | Indeterminate), "{key}");
+    }
+}
+
+#[test]
 fn resources_prompts_lists_and_capabilities_heed_conditions() {
     let who = alice(&[]);
     let set = rules(&[
