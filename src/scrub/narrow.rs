@@ -44,8 +44,20 @@ pub(super) fn find(text: &str, under: Option<&str>) -> Vec<Hidden> {
 
 /// What of `text` is hidden because of its format alone.
 pub(super) fn formats(text: &str) -> Vec<Hidden> {
-    let known = shapes::find_in(text, Width::Formats).into_iter().filter(|found| holds(text, found));
-    known.map(|found| Hidden { found, known: found.end - found.start <= KNOWN_CHARS_MAX }).collect()
+    let held = shapes::find_in(text, Width::Formats).into_iter().filter(|found| holds(text, found));
+    held.map(|found| {
+        let token = text.get(found.start..found.end).unwrap_or_default().as_bytes();
+        let known = token.len() <= KNOWN_CHARS_MAX && (found.kind == "jwt" || !is_worded(token));
+        Hidden { found, known }
+    })
+    .collect()
+}
+
+/// Whether there are words behind the prefix of a format, or what reads when somebody decodes it: then it is chosen, and no token.
+fn is_worded(token: &[u8]) -> bool {
+    let prefix = token.iter().position(|b| !b.is_ascii_alphanumeric()).map_or(0, |at| at + 1);
+    let rest = token.get(prefix..).unwrap_or_default();
+    plain::reads(rest) || rest.split(|b| !b.is_ascii_alphanumeric()).any(|part| part.len() > SYLLABLE_CHARS && is_name(part))
 }
 
 /// Whether it is a token of its format and no more than that: names of hosts begin like some.

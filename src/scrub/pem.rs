@@ -28,16 +28,24 @@ fn lines(bytes: &[u8], (start, end): (usize, usize), hidden: &mut Vec<Hidden>) {
         let escape = matches!(bytes.get(at - 1..=at), Some([b'\\', b'n' | b'r' | b't'])) && at < to;
         let from = at + usize::from(escape);
         at = to + 1;
-        let Some(line) = bytes.get(from..to).filter(|line| !line.is_empty()) else { continue };
+        let Some(line) = bytes.get(from..to).filter(|line| line.iter().any(u8::is_ascii_alphanumeric)) else { continue };
         let unpadded = line.strip_suffix(b"==").or_else(|| line.strip_suffix(b"=")).unwrap_or(line);
         let before = if escape || from == start { Some(&b'\n') } else { bytes.get(from - 1) };
         let after = if to == end { Some(&b'\n') } else { bytes.get(to) };
-        let apart = |by: &[u8]| [before, after].iter().all(|edge| edge.is_some_and(|edge| by.contains(edge)));
-        let is_last = || closed && run(bytes, to, |b| b"\r\n\\nrt".contains(&b), end - to) == end - to;
+        let apart = |before: Option<&u8>, after: Option<&u8>, by: &[u8]| {
+            [before, after].iter().all(|edge| edge.is_some_and(|edge| by.contains(edge)))
+        };
+        // A short one stands on a line of its own, however far in.
+        let alone = || {
+            let indented = bytes.get(start..from).and_then(|front| front.iter().rfind(|b| !is_blank(b)));
+            let before = if escape || indented.is_none() { Some(&b'\n') } else { indented };
+            apart(before, after, SIGNS_AROUND)
+        };
+        let is_last = || closed && run(bytes, to, |b| b"\r\n\\nrt \t\"',+".contains(&b), end - to) == end - to;
         let is_key = if line.len() < LINE_CHARS_MIN {
-            behind_key && apart(b"\r\n\\") && is_short_line(unpadded) && is_last()
+            behind_key && alone() && is_short_line(unpadded) && is_last()
         } else {
-            line.len() <= MASK_CHARS_MAX && apart(b"\r\n\\ ") && drawn(unpadded) && !reads(unpadded)
+            line.len() <= MASK_CHARS_MAX && apart(before, after, BETWEEN_LINES) && drawn(unpadded) && !reads(unpadded)
         };
         if is_key {
             hidden.push(Hidden { found: Found { kind: "private-key", start: from, end: to }, known: false });
@@ -46,9 +54,17 @@ fn lines(bytes: &[u8], (start, end): (usize, usize), hidden: &mut Vec<Hidden>) {
     }
 }
 
+fn is_blank(b: &u8) -> bool {
+    matches!(b, b' ' | b'\t')
+}
+
 fn of_line(b: u8) -> bool {
     b.is_ascii_alphanumeric() || b"+/=".contains(&b)
 }
 
+/// What stands around the lines of a key: ends of lines, and the signs of a text in a program.
+const SIGNS_AROUND: &[u8] = b"\r\n\\\"',";
+/// The same where they may be indented, or all in one line.
+const BETWEEN_LINES: &[u8] = b"\r\n\\\"', \t";
 /// Of a line that is not the last: they have 64 characters, some 70 or 76.
 const LINE_CHARS_MIN: usize = 60;

@@ -169,6 +169,19 @@ fn a_mask_says_what_and_how_much_it_hides() {
         (&format!("ghp_{}", a(4_092)), "<github-token, 4096>", 1),
         (&format!("{BEGIN}\n{KEY}\n{TAIL}\n{END}"), &format!("{BEGIN}\n<private-key, 64>\n<private-key, 24>\n{END}"), 2),
         (&format!("{BEGIN}\\n{KEY}\\n{TAIL}\\n{END}"), &format!("{BEGIN}\\n<private-key, 64>\\n<private-key, 24>\\n{END}"), 2),
+        (
+            &format!("{BEGIN}\n\t{KEY}\n\t  {TAIL}\n\t{END}"),
+            &format!("{BEGIN}\n\t<private-key, 64>\n\t  <private-key, 24>\n\t{END}"),
+            2,
+        ),
+        (
+            &format!("\"{BEGIN}\\n\" +\n\"{KEY}\\n\" +\n\"{TAIL}\\n\" +\n\"{END}\""),
+            &format!("\"{BEGIN}\\n\" +\n\"<private-key, 64>\\n\" +\n\"<private-key, 24>\\n\" +\n\"{END}\""),
+            2,
+        ),
+        ("xoxb-attacker-owned-bucket-eu", "<slack-token, 29>", 1),
+        ("glpat-exfil-org-of-mine-2026", "<gitlab-token, 28>", 1),
+        (&format!("ghp_{}", "6375726c206576696c2e6578616d706c65".repeat(2)), "<github-token, 72>", 1),
         (&format!("{BEGIN} {KEY} {KEY}"), &format!("{BEGIN} <private-key, 64> <private-key, 64>"), 2),
     ] {
         let said = told(text);
