@@ -205,6 +205,15 @@ export const CLIENTS = {
 /** The peer on the Rust SDK: `cargo build --example peer`. */
 export const RUST_PEER = resolve(process.env.RUST_PEER ?? join(target, 'debug/examples/peer'));
 
+/** A program on a Python SDK: of 1.x, which lies over what 2.x has, or of 2.x. */
+export const python = major => ({ command: peer('.venv/bin/python'), env: major === 1 ? { PYTHONPATH: peer('.python1') } : {} });
+
+const PYTHON_CLIENTS = {
+  python1: { ...python(1), script: 'python/client1.py' },
+  python2: { ...python(2), script: 'python/client2.py' },
+  'python2-legacy': { ...python(2), script: 'python/client2.py', env: { ERA: 'legacy' } },
+};
+
 /** The client on the Rust SDK, for those that have it built: the same plans and lines. */
 const RUST_CLIENTS = {
   rust: { command: RUST_PEER, env: { ERA: 'discover' } },
@@ -216,7 +225,7 @@ const RUST_CLIENTS = {
  * authorizes by itself, with `links` the client opens links of tools; both need `open(url, kind)`.
  */
 export async function runClient(gateway, kind, plan, { token, route = '/mcp', env = {}, oauth, links, open } = {}) {
-  const { script, command = process.execPath, env: own } = CLIENTS[kind] ?? RUST_CLIENTS[kind];
+  const { script, command = process.execPath, env: own } = CLIENTS[kind] ?? PYTHON_CLIENTS[kind] ?? RUST_CLIENTS[kind];
   const child = spawn(command, [script ? peer(script) : 'client', ...(open ? [JSON.stringify(plan)] : [])], {
     env: {
       ...process.env,

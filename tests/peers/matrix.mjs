@@ -17,6 +17,9 @@ const CLIENTS = {
   ts1: { title: 'TypeScript 1.x, speaking 2025-11-25', revision: '2025-11-25' },
   ts2: { title: 'TypeScript 2.x, speaking 2026-07-28', revision: '2026-07-28' },
   'ts2-legacy': { title: 'TypeScript 2.x, speaking 2025-11-25', revision: '2025-11-25' },
+  python1: { title: 'Python 1.x, speaking 2025-11-25', revision: '2025-11-25' },
+  python2: { title: 'Python 2.x, speaking 2026-07-28', revision: '2026-07-28' },
+  'python2-legacy': { title: 'Python 2.x, speaking 2025-11-25', revision: '2025-11-25' },
   rust: { title: 'Rust, speaking 2026-07-28', revision: '2026-07-28' },
   'rust-legacy': { title: 'Rust, speaking 2025-11-25', revision: '2025-11-25' },
 };

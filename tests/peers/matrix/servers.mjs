@@ -2,7 +2,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { RUST_PEER, peer, startServer } from '../harness.mjs';
+import { RUST_PEER, peer, python, startServer } from '../harness.mjs';
 
 /** Columns of the table, in order. */
 export const FEATURES = {
@@ -49,7 +49,7 @@ const progressed = lines => {
 };
 const allOk = lines => lines.every(({ ok, result }) => ok && result?.isError !== true);
 
-/** The features of the three servers that we write on SDKs: the same tools on each. */
+/** The features of the servers that we write on SDKs: the same tools on each. */
 const ours = prefix => {
   const tool = name => `${prefix}__test_${name}`;
   const uri = `${prefix}+test://watched-resource`;
@@ -151,6 +151,9 @@ const stdio = (name, file, command, args = []) => ({
 export const SERVERS = {
   ts1: { title: 'TypeScript 1.x (2025-11-25, HTTP)', start: () => fixture('ts1', 'fixtures/fixture-2025.mjs') },
   ts2: { title: 'TypeScript 2.x (2026-07-28, HTTP)', start: () => fixture('ts2', 'fixtures/fixture-2026.mjs') },
+  // That SDK never says that resources can be subscribed to.
+  python1: { title: 'Python 1.x (2025-11-25, HTTP)', start: () => fixture('python1', 'python/server1.py', python(1), ['subscribe']) },
+  python2: { title: 'Python 2.x (2026-07-28, HTTP)', start: () => fixture('python2', 'python/server2.py', python(2)) },
   rust: { title: 'Rust (2026-07-28, stdio)', start: () => spawned('rust', ours, RUST_PEER, ['server']) },
   everything: {
     title: 'server-everything (2025-11-25, stdio)',
@@ -162,9 +165,10 @@ export const SERVERS = {
   time: { title: 'mcp-server-time (2026-07-28, stdio)', start: () => spawned('time', time, peer('.venv/bin/mcp-server-time')) },
 };
 
-async function fixture(name, script) {
-  const server = await startServer(script);
-  return { upstream: { name, http: { url: server.url } }, features: ours(name), stop: server.stop };
+async function fixture(name, script, options, lacking = []) {
+  const server = await startServer(script, options);
+  const features = Object.fromEntries(Object.entries(ours(name)).filter(([feature]) => !lacking.includes(feature)));
+  return { upstream: { name, http: { url: server.url } }, features, stop: server.stop };
 }
 
 async function spawned(name, features, command, args) {
