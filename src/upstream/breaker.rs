@@ -1,5 +1,6 @@
 //! Leaves a dead upstream alone, so that calls to it fail at once and nobody waits in line.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -11,7 +12,8 @@ use crate::vocab::{Fault, FaultKind};
 
 /// Counts failures to connect and timeouts in a row; [`BREAKER_FAILURES_MAX`] of them open it. What an upstream *answers* never
 /// counts, and neither does what failed while it answered something else: it is not dead, it is slow, or we are, or one of its tools
-/// is. Open, it refuses for 1 s, then lets a single probe through; a failed probe doubles the pause.
+/// is. Open, it refuses for 1 s, then lets a single probe through; a failed probe doubles the pause. What is known without asking is no
+/// answer.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
     /// Mirrors `State::failures` so that the healthy path takes no lock.
@@ -51,8 +53,27 @@ impl Breaker {
                 state.probing = true;
                 Ok(self.ticket(true))
             }
-            Some(_) => Err(Fault::upstream(FaultKind::Unreachable, "failed too often lately; not tried again yet")),
+            Some(_) => Err(left_alone()),
         }
+    }
+
+    /// As [`Self::enter`], for what asks nobody: a probe stays for those who ask.
+    pub(super) fn pass(&self) -> Result<(), Fault> {
+        if self.is_closed() {
+            return Ok(());
+        }
+        let state = self.state.lock();
+        match state.open_until {
+            Some(until) if until > Instant::now() || state.probing => Err(left_alone()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The upstream said something, whatever it is.
+    pub(super) fn heard(&self) {
+        self.answers.fetch_add(1, Ordering::Relaxed);
+        // Outside of what a ticket is for nobody asks.
+        let _ = HEARD.try_with(|heard| heard.set(true));
     }
 
     fn ticket(self: &Arc<Self>, probe: bool) -> Ticket {
@@ -65,7 +86,45 @@ impl Breaker {
     }
 }
 
+tokio::task_local! {
+    /// Whether the upstream said something to the task at work.
+    static HEARD: Cell<bool>;
+}
+
+async fn listening<T>(work: impl Future<Output = T>) -> (T, bool) {
+    let work = async {
+        let done = work.await;
+        (done, HEARD.with(Cell::get))
+    };
+    HEARD.scope(Cell::new(false), work).await
+}
+
+fn left_alone() -> Fault {
+    Fault::upstream(FaultKind::Unreachable, "failed too often lately; not tried again yet")
+}
+
 impl Ticket {
+    /// Does `work`, and takes for an answer only what was heard meanwhile: what was known before, or what others were told, says
+    /// nothing about now.
+    pub(super) async fn spend<T>(self, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+        let (done, heard) = listening(work).await;
+        match &done {
+            Err(fault) if heard || matches!(fault.kind, FaultKind::Unreachable | FaultKind::Timeout) => self.settle(fault),
+            Ok(_) if heard => self.succeeded(),
+            _ => {}
+        }
+        done
+    }
+
+    /// As [`Self::spend`], where a failure does not count.
+    pub(super) async fn note<T>(self, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+        let (done, heard) = listening(work).await;
+        if heard && done.is_ok() {
+            self.succeeded();
+        }
+        done
+    }
+
     /// The upstream answered, whatever it said.
     pub(super) fn succeeded(self) {
         self.breaker.answers.fetch_add(1, Ordering::Relaxed);
@@ -176,6 +235,36 @@ mod tests {
         breaker.answers.fetch_add(1, Ordering::Relaxed);
         probe.failed();
         assert_eq!(breaker.state.lock().pause, FIRST_PAUSE * 2);
+    }
+
+    #[tokio::test]
+    async fn what_was_known_is_no_answer() {
+        let breaker = opened();
+        assert!(breaker.pass().is_err());
+        expire(&breaker);
+        let probe = breaker.enter().unwrap();
+        assert!(breaker.pass().is_err());
+        probe.spend(std::future::ready(Ok(()))).await.unwrap();
+        assert!(!breaker.is_closed() && breaker.pass().is_ok(), "nobody was asked");
+        let known = Fault::upstream(FaultKind::Failed, "");
+        assert!(breaker.enter().unwrap().spend(std::future::ready(Err::<(), _>(known.clone()))).await.is_err());
+        assert!(!breaker.is_closed());
+        // Somebody else is told something meanwhile.
+        breaker.heard();
+        assert!(!breaker.is_closed());
+        let asked = async {
+            breaker.heard();
+            Err::<(), _>(known)
+        };
+        assert!(breaker.enter().unwrap().spend(asked).await.is_err());
+        assert!(breaker.is_closed());
+        // Closed, what is known leaves failures counted.
+        for n in 0..BREAKER_FAILURES_MAX {
+            breaker.enter().unwrap().spend(std::future::ready(Ok(()))).await.unwrap();
+            assert!(breaker.is_closed(), "{n}");
+            breaker.enter().unwrap().failed();
+        }
+        assert!(!breaker.is_closed());
     }
 
     #[test]

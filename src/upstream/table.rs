@@ -65,6 +65,15 @@ impl<T: Kept> Table<T> {
         opened
     }
 
+    /// What belongs to `key`, if there is something to be used. Used by that.
+    pub(super) fn find(&self, key: &SessionKey) -> Option<Arc<T>> {
+        let mut slots = self.slots.lock();
+        let slot = slots.get_mut(key)?;
+        let found = slot.cell.get().filter(|kept| !kept.is_gone()).map(Arc::clone)?;
+        slot.used = Instant::now();
+        Some(found)
+    }
+
     fn cell(&self, key: &SessionKey) -> Result<(Cell<T>, Option<Arc<T>>), Fault> {
         let mut slots = self.slots.lock();
         if let Some(slot) = slots.get_mut(key) {

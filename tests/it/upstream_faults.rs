@@ -200,6 +200,39 @@ async fn a_dead_upstream_hides_nobody_else() {
     assert!(whole, "it comes back");
 }
 
+/// What is known of it is no answer of it: calls fail one after the other, and it is left alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_upstream_is_left_alone_though_all_is_known_of_it() {
+    for with_sessions in [false, true] {
+        let gate = Gate::start().await;
+        let (peer, tool) = if with_sessions { (&gate.old, "old__echo") } else { (&gate.up, "up__echo") };
+        let token = gate.token("alice", &["eng"]);
+        let call = gate.call("/mcp", &token, tool, "{}");
+        assert!(gate.reach.send(&call).await.text().contains("did"));
+        peer.behave(|_| Answer::Raw(Vec::new()));
+        let before = peer.calls().len();
+        for _ in 0..20 {
+            // Answered from what is known.
+            let known = gate.reach.send(&gate.modern("/mcp", &token, "server/discover", "")).await;
+            assert!(known.json()["result"]["capabilities"]["tools"].is_object(), "{}", known.whole());
+            assert!(gate.reach.send(&call).await.text().contains("upstream_unavailable"));
+        }
+        let sent = peer.calls().len() - before;
+        // With a probe, should the test be slow.
+        assert!((5..12).contains(&sent), "{tool}: {sent} of 20 went out");
+        peer.behave(if with_sessions { crate::peer::legacy } else { modern });
+        let mut back = false;
+        for _ in 0..40 {
+            back = gate.reach.send(&call).await.text().contains("did");
+            if back {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+        }
+        assert!(back, "{tool}: it comes back");
+    }
+}
+
 #[tokio::test]
 async fn a_tool_that_wants_other_headers_is_read_anew_and_called_once_more() {
     let gate = Gate::start().await;

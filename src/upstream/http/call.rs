@@ -21,8 +21,7 @@ use crate::policy::permit::Permit;
 use crate::upstream::answer::{Answer, Event, Source};
 use crate::upstream::feed::News;
 use crate::upstream::inbox::{Inbox, Meaning};
-use crate::upstream::pipe::Pipe as _;
-use crate::upstream::wire::{self, Facts, STATELESS, malformed};
+use crate::upstream::wire::{self, STATELESS, malformed};
 use crate::vocab::{Deadline, Fault, FaultKind, PrincipalKey, Revision};
 
 /// An answer, as far as it must be read to know what it is.
@@ -43,30 +42,6 @@ enum Spoken {
 }
 
 impl Http {
-    /// What is known of the upstream as `who` sees it.
-    pub(in crate::upstream) async fn ready(
-        self: &Arc<Self>,
-        who: &PrincipalKey,
-        capabilities: ClientCaps,
-        deadline: Deadline,
-    ) -> Result<Facts, Fault> {
-        let facts = async {
-            if self.pinned.is_none_or(|r| r == STATELESS)
-                && let Some(facts) = self.stateless_facts(Whom::any_account(who), deadline).await?
-            {
-                return Ok(facts);
-            }
-            if !self.has_lines() {
-                match self.session_of(who, capabilities, deadline).await {
-                    Err(_) if self.has_lines() => {}
-                    found => return found.map(|(_, session)| session.facts.clone()),
-                }
-            }
-            self.line_of(who, capabilities, deadline).await?.1.talk().facts()
-        };
-        self.guarded(Box::pin(facts), deadline).await
-    }
-
     /// Calls. Returns once the answer is complete, or is known to be a stream.
     pub(in crate::upstream) async fn call(
         self: &Arc<Self>,
@@ -80,15 +55,10 @@ impl Http {
     }
 
     /// Bounds the time of `work`, asks the breaker before it and tells it after.
-    async fn guarded<T>(&self, work: impl Future<Output = Result<T, Fault>>, deadline: Deadline) -> Result<T, Fault> {
+    pub(super) async fn guarded<T>(&self, work: impl Future<Output = Result<T, Fault>>, deadline: Deadline) -> Result<T, Fault> {
         let ticket = self.breaker.enter()?;
-        let done = timeout_at(deadline.instant().into(), work).await;
-        let done = done.unwrap_or_else(|_| Err(Fault::upstream(FaultKind::Timeout, "no answer in time")));
-        match &done {
-            Ok(_) => ticket.succeeded(),
-            Err(fault) => ticket.settle(fault),
-        }
-        done
+        let bounded = async { timeout_at(deadline.instant().into(), work).await.unwrap_or_else(|_| Err(late())) };
+        ticket.spend(bounded).await
     }
 
     async fn converse(
@@ -325,6 +295,10 @@ impl Http {
         };
         Ok((heard, answered.session))
     }
+}
+
+pub(super) fn late() -> Fault {
+    Fault::upstream(FaultKind::Timeout, "no answer in time")
 }
 
 fn disarm(cancel: Option<Cancel>) {

@@ -38,6 +38,11 @@ impl Era {
         self.verdict.load_full().filter(|verdict| now < verdict.until)
     }
 
+    /// What is found, as long as it holds: the facts of a stateless upstream.
+    pub(super) fn in_force(&self) -> Option<Option<Facts>> {
+        self.known(Instant::now()).map(|verdict| verdict.stateless.clone())
+    }
+
     /// The finding did not fit what the upstream did: it is asked again before the next call.
     pub(super) fn forget(&self) {
         self.verdict.store(None);

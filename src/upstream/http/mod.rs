@@ -12,6 +12,7 @@ mod listen;
 mod pool;
 mod post;
 mod push;
+mod ready;
 mod resume;
 mod session;
 mod shown;

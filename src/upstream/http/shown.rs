@@ -49,7 +49,12 @@ impl Http {
     ) -> Result<Answered, Fault> {
         let shown = self.show(whom).await?;
         let again = shown.may_change().then(|| sending.clone());
-        let answered = door.send_out(sending, &shown, session, deadline).await?;
+        let answered = door.send_out(sending, &shown, session, deadline).await;
+        // Also said is what cannot be used.
+        if answered.as_ref().err().is_none_or(|fault| matches!(fault.kind, FaultKind::Malformed | FaultKind::TooLarge)) {
+            self.breaker.heard();
+        }
+        let answered = answered?;
         let Some(refused) = &answered.refused else { return Ok(answered) };
         let refused = refused.clone();
         answered.exchange.finish();

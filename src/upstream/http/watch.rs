@@ -22,23 +22,29 @@ impl Http {
         capabilities: ClientCaps,
         interest: Interest,
     ) -> Result<(Line, Interest), Fault> {
-        // Only success is told of: that an upstream has no good streams is nothing against calls to it.
         let ticket = self.breaker.enter()?;
+        // Only what it said is told of: that an upstream has no good streams is nothing against calls to it.
+        ticket.note(self.open_watch(&who, capabilities, &interest)).await
+    }
+
+    async fn open_watch(
+        self: &Arc<Self>,
+        who: &PrincipalKey,
+        capabilities: ClientCaps,
+        interest: &Interest,
+    ) -> Result<(Line, Interest), Fault> {
         let deadline = Deadline::after(self.settings.timeout);
-        let as_them = Whom::any_account(&who);
-        if self.is_stateless(as_them, deadline).await? {
-            let opened = Listen::open(&self, &who, &interest).await?;
-            ticket.succeeded();
+        if self.is_stateless(Whom::any_account(who), deadline).await? {
+            let opened = Listen::open(self, who, interest).await?;
             return Ok(
                 opened.map_or((Line::Mute, Interest::default()), |(listen, agreed)| (Line::Listen(Box::new(listen)), agreed))
             );
         }
-        let announcer: Arc<dyn Announcer> = match self.session_unless_lines(&who, capabilities, deadline).await? {
-            Some(session) => Arc::new(InSession { http: Arc::clone(&self), session }),
-            None => Arc::new(OverPipe(self.line_of(&who, capabilities, deadline).await?.1)),
+        let announcer: Arc<dyn Announcer> = match self.session_unless_lines(who, capabilities, deadline).await? {
+            Some(session) => Arc::new(InSession { http: Arc::clone(self), session }),
+            None => Arc::new(OverPipe(self.line_of(who, capabilities, deadline).await?.1)),
         };
-        let (tap, agreed) = Tap::open(announcer, &interest).await?;
-        ticket.succeeded();
+        let (tap, agreed) = Tap::open(announcer, interest).await?;
         Ok((Line::Tap(Box::new(tap)), agreed))
     }
 

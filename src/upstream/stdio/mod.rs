@@ -8,7 +8,7 @@ mod watch;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -62,11 +62,17 @@ impl Stdio {
     }
 
     pub(super) async fn ready(&self, who: &PrincipalKey, caps: ClientCaps, deadline: Deadline) -> Result<Facts, Fault> {
-        let ticket = self.breaker.enter()?;
         let key = SessionKey::of(self.settings.shared, who, 0, caps);
+        if let Some(process) = self.processes.find(&key) {
+            return self.breaker.pass().and_then(|()| process.talk.facts());
+        }
+        let ticket = self.breaker.enter()?;
         match self.bounded(self.process(&key, deadline), deadline).await {
-            Ok(process) => {
-                ticket.succeeded();
+            Ok((process, opened)) => {
+                // One that others opened meanwhile was not asked here.
+                if opened {
+                    ticket.succeeded();
+                }
                 process.talk.facts()
             }
             Err(fault) => {
@@ -101,7 +107,7 @@ impl Stdio {
     ) -> Result<(Facts, PipeCall), Fault> {
         let key = SessionKey::of(self.settings.shared, who, 0, out.session_capabilities);
         for _ in 0..PROCESSES_TRIED_MAX {
-            let process = self.process(&key, deadline).await?;
+            let (process, _) = self.process(&key, deadline).await?;
             // Ended, or about to, between being found and being used: nothing was sent yet.
             if process.is_gone() {
                 continue;
@@ -118,7 +124,9 @@ impl Stdio {
         Err(ended())
     }
 
-    async fn process(&self, key: &SessionKey, deadline: Deadline) -> Result<Arc<Process>, Fault> {
+    /// The process of `key`, and whether it was started and shook hands for that.
+    async fn process(&self, key: &SessionKey, deadline: Deadline) -> Result<(Arc<Process>, bool), Fault> {
+        let opened = AtomicBool::new(false);
         let leaving = Mutex::new(None);
         let evicted = |process: Arc<Process>| {
             process.stop();
@@ -130,9 +138,12 @@ impl Stdio {
             if let Some(process) = left {
                 process.ended().await;
             }
-            Box::pin(self.open(key.principal(), key.capabilities(), deadline)).await
+            let process = Box::pin(self.open(key.principal(), key.capabilities(), deadline)).await?;
+            opened.store(true, Ordering::Relaxed);
+            Ok(process)
         };
-        self.processes.get(key, evicted, open).await
+        let process = self.processes.get(key, evicted, open).await?;
+        Ok((process, opened.load(Ordering::Relaxed)))
     }
 
     /// Starts a process, if there is a place for it.

@@ -24,7 +24,7 @@ impl Stdio {
     ) -> Result<(Line, Interest), Fault> {
         let ticket = self.breaker.enter()?;
         let key = SessionKey::of(self.settings.shared, &who, 0, capabilities);
-        let process = self.process(&key, Deadline::after(self.settings.timeout)).await?;
+        let (process, opened) = self.process(&key, Deadline::after(self.settings.timeout)).await?;
         if process.is_gone() {
             return Err(ended());
         }
@@ -36,7 +36,10 @@ impl Stdio {
             );
         }
         let (tap, agreed) = Tap::open(Arc::new(OverPipe(process)), &interest).await?;
-        ticket.succeeded();
+        // One that was there already may not have been asked anything.
+        if opened {
+            ticket.succeeded();
+        }
         Ok((Line::Tap(Box::new(tap)), agreed))
     }
 }

@@ -161,6 +161,32 @@ async fn a_dead_upstream_is_left_alone() {
 }
 
 #[tokio::test]
+async fn what_is_known_of_a_dead_upstream_is_no_sign_of_life() {
+    let dead = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let is_dead = Arc::clone(&dead);
+    let peer = modern(move |asked| match is_dead.load(std::sync::atomic::Ordering::Relaxed) {
+        true => None,
+        false => json(&result(asked, "")),
+    })
+    .await;
+    let (_registry, upstream, _) = registry(over(&peer));
+    call(&upstream, "a", "t").await.unwrap();
+    let ready = async || upstream.ready(&who("a"), ClientCaps::NONE, &list_permit(), soon()).await;
+    dead.store(true, std::sync::atomic::Ordering::Relaxed);
+    for _ in 0..5 {
+        assert!(upstream.is_up() && ready().await.is_ok());
+        assert_eq!(call(&upstream, "a", "t").await.unwrap_err().kind, Unreachable);
+    }
+    assert!(!upstream.is_up() && ready().await.is_err());
+    dead.store(false, std::sync::atomic::Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    // The probe stays for whoever asks.
+    assert!(ready().await.is_ok() && !upstream.is_up());
+    call(&upstream, "a", "t").await.unwrap();
+    assert!(upstream.is_up());
+}
+
+#[tokio::test]
 async fn addresses_without_consent_are_not_dialled() {
     let peer = modern(|asked| json(&result(asked, ""))).await;
     let mut settings = over(&peer);

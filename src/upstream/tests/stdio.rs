@@ -331,3 +331,16 @@ async fn a_process_is_watched_and_watched_again_when_it_is_replaced() {
         assert_eq!(next(&mut one).await.unwrap_err().kind, FaultKind::ShuttingDown, "{modern}");
     }
 }
+
+#[tokio::test]
+async fn a_process_that_is_known_and_answers_no_calls_is_left_alone() {
+    let (_registry, upstream, _) = registry(script("legacy", None));
+    let ready = async || upstream.ready(&who("a"), ClientCaps::NONE, &list_permit(), soon()).await;
+    for _ in 0..5 {
+        assert!(ready().await.is_ok() && upstream.is_up());
+        let shortly = Deadline::after(Duration::from_millis(200));
+        let mut answer = upstream.call(permit("hang"), &who("a"), &tool("hang"), shortly).await.unwrap();
+        assert_eq!(finish(&mut answer).await.unwrap_err().kind, FaultKind::Timeout);
+    }
+    assert!(!upstream.is_up() && ready().await.is_err());
+}
