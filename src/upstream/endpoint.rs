@@ -82,7 +82,8 @@ impl Upstream {
     /// Calls on behalf of `who`. Returns when the answer is here, or is known to come as a stream. The future and the [`Answer`]
     /// cancel the call when dropped. Everything together takes no longer than `deadline` and the upstream's own timeout.
     ///
-    /// A call is sent at most once: again only if not a byte of it was written, or if the upstream did not know its session.
+    /// A call is sent at most once: again only if not a byte of it was written, or if the upstream says of it and
+    /// of a ping after it that it does not know their session.
     ///
     /// # Errors
     /// [`Fault`], also when `permit` is for another upstream or operation. What the upstream itself says went wrong is a reply, not a fault.

@@ -52,6 +52,7 @@ mod traces;
 mod traversal;
 mod upstream_credentials;
 mod upstream_faults;
+mod upstream_sessions;
 mod upstream_ways;
 mod when;
 mod wire;

@@ -6,21 +6,21 @@ use crate::gate::Gate;
 use crate::peer::{Answer, Seen, legacy, modern};
 
 /// A refusal of 2025-11-25 and older, under an id that is not the request's.
-fn refused(status: u16, id: &Value, code: i64) -> Answer {
+pub(crate) fn refused(status: u16, id: &Value, code: i64) -> Answer {
     let error = json!({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": "Bad Request"}});
     Answer::Json(status, "", error.to_string())
 }
 
-async fn called(gate: &Gate, tool: &str) -> Value {
+pub(crate) async fn called(gate: &Gate, tool: &str) -> Value {
     gate.reach.send(&gate.call("/mcp", &gate.token("alice", &["eng"]), tool, "{}")).await.json()["result"].clone()
 }
 
-fn did(result: &Value) -> bool {
+pub(crate) fn did(result: &Value) -> bool {
     result["content"][0]["text"].as_str().is_some_and(|text| text.starts_with("did"))
 }
 
 /// Refuses what stands in no session it knows, as servers do that read no id before they refuse.
-fn strict(seen: &Seen, session: &str, refusal: impl Fn() -> Answer) -> Answer {
+pub(crate) fn strict(seen: &Seen, session: &str, refusal: impl Fn() -> Answer) -> Answer {
     match (seen.rpc().as_str(), seen.header("mcp-session-id")) {
         ("initialize", None) => match legacy(seen) {
             Answer::Json(status, _, body) => {
@@ -68,7 +68,7 @@ fn refusals() -> Vec<(&'static str, Refusal)> {
     ]
 }
 
-fn sent(gate: &Gate, rpc: &str) -> usize {
+pub(crate) fn sent(gate: &Gate, rpc: &str) -> usize {
     gate.old.seen().iter().filter(|seen| seen.rpc() == rpc).count()
 }
 

@@ -37,7 +37,7 @@ pub(super) enum Heard {
 /// What came of sending a call once.
 enum Spoken {
     Source(Source, usize),
-    /// The upstream does not know the session (any more): it cannot have started anything.
+    /// The upstream does not know the session (any more), and the request may go out in another.
     SessionGone,
 }
 
@@ -125,10 +125,8 @@ impl Http {
             }
             Heard::Refused(status) => {
                 disarm(cancel);
-                if status == StatusCode::NOT_FOUND && session_id.is_some() {
-                    return Ok(Spoken::SessionGone);
-                }
-                if is_evidence(status) {
+                // In a session it may be about that, or about what was called.
+                if is_evidence(status) && !(status == StatusCode::NOT_FOUND && session_id.is_some()) {
                     self.era.forget();
                 }
                 if self.may_start_anew(session, replay, status, deadline).await {
@@ -143,11 +141,8 @@ impl Http {
                     let named = names(&messages, id);
                     let reply = reply_among(messages, id, status);
                     let unknown_method = matches!(&reply, Ok(Reply::Error(e)) if e.code == codes::METHOD_NOT_FOUND);
-                    if status == StatusCode::NOT_FOUND && session_id.is_some() && !unknown_method {
-                        disarm(cancel);
-                        return Ok(Spoken::SessionGone);
-                    }
-                    if !named && self.may_start_anew(session, replay, status, deadline).await {
+                    let about_session = if status == StatusCode::NOT_FOUND { !unknown_method } else { !named };
+                    if about_session && self.may_start_anew(session, replay, status, deadline).await {
                         disarm(cancel);
                         return Ok(Spoken::SessionGone);
                     }
@@ -227,7 +222,8 @@ impl Http {
         }
     }
 
-    /// Whether the session of a refused request is over, and the request may go out in another: a call may have started something.
+    /// Whether the session of a refused request is over, and the request may go out in another. What may have started something goes
+    /// out again only where the server says of the session itself what it said of the request: that it knows none of this name.
     async fn may_start_anew(
         self: &Arc<Self>,
         session: Option<&Arc<Session>>,
@@ -235,8 +231,15 @@ impl Http {
         status: StatusCode,
         deadline: Deadline,
     ) -> bool {
-        let Some(session) = session else { return false };
-        self.is_lost(session, status, deadline).await && replay == Replay::Harmless
+        let Some(session) = session.filter(|session| session.id.is_some()) else { return false };
+        if (status, replay) == (StatusCode::NOT_FOUND, Replay::Harmless) {
+            return true;
+        }
+        let lost = self.lost(session, status, deadline).await;
+        match replay {
+            Replay::Harmless => lost.is_some(),
+            Replay::Never => (status, lost) == (StatusCode::NOT_FOUND, Some(StatusCode::NOT_FOUND)),
+        }
     }
 
     /// Whether an upstream refuses the newest revision, and names one with sessions that it has (2026-07-28, versioning).

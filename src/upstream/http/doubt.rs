@@ -12,21 +12,25 @@ use crate::upstream::wire;
 use crate::vocab::Deadline;
 
 impl Http {
-    /// Whether `session` is over, after a request in it was refused with `status` and not under its own id.
+    /// Whether `session` is over, after a request in it was refused with `status`: then the status with which a ping was refused, too.
     ///
     /// Servers that were started anew say 404 for a session they do not know (2025-11-25, transports: session management), and many say
-    /// 400, as they do for much else. A ping tells: nothing in it can be wrong but its session.
-    pub(super) async fn is_lost(self: &Arc<Self>, session: &Arc<Session>, status: StatusCode, deadline: Deadline) -> bool {
-        if status != StatusCode::BAD_REQUEST || session.id.is_none() {
-            return false;
+    /// 400. Both are said of much else. A ping tells: nothing in it can be wrong but its session.
+    pub(super) async fn lost(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        status: StatusCode,
+        deadline: Deadline,
+    ) -> Option<StatusCode> {
+        if !matches!(status, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND) || session.id.is_none() {
+            return None;
         }
         let id = self.next_id();
         let ping = dialect::lower_request(session.facts.revision, &Outgoing::new(Method::Ping), id);
         let asked = Box::pin(self.ask_in(session, ping, id, deadline)).await;
-        if matches!(asked, Ok(Asked::Refused(StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND))) {
-            session.feed.end();
-        }
-        session.feed.is_over()
+        let Ok(Asked::Refused(said @ (StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND))) = asked else { return None };
+        session.feed.end();
+        Some(said)
     }
 
     /// Takes `error`, with which a request was refused, for what it says against the finding how the upstream is spoken to. A finding

@@ -16,7 +16,7 @@ use super::exchange::Exchange;
 use super::housekeeping::Asked;
 use super::post::{Content, Sending};
 use super::session::Session;
-use crate::mcp::{Incoming, Method, Notification, Outgoing, Reply, dialect};
+use crate::mcp::{Incoming, Notification, Outgoing, Reply, dialect};
 use crate::upstream::feed::{Announcer, Feed, News, Tended};
 use crate::upstream::pause::Pauses;
 use crate::upstream::shared::Shared;
@@ -59,10 +59,8 @@ impl Announcer for InSession {
             match self.http.ask_in(&self.session, question, id, deadline).await? {
                 Asked::Reply { reply, .. } => Ok(reply),
                 Asked::Refused(status) => {
-                    if status == StatusCode::NOT_FOUND && self.session.id.is_some() {
-                        self.session.feed.end();
-                    }
-                    self.http.is_lost(&self.session, status, deadline).await;
+                    // It may be about what was asked. If the session is over, that is noted on it.
+                    self.http.lost(&self.session, status, deadline).await;
                     Err(Fault::upstream(FaultKind::Failed, format!("answered {}", status.as_u16())))
                 }
             }
@@ -146,7 +144,9 @@ impl InSession {
         };
         match answered.status {
             StatusCode::OK if answered.content == Content::Stream => Opened::Stream(answered.exchange),
-            StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST if in_session && self.is_unknown().await => Opened::Gone,
+            StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST if in_session && self.is_unknown(answered.status).await => {
+                Opened::Gone
+            }
             StatusCode::NOT_FOUND if resumes => Opened::Anew,
             StatusCode::BAD_REQUEST if resumes => Opened::Anew,
             // One stream per session, and the one before is not known to be over.
@@ -157,8 +157,8 @@ impl InSession {
     }
 
     /// Whether the server does not know the session any more. One that has no such streams may say so in the same way.
-    async fn is_unknown(&self) -> bool {
-        let _ = self.again().ask(Outgoing::new(Method::Ping)).await;
+    async fn is_unknown(&self, status: StatusCode) -> bool {
+        self.http.lost(&self.session, status, Deadline::after(self.http.settings.timeout)).await;
         self.session.feed.is_over()
     }
 
