@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
-use crate::gate::Gate;
-use crate::peer::{Answer, Seen};
+use crate::gate::{Gate, soon};
+use crate::peer::{Answer, Seen, legacy};
 use crate::upstream_ways::{called, did, refused, sent, strict};
+use crate::wire::Req;
 
 /// A refusal under the request's own id.
 fn named(seen: &Seen, status: u16, code: i64) -> Answer {
@@ -46,4 +47,76 @@ async fn a_404_in_a_living_session_is_the_calls_own_answer() {
         assert!(did(&called(&gate, "old__write").await), "{what}: {:?}", gate.old.seen());
         assert_eq!((gate.old.calls().len(), sent(&gate, "initialize")), (6, 2), "{what}");
     }
+}
+
+#[tokio::test]
+async fn a_session_refused_under_the_calls_own_id_is_replaced() {
+    let refusals: [Refusal; 3] =
+        [|seen| named(seen, 400, -32_600), |seen| named(seen, 400, -32_000), |seen| named(seen, 400, -32_001)];
+    for refusal in refusals {
+        let gate = Gate::start().await;
+        started(&gate, "one", refusal);
+        assert!(did(&called(&gate, "old__echo").await));
+        started(&gate, "two", refusal);
+        assert!(!did(&called(&gate, "old__echo").await));
+        assert_eq!(gate.old.calls().len(), 2, "what was answered 400 does not go out again");
+        assert!(did(&called(&gate, "old__echo").await), "{:?}", gate.old.seen());
+        assert_eq!((gate.old.calls().len(), sent(&gate, "initialize")), (3, 2));
+        // One that refuses only the call keeps its session.
+        gate.old
+            .behave(move |seen| if seen.rpc() == "tools/call" { refusal(seen) } else { strict(seen, "two", || refusal(seen)) });
+        for _ in 0..2 {
+            assert!(!did(&called(&gate, "old__echo").await));
+        }
+        assert_eq!((gate.old.calls().len(), sent(&gate, "initialize")), (5, 2), "{:?}", gate.old.seen());
+    }
+}
+
+/// Refuses calls in words, and does not know what a ping is.
+fn without_ping(seen: &Seen) -> Answer {
+    match seen.rpc().as_str() {
+        "tools/call" => Answer::Json(400, "", "no".to_owned()),
+        "ping" => refused(400, &Value::Null, -32_601),
+        _ if seen.verb == "GET" => Answer::Json(400, "", String::new()),
+        _ => strict(seen, "one", || refused(400, &Value::Null, -32_000)),
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_knows_no_ping_keeps_its_sessions() {
+    let gate = Gate::start().await;
+    gate.old.behave(without_ping);
+    for _ in 0..3 {
+        assert!(!did(&called(&gate, "old__echo").await));
+    }
+    assert_eq!(sent(&gate, "initialize"), 1, "{:?}", gate.old.seen());
+    // Nor does its refusal of a stream end one.
+    let (token, revision) = (gate.token("alice", &["eng"]), "2025-11-25");
+    let session = gate.session("/legacy", &token, revision).await;
+    let get = Req::new("GET", "/legacy").add("Host", &gate.authority()).add("Authorization", &format!("Bearer {token}"));
+    let get = get.add("Accept", "text/event-stream").add("Mcp-Session-Id", &session);
+    let (mut conn, pings) = (gate.reach.open().await, sent(&gate, "ping"));
+    conn.write(&get.bytes()).await;
+    soon("the stream is asked for, and a ping", || sent(&gate, "ping") > pings).await;
+    assert!(gate.old.seen().iter().any(|seen| seen.verb == "GET"));
+    let opened = sent(&gate, "initialize");
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    gate.old.behave(|seen| if seen.rpc() == "tools/call" { legacy(seen) } else { without_ping(seen) });
+    assert!(did(&called(&gate, "old__echo").await));
+    assert_eq!(sent(&gate, "initialize"), opened, "{:?}", gate.old.seen());
+}
+
+#[tokio::test]
+async fn a_session_given_up_after_400_is_ended_at_the_server_too() {
+    let gate = Gate::start().await;
+    started(&gate, "one", |_| refused(400, &Value::Null, -32_000));
+    assert!(did(&called(&gate, "old__echo").await));
+    gate.old.behave(|seen| match seen.verb.as_str() {
+        "POST" => strict(seen, "two", || refused(400, &Value::Null, -32_000)),
+        _ => Answer::Json(204, "", String::new()),
+    });
+    assert!(!did(&called(&gate, "old__echo").await));
+    let ended = |seen: &Seen| seen.verb == "DELETE" && seen.header("mcp-session-id") == Some("one");
+    soon("the end is said", || gate.old.seen().iter().any(ended)).await;
+    assert!(did(&called(&gate, "old__echo").await));
 }

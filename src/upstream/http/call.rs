@@ -7,7 +7,7 @@ use http::{HeaderValue, StatusCode};
 use tokio::time::timeout_at;
 
 use super::Http;
-use super::doubt::names;
+use super::doubt::{may_be_about_session, names};
 use super::era::is_evidence;
 use super::exchange::Exchange;
 use super::housekeeping::reply_among;
@@ -140,8 +140,7 @@ impl Http {
                 } else {
                     let named = names(&messages, id);
                     let reply = reply_among(messages, id, status);
-                    let unknown_method = matches!(&reply, Ok(Reply::Error(e)) if e.code == codes::METHOD_NOT_FOUND);
-                    let about_session = if status == StatusCode::NOT_FOUND { !unknown_method } else { !named };
+                    let about_session = may_be_about_session(status, named, &reply);
                     if about_session && self.may_start_anew(session, replay, status, deadline).await {
                         disarm(cancel);
                         return Ok(Spoken::SessionGone);

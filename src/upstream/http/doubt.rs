@@ -7,15 +7,15 @@ use http::StatusCode;
 use super::Http;
 use super::housekeeping::Asked;
 use super::session::Session;
-use crate::mcp::{Incoming, Method, Outgoing, RpcError, codes, dialect};
+use crate::mcp::{Incoming, Method, Outgoing, Reply, RpcError, codes, dialect};
 use crate::upstream::wire;
-use crate::vocab::Deadline;
+use crate::vocab::{Deadline, Fault};
 
 impl Http {
     /// Whether `session` is over, after a request in it was refused with `status`: then the status with which a ping was refused, too.
     ///
     /// Servers that were started anew say 404 for a session they do not know (2025-11-25, transports: session management), and many say
-    /// 400. Both are said of much else. A ping tells: nothing in it can be wrong but its session.
+    /// 400. Both are said of much else. A ping tells: nothing in it can be wrong but its session, unless the server has no ping.
     pub(super) async fn lost(
         self: &Arc<Self>,
         session: &Arc<Session>,
@@ -29,7 +29,11 @@ impl Http {
         let ping = dialect::lower_request(session.facts.revision, &Outgoing::new(Method::Ping), id);
         let asked = Box::pin(self.ask_in(session, ping, id, deadline)).await;
         let Ok(Asked::Refused(said @ (StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND))) = asked else { return None };
-        session.feed.end();
+        match said {
+            // It may be about something else after all: what the server still holds is not left behind.
+            StatusCode::BAD_REQUEST => self.give_up(session),
+            _ => session.feed.end(),
+        }
         Some(said)
     }
 
@@ -48,6 +52,20 @@ impl Http {
             }
             _ => {}
         }
+    }
+}
+
+/// Whether a refusal with `status` may be about the session it came in. Under the request's own id many servers say other things with
+/// 400, and say these of a session.
+pub(super) fn may_be_about_session(status: StatusCode, named: bool, reply: &Result<Reply, Fault>) -> bool {
+    let code = match reply {
+        Ok(Reply::Error(error)) => error.code,
+        _ => 0,
+    };
+    match status {
+        StatusCode::NOT_FOUND => code != codes::METHOD_NOT_FOUND,
+        StatusCode::BAD_REQUEST => !named || matches!(code, codes::INVALID_REQUEST | -32_000 | -32_001),
+        _ => false,
     }
 }
 

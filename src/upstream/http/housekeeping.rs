@@ -6,7 +6,6 @@ use http::{HeaderValue, StatusCode};
 
 use super::Http;
 use super::call::Heard;
-use super::doubt::names;
 use super::post::Replay;
 use super::session::Session;
 use super::shown::Whom;
@@ -67,14 +66,10 @@ impl Http {
         let reply = match heard {
             Heard::Refused(status) => return Ok(Asked::Refused(status)),
             Heard::Messages { messages, status, .. } => {
-                let named = names(&messages, id);
                 let reply = reply_among(messages, id, status)?;
+                // Nothing else that stands in such a request can be wrong, whatever id the refusal is under.
                 let unknown_method = matches!(&reply, Reply::Error(error) if error.code == codes::METHOD_NOT_FOUND);
-                let about_session = match status {
-                    StatusCode::NOT_FOUND => !unknown_method,
-                    StatusCode::BAD_REQUEST => !named,
-                    _ => false,
-                };
+                let about_session = matches!(status, StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST) && !unknown_method;
                 if in_session && about_session {
                     return Ok(Asked::Refused(status));
                 }
@@ -147,7 +142,23 @@ impl Http {
 
     /// DELETE, if there is an id to delete (2025-03-26 and later, transports).
     pub(super) async fn farewell(&self, session: Arc<Session>, deadline: Deadline) {
-        if let Some(id) = session.id.as_ref().filter(|_| !session.feed.is_over()) {
+        if !session.feed.is_over() {
+            self.delete(&session, deadline).await;
+        }
+    }
+
+    /// Ends a session that is of no use any more, here at once and at the server soon.
+    pub(super) fn give_up(self: &Arc<Self>, session: &Arc<Session>) {
+        if session.feed.is_over() {
+            return;
+        }
+        session.feed.end();
+        let (this, session) = (Arc::clone(self), Arc::clone(session));
+        self.shared.errand(async move { this.delete(&session, errand_deadline()).await });
+    }
+
+    async fn delete(&self, session: &Session, deadline: Deadline) {
+        if let Some(id) = &session.id {
             let headers = wire::initialized(session.facts.revision).headers;
             // Whoever has nothing to show any more leaves without a word.
             if let Ok(shown) = self.show(session.whom()).await {

@@ -56,6 +56,10 @@ async fn forgetful(
             let error = format!(r#"{{"jsonrpc":"2.0","id":{},"error":{{"code":-32002,"message":"no"}}}}"#, asked.id());
             Said::Once(json(&error))
         }
+        (_, "resources/subscribe") if asked.body.contains("not:found") => {
+            let error = format!(r#"{{"jsonrpc":"2.0","id":{},"error":{{"code":-32002,"message":"no"}}}}"#, asked.id());
+            Said::Once(respond("404 Not Found", "content-type: application/json\r\n", &error))
+        }
         (_, "resources/subscribe" | "resources/unsubscribe") => Said::Once(json(&result(asked, ""))),
         (_, "ping") if server.asked("GET").len() > 1 => {
             let gone = format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32001,"message":"Session not found"}}}}"#);
@@ -76,7 +80,8 @@ fn at(server: &Live) -> UpstreamSettings {
 async fn a_session_announces_on_its_stream() {
     let server = legacy(|_, _| Said::Open("get", vec![": hello\n\n".to_owned()])).await;
     let (_registry, upstream, hooked) = registry(at(&server));
-    let mut watch = watch(&upstream, "a", &["a:b", "no:such"]).await.unwrap();
+    // The session lives, whatever is refused in it.
+    let mut watch = watch(&upstream, "a", &["a:b", "no:such", "not:found"]).await.unwrap();
     assert_eq!(watch.honoured().uris, ["a:b"]);
     assert_eq!(watch.honoured().lists, ListSet { tools: true, resources: true, prompts: false });
     let log = r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":1}}"#;
@@ -195,7 +200,9 @@ async fn a_session_that_is_gone_is_replaced_and_subscribed_again() {
         let sessions: Vec<_> =
             server.asked("resources/subscribe").iter().map(|a| a.header("mcp-session-id").unwrap().to_owned()).collect();
         assert_eq!(sessions, ["s-0", "s-1"]);
-        assert!(server.asked("DELETE").is_empty());
+        // One that said 400 may hold it still.
+        let ended = usize::from(status.starts_with("400"));
+        assert!(within_2s(|| server.asked("DELETE").len() == ended).await, "{status} {id}");
     }
 }
 
