@@ -1,8 +1,10 @@
 //! Sessions at servers: which refusal ends one, which does not, and what a call hears of it.
 
+use std::time::Instant;
+
 use serde_json::Value;
 
-use crate::gate::{Gate, soon};
+use crate::gate::{Files, Gate, soon};
 use crate::peer::{Answer, Seen, legacy};
 use crate::upstream_ways::{called, did, refused, sent, strict};
 use crate::wire::Req;
@@ -119,4 +121,28 @@ async fn a_session_given_up_after_400_is_ended_at_the_server_too() {
     let ended = |seen: &Seen| seen.verb == "DELETE" && seen.header("mcp-session-id") == Some("one");
     soon("the end is said", || gate.old.seen().iter().any(ended)).await;
     assert!(did(&called(&gate, "old__echo").await));
+}
+
+fn patient(files: &mut Files) {
+    files.config = files.config.replace("timeout: 2s }", "timeout: 20s }").replace("call_timeout: 10s", "call_timeout: 20s");
+}
+
+#[tokio::test]
+async fn a_ping_that_nobody_answers_leaves_a_call_its_own_refusal() {
+    for (what, change) in [("short", (|_| {}) as fn(&mut Files)), ("long", patient)] {
+        let gate = Gate::with(change).await;
+        started(&gate, "one", |_| refused(400, &Value::Null, -32_000));
+        assert!(did(&called(&gate, "old__echo").await));
+        gate.old.behave(|seen| match seen.rpc().as_str() {
+            "tools/call" => refused(400, &Value::Null, -32_000),
+            "ping" => Answer::Hang,
+            _ => strict(seen, "one", || refused(400, &Value::Null, -32_000)),
+        });
+        let began = Instant::now();
+        let result = called(&gate, "old__echo").await;
+        let denial = &result["_meta"]["dev.portcullis/denial"];
+        assert!(!did(&result) && denial["reason"] != "upstream_timeout", "{what}: {result}");
+        assert!(began.elapsed().as_secs() < 10, "{what}");
+        assert_eq!((gate.old.calls().len(), sent(&gate, "initialize")), (2, 1), "{what}");
+    }
 }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use http::StatusCode;
+use tokio::time::timeout_at;
 
 use super::Http;
-use super::housekeeping::Asked;
+use super::housekeeping::{Asked, aside};
 use super::session::Session;
 use crate::mcp::{Incoming, Method, Outgoing, Reply, RpcError, codes, dialect};
 use crate::upstream::wire;
@@ -27,8 +28,10 @@ impl Http {
         }
         let id = self.next_id();
         let ping = dialect::lower_request(session.facts.revision, &Outgoing::new(Method::Ping), id);
-        let asked = Box::pin(self.ask_in(session, ping, id, deadline)).await;
-        let Ok(Asked::Refused(said @ (StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND))) = asked else { return None };
+        // Not answered, it says nothing, and what was refused keeps its refusal.
+        let until = aside(deadline);
+        let asked = timeout_at(until.instant().into(), Box::pin(self.ask_in(session, ping, id, until))).await;
+        let Ok(Ok(Asked::Refused(said @ (StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND)))) = asked else { return None };
         match said {
             // It may be about something else after all: what the server still holds is not left behind.
             StatusCode::BAD_REQUEST => self.give_up(session),

@@ -1,6 +1,7 @@
 //! Requests of the gateway's own: they carry nothing of a user and may be sent twice.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
 
@@ -184,6 +185,12 @@ pub(super) fn reply_among(messages: Vec<Incoming>, id: u64, status: StatusCode) 
     refusal.map(Reply::Error).ok_or_else(|| wire::malformed("answered another request than the one asked"))
 }
 
+/// Time for something of our own on the way of what has until `deadline`, which keeps half of what is left.
+pub(super) fn aside(deadline: Deadline) -> Deadline {
+    let most = Duration::from_millis(UPSTREAM_ERRAND_MS_MAX);
+    deadline.capped(most.min(deadline.remaining() / 2))
+}
+
 fn errand_deadline() -> Deadline {
-    Deadline::after(std::time::Duration::from_millis(UPSTREAM_ERRAND_MS_MAX))
+    Deadline::after(Duration::from_millis(UPSTREAM_ERRAND_MS_MAX))
 }

@@ -5,15 +5,16 @@ use std::sync::{Arc, Weak};
 
 use http::HeaderValue;
 use parking_lot::Mutex;
+use tokio::time::timeout_at;
 
 use super::Http;
 use super::era::is_evidence;
-use super::housekeeping::Asked;
+use super::housekeeping::{Asked, aside};
 use super::post::Replay;
 use super::push::Push;
 use super::shown::Whom;
 use crate::mcp::client_caps::ClientCaps;
-use crate::mcp::{LogLevel, Method, Outgoing, dialect};
+use crate::mcp::{LogLevel, Method, Outgoing, Reply, dialect};
 use crate::upstream::feed::Feed;
 use crate::upstream::key::SessionKey;
 use crate::upstream::table::Kept;
@@ -122,8 +123,10 @@ impl Http {
         let id = self.next_id();
         let out = Outgoing { level: Some(level), ..Outgoing::new(Method::SetLevel) };
         let question = dialect::lower_request(session.facts.revision, &out, id);
-        if let Err(fault) = self.ask_in(session, question, id, deadline).await {
-            tracing::debug!(upstream = self.name(), detail = %fault.detail, "a log level was not set anew");
+        let until = aside(deadline);
+        let asked = timeout_at(until.instant().into(), self.ask_in(session, question, id, until)).await;
+        if !matches!(asked, Ok(Ok(Asked::Reply { reply: Reply::Result(_), .. }))) {
+            tracing::debug!(upstream = self.name(), "a log level was not set anew");
         }
     }
 }
