@@ -146,3 +146,23 @@ async fn a_ping_that_nobody_answers_leaves_a_call_its_own_refusal() {
         assert_eq!((gate.old.calls().len(), sent(&gate, "initialize")), (2, 1), "{what}");
     }
 }
+
+#[tokio::test]
+async fn a_session_refused_with_401_is_replaced() {
+    let refusal: Refusal = |_| {
+        let text = "Unauthorized: Session not found";
+        let head = "HTTP/1.1 401 X\r\ncontent-type: text/plain\r\ncontent-length";
+        Answer::Raw(format!("{head}: {}\r\n\r\n{text}", text.len()).into_bytes())
+    };
+    let gate = Gate::start().await;
+    gate.old.behave(|seen| match seen.rpc().as_str() {
+        "server/discover" => refused(400, &Value::Null, -32_600),
+        _ => strict(seen, "one", || Answer::Json(400, "", String::new())),
+    });
+    assert!(did(&called(&gate, "old__echo").await));
+    started(&gate, "two", refusal);
+    assert!(!did(&called(&gate, "old__echo").await));
+    assert_eq!(gate.old.calls().len(), 2, "it does not go out again");
+    assert!(did(&called(&gate, "old__echo").await), "{:?}", gate.old.seen());
+    assert_eq!((gate.old.calls().len(), sent(&gate, "initialize")), (3, 2));
+}

@@ -114,7 +114,7 @@ impl Http {
         // Armed before the first byte leaves, so that a caller who goes away while it is sent cancels it too.
         let cancel = session.map(|session| Cancel::new(self, session, id));
         let session_id = session.and_then(|session| session.id.as_ref());
-        let (heard, _) = self.hear(whom, message, session_id, replay, revision, deadline).await?;
+        let (heard, _) = self.hear(whom, message, session.map(|session| &**session), replay, revision, deadline).await?;
         match heard {
             Heard::Stream(exchange) => {
                 // Where the session may be anybody's, nobody is asked.
@@ -252,7 +252,7 @@ impl Http {
         &self,
         whom: Whom<'_>,
         message: Lowered,
-        session: Option<&HeaderValue>,
+        session: Option<&Session>,
         replay: Replay,
         revision: Revision,
         deadline: Deadline,
@@ -267,7 +267,7 @@ impl Http {
         door: &Door,
         whom: Whom<'_>,
         message: Lowered,
-        session: Option<&HeaderValue>,
+        session: Option<&Session>,
         replay: Replay,
         revision: Revision,
         deadline: Deadline,

@@ -50,19 +50,19 @@ impl Http {
         id: u64,
         deadline: Deadline,
     ) -> Result<Asked, Fault> {
-        self.ask_as(session.whom(), question, session.id.as_ref(), id, session.facts.revision, deadline).await
+        self.ask_as(session.whom(), question, Some(session), id, session.facts.revision, deadline).await
     }
 
     async fn ask_as(
         self: &Arc<Self>,
         whom: Whom<'_>,
         question: Lowered,
-        session: Option<&HeaderValue>,
+        session: Option<&Session>,
         id: u64,
         revision: Revision,
         deadline: Deadline,
     ) -> Result<Asked, Fault> {
-        let in_session = session.is_some();
+        let in_session = session.is_some_and(|session| session.id.is_some());
         let (heard, session) = self.hear(whom, question, session, Replay::Harmless, revision, deadline).await?;
         let reply = match heard {
             Heard::Refused(status) => return Ok(Asked::Refused(status)),
@@ -96,7 +96,7 @@ impl Http {
         replay: Replay,
         deadline: Deadline,
     ) -> Result<(), Fault> {
-        let answered = self.post(session.whom(), message, session.id.as_ref(), replay, deadline).await?;
+        let answered = self.post(session.whom(), message, Some(session), replay, deadline).await?;
         let status = answered.status;
         answered.exchange.finish();
         if status.is_success() {

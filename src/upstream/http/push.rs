@@ -215,7 +215,7 @@ impl Http {
         let sending = Sending::Get { headers, last_event };
         // That of the connection.
         let deadline = Deadline::after(Duration::from_millis(WATCH_OPEN_MS_MAX));
-        self.send_through(&self.streams, session.whom(), sending, session.id.as_ref(), deadline).await
+        self.send_through(&self.streams, session.whom(), sending, Some(session), deadline).await
     }
 }
 

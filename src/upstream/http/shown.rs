@@ -1,9 +1,10 @@
 //! Requests as somebody: with what the upstream is shown, and once more where it refuses that.
 
-use http::HeaderValue;
+use http::StatusCode;
 
 use super::Http;
 use super::post::{Answered, Door, Replay, Sending};
+use super::session::Session;
 use crate::mcp::Lowered;
 use crate::upstream::credential::Shown;
 use crate::vocab::{Deadline, Fault, FaultKind, PrincipalKey};
@@ -27,11 +28,14 @@ impl Http {
     /// Refused, it is sent once more where something better can be shown. That is safe for every message, writes included: a
     /// server that refuses the credential has not done what was asked (RFC 9110 sections 15.5.2 and 15.5.4). It never happens
     /// twice.
+    ///
+    /// In a session 401 is no word on the credential yet: many servers say so of a session that they do not know any more. The session is
+    /// over, nothing is sent again, and what the next one is opened with tells which it was.
     pub(super) async fn post(
         &self,
         whom: Whom<'_>,
         message: Lowered,
-        session: Option<&HeaderValue>,
+        session: Option<&Session>,
         replay: Replay,
         deadline: Deadline,
     ) -> Result<Answered, Fault> {
@@ -44,12 +48,14 @@ impl Http {
         door: &Door,
         whom: Whom<'_>,
         sending: Sending,
-        session: Option<&HeaderValue>,
+        session: Option<&Session>,
         deadline: Deadline,
     ) -> Result<Answered, Fault> {
+        let session = session.filter(|session| session.id.is_some());
+        let named = session.and_then(|session| session.id.as_ref());
         let shown = self.show(whom).await?;
         let again = shown.may_change().then(|| sending.clone());
-        let answered = door.send_out(sending, &shown, session, deadline).await;
+        let answered = door.send_out(sending, &shown, named, deadline).await;
         // Also said is what cannot be used.
         if answered.as_ref().err().is_none_or(|fault| matches!(fault.kind, FaultKind::Malformed | FaultKind::TooLarge)) {
             self.breaker.heard();
@@ -58,11 +64,15 @@ impl Http {
         let Some(refused) = &answered.refused else { return Ok(answered) };
         let refused = refused.clone();
         answered.exchange.finish();
+        if let Some(session) = session.filter(|_| refused.status == StatusCode::UNAUTHORIZED) {
+            session.feed.end();
+            return Err(Fault::upstream(FaultKind::Unauthorized, "answered 401 in a session"));
+        }
         if let Some(sending) = again
             && self.keyring.refused(whom.who, &shown, &refused).await
         {
             let shown = Box::pin(self.show(whom)).await?;
-            let answered = Box::pin(door.send_out(sending, &shown, session, deadline)).await?;
+            let answered = Box::pin(door.send_out(sending, &shown, named, deadline)).await?;
             if answered.refused.is_none() {
                 return Ok(answered);
             }

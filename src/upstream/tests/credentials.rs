@@ -114,6 +114,37 @@ async fn a_session_is_not_used_for_another_account() {
     }
 }
 
+/// As servers that were started anew and do not know the session any more.
+#[tokio::test]
+async fn a_refusal_in_a_session_is_no_word_on_the_account() {
+    let opened = std::sync::atomic::AtomicU32::new(0);
+    let peer = peer(move |asked| match (asked.method(), asked.header("mcp-session-id")) {
+        ("server/discover", _) => respond("404 Not Found", "", ""),
+        ("initialize", _) if asked.header("authorization").unwrap().ends_with("-old") => refuse("401 Unauthorized", "Bearer"),
+        ("initialize", _) => {
+            let n = opened.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let headers = format!("content-type: application/json\r\nmcp-session-id: s{n}\r\n");
+            let body = result(asked, r#""protocolVersion":"2025-06-18","capabilities":{},"serverInfo":{}"#);
+            respond("200 OK", &headers, &body)
+        }
+        (method, _) if method.starts_with("notifications/") => respond("202 Accepted", "", ""),
+        (_, Some("s0")) => respond("401 Unauthorized", "", "Unauthorized: Session not found"),
+        (_, session) => json(&result(asked, &format!(r#""in":"{}""#, session.unwrap()))),
+    })
+    .await;
+    let (people, settings) = of_people(&peer);
+    let (_registry, upstream, _) = registry(settings);
+    people.link("a", 1, "ta");
+    assert_eq!(call(&upstream, "a", "t").await.unwrap_err().kind, FaultKind::Unauthorized);
+    assert_eq!(call(&upstream, "a", "t").await.unwrap(), r#""in":"s1""#);
+    assert_eq!(peer.seen.lock().iter().filter(|asked| asked.method() == "tools/call").count(), 2, "nothing is sent again");
+    assert!(people.rejected.lock().is_empty(), "the token is good");
+    // Outside of a session it is the credential.
+    people.link("a", 2, "tb-old");
+    assert_eq!(call(&upstream, "a", "t").await.unwrap(), r#""in":"s2""#);
+    assert_eq!(people.rejected.lock().clone(), [("a".to_owned(), 401, None)]);
+}
+
 #[tokio::test]
 async fn what_belongs_to_one_person_is_not_shared() {
     let peer = peer(|_| None).await;
