@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde_json::Value;
 
 use crate::gate::{Files, Gate, soon};
-use crate::peer::{Answer, Seen, legacy};
+use crate::peer::{Answer, Seen, legacy, modern};
 use crate::upstream_ways::{called, did, refused, sent, strict};
 use crate::wire::Req;
 
@@ -165,4 +165,19 @@ async fn a_session_refused_with_401_is_replaced() {
     assert_eq!(gate.old.calls().len(), 2, "it does not go out again");
     assert!(did(&called(&gate, "old__echo").await), "{:?}", gate.old.seen());
     assert_eq!((gate.old.calls().len(), sent(&gate, "initialize")), (3, 2));
+}
+
+#[tokio::test]
+async fn a_finding_in_doubt_is_used_on_while_it_cannot_be_renewed() {
+    let gate = Gate::start().await;
+    gate.old.behave(modern);
+    assert!(did(&called(&gate, "old__echo").await));
+    // No server without sessions refuses so, and it cannot be asked.
+    let away = |seen: &Seen| seen.rpc() == "server/discover";
+    gate.old.behave(move |seen| if away(seen) { Answer::Json(503, "", String::new()) } else { named(seen, 400, -32_600) });
+    assert!(!did(&called(&gate, "old__echo").await));
+    let asked = sent(&gate, "server/discover");
+    gate.old.behave(move |seen| if away(seen) { Answer::Json(503, "", String::new()) } else { modern(seen) });
+    assert!(did(&called(&gate, "old__echo").await), "{:?}", gate.old.seen());
+    assert_eq!(sent(&gate, "server/discover"), asked + 1, "it is asked all the same");
 }

@@ -127,7 +127,7 @@ impl Http {
                 disarm(cancel);
                 // In a session it may be about that, or about what was called.
                 if is_evidence(status) && !(status == StatusCode::NOT_FOUND && session_id.is_some()) {
-                    self.era.forget();
+                    self.era.doubt();
                 }
                 if self.may_start_anew(session, replay, status, deadline).await {
                     return Ok(Spoken::SessionGone);

@@ -41,17 +41,17 @@ impl Http {
     }
 
     /// Takes `error`, with which a request was refused, for what it says against the finding how the upstream is spoken to. A finding
-    /// that does not fit is forgotten, and the next request finds out anew.
+    /// that does not fit is in doubt, and the next request finds out anew.
     pub(super) fn doubt(&self, error: &RpcError, status: StatusCode, session: Option<&Session>) {
         let bad = status == StatusCode::BAD_REQUEST;
         match session {
-            None if error.code == codes::UNSUPPORTED_VERSION => self.era.forget(),
+            None if error.code == codes::UNSUPPORTED_VERSION => self.era.doubt(),
             // No server without sessions refuses so: this one wants them by now.
-            None if bad && !wire::refuses_as_stateless(error) => self.era.forget(),
+            None if bad && !wire::refuses_as_stateless(error) => self.era.doubt(),
             // None with sessions refuses so.
             Some(session) if bad && matches!(error.code, codes::HEADER_MISMATCH | codes::UNSUPPORTED_VERSION) => {
                 session.feed.end();
-                self.era.forget();
+                self.era.doubt();
             }
             _ => {}
         }

@@ -43,9 +43,15 @@ impl Era {
         self.known(Instant::now()).map(|verdict| verdict.stateless.clone())
     }
 
-    /// The finding did not fit what the upstream did: it is asked again before the next call.
-    pub(super) fn forget(&self) {
-        self.verdict.store(None);
+    /// The finding did not fit what the upstream did: it is asked again before the next call. As long as it cannot be asked, there is no
+    /// better finding.
+    pub(super) fn doubt(&self) {
+        let now = Instant::now();
+        self.verdict.rcu(|found| {
+            found
+                .as_ref()
+                .map(|old| Arc::new(Verdict { stateless: old.stateless.clone(), line: old.line, until: now.min(old.until) }))
+        });
     }
 
     fn remember(&self, stateless: Option<Facts>, for_ms: u64) -> Option<Facts> {

@@ -108,7 +108,7 @@ impl Listen {
 
 fn refused<T>(http: &Http, error: &RpcError) -> Result<Option<T>, Fault> {
     if error.code == codes::UNSUPPORTED_VERSION {
-        http.era.forget();
+        http.era.doubt();
     }
     match wire::refusal(error) {
         Refusal::Unknown => Ok(None),

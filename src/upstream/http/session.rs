@@ -88,7 +88,7 @@ impl Http {
         let (reply, session_id) = match self.ask(whom, question, id, asked_for, deadline).await? {
             Asked::Reply { reply, session } => (reply, session),
             Asked::Refused(status) => {
-                self.era.forget();
+                self.era.doubt();
                 if is_evidence(status) {
                     Box::pin(self.probe_lines(whom, deadline)).await;
                 }
@@ -99,7 +99,7 @@ impl Http {
         let facts = match wire::initialized_as(&reply, asked_for, self.pinned.is_some()) {
             Ok(facts) => facts,
             Err(fault) => {
-                self.era.forget();
+                self.era.doubt();
                 if wire::refuses_as_older(&reply) {
                     Box::pin(self.probe_lines(whom, deadline)).await;
                 }
