@@ -12,7 +12,8 @@ async fn old(endpoint: &'static str, call: impl Fn(&Asked) -> Vec<String> + Send
     live(move |asked, server| {
         let target = asked.head.split(' ').nth(1).unwrap();
         if verb(asked) == "GET" {
-            return Said::Open("line", vec![": hello\n\n".to_owned(), format!("event: endpoint\ndata: {endpoint}\n\n")]);
+            let hello = ": hello\n\nretry: 3000\n\nid: 1\nretry: 1\n\n".to_owned();
+            return Said::Open("line", vec![hello, format!("event: endpoint\ndata: {endpoint}\n\n")]);
         }
         if target == "/mcp" {
             return Said::Once(respond("404 Not Found", "content-type: text/html\r\n", "Cannot POST /mcp"));
@@ -97,6 +98,7 @@ async fn a_stream_that_is_none_is_a_fault() {
     let huge = format!("data: {}", "x".repeat(300 * 1024));
     let cases: Vec<(&str, Vec<String>, FaultKind)> = vec![
         ("a message first", vec![message(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#)], FaultKind::Malformed),
+        ("nothing but times", vec!["retry: 1\n\n".repeat(1000)], FaultKind::Malformed),
         ("no event name", vec!["data: /m\n\n".to_owned()], FaultKind::Malformed),
         ("too large", vec![huge], FaultKind::TooLarge),
         ("too long a URI", vec![format!("event: endpoint\ndata: /{}\n\n", "x".repeat(9000))], FaultKind::Malformed),

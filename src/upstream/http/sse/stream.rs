@@ -23,13 +23,23 @@ impl LineStream {
         Self { exchange: exchange.limited_to(usize::MAX), decoder }
     }
 
-    /// What the first event says: where messages go (2024-11-05, transports).
+    /// What the first event says: where messages go (2024-11-05, transports). What only sets an id or a retry time is no event yet.
     pub(super) async fn endpoint(&mut self, deadline: Deadline) -> Result<String, Fault> {
         let late = |_| Fault::upstream(FaultKind::Timeout, "its stream does not say where messages go");
-        let first = timeout_at(deadline.instant().into(), self.event()).await.map_err(late)??;
+        let first = timeout_at(deadline.instant().into(), self.first()).await.map_err(late)??;
         let named = first.filter(|event| event.event.as_deref() == Some("endpoint") && event.data.len() <= URI_BYTES_MAX);
         let named = named.and_then(|event| String::from_utf8(event.data.to_vec()).ok());
         named.ok_or_else(|| malformed("its stream does not say where messages go"))
+    }
+
+    async fn first(&mut self) -> Result<Option<SseEvent>, Fault> {
+        for _ in 0..BARE_EVENTS_MAX {
+            match self.event().await? {
+                Some(event) if event.data.is_empty() && event.event.is_none() => {}
+                first => return Ok(first),
+            }
+        }
+        Ok(None)
     }
 
     /// The next message, not yet parsed; `None` at the end.
@@ -56,3 +66,6 @@ impl LineStream {
         }
     }
 }
+
+/// Events without data before the first with some.
+const BARE_EVENTS_MAX: usize = 64;
