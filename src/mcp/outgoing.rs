@@ -42,6 +42,8 @@ pub struct Outgoing {
     pub client_capabilities: RawJson,
     /// Capabilities declared once at `initialize`, to upstreams with sessions. A session belongs to them.
     pub session_capabilities: ClientCaps,
+    /// Log level that the client's session set, for a session with the upstream that was given none.
+    pub session_level: Option<LogLevel>,
     /// Log level wanted on this request's stream.
     pub log_level: Option<LogLevel>,
     /// The client asked for progress; the token itself is minted per upstream.
@@ -90,6 +92,7 @@ impl Outgoing {
             request_state: None,
             client_capabilities: RawJson::of_static("{}"),
             session_capabilities: ClientCaps::default(),
+            session_level: None,
             log_level: None,
             wants_progress: false,
             traceparent: None,

@@ -267,10 +267,8 @@ pub(super) fn leaving(
         }
         _ => {}
     }
-    out.log_level = match ctx.asked.session {
-        Some(session) => ctx.gateway.sessions.level(session),
-        None => operation.log_level,
-    };
+    out.session_level = ctx.asked.session.and_then(|session| ctx.gateway.sessions.level(session));
+    out.log_level = if ctx.asked.session.is_some() { out.session_level } else { operation.log_level };
     out.wants_progress = operation.wants_progress.is_some() && ctx.streams;
     ctx.place(&mut out);
     if let Some(entry) = &target.entry {

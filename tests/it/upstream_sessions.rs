@@ -1,8 +1,9 @@
 //! Sessions at servers: which refusal ends one, which does not, and what a call hears of it.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::gate::{Files, Gate, soon};
 use crate::peer::{Answer, Seen, legacy, modern};
@@ -145,6 +146,132 @@ async fn a_ping_that_nobody_answers_leaves_a_call_its_own_refusal() {
         assert!(began.elapsed().as_secs() < 10, "{what}");
         assert_eq!((gate.old.calls().len(), sent(&gate, "initialize")), (2, 1), "{what}");
     }
+}
+
+/// A server that logs, whose session is `session`; `set` answers a level.
+fn logging(seen: &Seen, session: &str, set: impl Fn(&Seen) -> Answer) -> Answer {
+    let known = seen.header("mcp-session-id") == Some(session);
+    match (seen.rpc().as_str(), strict(seen, session, || refused(404, &Value::Null, -32_001))) {
+        ("initialize", Answer::Raw(bytes)) => {
+            let text = String::from_utf8(bytes).unwrap();
+            let (head, body) = text.split_once("\r\n\r\n").unwrap();
+            let head: Vec<&str> = head.split("\r\n").filter(|line| !line.starts_with("content-length")).collect();
+            let body = body.replace(r#""capabilities":{"#, r#""capabilities":{"logging":{},"#);
+            Answer::Raw(format!("{}\r\ncontent-length: {}\r\n\r\n{body}", head.join("\r\n"), body.len()).into_bytes())
+        }
+        ("logging/setLevel", _) if known => set(seen),
+        (_, answer) => answer,
+    }
+}
+
+fn agreed(seen: &Seen) -> Answer {
+    Answer::Json(200, "", json!({"jsonrpc": "2.0", "id": seen.json()["id"], "result": {}}).to_string())
+}
+
+/// A client's session, as what sends a message in it.
+struct Client<'a> {
+    gate: &'a Gate,
+    ids: AtomicU32,
+    token: String,
+    session: String,
+}
+
+impl<'a> Client<'a> {
+    async fn of(gate: &'a Gate, sub: &str) -> Self {
+        let token = gate.token(sub, &["eng"]);
+        let session = gate.session("/mcp", &token, "2025-11-25").await;
+        Self { gate, ids: AtomicU32::new(1), token, session }
+    }
+
+    async fn send(&self, method: &str, params: &Value) -> Value {
+        let id = self.ids.fetch_add(1, Ordering::Relaxed);
+        let body = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}).to_string();
+        let answer = self.gate.reach.send(&self.gate.legacy("/mcp", &self.token, "2025-11-25", &self.session, &body)).await;
+        assert_eq!(answer.status, 200, "{}", answer.whole());
+        answer.json()["result"].clone()
+    }
+
+    async fn call(&self) -> bool {
+        did(&self.send("tools/call", &json!({"name": "old__echo", "arguments": {}})).await)
+    }
+
+    async fn level(&self) {
+        self.send("logging/setLevel", &json!({"level": "error"})).await;
+    }
+
+    async fn end(&self) {
+        let end = Req::new("DELETE", "/mcp").add("Host", &self.gate.authority());
+        let end = end.add("Authorization", &format!("Bearer {}", self.token)).add("Mcp-Session-Id", &self.session);
+        assert_eq!(self.gate.reach.send(&end).await.status, 204);
+    }
+}
+
+/// The levels that a session of the server was given.
+fn levels(gate: &Gate, session: &str) -> usize {
+    let seen = gate.old.seen();
+    seen.iter().filter(|seen| seen.rpc() == "logging/setLevel" && seen.header("mcp-session-id") == Some(session)).count()
+}
+
+#[tokio::test]
+async fn a_log_level_is_set_anew_with_the_session() {
+    let gate = Gate::start().await;
+    gate.old.behave(|seen| logging(seen, "one", agreed));
+    let client = Client::of(&gate, "alice").await;
+    client.level().await;
+    assert_eq!(levels(&gate, "one"), 1);
+    gate.old.behave(|seen| logging(seen, "two", agreed));
+    assert!(client.call().await);
+    let seen = gate.old.seen();
+    let at = |rpc: &str| seen.iter().position(|seen| seen.header("mcp-session-id") == Some("two") && seen.rpc() == rpc).unwrap();
+    let set = at("logging/setLevel");
+    assert!(at("notifications/initialized") < set && set < at("tools/call"), "{seen:?}");
+    assert_eq!(seen[set].json()["params"]["level"], "error");
+    // Whoever set none gets none.
+    assert!(Client::of(&gate, "bob").await.call().await);
+    assert_eq!(levels(&gate, "two"), 1);
+}
+
+#[tokio::test]
+async fn a_level_that_is_not_answered_holds_up_no_session() {
+    let hangs = |_: &Seen| Answer::Opened(String::new());
+    // Never answered: it is not set anew.
+    let gate = Gate::with(patient).await;
+    gate.old.behave(move |seen| logging(seen, "one", hangs));
+    let client = Client::of(&gate, "alice").await;
+    let _ = tokio::time::timeout(std::time::Duration::from_secs(3), client.level()).await;
+    assert_eq!(levels(&gate, "one"), 1);
+    gate.old.behave(move |seen| logging(seen, "two", hangs));
+    assert!(client.call().await);
+    assert_eq!(levels(&gate, "two"), 0);
+    // Answered once, and never again.
+    let gate = Gate::with(patient).await;
+    gate.old.behave(move |seen| logging(seen, "one", agreed));
+    let client = Client::of(&gate, "alice").await;
+    client.level().await;
+    gate.old.behave(move |seen| logging(seen, "two", hangs));
+    let began = Instant::now();
+    assert!(client.call().await && client.call().await);
+    assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
+    assert_eq!(levels(&gate, "two"), 1);
+}
+
+#[tokio::test]
+async fn a_level_lasts_no_longer_than_the_session_of_the_client() {
+    let gate = Gate::start().await;
+    gate.old.behave(|seen| logging(seen, "one", agreed));
+    let (first, second) = (Client::of(&gate, "alice").await, Client::of(&gate, "alice").await);
+    first.level().await;
+    assert!(first.call().await && second.call().await);
+    first.end().await;
+    gate.old.behave(|seen| logging(seen, "two", agreed));
+    assert!(second.call().await);
+    assert_eq!((levels(&gate, "one"), levels(&gate, "two")), (1, 0), "nobody who is there set one");
+    // While the session that set it goes on, it is set anew, once.
+    let third = Client::of(&gate, "alice").await;
+    third.level().await;
+    gate.old.behave(|seen| logging(seen, "three", agreed));
+    assert!(third.call().await && third.call().await);
+    assert_eq!(levels(&gate, "three"), 1);
 }
 
 #[tokio::test]

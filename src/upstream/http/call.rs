@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use http::{HeaderValue, StatusCode};
 use tokio::time::timeout_at;
@@ -85,10 +86,15 @@ impl Http {
                 found => found?,
             };
             let revision = session.facts.revision;
+            match out.session_level {
+                _ if out.level.is_some() => session.leveled.store(true, Ordering::Release),
+                Some(level) => Box::pin(self.restore_level(&session, level, deadline)).await,
+                None => {}
+            }
             match self.speak(session.whom(), revision, Some(&session), key.principal(), out, deadline).await? {
                 Spoken::Source(source, bytes) => {
-                    if let Some(level) = out.level.filter(|_| !matches!(source, Source::Reply(Reply::Error(_)))) {
-                        self.levels.set(&key, level);
+                    if out.level.is_some() && matches!(source, Source::Reply(Reply::Result(_))) {
+                        self.takes_levels.store(true, Ordering::Relaxed);
                     }
                     return Ok((revision, source, bytes));
                 }
@@ -120,7 +126,8 @@ impl Http {
                 // Where the session may be anybody's, nobody is asked.
                 let askable = if owner.is_some() { wire::askable(out, revision) } else { ClientCaps::NONE };
                 let inbox = Inbox::new(id, askable);
-                let stream = HttpStream::new(self, cancel, owner.cloned(), exchange, inbox, revision);
+                let mut stream = HttpStream::new(self, cancel, owner.cloned(), exchange, inbox, revision);
+                stream.sets_level = out.level.is_some();
                 Ok(Spoken::Source(Source::Http(Box::new(stream)), 0))
             }
             Heard::Refused(status) => {

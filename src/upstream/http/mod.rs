@@ -7,7 +7,6 @@ mod events;
 mod exchange;
 mod housekeeping;
 mod lane;
-mod levels;
 mod listen;
 mod pool;
 mod post;
@@ -21,14 +20,13 @@ mod stream;
 mod watch;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustls::ClientConfig;
 use url::Url;
 
 use self::era::Era;
-use self::levels::Levels;
 pub(super) use self::listen::Listen;
 use self::post::Door;
 use self::session::Session;
@@ -52,7 +50,8 @@ pub(super) struct Http {
     keyring: Keyring,
     era: Era,
     sessions: Table<Session>,
-    levels: Levels,
+    /// It answered a log level with a result before. One that did not is not given any on the way of other things.
+    takes_levels: AtomicBool,
     /// Sessions over HTTP+SSE.
     lines: Table<Line>,
     breaker: Arc<Breaker>,
@@ -73,7 +72,6 @@ impl Http {
         let tls = Keyring::tls(&settings, tls)?;
         let door = Door::new(url, settings.dial, tls, settings.limits.response_bytes)?;
         let sessions = Table::new(settings.limits.sessions_max);
-        let levels = Levels::new(settings.limits.sessions_max);
         let lines = Table::new(settings.limits.sessions_max);
         Ok(Self {
             settings,
@@ -83,7 +81,7 @@ impl Http {
             keyring,
             era: Era::default(),
             sessions,
-            levels,
+            takes_levels: AtomicBool::new(false),
             lines,
             breaker: Arc::default(),
             ids: AtomicU64::new(1),

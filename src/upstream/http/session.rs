@@ -1,6 +1,7 @@
 //! Sessions with upstreams that want a handshake (2025-11-25 and older). Never shared between principals, unless the operator
 //! said so.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use http::HeaderValue;
@@ -33,6 +34,8 @@ pub(super) struct Session {
     pub(super) account: u64,
     /// Whose it is; `None` if it is everybody's.
     pub(super) owner: Option<PrincipalKey>,
+    /// It was given a log level, or refused one.
+    pub(super) leveled: AtomicBool,
     /// What it announces, and when it is over.
     pub(super) feed: Feed,
     /// The stream it announces on, while somebody watches.
@@ -109,17 +112,19 @@ impl Http {
         let (who, account) = (whom.who.clone(), whom.account.unwrap_or(0));
         let owner = key.principal().cloned();
         let (feed, push) = (Feed::default(), Mutex::default());
-        let session = Session { id: session_id, facts, who, account, owner, feed, push };
+        let session = Session { id: session_id, facts, who, account, owner, leveled: AtomicBool::new(false), feed, push };
         let notice = wire::initialized(session.facts.revision);
         self.tell(notice, &session, Replay::Harmless, deadline).await?;
-        if let Some(level) = self.levels.of(key).filter(|_| session.facts.capabilities.logging) {
-            self.restore_level(&session, level, deadline).await;
-        }
         Ok(session)
     }
 
-    /// Sets the level that the session before had. Without it too, a session is better than none.
-    async fn restore_level(self: &Arc<Self>, session: &Session, level: LogLevel, deadline: Deadline) {
+    /// Sets the level that the client's session set at the session before. Without it too, a session is better than none. One that
+    /// everybody shares logs for everybody.
+    pub(super) async fn restore_level(self: &Arc<Self>, session: &Session, level: LogLevel, deadline: Deadline) {
+        let takes = session.facts.capabilities.logging && self.takes_levels.load(Ordering::Relaxed) && session.owner.is_some();
+        if !takes || session.leveled.swap(true, Ordering::AcqRel) {
+            return;
+        }
         let id = self.next_id();
         let out = Outgoing { level: Some(level), ..Outgoing::new(Method::SetLevel) };
         let question = dialect::lower_request(session.facts.revision, &out, id);

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -13,7 +14,7 @@ use super::exchange::Exchange;
 use super::resume::Resume;
 use super::session::Session;
 use crate::mcp::sse::SseDecoder;
-use crate::mcp::{Incoming, RawId};
+use crate::mcp::{Incoming, RawId, Reply};
 use crate::upstream::answer::{Event, QuestionReply};
 use crate::upstream::inbox::{Inbox, Meaning};
 use crate::upstream::wire;
@@ -34,6 +35,8 @@ pub(in crate::upstream) struct HttpStream {
     bytes_before: usize,
     bytes_read: usize,
     resume: Resume,
+    /// It is of a request that sets a log level.
+    pub(super) sets_level: bool,
 }
 
 /// Cancels a request in a session when dropped, unless it was answered.
@@ -83,6 +86,7 @@ impl HttpStream {
             bytes_before: 0,
             bytes_read: 0,
             resume: Resume::default(),
+            sets_level: false,
         }
     }
 
@@ -172,7 +176,10 @@ impl HttpStream {
         let name = self.http.name();
         match self.inbox.sort(message, name, self.owner.as_ref(), &self.http.shared)? {
             Meaning::Event(event) => {
-                if matches!(event, Event::Reply(_)) {
+                if let Event::Reply(reply) = &event {
+                    if self.sets_level && matches!(reply, Reply::Result(_)) {
+                        self.http.takes_levels.store(true, Ordering::Relaxed);
+                    }
                     self.finish();
                 }
                 Ok(Some(event))
