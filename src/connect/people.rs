@@ -48,7 +48,7 @@ impl PersonTokens for People {
         async move {
             let Some(link) = self.link(upstream) else { return false };
             if refused.status == StatusCode::UNAUTHORIZED {
-                return self.0.unauthorized(&link, who, &shown.secret, refused.challenge.as_ref()).await;
+                return self.0.unauthorized(&link, who, &shown.secret, refused).await;
             }
             if let (Some(_), Some(challenge)) = (refused.missing_scopes(), &refused.challenge)
                 && let Err(error) = self.0.insufficient(&link, who, challenge).await

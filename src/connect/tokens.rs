@@ -10,6 +10,7 @@ use super::link::Grant;
 use super::renew::{Wanted, lasts, unlinked};
 use super::{Desk, Link, Whose};
 use crate::oauth::{Challenge, Tokens as Granted};
+use crate::upstream::Refused;
 use crate::vault::{Tokens, VaultError};
 use crate::vocab::{Deadline, Fault, FaultKind, PrincipalKey};
 
@@ -76,21 +77,26 @@ impl Desk {
     }
 
     /// The upstream refused `token` (401). True if [`Self::token`] now gives another one, or says that the person has to link anew;
-    /// false if it cannot be told now.
+    /// false if it cannot be told now, or the token may be good.
     pub(super) async fn unauthorized(
         self: &Arc<Self>,
         link: &Arc<Link>,
         who: &PrincipalKey,
         token: &SecretString,
-        challenge: Option<&Challenge>,
+        refusal: &Refused,
     ) -> bool {
         let whose = (who.clone(), link.upstream.clone());
-        self.remember(&whose, challenge);
-        let given_up = |desk: &Self| desk.refused.insert(whose.clone(), mark(token));
+        self.remember(&whose, refusal.challenge.as_ref());
+        // True if it is given up.
+        let given_up = |desk: &Self| {
+            if !refusal.in_session {
+                desk.refused.insert(whose.clone(), mark(token));
+            }
+            !refusal.in_session
+        };
         // It had been got in place of another that was refused, a moment ago.
         if matches!(self.doubts.get(&whose), Some(Doubt::Renewed(new)) if new == mark(token)) {
-            given_up(self);
-            return true;
+            return given_up(self);
         }
         // A refresh under way that others began for another reason may give the same token again: then one more is begun.
         for _ in 0..2 {
@@ -106,8 +112,7 @@ impl Desk {
                 Err(_) => return false,
             }
         }
-        given_up(self);
-        true
+        given_up(self)
     }
 
     /// The upstream wants `challenge`'s scopes too (403 `insufficient_scope`). The account stays good for what it is good for.

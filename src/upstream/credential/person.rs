@@ -56,6 +56,9 @@ pub struct Refused {
     pub status: StatusCode,
     /// What it wants to see, where it says so.
     pub challenge: Option<Challenge>,
+    /// In a session of 2025-11-25 or older, of which many servers say the same when they do not know it any more. Something better may
+    /// be shown, but nothing is given up for it.
+    pub in_session: bool,
 }
 
 impl Refused {

@@ -185,7 +185,8 @@ impl Door {
         let content = content_of(&head.headers);
         let session = session_of(&head.headers)?;
         let is_refusal = matches!(head.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-        let refused = is_refusal.then(|| Box::new(Refused { status: head.status, challenge: Challenge::bearer(&head.headers) }));
+        let refused = is_refusal
+            .then(|| Box::new(Refused { status: head.status, challenge: Challenge::bearer(&head.headers), in_session: false }));
         let exchange = Exchange::new(held, body, Arc::clone(&self.pool), self.bytes_max)?;
         Ok(Answered { status: head.status, content, session, refused, exchange })
     }

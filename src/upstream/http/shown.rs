@@ -6,7 +6,7 @@ use super::Http;
 use super::post::{Answered, Door, Replay, Sending};
 use super::session::Session;
 use crate::mcp::Lowered;
-use crate::upstream::credential::Shown;
+use crate::upstream::credential::{Refused, Shown};
 use crate::vocab::{Deadline, Fault, FaultKind, PrincipalKey};
 
 /// On whose behalf, and, in a session, with which account it was opened.
@@ -29,8 +29,8 @@ impl Http {
     /// server that refuses the credential has not done what was asked (RFC 9110 sections 15.5.2 and 15.5.4). It never happens
     /// twice.
     ///
-    /// In a session 401 is no word on the credential yet: many servers say so of a session that they do not know any more. The session is
-    /// over, nothing is sent again, and what the next one is opened with tells which it was.
+    /// In a session 401 may also be about that, see [`Refused::in_session`]. If nothing better helps, the session is over: what the
+    /// next one is opened with tells which it was.
     pub(super) async fn post(
         &self,
         whom: Whom<'_>,
@@ -62,12 +62,8 @@ impl Http {
         }
         let answered = answered?;
         let Some(refused) = &answered.refused else { return Ok(answered) };
-        let refused = refused.clone();
+        let refused = Refused { in_session: session.is_some(), ..(**refused).clone() };
         answered.exchange.finish();
-        if let Some(session) = session.filter(|_| refused.status == StatusCode::UNAUTHORIZED) {
-            session.feed.end();
-            return Err(Fault::upstream(FaultKind::Unauthorized, "answered 401 in a session"));
-        }
         if let Some(sending) = again
             && self.keyring.refused(whom.who, &shown, &refused).await
         {
@@ -77,6 +73,9 @@ impl Http {
                 return Ok(answered);
             }
             answered.exchange.finish();
+        }
+        if let Some(session) = session.filter(|_| refused.status == StatusCode::UNAUTHORIZED) {
+            session.feed.end();
         }
         Err(Fault::upstream(FaultKind::Unauthorized, format!("answered {}", refused.status.as_u16())))
     }

@@ -12,7 +12,8 @@ use crate::vocab::FaultKind;
 #[derive(Default)]
 struct People {
     accounts: Mutex<HashMap<String, (u64, String)>>,
-    rejected: Mutex<Vec<(String, u16, Option<String>)>>,
+    /// Whose, the status, the scopes that would help, and whether in a session.
+    rejected: Mutex<Vec<(String, u16, Option<String>, bool)>>,
 }
 
 impl People {
@@ -37,7 +38,7 @@ impl PersonTokens for People {
         refused: &'a Refused,
     ) -> BoxFuture<'a, bool> {
         let scope = refused.missing_scopes().map(|scopes| scopes.join(" "));
-        self.rejected.lock().push((who.sub.to_string(), refused.status.as_u16(), scope));
+        self.rejected.lock().push((who.sub.to_string(), refused.status.as_u16(), scope, refused.in_session));
         let renewed = {
             let mut accounts = self.accounts.lock();
             let (account, token) = accounts.get_mut(&*who.sub).unwrap();
@@ -82,7 +83,7 @@ async fn people_are_shown_as_themselves_and_a_refusal_is_tried_once_more() {
     assert_eq!(call(&upstream, "d", "t").await.unwrap_err().kind, FaultKind::Unlinked);
     assert_eq!(peer.seen.lock().len(), before, "who has nothing to show is not sent");
     let rejected = people.rejected.lock().clone();
-    assert_eq!(rejected, [("b".to_owned(), 401, None), ("c".to_owned(), 403, Some("x y".to_owned()))]);
+    assert_eq!(rejected, [("b".to_owned(), 401, None, false), ("c".to_owned(), 403, Some("x y".to_owned()), false)]);
     assert!(upstream.is_up());
 }
 
@@ -129,6 +130,7 @@ async fn a_refusal_in_a_session_is_no_word_on_the_account() {
         }
         (method, _) if method.starts_with("notifications/") => respond("202 Accepted", "", ""),
         (_, Some("s0")) => respond("401 Unauthorized", "", "Unauthorized: Session not found"),
+        (_, Some("s1")) if asked.header("authorization").unwrap().ends_with("-old") => refuse("401 Unauthorized", "Bearer"),
         (_, session) => json(&result(asked, &format!(r#""in":"{}""#, session.unwrap()))),
     })
     .await;
@@ -138,11 +140,13 @@ async fn a_refusal_in_a_session_is_no_word_on_the_account() {
     assert_eq!(call(&upstream, "a", "t").await.unwrap_err().kind, FaultKind::Unauthorized);
     assert_eq!(call(&upstream, "a", "t").await.unwrap(), r#""in":"s1""#);
     assert_eq!(peer.seen.lock().iter().filter(|asked| asked.method() == "tools/call").count(), 2, "nothing is sent again");
-    assert!(people.rejected.lock().is_empty(), "the token is good");
+    // What ended is renewed, and the session stays.
+    people.link("a", 1, "ta-old");
+    assert_eq!(call(&upstream, "a", "t").await.unwrap(), r#""in":"s1""#);
     // Outside of a session it is the credential.
     people.link("a", 2, "tb-old");
     assert_eq!(call(&upstream, "a", "t").await.unwrap(), r#""in":"s2""#);
-    assert_eq!(people.rejected.lock().clone(), [("a".to_owned(), 401, None)]);
+    assert_eq!(people.rejected.lock().clone(), [true, true, false].map(|in_session| ("a".to_owned(), 401, None, in_session)));
 }
 
 #[tokio::test]
