@@ -9,11 +9,13 @@ use super::*;
 use crate::vocab::FaultKind;
 
 /// People with an account each; a token that ends in `-old` is refused once.
+/// Whose, the status, the scopes that would help, and whether in a session.
+type Rejection = (String, u16, Option<String>, bool);
+
 #[derive(Default)]
 struct People {
     accounts: Mutex<HashMap<String, (u64, String)>>,
-    /// Whose, the status, the scopes that would help, and whether in a session.
-    rejected: Mutex<Vec<(String, u16, Option<String>, bool)>>,
+    rejected: Mutex<Vec<Rejection>>,
 }
 
 impl People {
