@@ -8,10 +8,10 @@ use futures_util::future::BoxFuture;
 use super::*;
 use crate::vocab::FaultKind;
 
-/// People with an account each; a token that ends in `-old` is refused once.
 /// Whose, the status, the scopes that would help, and whether in a session.
 type Rejection = (String, u16, Option<String>, bool);
 
+/// People with an account each; a token that ends in `-old` is refused once.
 #[derive(Default)]
 struct People {
     accounts: Mutex<HashMap<String, (u64, String)>>,
