@@ -107,7 +107,7 @@ async fn the_definition() {
 /// it says now, nor the last one known while it says nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_definition_that_cannot_be_confirmed() {
-    let world = World::start().await;
+    let world = World::with(|files| files.config = files.config.replacen("timeout: 9s", "timeout: 2s", 1)).await;
     world.gate.up.behave(|seen| listed(seen, &tools()));
     let request = world.asked("up__write", ARGUMENTS).await;
     world.approve(&request).await;

@@ -40,8 +40,10 @@ async fn asked(desk: &Desk, packs: &[Pack]) -> Vec<String> {
     let mut ids = Vec::new();
     for (n, pack) in packs.iter().enumerate() {
         let texts: Vec<&String> = pack.texts.iter().filter(|text| text.len() < 4096).collect();
+        // A key with a NUL is refused before anybody is asked.
+        let key = |at: usize, text: &str| format!("{at}{}", text.replace('\0', ""));
         let members: serde_json::Map<String, Value> =
-            texts.iter().enumerate().map(|(at, text)| (format!("{at}{text}"), Value::from(text.as_str()))).collect();
+            texts.iter().enumerate().map(|(at, text)| (key(at, text), Value::from(text.as_str()))).collect();
         let who: String = texts.iter().flat_map(|text| text.chars().take(8)).filter(|c| !c.is_control()).collect();
         let mut claims = keys::claims(&desk.gate.url("/mcp").into(), &format!("{n}{who}"), &["eng"]);
         claims["iss"] = desk.idp.issuer().into();
