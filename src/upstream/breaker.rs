@@ -1,6 +1,5 @@
 //! Leaves a dead upstream alone, so that calls to it fail at once and nobody waits in line.
 
-use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -72,8 +71,6 @@ impl Breaker {
     /// The upstream said something, whatever it is.
     pub(super) fn heard(&self) {
         self.answers.fetch_add(1, Ordering::Relaxed);
-        // Outside of what a ticket is for nobody asks.
-        let _ = HEARD.try_with(|heard| heard.set(true));
     }
 
     fn ticket(self: &Arc<Self>, probe: bool) -> Ticket {
@@ -86,28 +83,16 @@ impl Breaker {
     }
 }
 
-tokio::task_local! {
-    /// Whether the upstream said something to the task at work.
-    static HEARD: Cell<bool>;
-}
-
-async fn listening<T>(work: impl Future<Output = T>) -> (T, bool) {
-    let work = async {
-        let done = work.await;
-        (done, HEARD.with(Cell::get))
-    };
-    HEARD.scope(Cell::new(false), work).await
-}
-
 fn left_alone() -> Fault {
     Fault::upstream(FaultKind::Unreachable, "failed too often lately; not tried again yet")
 }
 
 impl Ticket {
-    /// Does `work`, and takes for an answer only what was heard meanwhile: what was known before, or what others were told, says
-    /// nothing about now.
+    /// Does `work`. It is an answer only if something was [heard](Breaker::heard) meanwhile: what was known before says nothing about
+    /// now.
     pub(super) async fn spend<T>(self, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
-        let (done, heard) = listening(work).await;
+        let done = work.await;
+        let heard = self.has_heard();
         match &done {
             Err(fault) if heard || matches!(fault.kind, FaultKind::Unreachable | FaultKind::Timeout) => self.settle(fault),
             Ok(_) if heard => self.succeeded(),
@@ -118,11 +103,16 @@ impl Ticket {
 
     /// As [`Self::spend`], where a failure does not count.
     pub(super) async fn note<T>(self, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
-        let (done, heard) = listening(work).await;
-        if heard && done.is_ok() {
+        let done = work.await;
+        if done.is_ok() && self.has_heard() {
             self.succeeded();
         }
         done
+    }
+
+    /// Whether the upstream said anything to anybody since.
+    fn has_heard(&self) -> bool {
+        self.answers != self.breaker.answers.load(Ordering::Relaxed)
     }
 
     /// The upstream answered, whatever it said.
@@ -141,7 +131,7 @@ impl Ticket {
 
     /// The upstream could not be reached, or did not answer in time.
     pub(super) fn failed(self) {
-        if !self.probe && self.answers != self.breaker.answers.load(Ordering::Relaxed) {
+        if !self.probe && self.has_heard() {
             return;
         }
         let mut state = self.breaker.state.lock();
@@ -249,7 +239,7 @@ mod tests {
         let known = Fault::upstream(FaultKind::Failed, "");
         assert!(breaker.enter().unwrap().spend(std::future::ready(Err::<(), _>(known.clone()))).await.is_err());
         assert!(!breaker.is_closed());
-        // Somebody else is told something meanwhile.
+        // What was heard before is no answer to what is asked then.
         breaker.heard();
         assert!(!breaker.is_closed());
         let asked = async {

@@ -8,7 +8,7 @@ mod watch;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -66,20 +66,8 @@ impl Stdio {
         if let Some(process) = self.processes.find(&key) {
             return self.breaker.pass().and_then(|()| process.talk.facts());
         }
-        let ticket = self.breaker.enter()?;
-        match self.bounded(self.process(&key, deadline), deadline).await {
-            Ok((process, opened)) => {
-                // One that others opened meanwhile was not asked here.
-                if opened {
-                    ticket.succeeded();
-                }
-                process.talk.facts()
-            }
-            Err(fault) => {
-                ticket.settle(&fault);
-                Err(fault)
-            }
-        }
+        let process = self.breaker.enter()?.spend(self.bounded(self.process(&key, deadline), deadline)).await?;
+        process.talk.facts()
     }
 
     pub(super) async fn call(
@@ -107,7 +95,7 @@ impl Stdio {
     ) -> Result<(Facts, PipeCall), Fault> {
         let key = SessionKey::of(self.settings.shared, who, 0, out.session_capabilities);
         for _ in 0..PROCESSES_TRIED_MAX {
-            let (process, _) = self.process(&key, deadline).await?;
+            let process = self.process(&key, deadline).await?;
             // Ended, or about to, between being found and being used: nothing was sent yet.
             if process.is_gone() {
                 continue;
@@ -124,9 +112,7 @@ impl Stdio {
         Err(ended())
     }
 
-    /// The process of `key`, and whether it was started and shook hands for that.
-    async fn process(&self, key: &SessionKey, deadline: Deadline) -> Result<(Arc<Process>, bool), Fault> {
-        let opened = AtomicBool::new(false);
+    async fn process(&self, key: &SessionKey, deadline: Deadline) -> Result<Arc<Process>, Fault> {
         let leaving = Mutex::new(None);
         let evicted = |process: Arc<Process>| {
             process.stop();
@@ -139,11 +125,11 @@ impl Stdio {
                 process.ended().await;
             }
             let process = Box::pin(self.open(key.principal(), key.capabilities(), deadline)).await?;
-            opened.store(true, Ordering::Relaxed);
+            // It shook hands.
+            self.breaker.heard();
             Ok(process)
         };
-        let process = self.processes.get(key, evicted, open).await?;
-        Ok((process, opened.load(Ordering::Relaxed)))
+        self.processes.get(key, evicted, open).await
     }
 
     /// Starts a process, if there is a place for it.

@@ -22,24 +22,29 @@ impl Stdio {
         capabilities: ClientCaps,
         interest: Interest,
     ) -> Result<(Line, Interest), Fault> {
-        let ticket = self.breaker.enter()?;
-        let key = SessionKey::of(self.settings.shared, &who, 0, capabilities);
-        let (process, opened) = self.process(&key, Deadline::after(self.settings.timeout)).await?;
+        // That it says nothing of itself is nothing against calls to it.
+        self.breaker.enter()?.note(self.open_watch(&who, capabilities, &interest)).await
+    }
+
+    async fn open_watch(
+        &self,
+        who: &PrincipalKey,
+        capabilities: ClientCaps,
+        interest: &Interest,
+    ) -> Result<(Line, Interest), Fault> {
+        let key = SessionKey::of(self.settings.shared, who, 0, capabilities);
+        let process = self.process(&key, Deadline::after(self.settings.timeout)).await?;
         if process.is_gone() {
             return Err(ended());
         }
         if process.talk.facts()?.revision == STATELESS {
-            let opened = PipeListen::open(process, &interest).await?;
-            ticket.succeeded();
+            let opened = PipeListen::open(process, interest).await?;
+            self.breaker.heard();
             return Ok(
                 opened.map_or((Line::Mute, Interest::default()), |(listen, agreed)| (Line::Pipe(Box::new(listen)), agreed))
             );
         }
-        let (tap, agreed) = Tap::open(Arc::new(OverPipe(process)), &interest).await?;
-        // One that was there already may not have been asked anything.
-        if opened {
-            ticket.succeeded();
-        }
+        let (tap, agreed) = Tap::open(Arc::new(OverPipe(process)), interest).await?;
         Ok((Line::Tap(Box::new(tap)), agreed))
     }
 }
