@@ -25,21 +25,30 @@ pub fn visible(text: &str) -> String {
     String::from_utf8(out).unwrap_or_default()
 }
 
-/// As [`visible`], of a text of several lines: newlines and tabs stay. `None` if there is nothing to escape.
+/// As [`visible`], of a text of several lines for people to read: newlines and tabs stay, and the joiners inside words of other scripts
+/// and inside emoji. `None` if there is nothing to escape.
 pub fn visible_lines(text: &str) -> Option<String> {
-    let stays = |c: char| matches!(c, '\n' | '\t') || !is_unsafe(c);
-    if text.chars().all(stays) {
+    let stays = |at: usize, c: char| matches!(c, '\n' | '\t') || !is_unsafe(c) || joins(text, at, c);
+    if text.char_indices().all(|(at, c)| stays(at, c)) {
         return None;
     }
     let mut out = Vec::with_capacity(text.len());
-    for c in text.chars() {
-        if stays(c) {
+    for (at, c) in text.char_indices() {
+        if stays(at, c) {
             out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
         } else {
             push_code(&mut out, c);
         }
     }
     Some(String::from_utf8(out).unwrap_or_default())
+}
+
+/// Whether the character at `at` is a joiner (Persian and Indic words have them, and emoji) between two that are shown and not of ASCII.
+fn joins(text: &str, at: usize, c: char) -> bool {
+    let shown = |c: char| !c.is_ascii() && !c.is_whitespace() && !is_unsafe(c);
+    matches!(c, '\u{200c}' | '\u{200d}')
+        && text.get(..at).and_then(|before| before.chars().next_back()).is_some_and(shown)
+        && text.get(at + c.len_utf8()..).and_then(|behind| behind.chars().next()).is_some_and(shown)
 }
 
 /// Appends `text` with every unsafe character as a JSON escape (`\u001b`). Everything else stays, quotes included.
@@ -112,6 +121,10 @@ mod tests {
             ("a\n\tb\r\u{1b}[2K", Some("a\n\tb\\u000d\\u001b[2K")),
             ("\u{202e}\u{200b}\"\\", Some("\\u202e\\u200b\"\\")),
             ("a\n\t\"\\ \u{e4}\u{1f600}", None),
+            ("\u{645}\u{6cc}\u{200c}\u{62e}\u{648} \u{1f469}\u{200d}\u{1f4bb} \u{2764}\u{fe0f}\u{200d}\u{1f525}", None),
+            ("\u{645}\u{200c}", Some("\u{645}\\u200c")),
+            ("a\u{200d}\u{e4}\u{200d}b", Some("a\\u200d\u{e4}\\u200db")),
+            ("\u{e4}\u{200d}\u{200d}\u{e4}", Some("\u{e4}\\u200d\\u200d\u{e4}")),
             ("", None),
         ] {
             assert_eq!(visible_lines(text).as_deref(), expect, "{text:?}");
