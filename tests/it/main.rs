@@ -27,6 +27,7 @@ mod keys;
 mod lines;
 mod linked_accounts;
 mod lists_agree;
+mod lists_lacking;
 mod many_principals;
 mod mutations;
 mod notices;

@@ -5,6 +5,7 @@ mod asking;
 mod credentials;
 mod hostile;
 mod http;
+mod listen;
 mod live;
 mod resume;
 mod sessions;
