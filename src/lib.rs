@@ -1,8 +1,9 @@
 //! Portcullis: a security-hardened gateway for the Model Context Protocol.
 //!
-//! Layers, bottom up: `vocab`; `mcp`, `private_file`, `scrub`; `config`, `policy`, `net`, `seal`, `signer`, `store`, `telemetry`, `web`; `audit`, `oauth`, `vault`; `approval`, `identity`, `limit`, `inspect`, `upstream`, `bridge`;
-//! `catalog`, `notice`, `signin`; `authserver`, `connect`, `export`; `pipeline`; `server`, `admin`; `app`; `demo`; `cli`.
-//! A module uses lower layers only. See `docs/ARCHITECTURE.md`.
+//! Layers, bottom up: `vocab`; `mcp`, `private_file`, `scrub`; `config`, `policy`, `net`, `seal`, `signer`, `store`, `telemetry`, `web`;
+//! `audit`, `oauth`, `vault`; `approval`, `identity`, `limit`, `inspect`, `upstream`, `bridge`; `catalog`, `notice`, `signin`;
+//! `authserver`, `connect`, `export`; `pipeline`; `server`, `admin`; `app`; `demo`; `cli`. A module uses lower layers only. See
+//! `docs/ARCHITECTURE.md`.
 
 pub mod admin;
 pub mod app;

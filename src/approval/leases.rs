@@ -77,8 +77,8 @@ impl Desk {
         lease.lease_in_force().is_some().then_some(lease)
     }
 
-    /// The lease under which the call of `case` can be made. `own` is the request of this very call, if there is one: a no to it stands above
-    /// any lease.
+    /// The lease under which the call of `case` can be made. `own` is the request of this very call, if there is one: a no to it stands
+    /// above any lease.
     pub(super) fn lease_for(&self, case: &Case, call: &Digest, own: Option<&Request>) -> Option<Arc<Request>> {
         let lease = self.leased(&case.bound.scope())?;
         (!own.is_some_and(Request::sets_apart) && lease.is_for(case, call)).then_some(lease)

@@ -1,4 +1,5 @@
-//! The walk: calls as three people, of which a fourth approves one, each with the answer the gateway promises. Any other answer ends the demo.
+//! The walk: calls as three people, of which a fourth approves one, each with the answer the gateway promises. Any other answer ends the
+//! demo.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -56,8 +56,8 @@ pub struct Code {
 }
 
 impl Flow {
-    /// Where to send the browser, and what to keep until it comes back. An empty `resource` is not sent. `redirect_uri` is ours and registered; `consent` says
-    /// which origins the operator wrote, the only ones that may be http.
+    /// Where to send the browser, and what to keep until it comes back. An empty `resource` is not sent. `redirect_uri` is ours and
+    /// registered; `consent` says which origins the operator wrote, the only ones that may be http.
     ///
     /// # Errors
     /// [`OAuthErrorKind::Unsupported`] for a server without an authorization endpoint or without S256;

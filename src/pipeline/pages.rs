@@ -1,4 +1,5 @@
-//! Pages and endpoints of the authorization server, and pages where people link accounts: a body within bounds in, an answer out, one record of kind `auth`.
+//! Pages and endpoints of the authorization server, and pages where people link accounts: a body within bounds in, an answer out, one
+//! record of kind `auth`.
 
 use std::net::IpAddr;
 

@@ -1,7 +1,7 @@
 //! What came of calls that waited for approval as tasks, kept for a while for who asked. Bounded in bytes, for each principal and for all.
 //!
-//! What comes last is kept: it was just made, and is not made again. Where there is no room the oldest of the same principal goes; where all
-//! together have too much, the oldest of whoever has most.
+//! What comes last is kept: it was just made, and is not made again. Where there is no room the oldest of the same principal goes; where
+//! all together have too much, the oldest of whoever has most.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -42,8 +42,8 @@ struct Share {
 }
 
 impl Results {
-    /// Keeps the JSON-RPC `response` to the call `id` of `who`, in place of another; one that is larger than a principal's share is replaced
-    /// by an error that says so.
+    /// Keeps the JSON-RPC `response` to the call `id` of `who`, in place of another; one that is larger than a principal's share is
+    /// replaced by an error that says so.
     pub(super) fn keep(&self, who: &PrincipalKey, id: u128, response: Bytes) {
         self.keep_at(Instant::now(), who, id, response);
     }

@@ -1,10 +1,10 @@
 //! Further rounds of a call that people approved: its server asked something back, and goes on with the answer.
 //!
 //! The approval was used up when the call left, and starts nothing a second time. But the call that it started goes on by it, where the
-//! answer comes with what only that server could have given: its own `requestState` (2026-07-28), or the call itself, which waits (2025-11-25
-//! and older). A round goes on as the same call in everything that people judged, leads to one next round at most, soon, and in
-//! this process, and not once the lease that it began under was revoked: numbers are random, kept here alone, and serve once. Whatever does not
-//! hold is asked for like any call.
+//! answer comes with what only that server could have given: its own `requestState` (2026-07-28), or the call itself, which waits
+//! (2025-11-25 and older). A round goes on as the same call in everything that people judged, leads to one next round at most, soon, and
+//! in this process, and not once the lease that it began under was revoked: numbers are random, kept here alone, and serve once. Whatever
+//! does not hold is asked for like any call.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -224,8 +224,8 @@ impl SignIn {
         PerAddress::new(Quota::per_minute(NonZeroU32::new(SIGN_INS_PER_MINUTE_OF_ONE).unwrap_or(NonZeroU32::MIN)))
     }
 
-    /// Sends the browser at `peer` to the provider, which asks `anew`, and then to `next`, a path of ours. What [`Self::callback`] compares is made here and
-    /// nowhere else: the state in the store, its cookie in the browser.
+    /// Sends the browser at `peer` to the provider, which asks `anew`, and then to `next`, a path of ours. What [`Self::callback`]
+    /// compares is made here and nowhere else: the state in the store, its cookie in the browser.
     ///
     /// # Errors
     /// [`SignInError`].

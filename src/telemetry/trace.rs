@@ -103,7 +103,8 @@ pub fn offered(headers: &HeaderMap) -> Option<Parent> {
     parent.map(|parent| Parent { state: TraceState::offered(headers), ..parent })
 }
 
-/// Reads a `traceparent`, which says nothing of the state. A version above 00 is read as far as version 00 goes; what follows must be set off by a dash.
+/// Reads a `traceparent`, which says nothing of the state. A version above 00 is read as far as version 00 goes; what follows must be set
+/// off by a dash.
 pub fn parse(text: &str) -> Option<Parent> {
     let mut parts = text.splitn(5, '-');
     let [version] = hex::<1>(parts.next()?)?;

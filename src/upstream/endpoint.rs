@@ -65,8 +65,8 @@ impl Upstream {
         &self.settings
     }
 
-    /// The upstream's revision and capabilities as seen by `who`. Where it wants a session it is one with `caps`. Found out, and a session or
-    /// process opened, on first use: once however many ask at the same time, and never with a user's call.
+    /// The upstream's revision and capabilities as seen by `who`. Where it wants a session it is one with `caps`. Found out, and a
+    /// session or process opened, on first use: once however many ask at the same time, and never with a user's call.
     ///
     /// # Errors
     /// [`Fault`], also when `permit` is for another upstream.
@@ -86,7 +86,8 @@ impl Upstream {
     /// of a ping after it that it does not know their session.
     ///
     /// # Errors
-    /// [`Fault`], also when `permit` is for another upstream or operation. What the upstream itself says went wrong is a reply, not a fault.
+    /// [`Fault`], also when `permit` is for another upstream or operation. What the upstream itself says went wrong is a reply, not a
+    /// fault.
     pub async fn call(&self, permit: Permit, who: &PrincipalKey, out: &Outgoing, deadline: Deadline) -> Result<Answer, Fault> {
         self.check(&permit)?;
         if !covers(&permit, out) {

@@ -3,8 +3,9 @@
 use crate::mcp::client_caps::ClientCaps;
 use crate::vocab::PrincipalKey;
 
-/// A session belongs to a principal, the account its credential opens and a set of client capabilities, because all were fixed
-/// when it was opened (the upstream and the kind of credential are fixed by whose table the key is in). `None` is everybody, for a shared upstream.
+/// A session belongs to a principal, the account its credential opens and a set of client capabilities, because all were fixed when it
+/// was opened (the upstream and the kind of credential are fixed by whose table the key is in). `None` is everybody, for a shared
+/// upstream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct SessionKey(Option<(PrincipalKey, u64, ClientCaps)>);
 
