@@ -3,6 +3,8 @@
 //! A parser behind the gateway may match names without case, by Unicode folding, or up to a NUL. A message where that
 //! would change the meaning is refused instead of being forwarded.
 
+use crate::vocab::escape::is_invisible;
+
 /// Members of `params` that some revision defines and the gateway reads or writes.
 pub(super) const PARAMS: &[&str] = &[
     "_meta",
@@ -61,7 +63,7 @@ pub(super) fn is_disguised(key: &str, known: &[&str]) -> bool {
     }
     let cut = key.split('\0').next().unwrap_or_default();
     known.iter().any(|k| {
-        let folded = cut.chars().filter(|c| !is_invisible(*c)).map(fold);
+        let folded = cut.chars().filter(|c| !c.is_whitespace() && !is_invisible(*c)).map(fold);
         folded.eq(k.chars().map(|c| c.to_ascii_lowercase()))
     })
 }
@@ -89,10 +91,6 @@ fn fold(c: char) -> char {
     }
 }
 
-fn is_invisible(c: char) -> bool {
-    c.is_whitespace() || c.is_control() || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,6 +106,7 @@ mod tests {
             " name",
             "name\t",
             "na\u{200b}me",
+            "na\u{202a}m\u{e0065}e\u{fe0f}",
             "\u{ff4e}ame",
             "argument\u{17f}",
             "ta\u{17f}\u{212a}",

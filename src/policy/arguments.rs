@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::bounds::{ARGUMENT_DEPTH_MAX, ARGUMENT_STEPS_MAX, ARGUMENT_VALUES_MAX};
-use super::path::invisible;
 use crate::mcp::json::{JsonError, Kind, Scanner};
+use crate::vocab::escape::is_invisible;
 
 /// Every value of one JSON text, parents before children.
 pub(super) struct Tree<'a> {
@@ -158,7 +158,7 @@ pub(super) fn fold_key(key: &str) -> Cow<'_, str> {
     if key.bytes().all(|b| b.is_ascii_graphic() && !b.is_ascii_uppercase()) {
         return Cow::Borrowed(key);
     }
-    let seen: String = key.chars().filter(|c| !c.is_control() && !invisible(*c)).collect();
+    let seen: String = key.chars().filter(|c| !is_invisible(*c)).collect();
     Cow::Owned(fold(seen.trim()))
 }
 

@@ -6,8 +6,8 @@
 mod letters;
 
 use super::arguments::fold;
+pub(super) use letters::misleading;
 use letters::{disguised, drive, encoded, needlessly_encoded, readings};
-pub(super) use letters::{invisible, misleading};
 
 /// Where a path lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,6 +18,12 @@ pub fn is_unsafe(c: char) -> bool {
     }
 }
 
+/// True for what a key, a name or a path can have in it without anybody seeing it: besides what is [unsafe](is_unsafe) what makes emoji of
+/// other signs, and what stands where something could not be read or shown.
+pub fn is_invisible(c: char) -> bool {
+    is_unsafe(c) || matches!(c, '\u{fe0f}' | '\u{fffc}' | '\u{fffd}')
+}
+
 /// `text` with everything that hides, turns around, moves a cursor or ends what stands beside it as an escape.
 pub fn visible(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());

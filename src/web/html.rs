@@ -6,6 +6,7 @@ use http::{HeaderValue, StatusCode, header};
 
 use super::answer::PageAnswer;
 use super::secret::fresh_secret;
+use crate::vocab::escape::is_unsafe;
 
 /// A piece of a page. What is not a literal of this program can only be added escaped.
 #[derive(Clone, Debug, Default)]
@@ -35,7 +36,7 @@ impl Html {
                 '>' => self.0.push_str("&gt;"),
                 '"' => self.0.push_str("&quot;"),
                 '\'' => self.0.push_str("&#39;"),
-                c if deceives(c) => self.0.push('\u{fffd}'),
+                c if is_unsafe(c) => self.0.push('\u{fffd}'),
                 c => self.0.push(c),
             }
         }
@@ -67,13 +68,6 @@ impl Html {
     pub fn hidden(self, name: &'static str, value: &str) -> Self {
         self.raw("<input type=\"hidden\" name=\"").raw(name).raw("\" value=\"").text(value).raw("\">")
     }
-}
-
-/// Control, direction and invisible characters: those that [`Html::text`] replaces.
-pub fn deceives(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// A whole page.

@@ -20,7 +20,7 @@ use http::{HeaderMap, Method};
 pub use answer::{Note, PageAnswer, Verdict};
 pub use cookie::cookie;
 pub use guard::{csrf_holds, csrf_token, is_from_us};
-pub use html::{Html, Page, deceives};
+pub use html::{Html, Page};
 pub use pace::{PerAddress, admitted, network};
 pub use params::{Params, ParamsError};
 pub use secret::{NoRandomness, digest, digest_text, fresh_secret};

@@ -1,13 +1,11 @@
 //! Leases as somebody sees them.
 
-use std::fmt::Write as _;
-
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::approval::Lease;
-use crate::web::deceives;
+use crate::vocab::escape::visible;
 
 /// The terms on which similar calls are approved too.
 #[derive(Serialize, JsonSchema)]
@@ -38,36 +36,21 @@ impl LeaseView {
     /// The constraints as JSON for a page, where nothing hides: what a page would not show as it is stands there as an escape, which says
     /// the same. Nothing where there are none.
     pub(in crate::admin) fn constraints(&self) -> Option<String> {
-        self.within.as_deref().map(|within| escaped(within.get()))
+        self.within.as_deref().map(|within| visible(within.get()))
     }
-}
-
-/// `json` without the characters that pages replace. Where there are any in compact JSON, they are in a string.
-fn escaped(json: &str) -> String {
-    let mut out = String::with_capacity(json.len());
-    for c in json.chars() {
-        if !deceives(c) {
-            out.push(c);
-            continue;
-        }
-        for unit in c.encode_utf16(&mut [0; 2]) {
-            // Writing to a string cannot fail.
-            let _ = write!(out, "\\u{unit:04x}");
-        }
-    }
-    out
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vocab::escape::is_unsafe;
 
     #[test]
     fn nothing_hides_on_a_page_and_it_means_the_same() {
         let hidden = "\u{ad}\u{61c}\u{180e}\u{200b}\u{2028}\u{202e}\u{2066}\u{feff}\u{fff9}\u{e0041}\u{7f}";
         let json = serde_json::json!({ "/p\u{200b}": { "one_of": [hidden, "gr\u{fc}n \u{1f600} \\ \" \n"] } });
-        let shown = escaped(&json.to_string());
-        assert!(!shown.chars().any(deceives), "{shown}");
+        let shown = visible(&json.to_string());
+        assert!(!shown.chars().any(is_unsafe), "{shown}");
         assert!(shown.contains("\\udb40\\udc41") && shown.contains("gr\u{fc}n \u{1f600}"), "{shown}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).ok(), Some(json));
     }

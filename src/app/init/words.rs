@@ -1,5 +1,6 @@
 //! Words of others, made fit for comments and terminals.
 
+use crate::vocab::escape::is_unsafe;
 use crate::vocab::limits::INIT_ABOUT_CHARS_MAX;
 
 /// Letters, digits, spaces and ASCII signs, on one line, bounded. Nothing that controls, hides or turns text around is left.
@@ -8,8 +9,7 @@ pub(super) fn plain(text: &str) -> String {
     let mut count = 0;
     for c in text.chars() {
         let c = if c.is_whitespace() { ' ' } else { c };
-        let blank = matches!(c, '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}');
-        if !(c == ' ' || c.is_ascii_graphic() || (c.is_alphanumeric() && !blank)) || (c == ' ' && out.ends_with([' '])) {
+        if !(c == ' ' || c.is_ascii_graphic() || (c.is_alphanumeric() && !is_unsafe(c))) || (c == ' ' && out.ends_with([' '])) {
             continue;
         }
         if count == INIT_ABOUT_CHARS_MAX {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::policy::bounds::DECODE_ROUNDS_MAX;
+use crate::vocab::escape::is_invisible;
 
 /// Dots with something that some file system or server drops: more dots, spaces, `;` parameters, a query, a stream.
 pub(super) fn disguised(segment: &str) -> bool {
@@ -29,11 +30,10 @@ pub(in crate::policy) fn misleading(c: char) -> bool {
     if c.is_ascii() {
         return c == '\\' || c.is_ascii_control();
     }
-    c.is_control()
-        || matches!(
-            c,
-            // dots
-            '\u{2024}' | '\u{2025}' | '\u{2026}' | '\u{3002}' | '\u{fe19}' | '\u{fe30}' | '\u{fe52}' | '\u{ff0e}' | '\u{ff61}'
+    matches!(
+        c,
+        // dots
+        '\u{2024}' | '\u{2025}' | '\u{2026}' | '\u{3002}' | '\u{fe19}' | '\u{fe30}' | '\u{fe52}' | '\u{ff0e}' | '\u{ff61}'
             // slashes
             | '\u{2044}' | '\u{2215}' | '\u{2571}' | '\u{27cb}' | '\u{29f8}' | '\u{2afb}' | '\u{2afd}' | '\u{ff0f}'
             | '\u{2100}' | '\u{2101}' | '\u{2105}' | '\u{2106}'
@@ -42,17 +42,7 @@ pub(in crate::policy) fn misleading(c: char) -> bool {
             | '\u{a5}' | '\u{20a9}' | '\u{ffe5}' | '\u{ffe6}'
             // percent signs, tildes, colons, bars
             | '\u{fe6a}' | '\u{ff05}' | '\u{ff5e}' | '\u{223c}' | '\u{02dc}' | '\u{ff1a}' | '\u{fe55}' | '\u{ff5c}'
-        )
-        || invisible(c)
-}
-
-/// Joiners, directions, variation selectors, tags, the replacement character.
-pub(in crate::policy) fn invisible(c: char) -> bool {
-    matches!(c,
-        '\u{00ad}' | '\u{034f}' | '\u{061c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
-        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-        | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffd}'
-        | '\u{e0000}'..='\u{e0fff}')
+    ) || is_invisible(c)
 }
 
 /// Whether any number of percent-decodings brings forth a dot, a separator, a `~` or anything misleading.
