@@ -165,6 +165,7 @@ pub(super) fn world(
             call_timeout: config.limits.call_timeout,
             in_flight: config.limits.in_flight,
             sessions_per_principal: config.limits.sessions_per_principal,
+            streams_per_principal: config.limits.streams_per_principal,
         },
         approvals: Approvals {
             open_max: config.approvals.pending_per_principal,

@@ -161,6 +161,8 @@ pub struct Limits {
     pub in_flight: usize,
     /// Legacy sessions of one principal.
     pub sessions_per_principal: usize,
+    /// Streams that tell one principal what happens.
+    pub streams_per_principal: usize,
     /// Sessions with upstreams.
     pub upstream_sessions: usize,
     /// Child processes.

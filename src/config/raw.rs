@@ -131,6 +131,8 @@ pub(super) struct Limits {
     pub(super) in_flight: Option<u64>,
     /// Sessions of one principal. Default 64.
     pub(super) sessions_per_principal: Option<u64>,
+    /// Streams open that tell one principal what happens. Default 16.
+    pub(super) streams_per_principal: Option<u64>,
     /// Sessions with upstreams. Default 1024.
     pub(super) upstream_sessions: Option<u64>,
     /// Child processes. Default 32.

@@ -43,8 +43,16 @@ impl<K: Eq + Hash + Clone> Shares<K> {
     /// # Errors
     /// [`TooMany`]. Whoever has their share takes nothing from others by asking for more.
     pub(super) fn enter(self: &Arc<Self>, who: K, gauge: Held) -> Result<Place<K>, TooMany> {
+        self.enter_as_one_of(self.each_max, who, gauge)
+    }
+
+    /// As [`Self::enter`], where the share of `who` is `each_max` for now.
+    ///
+    /// # Errors
+    /// As [`Self::enter`].
+    pub(super) fn enter_as_one_of(self: &Arc<Self>, each_max: usize, who: K, gauge: Held) -> Result<Place<K>, TooMany> {
         let mut own = self.each.entry(who.clone()).or_default();
-        if *own >= self.each_max {
+        if *own >= each_max {
             return Err(TooMany::OfOne);
         }
         *own += 1;

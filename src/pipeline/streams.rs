@@ -17,7 +17,7 @@ use super::subscribed::Subscriptions;
 use crate::audit::Status;
 use crate::mcp::codes;
 use crate::mcp::error::ProtocolError;
-use crate::vocab::limits::{STREAMS_MAX, STREAMS_PER_PRINCIPAL_MAX};
+use crate::vocab::limits::STREAMS_MAX;
 use crate::vocab::{PrincipalKey, Reason};
 
 /// Streams to clients, and what they need to know of each other.
@@ -38,7 +38,7 @@ impl Streams {
     /// No streams.
     #[expect(clippy::new_without_default, reason = "a table is no neutral value")]
     pub fn new() -> Self {
-        let open = Shares::new(STREAMS_MAX, STREAMS_PER_PRINCIPAL_MAX);
+        let open = Shares::new(STREAMS_MAX, STREAMS_MAX);
         let (pushes, lines) = Default::default();
         Self { open, pushes, lines, journal: Journal::new(), subscriptions: Subscriptions::new() }
     }
@@ -68,7 +68,8 @@ pub(super) type Place = shares::Place<PrincipalKey>;
 
 /// A place for another stream of whoever asks; without one, [`too_many`] is the answer.
 pub(super) fn place(ctx: &Ctx) -> Option<Place> {
-    ctx.gateway.streams.open.enter(ctx.principal().ok()?.key(), ctx.gateway.metrics.hold_stream()).ok()
+    let (who, gauge) = (ctx.principal().ok()?.key(), ctx.gateway.metrics.hold_stream());
+    ctx.gateway.streams.open.enter_as_one_of(ctx.world.bounds.streams_per_principal, who, gauge).ok()
 }
 
 /// 429: whoever closes a stream has room for another.

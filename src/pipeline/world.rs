@@ -123,6 +123,8 @@ pub struct Bounds {
     pub call_timeout: Duration,
     /// Legacy sessions of one principal.
     pub sessions_per_principal: usize,
+    /// Streams that tell one principal what happens.
+    pub streams_per_principal: usize,
     /// Requests under way at once.
     pub in_flight: usize,
 }

@@ -7,7 +7,7 @@ use super::Cx;
 use crate::config::checked::{Approvals, Limits};
 use crate::config::limits::{
     APPROVAL_WAIT, BODY_BYTES, CALL_TIMEOUT, CONNECTIONS, DEPTH, HEADER_TIMEOUT, PENDING_APPROVALS, PROCESSES, RESPONSE_BYTES,
-    SESSIONS, STREAM_IDLE,
+    SESSIONS, STREAM_IDLE, STREAMS,
 };
 use crate::config::raw;
 use crate::config::scalar;
@@ -24,6 +24,7 @@ pub(super) fn limits(raw: raw::Limits, cx: &mut Cx<'_>) -> Option<Limits> {
     let connections = count("limits.connections", raw.connections, 10_000, CONNECTIONS, cx);
     let in_flight = count("limits.in_flight", raw.in_flight, 4_096, CONNECTIONS, cx);
     let sessions_per_principal = count("limits.sessions_per_principal", raw.sessions_per_principal, 64, SESSIONS, cx);
+    let streams_per_principal = count("limits.streams_per_principal", raw.streams_per_principal, 16, STREAMS, cx);
     let upstream_sessions = count("limits.upstream_sessions", raw.upstream_sessions, 1_024, SESSIONS, cx);
     let processes = count("limits.processes", raw.processes, 32, PROCESSES, cx);
     Some(Limits {
@@ -36,6 +37,7 @@ pub(super) fn limits(raw: raw::Limits, cx: &mut Cx<'_>) -> Option<Limits> {
         connections: connections?,
         in_flight: in_flight?,
         sessions_per_principal: sessions_per_principal?,
+        streams_per_principal: streams_per_principal?,
         upstream_sessions: upstream_sessions?,
         processes: processes?,
     })

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Feed, TOOLS, acknowledged, fed, get, listen, streamed};
 use crate::gate::{Gate, soon};
+use crate::wire::SOON;
 
 /// Beside its connection, a stream that nothing happens on takes less than this, its watch of an upstream included.
 const IDLE_KIB_MAX: u64 = 40;
@@ -43,6 +44,33 @@ async fn bounds_of_streams_answer_clearly() {
     ] {
         let answer = gate.reach.send(&request).await;
         assert_eq!((answer.status, answer.code()), (status, code), "{what}: {}", answer.whole());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_share_of_one_principal_is_for_the_operator_to_say() {
+    let share = |most: usize| format!("limits: {{ streams_per_principal: {most},");
+    let (gate, ..) = fed(|files| files.config = files.config.replace("limits: {", &share(2))).await;
+    let alice = gate.token("alice", &["eng"]);
+    let mut open = Vec::new();
+    for most in [2, 3] {
+        while open.len() < most {
+            open.push(streamed(&gate, &listen(&gate, "/mcp", &alice, TOOLS)).await);
+        }
+        let more = gate.reach.send(&listen(&gate, "/mcp", &alice, TOOLS)).await;
+        assert_eq!(more.status, 429, "{}", more.whole());
+        let config = std::fs::read_to_string(gate.dir.path().join("portcullis.yaml")).unwrap();
+        gate.reload("portcullis.yaml", &config.replace(&share(most), &share(most + 1)));
+        let until = tokio::time::Instant::now() + SOON;
+        loop {
+            let mut conn = gate.reach.open().await;
+            conn.write(&listen(&gate, "/mcp", &alice, TOOLS).bytes()).await;
+            if conn.head().await.status == 200 {
+                open.push(conn);
+                break;
+            }
+            assert!(tokio::time::Instant::now() < until, "{most}");
+        }
     }
 }
 
