@@ -52,6 +52,11 @@ impl Recall {
         *self.0.lock() =
             Some(Last { by, token: token.into(), resource_url: resource.url.as_str().into(), verified, at_ms: now_ms });
     }
+
+    /// Wipes what it remembers.
+    pub fn forget(&self) {
+        *self.0.lock() = None;
+    }
 }
 
 impl fmt::Debug for Recall {

@@ -165,6 +165,12 @@ impl RawId {
         Self(ByteString::from(n.to_string()))
     }
 
+    /// A copy for what lasts: this one keeps the whole message in memory that it came in.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self(ByteString::from(self.as_str()))
+    }
+
     /// The token, quotes of a string included.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -49,7 +49,7 @@ pub(super) async fn serve(ctx: Ctx, operation: &Operation, in_flight: InFlight) 
     let (agreed, tasks) = Box::pin(async { tokio::join!(agree(&ctx, &wanted), follow(&ctx, &wanted)) }).await;
     measure(&ctx, None);
     drop(in_flight);
-    let subscription = operation.id.clone();
+    let subscription = operation.id.detached();
     let honoured = Interest {
         lists: wanted.lists,
         uris: agreed.iter().map(|agreed| agreed.public.clone()).collect(),

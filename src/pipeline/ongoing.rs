@@ -12,6 +12,7 @@ use super::followed::{Found, Looks};
 use super::merged::{Merged, News};
 use super::standing::Standing;
 use super::streams::Place;
+use crate::mcp::RawId;
 use crate::mcp::interest::ListSet;
 use crate::vocab::Reason;
 use crate::vocab::limits::{STREAM_KEEPALIVE_MS, STREAM_S_MAX};
@@ -41,7 +42,10 @@ pub(super) enum Turn {
 }
 
 impl Ongoing {
-    pub(super) fn new(ctx: Ctx, merged: Merged, place: Place) -> Self {
+    pub(super) fn new(mut ctx: Ctx, merged: Merged, place: Place) -> Self {
+        // For as long as the stream lasts, neither the message that it began with nor its token is of use.
+        ctx.asked.id = ctx.asked.id.as_ref().map(RawId::detached);
+        ctx.memory.recall.forget();
         let standing = Standing::of(&ctx);
         let mut revised = ctx.gateway.revised.subscribe();
         // A set that came into force since the request began counts too.

@@ -51,6 +51,10 @@ fn what_the_verifier_forgot_and_what_is_long_is_not_remembered() {
     assert!(recall.find(&by, &token, &here, NOW_MS).is_none(), "the verifier is gone");
     let authenticator = knowing(&Clock::system());
     let found = verified(&authenticator, &token);
+    recall.keep(&by, &token, &here, &found, NOW_MS);
+    assert!(recall.find(&by, &token, &here, NOW_MS).is_some());
+    recall.forget();
+    assert!(recall.find(&by, &token, &here, NOW_MS).is_none(), "forgotten");
     recall.keep(&by, &"t".repeat(2_049), &here, &found, NOW_MS);
     assert!(recall.find(&by, &"t".repeat(2_049), &here, NOW_MS).is_none());
     recall.keep(&by, &"t".repeat(2_048), &here, &found, NOW_MS);
