@@ -110,7 +110,7 @@ impl Ticket {
         done
     }
 
-    /// Whether the upstream said anything to anybody since.
+    /// Whether the upstream said anything to anybody since: it lives, whoever asked, and if only to an older call.
     fn has_heard(&self) -> bool {
         self.answers != self.breaker.answers.load(Ordering::Relaxed)
     }
@@ -241,6 +241,7 @@ mod tests {
         assert!(!breaker.is_closed());
         // What was heard before is no answer to what is asked then.
         breaker.heard();
+        breaker.enter().unwrap().spend(std::future::ready(Ok(()))).await.unwrap();
         assert!(!breaker.is_closed());
         let asked = async {
             breaker.heard();

@@ -124,10 +124,13 @@ impl Stdio {
             if let Some(process) = left {
                 process.ended().await;
             }
-            let process = Box::pin(self.open(key.principal(), key.capabilities(), deadline)).await?;
-            // It shook hands.
-            self.breaker.heard();
-            Ok(process)
+            let opened = Box::pin(self.open(key.principal(), key.capabilities(), deadline)).await;
+            // It shook hands, or said something else.
+            let said = |fault: &Fault| matches!(fault.kind, FaultKind::Malformed | FaultKind::Failed | FaultKind::TooLarge);
+            if opened.as_ref().err().is_none_or(said) {
+                self.breaker.heard();
+            }
+            opened
         };
         self.processes.get(key, evicted, open).await
     }
