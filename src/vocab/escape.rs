@@ -49,12 +49,18 @@ pub fn visible_lines(text: &str) -> Option<String> {
     Some(String::from_utf8(out).unwrap_or_default())
 }
 
-/// Whether the character at `at` is a joiner (Persian and Indic words have them, and emoji) between two that are shown and not of ASCII.
+/// Whether the character at `at` is a joiner (Persian and Indic words have them, and emoji) between two that are shown and not of ASCII:
+/// of joiners alone nothing can be made that nobody sees.
 fn joins(text: &str, at: usize, c: char) -> bool {
-    let shown = |c: char| !c.is_ascii() && !c.is_whitespace() && !is_unsafe(c);
-    matches!(c, '\u{200c}' | '\u{200d}')
-        && text.get(..at).and_then(|before| before.chars().next_back()).is_some_and(shown)
-        && text.get(at + c.len_utf8()..).and_then(|behind| behind.chars().next()).is_some_and(shown)
+    let shown = |c: char| !c.is_ascii() && !c.is_whitespace() && !is_invisible(c);
+    let mut before = text.get(..at).unwrap_or_default().chars().rev();
+    let left = match before.next() {
+        // What makes an emoji of the sign before.
+        Some('\u{fe0f}') if c == '\u{200d}' => before.next(),
+        left => left,
+    };
+    let right = text.get(at + c.len_utf8()..).and_then(|behind| behind.chars().next());
+    matches!(c, '\u{200c}' | '\u{200d}') && left.is_some_and(shown) && right.is_some_and(shown)
 }
 
 /// Appends `text` with every unsafe character as a JSON escape (`\u001b`). Everything else stays, quotes included.
@@ -130,6 +136,8 @@ mod tests {
             ("\u{645}\u{6cc}\u{200c}\u{62e}\u{648} \u{1f469}\u{200d}\u{1f4bb} \u{2764}\u{fe0f}\u{200d}\u{1f525}", None),
             ("\u{645}\u{200c}", Some("\u{645}\\u200c")),
             ("a\u{200d}\u{e4}\u{200d}b", Some("a\\u200d\u{e4}\\u200db")),
+            ("\u{fe0f}\u{200d}\u{fe0f}\u{200c}\u{fe0f}", Some("\u{fe0f}\\u200d\u{fe0f}\\u200c\u{fe0f}")),
+            ("\u{2764}\u{fe0f}\u{200c}\u{2764}", Some("\u{2764}\u{fe0f}\\u200c\u{2764}")),
             ("\u{e4}\u{200d}\u{200d}\u{e4}", Some("\u{e4}\\u200d\\u200d\u{e4}")),
             ("", None),
         ] {
