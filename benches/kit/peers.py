@@ -157,7 +157,7 @@ def portcullis(port, program=PORTCULLIS, name="portcullis"):
               "routes": [{"path": "/mcp", "upstreams": ["bench"]}],
               "upstreams": [{"name": "bench", "http": {"url": "http://127.0.0.1:9000/mcp"}}],
               "policies": ["policies"], "admin": {"listen": f"127.0.0.1:{port + 300}"},
-              "limits": {"connections": 20000, "in_flight": 20000, "sessions_per_principal": 20000, "streams_per_principal": 16384},
+              "limits": {"connections": 20000, "in_flight": 20000, "sessions_per_principal": 20000, "streams_per_principal": 256},
               "telemetry": {"log": "warn"}}
     (home / "portcullis.yaml").write_text(json.dumps(config))
     return [program, "serve", "--config", str(home / "portcullis.yaml")]

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::vocab::limits::STREAMS_MAX;
+use crate::vocab::limits::WATCHES_MAX;
 
 /// Values of a config file, aliases expanded.
 pub(super) const YAML_NODES_MAX: usize = 50_000;
@@ -34,7 +34,8 @@ pub(super) const RESPONSE_BYTES: RangeInclusive<u64> = KIB..=1024 * MIB;
 pub(super) const DEPTH: RangeInclusive<u64> = 4..=256;
 pub(super) const CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
 pub(super) const SESSIONS: RangeInclusive<u64> = 1..=1_000_000;
-pub(super) const STREAMS: RangeInclusive<u64> = 1..=STREAMS_MAX as u64;
+/// Each stream watches the upstreams of its route: nobody's share is all the watches of one.
+pub(super) const STREAMS: RangeInclusive<u64> = 1..=WATCHES_MAX as u64 / 4;
 pub(super) const PROCESSES: RangeInclusive<u64> = 1..=10_000;
 pub(super) const HEADER_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(300);
 pub(super) const CALL_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(24 * 3600);

@@ -187,3 +187,23 @@ impl fmt::Debug for RawId {
         f.write_str(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_detached_id_lets_its_message_go() {
+        let message = bytes::Bytes::from(br#"{"id":"a-1"}"#.to_vec());
+        let id = {
+            let text = ByteString::try_from(message.clone()).unwrap();
+            RawId(text.slice_ref(text.get(6..11).unwrap()))
+        };
+        assert!(!message.is_unique());
+        let copy = id.detached();
+        assert_eq!(copy, id);
+        drop(id);
+        assert!(message.is_unique());
+        assert_eq!(copy.as_str(), "\"a-1\"");
+    }
+}

@@ -25,22 +25,33 @@ use crate::web::network;
 /// Requests that are waited for.
 pub struct Arrivals {
     /// Nobody is known yet: what is counted is the network that they come from.
-    credentials: Arc<Shares<IpAddr>>,
+    credentials: Waiting<IpAddr>,
     /// Bodies for pages, whose senders nobody knows either.
-    forms: Arc<Shares<IpAddr>>,
+    forms: Waiting<IpAddr>,
     /// Bodies for routes.
-    messages: Arc<Shares<PrincipalKey>>,
+    messages: Waiting<PrincipalKey>,
+}
+
+struct Waiting<K: Eq + Hash> {
+    places: Arc<Shares<K>>,
+    each_max: usize,
 }
 
 impl Arrivals {
     /// As many places of each kind as there are for requests under way, which are `in_flight`.
     pub fn new(in_flight: usize) -> Self {
-        let of_one = |part: usize| in_flight.div_ceil(part);
         Self {
-            credentials: Shares::new(in_flight, of_one(ARRIVING_PER_ADDRESS_PART)),
-            forms: Shares::new(in_flight, of_one(ARRIVING_PER_ADDRESS_PART)),
-            messages: Shares::new(in_flight, of_one(ARRIVING_PER_PRINCIPAL_PART)),
+            credentials: Waiting::of(in_flight, ARRIVING_PER_ADDRESS_PART),
+            forms: Waiting::of(in_flight, ARRIVING_PER_ADDRESS_PART),
+            messages: Waiting::of(in_flight, ARRIVING_PER_PRINCIPAL_PART),
         }
+    }
+}
+
+impl<K: Eq + Hash + Clone> Waiting<K> {
+    /// One in `part` of them is the share of each.
+    fn of(all_max: usize, part: usize) -> Self {
+        Self { places: Shares::new(all_max), each_max: all_max.div_ceil(part) }
     }
 }
 
@@ -78,7 +89,7 @@ pub(super) async fn message(ctx: &Ctx, body: Incoming) -> Result<Bytes, Refusal>
 /// What `work` comes to. What is not done at once is waited for in a place that `who` takes.
 async fn waited<F, K>(
     ctx: &Ctx,
-    places: &Arc<Shares<K>>,
+    waiting: &Waiting<K>,
     who: impl FnOnce() -> K,
     mut work: Pin<&mut F>,
 ) -> Result<F::Output, Refusal>
@@ -89,7 +100,7 @@ where
     if let Poll::Ready(done) = futures_util::poll!(work.as_mut()) {
         return Ok(done);
     }
-    let place = places.enter(who(), ctx.gateway.metrics.hold_arriving());
+    let place = waiting.places.enter(who(), waiting.each_max, ctx.gateway.metrics.hold_arriving());
     let _place = place.map_err(|too_many| match too_many {
         TooMany::OfOne => busy(ctx, "too_many_arriving_of_one"),
         TooMany::OfAll => busy(ctx, "too_many_arriving"),

@@ -21,6 +21,7 @@ use crate::mcp::names::{check_uri, full_name, public_uri};
 use crate::mcp::reply::Listing;
 use crate::policy::permit::Permit;
 use crate::upstream::Happening;
+use crate::vocab::FaultKind;
 use crate::vocab::limits::{LISTEN_URIS_MAX, NEWS_GATHER_MS, WATCH_AGAIN_MS};
 
 /// A resource at an upstream, by its own URI.
@@ -175,7 +176,14 @@ impl Merged {
         let mut leg = self.legs.swap_remove(at);
         match told {
             Told::Over(fault) => {
-                tracing::debug!(record = %ctx.id, upstream = %leg.name, detail = %fault.detail, "an upstream is not watched for a while");
+                match fault.kind {
+                    FaultKind::Exhausted => {
+                        tracing::warn!(upstream = %leg.name, detail = %fault.detail, "an upstream is not watched for a stream");
+                    }
+                    _ => {
+                        tracing::debug!(record = %ctx.id, upstream = %leg.name, detail = %fault.detail, "an upstream is not watched for a while");
+                    }
+                }
                 self.again.get_or_insert_with(|| Instant::now() + Duration::from_millis(WATCH_AGAIN_MS));
                 return;
             }

@@ -43,9 +43,8 @@ pub(super) enum Turn {
 
 impl Ongoing {
     pub(super) fn new(mut ctx: Ctx, merged: Merged, place: Place) -> Self {
-        // For as long as the stream lasts, neither the message that it began with nor its token is of use.
+        // What lasts keeps no message in memory.
         ctx.asked.id = ctx.asked.id.as_ref().map(RawId::detached);
-        ctx.memory.recall.forget();
         let standing = Standing::of(&ctx);
         let mut revised = ctx.gateway.revised.subscribe();
         // A set that came into force since the request began counts too.

@@ -135,6 +135,8 @@ const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 
 /// An event stream: what `start` makes of `ctx`, which has the record for as long as the stream lasts.
 pub(super) fn stream(ctx: Ctx, start: impl FnOnce(Ctx) -> BoxStream<'static, Bytes>) -> Response<ReplyBody> {
+    // The connection may bring no other token for as long as the stream lasts.
+    ctx.memory.recall.forget();
     let (_, nothing) = mpsc::channel(1);
     let head = Answered { content: Content::Events(nothing), ..Answered::empty(StatusCode::OK) }.respond(&ctx);
     head.map(|_| ReplyBody::pieces(start(ctx)))

@@ -11,7 +11,6 @@ use crate::telemetry::metrics::Held;
 /// Places taken, in all and by each. Remembers nobody who has none.
 pub(super) struct Shares<K: Eq + Hash> {
     all_max: usize,
-    each_max: usize,
     all: AtomicUsize,
     each: DashMap<K, usize>,
 }
@@ -33,24 +32,16 @@ pub(super) struct Place<K: Eq + Hash> {
 }
 
 impl<K: Eq + Hash + Clone> Shares<K> {
-    /// `all_max` places, `each_max` for each.
-    pub(super) fn new(all_max: usize, each_max: usize) -> Arc<Self> {
-        Arc::new(Self { all_max, each_max, all: AtomicUsize::new(0), each: DashMap::new() })
+    /// `all_max` places.
+    pub(super) fn new(all_max: usize) -> Arc<Self> {
+        Arc::new(Self { all_max, all: AtomicUsize::new(0), each: DashMap::new() })
     }
 
-    /// Another place of `who`, counted by `gauge` too.
+    /// Another place of `who`, whose share is `each_max`, counted by `gauge` too.
     ///
     /// # Errors
     /// [`TooMany`]. Whoever has their share takes nothing from others by asking for more.
-    pub(super) fn enter(self: &Arc<Self>, who: K, gauge: Held) -> Result<Place<K>, TooMany> {
-        self.enter_as_one_of(self.each_max, who, gauge)
-    }
-
-    /// As [`Self::enter`], where the share of `who` is `each_max` for now.
-    ///
-    /// # Errors
-    /// As [`Self::enter`].
-    pub(super) fn enter_as_one_of(self: &Arc<Self>, each_max: usize, who: K, gauge: Held) -> Result<Place<K>, TooMany> {
+    pub(super) fn enter(self: &Arc<Self>, who: K, each_max: usize, gauge: Held) -> Result<Place<K>, TooMany> {
         let mut own = self.each.entry(who.clone()).or_default();
         if *own >= each_max {
             return Err(TooMany::OfOne);
@@ -80,8 +71,8 @@ mod tests {
 
     #[test]
     fn each_has_a_share_and_whoever_has_none_is_forgotten() {
-        let (shares, metrics) = (Shares::new(100, 3), Metrics::new());
-        let enter = |who: &'static str| shares.enter(who, metrics.hold_stream());
+        let (shares, metrics) = (Shares::new(100), Metrics::new());
+        let enter = |who: &'static str| shares.enter(who, 3, metrics.hold_stream());
         let mut places: Vec<_> = (0..3).map(|_| enter("alice").ok().unwrap()).collect();
         assert_eq!(enter("alice").err(), Some(TooMany::OfOne));
         let bobs = enter("bob").ok().unwrap();
@@ -94,8 +85,8 @@ mod tests {
 
     #[test]
     fn all_together_have_a_bound_too() {
-        let (shares, metrics) = (Shares::new(50, 3), Metrics::new());
-        let enter = |who: usize| shares.enter(who, metrics.hold_stream());
+        let (shares, metrics) = (Shares::new(50), Metrics::new());
+        let enter = |who: usize| shares.enter(who, 3, metrics.hold_stream());
         let mut places: Vec<_> = (0..50).map(|who| enter(who).ok().unwrap()).collect();
         assert_eq!(enter(50).err(), Some(TooMany::OfAll));
         assert_eq!(shares.each.len(), 50);

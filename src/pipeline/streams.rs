@@ -38,7 +38,7 @@ impl Streams {
     /// No streams.
     #[expect(clippy::new_without_default, reason = "a table is no neutral value")]
     pub fn new() -> Self {
-        let open = Shares::new(STREAMS_MAX, STREAMS_MAX);
+        let open = Shares::new(STREAMS_MAX);
         let (pushes, lines) = Default::default();
         Self { open, pushes, lines, journal: Journal::new(), subscriptions: Subscriptions::new() }
     }
@@ -69,7 +69,7 @@ pub(super) type Place = shares::Place<PrincipalKey>;
 /// A place for another stream of whoever asks; without one, [`too_many`] is the answer.
 pub(super) fn place(ctx: &Ctx) -> Option<Place> {
     let (who, gauge) = (ctx.principal().ok()?.key(), ctx.gateway.metrics.hold_stream());
-    ctx.gateway.streams.open.enter_as_one_of(ctx.world.bounds.streams_per_principal, who, gauge).ok()
+    ctx.gateway.streams.open.enter(who, ctx.world.bounds.streams_per_principal, gauge).ok()
 }
 
 /// 429: whoever closes a stream has room for another.

@@ -15,6 +15,7 @@ fn the_smallest_config_has_the_defaults() {
     assert_eq!(config.limits.header_timeout, Duration::from_secs(10));
     assert_eq!(config.limits.call_timeout, Duration::from_secs(60));
     assert_eq!(config.limits.stream_idle, Duration::from_secs(300));
+    assert_eq!(config.limits.streams_per_principal, 16);
     assert_eq!((config.limits.sessions_per_principal, config.limits.upstream_sessions, config.limits.processes), (64, 1_024, 32));
     assert!(!config.identity.anonymous && !config.identity.dev && !config.observe_only);
     assert_eq!(config.routes.first().unwrap().min_version, Revision::V2025_03_26);
@@ -48,7 +49,7 @@ data_dir: data
 tls: { cert: cert.pem, key: key.pem, client_ca: cert.pem, client_certificates: optional }
 allowed_origins: ["https://app.example.com:443", "vscode-file://vscode-app"]
 allowed_hosts: [Gateway.example.com, "other.example.com:8443", "::1"]
-limits: { body: 1MiB, response: 10MB, depth: 32, header_timeout: 500ms, call_timeout: 1h, stream_idle: 2m, connections: 5, in_flight: 6, sessions_per_principal: 7, upstream_sessions: 8, processes: 9 }
+limits: { body: 1MiB, response: 10MB, depth: 32, header_timeout: 500ms, call_timeout: 1h, stream_idle: 2m, connections: 5, in_flight: 6, sessions_per_principal: 7, streams_per_principal: 256, upstream_sessions: 8, processes: 9 }
 identity:
   anonymous: false
   issuers:

@@ -85,7 +85,7 @@ fn limits_have_bounds() {
         ("connections: 0", "out of range"),
         ("in_flight: 0", "out of range"),
         ("sessions_per_principal: 0", "out of range"),
-        ("streams_per_principal: 16385", "out of range"),
+        ("streams_per_principal: 257", "out of range"),
         ("upstream_sessions: 99999999", "out of range"),
         ("processes: 0", "out of range"),
     ] {

@@ -72,6 +72,20 @@ async fn the_share_of_one_principal_is_for_the_operator_to_say() {
             assert!(tokio::time::Instant::now() < until, "{most}");
         }
     }
+    // A smaller share ends nothing that is open, and a stream that closes makes no room.
+    let config = std::fs::read_to_string(gate.dir.path().join("portcullis.yaml")).unwrap();
+    gate.reload("portcullis.yaml", &config.replace(&share(4), &share(1)));
+    open.pop();
+    let until = tokio::time::Instant::now() + SOON;
+    loop {
+        let free = gate.metric("portcullis_streams").await == "3";
+        let mut conn = gate.reach.open().await;
+        conn.write(&listen(&gate, "/mcp", &alice, TOOLS).bytes()).await;
+        if conn.head().await.status == 429 && free {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < until);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
