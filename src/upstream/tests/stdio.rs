@@ -17,7 +17,10 @@ def serve(handle, era="legacy", log=None):
         if method == "server/discover":
             if era == "modern": reply(m, resultType="complete", supportedVersions=["2026-07-28"], capabilities={"tools": {}})
             elif era == "exits": sys.exit(1)
-            elif era == "legacy": send({"jsonrpc": "2.0", "id": m["id"], "error": {"code": -32601, "message": "no"}})
+            elif era in ("legacy", "refuses"): send({"jsonrpc": "2.0", "id": m["id"], "error": {"code": -32601, "message": "no"}})
+        elif method == "initialize" and era == "refuses":
+            if os.path.exists(log + ".hangs"): time.sleep(60)
+            send({"jsonrpc": "2.0", "id": m["id"], "error": {"code": -32602, "message": "no"}})
         elif method == "initialize":
             reply(m, protocolVersion="2025-11-25", capabilities={"tools": {}}, serverInfo={"name": "x", "version": "1"})
         elif method == "tools/call":
@@ -343,4 +346,24 @@ async fn a_process_that_is_known_and_answers_no_calls_is_left_alone() {
         assert_eq!(finish(&mut answer).await.unwrap_err().kind, FaultKind::Timeout);
     }
     assert!(!upstream.is_up() && ready().await.is_err());
+}
+
+#[tokio::test]
+async fn a_process_that_refuses_its_handshake_is_no_dead_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, hangs) = (dir.path().join("log"), dir.path().join("log.hangs"));
+    let (_registry, upstream, _) = registry(script("refuses", Some(&log)));
+    let ready = async |ms| {
+        let deadline = Deadline::after(Duration::from_millis(ms));
+        upstream.ready(&who("a"), ClientCaps::NONE, &list_permit(), deadline).await.unwrap_err().kind
+    };
+    std::fs::write(&hangs, "").unwrap();
+    for _ in 0..4 {
+        assert_eq!(ready(1_000).await, FaultKind::Timeout);
+    }
+    std::fs::remove_file(&hangs).unwrap();
+    assert_eq!(ready(10_000).await, FaultKind::Failed);
+    std::fs::write(&hangs, "").unwrap();
+    assert_eq!(ready(1_000).await, FaultKind::Timeout);
+    assert!(upstream.is_up(), "its failures do not follow each other");
 }
