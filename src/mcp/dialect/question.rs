@@ -163,7 +163,8 @@ pub fn cancelled_question() -> RawJson {
 }
 
 /// `[UPSTREAM] ` before a text. Its own bytes are kept, unless it has what could erase or hide that name where it is read, at a terminal
-/// above all: control characters but newlines and tabs, direction marks and what is invisible become visible escapes, but for the joiners in words and emoji.
+/// above all: control characters but newlines and tabs, direction marks and what is invisible become visible escapes, but for the
+/// joiners in words and emoji.
 fn signed(upstream: &str, message: &RawJson) -> Option<RawJson> {
     let harmless = escape::visible_lines(&message.scanner().string().ok()?).map(|text| RawJson::of_text(&text));
     let message = harmless.as_ref().unwrap_or(message);
