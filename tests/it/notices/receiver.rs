@@ -54,11 +54,10 @@ struct Seen {
 
 impl Receiver {
     pub(super) async fn start(manner: Manner) -> Self {
-        Self::at("127.0.0.1:0".parse().unwrap(), manner).await
+        Self::on(TcpListener::bind("127.0.0.1:0").await.unwrap(), manner)
     }
 
-    pub(super) async fn at(addr: SocketAddr, manner: Manner) -> Self {
-        let listener = TcpListener::bind(addr).await.unwrap();
+    pub(super) fn on(listener: TcpListener, manner: Manner) -> Self {
         let addr = listener.local_addr().unwrap();
         let seen = Seen { manner: Mutex::new(manner), came: Mutex::default(), wrong: Mutex::default(), clock: Clock::system() };
         let seen = Arc::new(seen);

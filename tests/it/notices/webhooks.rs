@@ -56,10 +56,10 @@ async fn nobody_is_told_of_what_only_the_caller_can_confirm() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_receiver_that_was_down_gets_everything_when_it_is_back() {
-    let addr = {
-        let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        gone.local_addr().unwrap()
-    };
+    // Bound all the time, so that no connection of somebody else takes the port meanwhile.
+    let down = tokio::net::TcpSocket::new_v4().unwrap();
+    down.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let addr = down.local_addr().unwrap();
     let gate = gate(&signed("ops", &format!("http://{addr}/"))).await;
     let request = ask(&gate, "up__write", "{}").await;
     let id = request.id.as_str().to_owned();
@@ -67,7 +67,7 @@ async fn a_receiver_that_was_down_gets_everything_when_it_is_back() {
     let log = || gate.running().notices().unwrap().log(10);
     soon("a failure", || log().iter().any(|delivery| delivery.attempts > 0)).await;
     assert!(log().iter().any(|delivery| delivery.problem.is_some()), "{:?}", log());
-    let receiver = Receiver::at(addr, Manner::Takes).await;
+    let receiver = Receiver::on(down.listen(64).unwrap(), Manner::Takes);
     soon("both", || receiver.of(&id).len() == 2).await;
     let events: Vec<String> = receiver.of(&id).into_iter().map(|came| came.event).collect();
     assert_eq!(events, ["approval.requested", "approval.denied"], "the end never comes before the beginning");
