@@ -2,13 +2,15 @@
 // PORTCULLIS_BIN names the binary (default: the dev build in the cargo target directory).
 import { spawn, execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { stringify } from 'yaml';
 import { clientToken, growing, keep, keeping } from './canary.mjs';
+import { freePort } from './fixtures/ports.mjs';
+
+export { freePort };
 
 const READY_MS = 60_000;
 const STOP_MS = 30_000;
@@ -35,19 +37,6 @@ export function spawnOwn(command, args, options) {
 }
 
 export const sleep = ms => new Promise(done => setTimeout(done, ms));
-
-/** A free loopback port: audiences derive from the configured address, so it must be known first. */
-export async function freePort() {
-  for (;;) {
-    // Below the ports that connections leave by: one of those could take it before its server does.
-    const port = 20_000 + Math.floor(Math.random() * 12_000);
-    const server = createServer();
-    const free = await new Promise(done => server.once('error', () => done(false)).listen(port, '127.0.0.1', () => done(true)));
-    if (!free) continue;
-    await new Promise(done => server.close(done));
-    return port;
-  }
-}
 
 /** Spawns and waits for the first stdout line that matches; resolves with {child, match, log()}. */
 export function spawnReady(command, args, { pattern, env, cwd, label, side }) {
