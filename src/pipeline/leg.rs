@@ -68,6 +68,11 @@ impl Leg {
         self.deaf.is_some()
     }
 
+    /// It is open for all that is wanted.
+    pub(super) fn is_settled(&self) -> bool {
+        self.deaf.is_none() && self.otherwise.is_none()
+    }
+
     /// It is wanted as it is (`so`), or something else is wanted than it is being opened for.
     pub(super) fn wanted(self, so: bool) -> Self {
         let otherwise = if so { None } else { self.otherwise.or_else(|| Some(Instant::now())) };

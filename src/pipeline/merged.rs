@@ -15,6 +15,7 @@ use super::authorize::{hear, hears};
 use super::ctx::Ctx;
 use super::followed::Followed;
 use super::leg::{Leg, Told, opened, told};
+use super::subscribed::Wish;
 use crate::catalog::Part;
 use crate::mcp::interest::{Interest, ListSet};
 use crate::mcp::names::{check_uri, full_name, public_uri};
@@ -58,6 +59,8 @@ pub(super) struct Merged {
     due: Option<Instant>,
     /// When upstreams that could not be watched are tried again.
     again: Option<Instant>,
+    /// What is wanted, until all watches for it are open.
+    wish: Option<Wish>,
 }
 
 impl Resource {
@@ -71,7 +74,8 @@ impl Merged {
     /// Watches nothing yet.
     pub(super) fn of(lists: ListSet, resources: Vec<Resource>) -> Self {
         let (changed, updated, moved, tasks) = Default::default();
-        Self { lists, resources, tasks, legs: Vec::new(), begun: false, changed, updated, moved, due: None, again: None }
+        let (due, again, wish) = Default::default();
+        Self { lists, resources, tasks, legs: Vec::new(), begun: false, changed, updated, moved, due, again, wish }
     }
 
     /// Follows these tasks too.
@@ -79,10 +83,15 @@ impl Merged {
         Self { tasks, ..self }
     }
 
+    /// Says when `wish` is heard of.
+    pub(super) fn granting(self, wish: Wish) -> Self {
+        Self { wish: Some(wish), ..self }
+    }
+
     /// Wants to hear of other resources and tasks from now on. A watch that is being opened is waited for: whoever wants one more
     /// thing after the other opens no watch for each.
-    pub(super) fn want(&mut self, ctx: &Ctx, resources: Vec<Resource>, tasks: Vec<Followed>) {
-        (self.resources, self.tasks) = (resources, tasks);
+    pub(super) fn want(&mut self, ctx: &Ctx, resources: Vec<Resource>, tasks: Vec<Followed>, wish: Wish) {
+        (self.resources, self.tasks, self.wish) = (resources, tasks, Some(wish));
         self.renew(ctx, Vec::new(), true);
     }
 
@@ -135,6 +144,16 @@ impl Merged {
             self.legs.push(leg);
         }
         self.begun = true;
+        self.settle();
+    }
+
+    /// Tells whoever waits for it that all watches are open.
+    fn settle(&mut self) {
+        if self.legs.iter().all(Leg::is_settled)
+            && let Some(wish) = self.wish.take()
+        {
+            wish.is_heard();
+        }
     }
 
     /// Everything that is wanted may have changed.
@@ -185,7 +204,7 @@ impl Merged {
                     }
                 }
                 self.again.get_or_insert_with(|| Instant::now() + Duration::from_millis(WATCH_AGAIN_MS));
-                return;
+                return self.settle();
             }
             Told::Opened => {
                 let (missed, otherwise) = leg.opened();
@@ -196,7 +215,7 @@ impl Merged {
                 if otherwise {
                     self.renew(ctx, Vec::new(), true);
                 }
-                return;
+                return self.settle();
             }
             Told::Happened(Happening::ListChanged(listing)) => {
                 out_of_date(ctx, &leg.name, listing);

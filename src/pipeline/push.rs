@@ -190,8 +190,8 @@ fn pushed(ctx: Ctx, session: Session, opening: Opening, place: Place) -> Respons
     };
     let registered = ctx.gateway.streams.pushes.register(session.id);
     let subscribed = ctx.gateway.streams.subscriptions.of(session.id);
-    let changes = subscribed.changes();
-    let mut merged = Merged::of(ListSet::ALL, subscribed.resources()).following(subscribed.tasks());
+    let (changes, wish) = (subscribed.changes(), subscribed.wish());
+    let mut merged = Merged::of(ListSet::ALL, subscribed.resources()).following(subscribed.tasks()).granting(wish);
     merged.refresh(&ctx, Vec::new());
     let line = match opening {
         Opening::After(None) => None,
@@ -215,7 +215,7 @@ struct Push {
     ongoing: Ongoing,
     session: Session,
     subscribed: Arc<Subscribed>,
-    changes: watch::Receiver<()>,
+    changes: watch::Receiver<u64>,
     registered: Registered,
     stream: StreamId,
     /// The number of the next event.
@@ -290,8 +290,9 @@ impl Push {
     }
 
     fn resubscribe(&mut self) {
+        let wish = self.subscribed.wish();
         let (resources, tasks) = (self.subscribed.resources(), self.subscribed.tasks());
-        self.ongoing.merged.want(&self.ongoing.ctx, resources, tasks);
+        self.ongoing.merged.want(&self.ongoing.ctx, resources, tasks, wish);
     }
 
     /// Whether the session goes on is looked at, its subscriptions are kept in use, and the client is shown that the stream lives.

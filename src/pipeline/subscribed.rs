@@ -8,6 +8,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio::time::timeout_at;
 
 use super::Gateway;
 use super::ctx::Ctx;
@@ -22,8 +23,8 @@ use super::session::Session;
 use crate::mcp::dialect::Operation;
 use crate::mcp::error::ProtocolError;
 use crate::policy::permit::Permit;
-use crate::vocab::PrincipalKey;
-use crate::vocab::limits::{LISTEN_URIS_MAX, SESSION_S_MAX, SUBSCRIBED_BYTES_MAX};
+use crate::vocab::limits::{LISTEN_READY_MS_MAX, LISTEN_URIS_MAX, SESSION_S_MAX, SUBSCRIBED_BYTES_MAX};
+use crate::vocab::{Deadline, PrincipalKey};
 
 /// What sessions have subscribed to; nothing of a session that never did.
 pub(super) struct Subscriptions(Cache<u128, Arc<Subscribed>>);
@@ -33,7 +34,38 @@ pub(super) struct Subscribed {
     resources: Mutex<Vec<Resource>>,
     /// Tasks that it made, the newest last.
     tasks: Mutex<Vec<Followed>>,
-    changed: watch::Sender<()>,
+    /// Counts what was wanted.
+    changed: watch::Sender<u64>,
+    /// As far as that its stream is open for it.
+    heard: watch::Sender<u64>,
+}
+
+/// What a session wants to hear of, as of some moment.
+pub(super) struct Wish {
+    of: Arc<Subscribed>,
+    count: u64,
+}
+
+impl Wish {
+    /// Its upstreams are listened to, as far as that is possible.
+    pub(super) fn is_heard(&self) {
+        self.of.heard.send_if_modified(|heard| {
+            let more = *heard < self.count;
+            *heard = self.count.max(*heard);
+            more
+        });
+    }
+
+    /// Waits until the stream of the session, if it has one, hears of what is wanted: what happens after that the client is told of.
+    /// What its upstream takes longer for counts as missed.
+    async fn heard(&self, deadline: Deadline) {
+        if self.of.changed.receiver_count() == 0 {
+            return;
+        }
+        let until = deadline.capped(Duration::from_millis(2 * LISTEN_READY_MS_MAX));
+        let mut heard = self.of.heard.subscribe();
+        let _ = timeout_at(until.instant().into(), heard.wait_for(|heard| *heard >= self.count)).await;
+    }
 }
 
 impl Subscriptions {
@@ -50,26 +82,28 @@ impl Subscriptions {
     /// What `session` has subscribed to and will.
     pub(super) fn of(&self, session: u128) -> Arc<Subscribed> {
         self.0.get_with(session, || {
-            Arc::new(Subscribed { resources: Mutex::default(), tasks: Mutex::default(), changed: watch::Sender::new(()) })
+            let (changed, heard) = (watch::Sender::new(0), watch::Sender::new(0));
+            Arc::new(Subscribed { resources: Mutex::default(), tasks: Mutex::default(), changed, heard })
         })
     }
 
-    /// False if the session has subscribed to too much already.
-    fn add(&self, session: u128, resource: Resource) -> bool {
+    /// `None` if the session has subscribed to too much already.
+    fn add(&self, session: u128, resource: Resource) -> Option<Wish> {
         let of = self.of(session);
         let mut resources = of.resources.lock();
         if resources.contains(&resource) {
-            return true;
+            drop(resources);
+            return Some(of.wish());
         }
         if resources.len() >= LISTEN_URIS_MAX {
-            return false;
+            return None;
         }
         resources.push(resource);
         drop(resources);
         // Weighed anew.
         self.0.insert(session, of.clone());
-        of.changed.send_replace(());
-        true
+        of.changed();
+        Some(of.wish())
     }
 
     /// `session` made this task. Of very many only the last are remembered: whoever made them can ask.
@@ -83,7 +117,7 @@ impl Subscriptions {
         drop(tasks);
         // Weighed anew.
         self.0.insert(session, of.clone());
-        of.changed.send_replace(());
+        of.changed();
     }
 
     /// These tasks of `session` are over, and it knows. Whoever watches goes on as before.
@@ -97,7 +131,7 @@ impl Subscriptions {
     fn remove(&self, session: u128, resource: &Resource) {
         let Some(of) = self.0.get(&session) else { return };
         of.resources.lock().retain(|kept| kept != resource);
-        of.changed.send_replace(());
+        of.changed();
     }
 
     /// Forgets a session that ended while something was kept for it.
@@ -125,8 +159,17 @@ impl Subscribed {
     }
 
     /// Changes with either.
-    pub(super) fn changes(&self) -> watch::Receiver<()> {
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
+    }
+
+    /// What is wanted now. Whoever sees to it reads it after this.
+    pub(super) fn wish(self: &Arc<Self>) -> Wish {
+        Wish { of: Arc::clone(self), count: *self.changed.borrow() }
+    }
+
+    fn changed(&self) {
+        self.changed.send_modify(|count| *count += 1);
     }
 
     fn bytes(&self) -> u32 {
@@ -155,10 +198,10 @@ pub(super) async fn subscribe(ctx: &Ctx, operation: &Operation, target: &Target,
     let session = ctx.asked.session.filter(|_| facts.capabilities.resources_subscribe);
     let session = session.ok_or_else(|| ProtocolError::method_not_found(operation.revision).with_id(id))?;
     let resource = Resource { upstream: name, uri: target.name.clone() };
-    if !ctx.gateway.streams.subscriptions.add(session.id, resource) {
-        return Err(ProtocolError::invalid_params("Too many resources are subscribed to in this session").with_id(id).into());
-    }
+    let too_many = || ProtocolError::invalid_params("Too many resources are subscribed to in this session").with_id(id);
+    let wish = ctx.gateway.streams.subscriptions.add(session.id, resource).ok_or_else(too_many)?;
     ctx.gateway.streams.subscriptions.keep_no_longer(&ctx.gateway, &who, session);
+    wish.heard(ctx.deadline).await;
     ctx.completed();
     Ok(lower(ctx, &nothing()))
 }
@@ -187,19 +230,40 @@ mod tests {
     fn a_session_has_its_own_and_a_bound() {
         let all = Subscriptions::new();
         let mut changes = all.of(1).changes();
-        assert!(all.add(1, resource("a:0")) && all.add(1, resource("a:0")));
+        assert!(all.add(1, resource("a:0")).is_some() && all.add(1, resource("a:0")).is_some());
         assert!(changes.has_changed().unwrap());
         changes.mark_unchanged();
         for n in 1..LISTEN_URIS_MAX {
-            assert!(all.add(1, resource(&format!("a:{n}"))));
+            assert!(all.add(1, resource(&format!("a:{n}"))).is_some());
         }
-        assert!(!all.add(1, resource("a:x")) && all.add(1, resource("a:1")));
-        assert!(all.add(2, resource("a:x")));
+        assert!(all.add(1, resource("a:x")).is_none() && all.add(1, resource("a:1")).is_some());
+        assert!(all.add(2, resource("a:x")).is_some());
         assert_eq!((all.of(1).resources().len(), all.of(2).resources()), (LISTEN_URIS_MAX, vec![resource("a:x")]));
         all.remove(1, &resource("a:3"));
-        assert!(changes.has_changed().unwrap() && all.add(1, resource("a:x")));
+        assert!(changes.has_changed().unwrap() && all.add(1, resource("a:x")).is_some());
         all.end(1);
         assert_eq!((all.of(1).resources(), all.of(2).resources().len()), (Vec::new(), 1));
+    }
+
+    #[tokio::test]
+    async fn who_subscribes_waits_until_its_stream_hears_of_it() {
+        let all = Subscriptions::new();
+        let deadline = Deadline::after(Duration::from_secs(60));
+        let first = all.add(1, resource("a:0")).unwrap();
+        first.heard(deadline).await;
+        assert_eq!(*first.of.heard.borrow(), 0, "no stream, nothing to wait for");
+        let _stream = all.of(1).changes();
+        let second = all.add(1, resource("a:1")).unwrap();
+        let mut waiting = Box::pin(second.heard(deadline));
+        first.is_heard();
+        assert!(futures_util::poll!(&mut waiting).is_pending(), "that is older");
+        all.of(1).wish().is_heard();
+        assert!(futures_util::poll!(&mut waiting).is_ready());
+        first.is_heard();
+        second.heard(deadline).await;
+        assert_eq!(*second.of.heard.borrow(), 2, "it is still heard");
+        // A stream that takes nothing is not waited for for ever.
+        all.add(1, resource("a:2")).unwrap().heard(Deadline::after(Duration::from_millis(20))).await;
     }
 
     #[test]
@@ -207,7 +271,7 @@ mod tests {
         let all = Subscriptions::new();
         let long = "x".repeat(8 * 1024);
         for session in 0..16_000 {
-            assert!(all.add(session, resource(&long)));
+            assert!(all.add(session, resource(&long)).is_some());
         }
         all.0.run_pending_tasks();
         assert!(all.0.weighted_size() <= SUBSCRIBED_BYTES_MAX);
