@@ -15,9 +15,23 @@ export PORTCULLIS_FAULTS="${PORTCULLIS_FAULTS-$([ "$(id -u)" != 0 ] || ! command
 work="$(mktemp -d)"
 export PORTCULLIS_SKIPPED="$work/skipped"
 
-kafka=''
+# Work behind the steps: what it prints is shown if it fails. It takes what the steps leave of the processors.
+declare -A behind=()
+begin() {
+    set -m
+    { renice -n 19 "$BASHPID" && "$@"; } >"$work/$1" 2>&1 &
+    behind[$1]=$!
+    set +m
+}
+await() {
+    local failed=0
+    wait "${behind[$1]}" || failed=$?
+    unset "behind[$1]"
+    [ "$failed" = 0 ] || cat "$work/$1"
+    return "$failed"
+}
 finish() {
-    [ -z "$kafka" ] || kill -- "-$kafka" 2>/dev/null || true
+    for group in "${behind[@]}"; do kill -- "-$group" 2>/dev/null || true; done
     rm -rf "$work"
 }
 trap finish EXIT
@@ -28,6 +42,9 @@ step() { printf '\n=== [%4d s] %s\n' "$SECONDS" "$*"; }
 step 'cargo fmt --check'
 cargo fmt --check
 
+peers() { bash tests/peers/install.sh; }
+begin peers
+
 step 'cargo clippy'
 cargo clippy --locked --all-targets -- -D warnings
 
@@ -37,11 +54,8 @@ cargo test --locked
 step 'the audit log, as another program verifies it'
 PORTCULLIS_PYTHON="${PORTCULLIS_PYTHON:-python3}" cargo test --locked --lib -- audit::verify::tests::peer
 
-step 'the shipped image builds without the demo'
-cargo clippy --locked --no-default-features --bin portcullis -- -D warnings
-
 step 'install the peers'
-bash tests/peers/install.sh
+await peers
 
 step 'build the gateway and the peer on the Rust SDK'
 cargo build --locked --bin portcullis --example peer
@@ -51,16 +65,14 @@ ln -f "$target/debug/portcullis" "$PORTCULLIS_BIN"
 step 'the demo'
 "$PORTCULLIS_BIN" demo --once --listen 127.0.0.1:0
 
-# The peers wait more than they compute: what is compiled meanwhile takes what they leave of the processors.
-with_kafka() {
-    cargo clippy --locked --features kafka-tls --lib --test it -- -D warnings &&
+# The peers wait more than they compute.
+variants() {
+    cargo clippy --locked --no-default-features --bin portcullis -- -D warnings &&
+        cargo clippy --locked --features kafka-tls --lib --test it -- -D warnings &&
         cargo clippy --locked --features kafka-tls --lib --profile test -- -D warnings &&
         cargo test --locked --features kafka-tls --lib --test it --no-run
 }
-set -m
-{ renice -n 19 "$BASHPID" && with_kafka; } >"$work/kafka" 2>&1 &
-kafka=$!
-set +m
+begin variants
 
 step 'end-to-end tests'
 bash tests/peers/e2e.sh
@@ -77,9 +89,10 @@ bash tests/peers/matrix.sh
 step 'conformance of authorization, as a client and as a server'
 bash tests/peers/conformance-auth.sh
 
-step 'Kafka: lints, and the tests against the mock cluster of librdkafka (which is C: needs g++ and make)'
-wait "$kafka" || { cat "$work/kafka"; exit 1; }
-kafka=''
+step 'lints of the shipped image, which has no demo, and of the builds with Kafka'
+await variants
+
+step 'Kafka, against the mock cluster of librdkafka (which is C: needs g++ and make)'
 cargo test --locked --features kafka-tls --lib --test it -- kafka
 
 if [ -s "$PORTCULLIS_SKIPPED" ]; then
