@@ -44,6 +44,11 @@ impl Inbox {
         Self { id, askable, messages: 0, questions: 0, lists_seen: Vec::new(), strangers: false }
     }
 
+    /// Of the request.
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+
     /// Sorts `message`. Answers to other requests, progress of other calls and what no revision knows are dropped and counted.
     pub(super) fn sort(
         &mut self,

@@ -200,9 +200,9 @@ pub const UPSTREAM_ERRANDS_MAX: usize = 256;
 pub const UPSTREAM_ERRAND_MS_MAX: u64 = 2_000;
 /// Questions of one call that wait for the client at once; further ones are refused.
 pub const CALL_QUESTIONS_MAX: usize = 8;
-/// How long a call that a process may ask something waits for another such call to be over.
+/// How long a call that may be asked something on a stream of many calls waits for another such call to be over.
 pub const ASK_TURN_MS_MAX: u64 = 2_000;
-/// How long a question of a process that could be of several calls is held, until those that did not ask are over.
+/// How long a question that could be of several calls is held, until those that did not ask are over.
 pub const HELD_QUESTION_MS_MAX: u64 = 3_000;
 /// Time that people may take, all questions of one call together. It does not count as the upstream's.
 pub const QUESTION_MS_MAX: u64 = 300_000;

@@ -4,36 +4,28 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
+use parking_lot::Mutex;
 use tokio::time::timeout_at;
 
 use super::Http;
+use super::askable::{Askable, First};
 use super::doubt::{may_be_about_session, names};
 use super::era::is_evidence;
-use super::exchange::Exchange;
+use super::hear::Heard;
 use super::housekeeping::reply_among;
-use super::post::{Content, Door, Replay, Sending};
+use super::post::Replay;
 use super::session::Session;
 use super::shown::Whom;
-use super::stream::{Cancel, HttpStream};
+use super::stream::{Cancel, Flow, HttpStream};
 use crate::mcp::client_caps::ClientCaps;
-use crate::mcp::{Incoming, Lowered, Outgoing, Reply, codes, dialect};
+use crate::mcp::{Incoming, Outgoing, Reply, codes, dialect};
 use crate::policy::permit::Permit;
 use crate::upstream::answer::{Answer, Event, Source};
 use crate::upstream::feed::News;
 use crate::upstream::inbox::{Inbox, Meaning};
 use crate::upstream::wire::{self, STATELESS, malformed};
 use crate::vocab::{Deadline, Fault, FaultKind, PrincipalKey, Revision};
-
-/// An answer, as far as it must be read to know what it is.
-pub(super) enum Heard {
-    /// A document.
-    Messages { messages: Vec<Incoming>, status: StatusCode, bytes: usize },
-    /// Events to be read.
-    Stream(Exchange),
-    /// A 4xx, not 401 or 403, without a message of the protocol.
-    Refused(StatusCode),
-}
 
 /// What came of sending a call once.
 enum Spoken {
@@ -117,19 +109,30 @@ impl Http {
         let id = self.next_id();
         let message = dialect::lower_request(revision, out, id);
         let replay = if out.method.is_list() { Replay::Harmless } else { Replay::Never };
+        // Where the session may be anybody's, nobody is asked.
+        let caps = if owner.is_some() { wire::askable(out, revision) } else { ClientCaps::NONE };
+        let askable = Askable::of(self, session, caps, id, deadline).await;
         // Armed before the first byte leaves, so that a caller who goes away while it is sent cancels it too.
-        let cancel = session.map(|session| Cancel::new(self, session, id));
+        let cancel = session.map(|session| Cancel::new(self, session, id, askable));
         let session_id = session.and_then(|session| session.id.as_ref());
-        let (heard, _) = self.hear(whom, message, session.map(|session| &**session), replay, revision, deadline).await?;
-        match heard {
-            Heard::Stream(exchange) => {
-                // Where the session may be anybody's, nobody is asked.
-                let askable = if owner.is_some() { wire::askable(out, revision) } else { ClientCaps::NONE };
-                let inbox = Inbox::new(id, askable);
-                let mut stream = HttpStream::new(self, cancel, owner.cloned(), exchange, inbox, revision);
-                stream.sets_level = out.level.is_some();
-                Ok(Spoken::Source(Source::Http(Box::new(stream)), 0))
+        let stream = |cancel, flow, asked| {
+            let mut stream = HttpStream::new(self, cancel, owner.cloned(), flow, Inbox::new(id, caps), revision);
+            stream.begin_with(asked);
+            stream.sets_level = out.level.is_some();
+            Ok(Spoken::Source(Source::Http(Box::new(stream)), 0))
+        };
+        let heard = match &cancel {
+            Some(Cancel { session, askable: Some(askable), .. }) => {
+                let mut hearing = self.hear_apart(session, message, replay, revision, deadline);
+                match askable.first(&mut hearing).await {
+                    First::Heard(heard) => heard?,
+                    First::Asked(asked) => return stream(cancel, Flow::ToCome(Mutex::new(hearing)), Some(asked)),
+                }
             }
+            _ => self.hear(whom, message, session.map(|session| &**session), replay, revision, deadline).await?.0,
+        };
+        match heard {
+            Heard::Stream(exchange) => stream(cancel, Flow::Stream(exchange), None),
             Heard::Refused(status) => {
                 disarm(cancel);
                 // In a session it may be about that, or about what was called.
@@ -252,57 +255,6 @@ impl Http {
     fn wants_older(&self, source: &Source) -> bool {
         let Source::Reply(Reply::Error(error)) = source else { return false };
         self.pinned.is_none() && error.code == codes::UNSUPPORTED_VERSION && error.data.as_ref().is_some_and(wire::names_older)
-    }
-
-    /// Posts a request and reads until it is known what the answer is.
-    pub(super) async fn hear(
-        &self,
-        whom: Whom<'_>,
-        message: Lowered,
-        session: Option<&Session>,
-        replay: Replay,
-        revision: Revision,
-        deadline: Deadline,
-    ) -> Result<(Heard, Option<HeaderValue>), Fault> {
-        self.hear_through(&self.door, whom, message, session, replay, revision, deadline).await
-    }
-
-    /// As [`Self::hear`], through `door`.
-    #[expect(clippy::too_many_arguments, reason = "what a request is made of")]
-    pub(super) async fn hear_through(
-        &self,
-        door: &Door,
-        whom: Whom<'_>,
-        message: Lowered,
-        session: Option<&Session>,
-        replay: Replay,
-        revision: Revision,
-        deadline: Deadline,
-    ) -> Result<(Heard, Option<HeaderValue>), Fault> {
-        let answered = self.send_through(door, whom, Sending::Post { message, replay }, session, deadline).await?;
-        let status = answered.status;
-        let heard = match (status, answered.content) {
-            (StatusCode::OK, Content::Stream) => Heard::Stream(answered.exchange),
-            (StatusCode::OK, Content::Json) => {
-                let body = answered.exchange.whole().await?;
-                let messages = wire::parse(&body, revision, self.depth())?;
-                Heard::Messages { messages, status, bytes: body.len() }
-            }
-            (StatusCode::OK, Content::Other) => return Err(malformed("answers neither JSON nor a stream")),
-            (_, Content::Json) if status.is_client_error() => {
-                let body = answered.exchange.whole().await?;
-                match wire::parse(&body, revision, self.depth()) {
-                    Ok(messages) => Heard::Messages { messages, status, bytes: body.len() },
-                    Err(_) => Heard::Refused(status),
-                }
-            }
-            _ if status.is_client_error() => Heard::Refused(status),
-            _ if status.is_success() || status.is_informational() => {
-                return Err(malformed(&format!("answered a request with {}", status.as_u16())));
-            }
-            _ => return Err(Fault::upstream(FaultKind::Failed, format!("answered {}", status.as_u16()))),
-        };
-        Ok((heard, answered.session))
     }
 }
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 use http::{HeaderValue, StatusCode};
 
 use super::Http;
-use super::call::Heard;
+use super::hear::Heard;
 use super::post::Replay;
 use super::session::Session;
 use super::shown::Whom;
-use super::stream::HttpStream;
+use super::stream::{Flow, HttpStream};
 use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::{Incoming, Lowered, RawId, Reply, codes};
 use crate::upstream::answer::{Event, QuestionReply};
@@ -77,7 +77,8 @@ impl Http {
                 reply
             }
             Heard::Stream(exchange) => {
-                let mut stream = HttpStream::new(self, None, None, exchange, Inbox::new(id, ClientCaps::NONE), revision);
+                let mut stream =
+                    HttpStream::new(self, None, None, Flow::Stream(exchange), Inbox::new(id, ClientCaps::NONE), revision);
                 loop {
                     if let Event::Reply(reply) = stream.next(deadline, false).await? {
                         break reply;

@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::Http;
-use super::call::Heard;
 use super::era::is_evidence;
 use super::events::{Events, Resumption};
+use super::hear::Heard;
 use super::housekeeping::reply_among;
 use super::post::Replay;
 use super::shown::Whom;

@@ -1,10 +1,12 @@
 //! Upstreams that speak Streamable HTTP.
 
+mod askable;
 mod call;
 mod doubt;
 mod era;
 mod events;
 mod exchange;
+mod hear;
 mod housekeeping;
 mod lane;
 mod listen;

@@ -1,7 +1,7 @@
-//! What servers with sessions announce outside of calls: on one GET stream per session, which is open while somebody watches
-//! (2025-03-26 and later, transports: listening for messages).
+//! What servers with sessions say outside of the streams of calls: on one GET stream per session, which is open while somebody watches,
+//! and from the first call on that may be asked something (2025-03-26 and later, transports: listening for messages).
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -22,13 +22,21 @@ use crate::upstream::pause::Pauses;
 use crate::upstream::shared::Shared;
 use crate::upstream::wire::{self, Facts};
 use crate::vocab::limits::{SSE_EVENT_BYTES_MAX, WATCH_OPEN_MS_MAX, WATCH_SILENCE_MS_MAX};
-use crate::vocab::{Deadline, Fault, FaultKind};
+use crate::vocab::{Deadline, Fault, FaultKind, Revision};
 
 /// The GET stream of a session. Dropped, it ends.
 pub(super) struct Push {
     /// Cancelled once it is open, or it is known that there is none.
     settled: CancellationToken,
     _stop: DropGuard,
+}
+
+/// The stream of one session.
+#[derive(Default)]
+pub(super) struct PushSlot {
+    current: Weak<Push>,
+    /// For as long as the session lives.
+    kept: Option<Arc<Push>>,
 }
 
 /// A session as somebody who announces.
@@ -82,18 +90,18 @@ impl Announcer for InSession {
 impl InSession {
     /// The stream of the session: the one there is, or a new one.
     fn push(&self) -> Arc<Push> {
-        let mut current = self.session.push.lock();
-        if let Some(push) = current.upgrade() {
+        let mut slot = self.session.push.lock();
+        if let Some(push) = slot.current.upgrade() {
             return push;
         }
         let (stop, settled) = (self.http.shared.stop.child_token(), CancellationToken::new());
         let push = Arc::new(Push { settled: settled.clone(), _stop: stop.clone().drop_guard() });
-        *current = Arc::downgrade(&push);
-        let this = self.again();
+        slot.current = Arc::downgrade(&push);
+        let listener = Listener { http: Arc::clone(&self.http), session: Arc::downgrade(&self.session) };
         let listening = async move {
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = this.listen(&settled) => {}
+                () = listener.listen(&settled) => {}
             }
             settled.cancel();
         };
@@ -101,39 +109,62 @@ impl InSession {
         push
     }
 
+    /// Opens the stream for as long as the session lives. What is returned is cancelled once it is open, or it is known that there is
+    /// none.
+    pub(super) fn keep_push(&self) -> CancellationToken {
+        let push = self.push();
+        let settled = push.settled.clone();
+        self.session.push.lock().kept.get_or_insert(push);
+        settled
+    }
+}
+
+/// Who listens to the stream of a session. Does not keep the session from being closed.
+struct Listener {
+    http: Arc<Http>,
+    session: Weak<Session>,
+}
+
+impl Listener {
     /// Listens until there is nothing to listen to any more.
     async fn listen(&self, settled: &CancellationToken) {
         let (mut resumption, mut pauses, mut missed) = (Resumption::default(), Pauses::default(), false);
-        loop {
+        while let Some(session) = self.session.upgrade() {
             let mut lived = Duration::ZERO;
-            match self.open(&resumption).await {
+            let opened = self.open(&session, &resumption).await;
+            match opened {
                 Opened::Stream(exchange) => {
                     settled.cancel();
                     if std::mem::take(&mut missed) {
-                        self.session.feed.publish(News::Missed);
+                        session.feed.publish(News::Missed);
                     }
                     let began = Instant::now();
-                    let fault = self.read(exchange, &mut resumption).await.err();
+                    let revision = session.facts.revision;
+                    drop(session);
+                    let fault = self.read(exchange, revision, &mut resumption).await.err();
                     tracing::debug!(upstream = self.http.name(), detail = fault.map(|f| f.detail), "an announcing stream ended");
                     lived = began.elapsed();
                 }
                 Opened::None => return,
-                Opened::Gone => return self.session.feed.end(),
-                Opened::Later => {}
-                Opened::Anew => resumption.forget(),
+                Opened::Gone => return session.feed.end(),
+                Opened::Later => drop(session),
+                Opened::Anew => {
+                    drop(session);
+                    resumption.forget();
+                }
             }
             missed |= resumption.last_event().is_none();
             sleep(pauses.after(lived).max(resumption.wait())).await;
         }
     }
 
-    async fn open(&self, resumption: &Resumption) -> Opened {
+    async fn open(&self, session: &Arc<Session>, resumption: &Resumption) -> Opened {
         let last_event = resumption.last_event().cloned();
         let resumes = last_event.is_some();
-        let in_session = self.session.id.is_some();
+        let in_session = session.id.is_some();
         // The head may come late, with the first event.
         let patience = Duration::from_millis(WATCH_SILENCE_MS_MAX);
-        let answered = match timeout(patience, self.http.get(&self.session, last_event)).await {
+        let answered = match timeout(patience, self.http.get(session, last_event)).await {
             Ok(Ok(answered)) => answered,
             Err(_) => return Opened::Later,
             Ok(Err(fault)) => {
@@ -144,7 +175,7 @@ impl InSession {
         };
         match answered.status {
             StatusCode::OK if answered.content == Content::Stream => Opened::Stream(answered.exchange),
-            StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST if in_session && self.is_unknown(answered.status).await => {
+            StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST if in_session && self.is_unknown(session, answered.status).await => {
                 Opened::Gone
             }
             StatusCode::NOT_FOUND if resumes => Opened::Anew,
@@ -157,37 +188,45 @@ impl InSession {
     }
 
     /// Whether the server does not know the session any more. One that has no such streams may say so in the same way.
-    async fn is_unknown(&self, status: StatusCode) -> bool {
-        self.http.lost(&self.session, status, Deadline::after(self.http.settings.timeout)).await;
-        self.session.feed.is_over()
+    async fn is_unknown(&self, session: &Arc<Session>, status: StatusCode) -> bool {
+        self.http.lost(session, status, Deadline::after(self.http.settings.timeout)).await;
+        session.feed.is_over()
     }
 
-    fn again(&self) -> Arc<Self> {
-        Arc::new(Self { http: Arc::clone(&self.http), session: Arc::clone(&self.session) })
-    }
-
-    async fn read(&self, exchange: Exchange, resumption: &mut Resumption) -> Result<(), Fault> {
+    async fn read(&self, exchange: Exchange, revision: Revision, resumption: &mut Resumption) -> Result<(), Fault> {
         let http = &self.http;
         let bytes_max = http.response_bytes().min(SSE_EVENT_BYTES_MAX);
-        let mut events = Events::new(exchange, bytes_max, self.session.facts.revision, http.depth());
-        while let Some(message) = events.next(resumption).await? {
-            self.take(message);
+        let mut events = Events::new(exchange, bytes_max, revision, http.depth());
+        while let Some(message) = self.next(&mut events, resumption).await? {
+            let Some(session) = self.session.upgrade() else { return Ok(()) };
+            self.take(&session, message);
         }
         Ok(())
     }
 
-    fn take(&self, message: Incoming) {
-        let (http, feed) = (&self.http, &self.session.feed);
+    /// The next message. Meanwhile questions that were held too long are refused.
+    async fn next(&self, events: &mut Events, resumption: &mut Resumption) -> Result<Option<Incoming>, Fault> {
+        while self.session.upgrade().is_some_and(|session| session.is_holding()) {
+            if let Ok(next) = timeout(HELD_LOOK_EVERY, events.next(resumption)).await {
+                return next;
+            }
+            if let Some(session) = self.session.upgrade() {
+                self.http.refuse_unasked(&session);
+            }
+        }
+        events.next(resumption).await
+    }
+
+    fn take(&self, session: &Arc<Session>, message: Incoming) {
+        let (http, feed) = (&self.http, &session.feed);
         match message {
             Incoming::Notification(Notification::ListChanged(listing)) => {
-                (http.shared.hook)(http.name(), self.session.owner.as_ref(), listing);
+                (http.shared.hook)(http.name(), session.owner.as_ref(), listing);
                 feed.publish(News::ListChanged(listing));
             }
             Incoming::Notification(Notification::Updated { uri }) => feed.publish(News::Updated(Arc::from(uri))),
             Incoming::Notification(Notification::Task { id }) => feed.publish(News::Task(Arc::from(id))),
-            // Nobody can be asked outside of a call: there is no call of a client that the question could belong to.
-            Incoming::Request { id, method, .. } => http.reply_to(&self.session, &id, &method),
-            _ => http.shared.count_dropped(),
+            message => http.hand_on(session, message),
         }
     }
 }
@@ -219,5 +258,7 @@ impl Http {
     }
 }
 
-/// How long the first who watches waits for the stream.
-const SETTLE_TIME: Duration = Duration::from_secs(1);
+/// How long the first who watches, or may be asked something, waits for the stream.
+pub(super) const SETTLE_TIME: Duration = Duration::from_secs(1);
+/// How often a silent stream looks whether a question was held too long.
+const HELD_LOOK_EVERY: Duration = Duration::from_secs(1);

@@ -2,17 +2,18 @@
 //! said so.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock};
 
 use http::HeaderValue;
 use parking_lot::Mutex;
 use tokio::time::timeout_at;
 
 use super::Http;
+use super::askable::Asking;
 use super::era::is_evidence;
 use super::housekeeping::{Asked, aside};
 use super::post::Replay;
-use super::push::Push;
+use super::push::PushSlot;
 use super::shown::Whom;
 use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::{LogLevel, Method, Outgoing, Reply, dialect};
@@ -38,8 +39,10 @@ pub(super) struct Session {
     pub(super) leveled: AtomicBool,
     /// What it announces, and when it is over.
     pub(super) feed: Feed,
-    /// The stream it announces on, while somebody watches.
-    pub(super) push: Mutex<Weak<Push>>,
+    /// The stream that belongs to no call.
+    pub(super) push: Mutex<PushSlot>,
+    /// Calls that its server may ask something, if there ever was one.
+    pub(super) asking: OnceLock<Box<Asking>>,
 }
 
 impl Session {
@@ -111,8 +114,17 @@ impl Http {
         };
         let (who, account) = (whom.who.clone(), whom.account.unwrap_or(0));
         let owner = key.principal().cloned();
-        let (feed, push) = (Feed::default(), Mutex::default());
-        let session = Session { id: session_id, facts, who, account, owner, leveled: AtomicBool::new(false), feed, push };
+        let session = Session {
+            id: session_id,
+            facts,
+            who,
+            account,
+            owner,
+            leveled: AtomicBool::new(false),
+            feed: Feed::default(),
+            push: Mutex::default(),
+            asking: OnceLock::new(),
+        };
         let notice = wire::initialized(session.facts.revision);
         self.tell(notice, &session, Replay::Harmless, deadline).await?;
         Ok(session)

@@ -7,10 +7,14 @@ use std::sync::atomic::Ordering;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use tokio::time::timeout_at;
 
 use super::Http;
+use super::askable::Askable;
 use super::exchange::Exchange;
+use super::hear::{Heard, Hearing};
+use super::housekeeping::reply_among;
 use super::resume::Resume;
 use super::session::Session;
 use crate::mcp::sse::SseDecoder;
@@ -26,7 +30,7 @@ pub(in crate::upstream) struct HttpStream {
     http: Arc<Http>,
     cancel: Option<Cancel>,
     owner: Option<PrincipalKey>,
-    exchange: Option<Exchange>,
+    flow: Flow,
     decoder: SseDecoder,
     queue: VecDeque<Incoming>,
     inbox: Inbox,
@@ -39,21 +43,36 @@ pub(in crate::upstream) struct HttpStream {
     pub(super) sets_level: bool,
 }
 
-/// Cancels a request in a session when dropped, unless it was answered.
+/// Where the messages come from.
+pub(super) enum Flow {
+    /// The answer has not begun. Never shared, but a call is looked at from where it could be.
+    ToCome(Mutex<Hearing>),
+    /// Events are read.
+    Stream(Exchange),
+    /// It ended, and may be resumed.
+    Ended,
+}
+
+/// What is left to do of a request in a session: dropped, it cancels the request, unless that was answered.
 pub(super) struct Cancel {
     http: Arc<Http>,
-    session: Arc<Session>,
+    pub(super) session: Arc<Session>,
     id: Option<u64>,
+    /// What is asked on the stream of the session comes by this.
+    pub(super) askable: Option<Arc<Askable>>,
 }
 
 impl Cancel {
-    pub(super) fn new(http: &Arc<Http>, session: &Arc<Session>, id: u64) -> Self {
-        Self { http: Arc::clone(http), session: Arc::clone(session), id: Some(id) }
+    pub(super) fn new(http: &Arc<Http>, session: &Arc<Session>, id: u64, askable: Option<Arc<Askable>>) -> Self {
+        Self { http: Arc::clone(http), session: Arc::clone(session), id: Some(id), askable }
     }
 
     /// There is nothing left to cancel.
     pub(super) fn disarm(&mut self) {
         self.id = None;
+        if let Some(askable) = self.askable.take() {
+            askable.over();
+        }
     }
 }
 
@@ -70,7 +89,7 @@ impl HttpStream {
         http: &Arc<Http>,
         cancel: Option<Cancel>,
         owner: Option<PrincipalKey>,
-        exchange: Exchange,
+        flow: Flow,
         inbox: Inbox,
         revision: Revision,
     ) -> Self {
@@ -78,7 +97,7 @@ impl HttpStream {
             http: Arc::clone(http),
             cancel,
             owner,
-            exchange: Some(exchange),
+            flow,
             decoder: SseDecoder::new(http.response_bytes().min(SSE_EVENT_BYTES_MAX)),
             queue: VecDeque::new(),
             inbox,
@@ -88,6 +107,11 @@ impl HttpStream {
             resume: Resume::default(),
             sets_level: false,
         }
+    }
+
+    /// What came on the stream of the session before the answer began.
+    pub(super) fn begin_with(&mut self, asked: Option<Incoming>) {
+        self.queue.extend(asked);
     }
 
     pub(in crate::upstream) fn bytes_read(&self) -> usize {
@@ -120,9 +144,20 @@ impl HttpStream {
                         self.queue.extend(wire::parse(&event.data, self.revision, self.http.depth())?);
                     }
                 }
-                None => self.read(deadline, asking).await?,
+                None => self.read_or_be_asked(deadline, asking).await?,
             }
         }
+    }
+
+    async fn read_or_be_asked(&mut self, deadline: Deadline, asking: bool) -> Result<(), Fault> {
+        let askable = self.cancel.as_ref().and_then(|cancel| cancel.askable.clone());
+        let Some(askable) = askable else { return self.read(deadline, asking).await };
+        tokio::select! {
+            biased;
+            read = self.read(deadline, asking) => return read,
+            message = askable.next() => self.queue.push_back(message),
+        }
+        Ok(())
     }
 
     async fn read(&mut self, deadline: Deadline, asking: bool) -> Result<(), Fault> {
@@ -131,8 +166,13 @@ impl HttpStream {
         if deadline.remaining().is_zero() {
             return Err(late());
         }
-        let Some(exchange) = &mut self.exchange else {
-            return timeout_at(deadline.instant().into(), self.go_on()).await.map_err(|_| late())?;
+        let exchange = match &mut self.flow {
+            Flow::Stream(exchange) => exchange,
+            Flow::ToCome(hearing) => {
+                let heard = timeout_at(deadline.instant().into(), hearing.get_mut()).await.map_err(|_| late())??;
+                return self.came(heard);
+            }
+            Flow::Ended => return timeout_at(deadline.instant().into(), self.go_on()).await.map_err(|_| late())?,
         };
         let until = if asking { deadline } else { deadline.capped(self.http.settings.limits.stream_idle) };
         let chunk = timeout_at(until.instant().into(), exchange.chunk()).await.map_err(|_| late())?;
@@ -140,17 +180,37 @@ impl HttpStream {
         match chunk {
             Ok(Some(chunk)) => self.decoder.push(&chunk).map_err(|e| Fault::upstream(FaultKind::TooLarge, e.to_string())),
             Ok(None) => {
-                if let Some(exchange) = self.exchange.take() {
-                    exchange.finish();
-                }
+                self.end();
                 self.or_unanswered(self.inbox.unanswered())
             }
             Err(fault) if fault.kind == FaultKind::Unreachable => {
-                self.exchange = None;
+                self.flow = Flow::Ended;
                 self.or_unanswered(fault)
             }
             Err(fault) => Err(fault),
         }
+    }
+
+    /// It is known what the answer is.
+    fn came(&mut self, heard: Heard) -> Result<(), Fault> {
+        self.flow = Flow::Ended;
+        match heard {
+            Heard::Stream(exchange) => self.flow = Flow::Stream(exchange),
+            Heard::Messages { messages, status, bytes } => {
+                self.bytes_read = bytes;
+                if status.is_success() {
+                    self.queue.extend(messages);
+                } else {
+                    let reply = reply_among(messages, self.inbox.id(), status)?;
+                    self.queue.push_back(Incoming::Response { id: RawId::number(self.inbox.id()), reply });
+                }
+            }
+            Heard::Refused(status) => {
+                self.finish();
+                return Err(Fault::upstream(FaultKind::Failed, format!("answered {}", status.as_u16())));
+            }
+        }
+        Ok(())
     }
 
     /// The stream ended before the reply: a fault, unless it can be resumed.
@@ -168,7 +228,7 @@ impl HttpStream {
         // What came is resumed behind the last whole event.
         self.decoder = SseDecoder::new(bytes_max.min(SSE_EVENT_BYTES_MAX));
         self.bytes_before = self.bytes_read;
-        self.exchange = Some(exchange.limited_to(bytes_max.saturating_sub(self.bytes_before)));
+        self.flow = Flow::Stream(exchange.limited_to(bytes_max.saturating_sub(self.bytes_before)));
         Ok(())
     }
 
@@ -204,7 +264,11 @@ impl HttpStream {
         if let Some(cancel) = &mut self.cancel {
             cancel.disarm();
         }
-        if let Some(exchange) = self.exchange.take() {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        if let Flow::Stream(exchange) = std::mem::replace(&mut self.flow, Flow::Ended) {
             exchange.finish();
         }
     }

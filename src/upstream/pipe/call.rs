@@ -58,7 +58,7 @@ impl PipeCall {
         cancel: bool,
     ) -> Result<Self, Fault> {
         let role = if askable.is_empty() { Role::Call } else { Role::Askable };
-        let turn = if role == Role::Askable { pipe.talk().turn().await } else { None };
+        let turn = if role == Role::Askable { pipe.talk().turns.take(&pipe.talk().calls).await } else { None };
         let messages = pipe.talk().calls.enter(id, role);
         let call = Self { pipe, id, messages, inbox: Inbox::new(id, askable), ticket, cancel, bytes_read: 0, turn };
         // Looked at after the insertion: either this sees the end, or the end sees the insertion.

@@ -24,7 +24,7 @@ pub(in crate::upstream) struct Calls {
 
 /// Why somebody waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
+pub(in crate::upstream) enum Role {
     /// For the answer to a call.
     Call,
     /// As [`Self::Call`], and the other side may ask the client something meanwhile.
@@ -59,7 +59,7 @@ struct Gone {
 }
 
 /// A question that nobody is asked: its id and its method.
-pub(super) type Unasked = (RawId, String);
+pub(in crate::upstream) type Unasked = (RawId, String);
 
 struct Waiting {
     queue: mpsc::Sender<Delivery>,
@@ -68,13 +68,13 @@ struct Waiting {
     bytes: usize,
 }
 
-pub(super) struct Delivery {
-    pub(super) message: Incoming,
-    pub(super) bytes: usize,
+pub(in crate::upstream) struct Delivery {
+    pub(in crate::upstream) message: Incoming,
+    pub(in crate::upstream) bytes: usize,
 }
 
 impl Calls {
-    pub(super) fn new(bytes_max: usize) -> Self {
+    pub(in crate::upstream) fn new(bytes_max: usize) -> Self {
         Self { bytes_max, table: Mutex::default(), abandoned_as: Mutex::default() }
     }
 
@@ -98,14 +98,27 @@ impl Calls {
         *self.abandoned_as.lock()
     }
 
-    pub(super) fn enter(&self, id: u64, role: Role) -> mpsc::Receiver<Delivery> {
+    pub(in crate::upstream) fn enter(&self, id: u64, role: Role) -> mpsc::Receiver<Delivery> {
         let (queue, messages) = mpsc::channel(CALL_QUEUE_MESSAGES_MAX);
         self.table.lock().waiting.insert(id, Waiting { queue, role, bytes: 0 });
         messages
     }
 
+    /// Call `id` was answered elsewhere than in this conversation.
+    pub(in crate::upstream) fn over(&self, id: u64) {
+        let mut table = self.table.lock();
+        if table.waiting.remove(&id).is_some() {
+            table.answered(id, self.bytes_max);
+        }
+    }
+
+    /// True while a question is held.
+    pub(in crate::upstream) fn is_holding(&self) -> bool {
+        !self.table.lock().held.is_empty()
+    }
+
     /// Nobody waits for call `id` any more. What it asks nevertheless is nobody's.
-    pub(super) fn leave(&self, id: u64, turn: Option<OwnedSemaphorePermit>) {
+    pub(in crate::upstream) fn leave(&self, id: u64, turn: Option<OwnedSemaphorePermit>) {
         let mut table = self.table.lock();
         table.forget_gone(Instant::now());
         if let Some(call) = table.waiting.remove(&id) {
@@ -120,7 +133,7 @@ impl Calls {
 
     /// Hands `message` to call `id`. A call that does not read its messages, or whose answer is over the limit, loses its place: it
     /// must not hold up the others.
-    pub(super) fn deliver(&self, id: Option<u64>, message: Incoming, bytes: usize) -> bool {
+    pub(in crate::upstream) fn deliver(&self, id: Option<u64>, message: Incoming, bytes: usize) -> bool {
         let Some(id) = id else { return false };
         let mut table = self.table.lock();
         if matches!(message, Incoming::Response { .. }) {
@@ -132,7 +145,7 @@ impl Calls {
     /// Takes a question of the other side to the call that it must be of, or holds it while it could be of several. Where every one
     /// of those may wait for an answer, none would ever be over: then nobody is asked. Nor is anybody while it could be of a call that
     /// was given up.
-    pub(super) fn ask(&self, message: Incoming, bytes: usize) {
+    pub(in crate::upstream) fn ask(&self, message: Incoming, bytes: usize) {
         let mut table = self.table.lock();
         table.forget_gone(Instant::now());
         let of: Vec<u64> = table.waiting.iter().filter(|(_, call)| call.role == Role::Askable).map(|(id, _)| *id).collect();
@@ -155,7 +168,7 @@ impl Calls {
     }
 
     /// What has to be refused by `now`. What was held too long is: whoever asked wants to know.
-    pub(super) fn take_refused(&self, now: Instant) -> Vec<Unasked> {
+    pub(in crate::upstream) fn take_refused(&self, now: Instant) -> Vec<Unasked> {
         let mut table = self.table.lock();
         let late = |held: &mut Held| now.saturating_duration_since(held.since) >= Duration::from_millis(HELD_QUESTION_MS_MAX);
         let late: Vec<Held> = table.held.extract_if(.., late).collect();

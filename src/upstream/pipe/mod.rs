@@ -5,24 +5,24 @@ mod announce;
 mod call;
 mod calls;
 mod listen;
+mod turns;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub(super) use self::announce::OverPipe;
 pub(super) use self::call::PipeCall;
-use self::calls::Calls;
+pub(super) use self::calls::{Calls, Delivery, Role};
 pub(super) use self::listen::PipeListen;
+pub(super) use self::turns::Turns;
 use super::feed::{Feed, News};
 use super::shared::Shared;
 use super::wire::{self, Facts, STATELESS};
 use crate::mcp::{Incoming, Lowered, Notification};
-use crate::vocab::limits::ASK_TURN_MS_MAX;
 use crate::vocab::{Fault, FaultKind, PrincipalKey, Revision};
 
 /// The way to the other side.
@@ -52,10 +52,7 @@ pub(super) struct Talk {
     pub(super) owner: Option<PrincipalKey>,
     pub(super) upstream: Arc<str>,
     ids: AtomicU64,
-    /// The other side asked something once.
-    asks: AtomicBool,
-    /// Whose turn it is among calls that may be asked.
-    turn: Arc<Semaphore>,
+    turns: Turns,
     /// What its messages are read as: what it was last asked in.
     revision: Mutex<Revision>,
     facts: Mutex<Option<Facts>>,
@@ -76,8 +73,7 @@ impl Talk {
             owner,
             upstream: Arc::clone(upstream),
             ids: AtomicU64::new(1),
-            asks: AtomicBool::new(false),
-            turn: Arc::new(Semaphore::new(1)),
+            turns: Turns::default(),
             revision: Mutex::new(revision),
             facts: Mutex::new(None),
         }
@@ -85,19 +81,6 @@ impl Talk {
 
     pub(super) fn next_id(&self) -> u64 {
         self.ids.fetch_add(1, Ordering::Relaxed)
-    }
-
-    /// The turn of a call that may be asked something. Where the other side is known to ask, such calls go one after the other, so
-    /// that it is clear which of them asks; one that waited too long goes beside the other, without a turn. The turn of one that was
-    /// given up is free once it is known to be over, or a while later.
-    async fn turn(&self) -> Option<OwnedSemaphorePermit> {
-        self.calls.forget_gone(Instant::now());
-        let turn = Arc::clone(&self.turn);
-        if !self.asks.load(Ordering::Relaxed) {
-            return turn.try_acquire_owned().ok();
-        }
-        let patience = Duration::from_millis(ASK_TURN_MS_MAX);
-        tokio::time::timeout(patience, turn.acquire_owned()).await.ok().and_then(Result::ok)
     }
 
     pub(super) fn read_as(&self, revision: Revision) {
@@ -152,7 +135,7 @@ pub(super) fn dispatch(pipe: &dyn Pipe, message: Incoming, bytes: usize) {
             if method == "ping" {
                 return pipe.send_if_room(wire::answer(pipe.talk().revision(), id, method));
             }
-            pipe.talk().asks.store(true, Ordering::Relaxed);
+            pipe.talk().turns.asked();
             calls.ask(message, bytes);
             return refuse(pipe);
         }

@@ -39,14 +39,14 @@ fn asking() -> UpstreamSettings {
     settings(Transport::Stdio { command: python(), args: vec!["-c".to_owned(), text], env: Vec::new(), cwd: None })
 }
 
-async fn begin(upstream: &Upstream, name: &str) -> Answer {
+pub(super) async fn begin(upstream: &Upstream, name: &str) -> Answer {
     let roots = ClientCaps { roots: true, ..ClientCaps::NONE };
     let out = Outgoing { session_capabilities: roots, ..tool(name) };
     upstream.call(permit(name), &who("a"), &out, soon()).await.unwrap()
 }
 
 /// Waits for the question of a call, answers it with a root of this name, and waits for what the call says then.
-async fn asked(answer: &mut Answer, root: &'static str) -> String {
+pub(super) async fn asked(answer: &mut Answer, root: &'static str) -> String {
     match answer.next().await {
         Some(Ok(Event::Question { id, .. })) => {
             let roots = RawJson::of_ours(format!("{{\"roots\":[\"{root}\"]}}").into_bytes());

@@ -9,6 +9,8 @@ pub(super) enum Said {
     Once(Option<Vec<u8>>),
     /// The head of a stream and its first events; it stays open under this name.
     Open(&'static str, Vec<String>),
+    /// What is written to this name, byte for byte: the head too.
+    Raw(&'static str),
     /// Nothing, for as long as the connection lasts.
     Nothing,
 }
@@ -89,20 +91,29 @@ async fn serve(mut stream: TcpStream, server: &Live, does: &(dyn Fn(&Asked, &Liv
                 let _ = stream.read(&mut [0; 1]).await;
                 return;
             }
-            Said::Open(name, first) => return keep_open(stream, server, name, first).await,
+            Said::Open(name, first) => {
+                let mut begin = STREAM.to_owned();
+                begin.extend(first.iter().map(|text| chunk(text)));
+                if stream.write_all(begin.as_bytes()).await.is_ok() {
+                    keep_open(stream, server, name, chunk).await;
+                }
+                return;
+            }
+            Said::Raw(name) => return keep_open(stream, server, name, str::to_owned).await,
         }
     }
 }
 
-async fn keep_open(mut stream: TcpStream, server: &Live, name: &'static str, first: Vec<String>) {
+/// The head of a stream.
+pub(super) const STREAM: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+
+/// A chunk of its body.
+pub(super) fn chunk(text: &str) -> String {
+    format!("{:x}\r\n{text}\r\n", text.len())
+}
+
+async fn keep_open(mut stream: TcpStream, server: &Live, name: &'static str, framed: fn(&str) -> String) {
     let (writer, mut lines) = mpsc::unbounded_channel();
-    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
-    let chunk = |text: &str| format!("{:x}\r\n{text}\r\n", text.len());
-    let mut begin = head.to_owned();
-    begin.extend(first.iter().map(|text| chunk(text)));
-    if stream.write_all(begin.as_bytes()).await.is_err() {
-        return;
-    }
     server.streams.lock().push((name, writer));
     let mut nothing = [0; 1];
     loop {
@@ -111,7 +122,7 @@ async fn keep_open(mut stream: TcpStream, server: &Live, name: &'static str, fir
             _ = stream.read(&mut nothing) => return,
         };
         let bytes = match &line {
-            Some(Some(text)) => chunk(text),
+            Some(Some(text)) => framed(text),
             _ => "0\r\n\r\n".to_owned(),
         };
         if stream.write_all(bytes.as_bytes()).await.is_err() || !matches!(line, Some(Some(_))) {

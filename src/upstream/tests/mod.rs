@@ -1,6 +1,7 @@
 //! Upstreams of every kind of misbehaviour, on loopback.
 #![expect(clippy::disallowed_methods, reason = "tests")]
 
+mod asked_apart;
 mod asking;
 mod credentials;
 mod hostile;

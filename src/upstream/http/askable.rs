@@ -1,0 +1,173 @@
+//! Calls in a session whose server asks on the stream of the session, that of a GET, instead of that of the call (2025-11-25,
+//! transports: listening for messages). What it asks there names no call.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::time::{timeout, timeout_at};
+
+use super::Http;
+use super::hear::{Heard, Hearing};
+use super::housekeeping::aside;
+use super::push::{InSession, SETTLE_TIME};
+use super::session::Session;
+use crate::mcp::client_caps::ClientCaps;
+use crate::mcp::{Incoming, Notification};
+use crate::upstream::pipe::{Calls, Delivery, Role, Turns};
+use crate::vocab::{Deadline, Fault};
+
+/// What a session knows of its calls that may be asked something. Most sessions have none.
+pub(super) struct Asking {
+    calls: Calls,
+    turns: Turns,
+    /// The stream was waited for.
+    awaited: AtomicBool,
+}
+
+impl Asking {
+    /// `question_bytes_max` bounds all questions of one call together.
+    fn new(question_bytes_max: usize) -> Self {
+        Self { calls: Calls::new(question_bytes_max), turns: Turns::default(), awaited: AtomicBool::new(false) }
+    }
+}
+
+impl Session {
+    /// True while a question waits until it is clear whose it is.
+    pub(super) fn is_holding(&self) -> bool {
+        self.asking.get().is_some_and(|asking| asking.calls.is_holding())
+    }
+}
+
+/// What comes first of a call.
+pub(super) enum First {
+    /// It is known what the answer is.
+    Heard(Result<Heard, Fault>),
+    /// Something is asked: some servers send the head of their answer with its first message.
+    Asked(Incoming),
+}
+
+/// One such call, from before it is sent until it is answered.
+pub(super) struct Askable {
+    http: Arc<Http>,
+    session: Arc<Session>,
+    id: u64,
+    questions: Mutex<mpsc::Receiver<Delivery>>,
+    turn: Mutex<Option<OwnedSemaphorePermit>>,
+}
+
+impl Askable {
+    /// `None` for a call that nobody can be asked anything for (`caps`), or that is in no session.
+    pub(super) async fn of(
+        http: &Arc<Http>,
+        session: Option<&Arc<Session>>,
+        caps: ClientCaps,
+        id: u64,
+        deadline: Deadline,
+    ) -> Option<Arc<Self>> {
+        let session = session.filter(|session| session.id.is_some() && !caps.is_empty())?;
+        Some(Box::pin(Self::begin(http, session, id, deadline)).await)
+    }
+
+    /// Waits for the stream of the session, the first time, and for the turn of this call, but keeps half of what is left until
+    /// `deadline`.
+    async fn begin(http: &Arc<Http>, session: &Arc<Session>, id: u64, deadline: Deadline) -> Arc<Self> {
+        let asking = session.asking.get_or_init(|| Box::new(Asking::new(http.response_bytes())));
+        let until = aside(deadline).instant().into();
+        let in_session = InSession { http: Arc::clone(http), session: Arc::clone(session) };
+        let settled = in_session.keep_push();
+        if !asking.awaited.load(Ordering::Relaxed) {
+            // A server may send the head of its stream with the first message only.
+            let _ = timeout_at(until, timeout(SETTLE_TIME, settled.cancelled())).await;
+            asking.awaited.store(true, Ordering::Relaxed);
+        }
+        let turn = timeout_at(until, asking.turns.take(&asking.calls)).await.ok().flatten();
+        let questions = Mutex::new(asking.calls.enter(id, Role::Askable));
+        let InSession { http, session } = in_session;
+        Arc::new(Self { http, session, id, questions, turn: Mutex::new(turn) })
+    }
+
+    /// What was asked next, or said of its progress. Safe to drop and call again. Never returns once too much was asked.
+    pub(super) async fn next(&self) -> Incoming {
+        let next = std::future::poll_fn(|context| match self.questions.lock().poll_recv(context) {
+            Poll::Ready(Some(Delivery { message, .. })) => Poll::Ready(message),
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        });
+        next.await
+    }
+
+    /// What comes first.
+    pub(super) async fn first(&self, hearing: &mut Hearing) -> First {
+        tokio::select! {
+            biased;
+            heard = hearing => First::Heard(heard),
+            asked = self.next() => First::Asked(asked),
+        }
+    }
+
+    /// The call was answered: nothing more is asked for it.
+    pub(super) fn over(&self) {
+        self.refuse_unread();
+        if let Some(asking) = self.session.asking.get() {
+            asking.calls.over(self.id);
+        }
+        drop(self.turn.lock().take());
+        self.http.refuse_unasked(&self.session);
+    }
+
+    /// Refuses what was asked and not read.
+    fn refuse_unread(&self) {
+        let mut questions = self.questions.lock();
+        questions.close();
+        while let Ok(Delivery { message, .. }) = questions.try_recv() {
+            if let Incoming::Request { id, method, .. } = message {
+                self.http.reply_to(&self.session, &id, &method);
+            }
+        }
+    }
+}
+
+impl Drop for Askable {
+    fn drop(&mut self) {
+        self.refuse_unread();
+        if let Some(asking) = self.session.asking.get() {
+            asking.calls.leave(self.id, self.turn.lock().take());
+        }
+        self.http.refuse_unasked(&self.session);
+    }
+}
+
+impl Http {
+    /// Hands what came on the stream of `session` to the call that it is for.
+    pub(super) fn hand_on(self: &Arc<Self>, session: &Arc<Session>, message: Incoming) {
+        match (message, session.asking.get()) {
+            (message @ Incoming::Notification(Notification::Progress { .. }), Some(asking)) => {
+                let Incoming::Notification(Notification::Progress { token, .. }) = &message else { return };
+                let id = token.as_u64();
+                if !asking.calls.deliver(id, message, 0) {
+                    self.shared.count_dropped();
+                }
+            }
+            (Incoming::Request { id, method, params }, Some(asking)) if method != "ping" => {
+                asking.turns.asked();
+                let bytes = params.as_ref().map_or(0, |params| params.as_bytes().len());
+                asking.calls.ask(Incoming::Request { id, method, params }, bytes);
+                self.refuse_unasked(session);
+            }
+            // Outside of a call nobody can be asked: there is none of a client that the question could belong to.
+            (Incoming::Request { id, method, .. }, _) => self.reply_to(session, &id, &method),
+            _ => self.shared.count_dropped(),
+        }
+    }
+
+    /// Tells the server which of the questions on the stream of `session` nobody is asked.
+    pub(super) fn refuse_unasked(self: &Arc<Self>, session: &Arc<Session>) {
+        let Some(asking) = session.asking.get() else { return };
+        for (id, method) in asking.calls.take_refused(Instant::now()) {
+            self.reply_to(session, &id, &method);
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Questions that a server with sessions asks on the stream of the session instead of that of the call.
+
+use super::asking::begin;
+use super::live::{Live, STREAM, Said, chunk, live, message, verb};
+use super::watch::at;
+use super::*;
+
+/// A server of 2025-11-25; `get` and `call` say what it does when its stream is asked for, and with a call.
+async fn server(get: fn() -> Said, call: fn(&str) -> Said) -> Arc<Live> {
+    live(move |asked, _| match (verb(asked).as_str(), asked.method()) {
+        ("GET", _) => get(),
+        (_, "server/discover") => Said::Once(respond("400 Bad Request", "", "")),
+        (_, "initialize") => {
+            let headers = "content-type: application/json\r\nmcp-session-id: s\r\n";
+            let body = r#""protocolVersion":"2025-11-25","capabilities":{"tools":{}}"#;
+            Said::Once(respond("200 OK", headers, &result(asked, body)))
+        }
+        (_, "tools/call") if asked.body.contains(r#""name":"done""#) => Said::Once(json(&result(asked, r#""ok":1"#))),
+        (_, "tools/call") => call(if asked.body.contains(r#""name":"two""#) { "two" } else { "one" }),
+        _ => Said::Once(respond("202 Accepted", "", "")),
+    })
+    .await
+}
+
+fn open() -> Said {
+    Said::Open("get", Vec::new())
+}
+
+fn stream_of(call: &str) -> Said {
+    Said::Open(if call == "two" { "two" } else { "one" }, Vec::new())
+}
+
+fn question(id: &str) -> String {
+    message(&format!(r#"{{"jsonrpc":"2.0","id":"{id}","method":"roots/list"}}"#))
+}
+
+/// What the server was told of its question `id`.
+async fn told(server: &Live, id: &str) -> String {
+    let start = format!(r#"{{"jsonrpc":"2.0","id":"{id}","#);
+    let of = || server.asked("").into_iter().find_map(|asked| asked.body.strip_prefix(&start).map(str::to_owned));
+    assert!(within_2s(|| of().is_some()).await, "nothing about {id}");
+    of().unwrap()
+}
+
+/// The id of the `nth` call.
+fn id_of(server: &Live, nth: usize) -> String {
+    server.asked("tools/call")[nth].id()
+}
+
+fn answer_to(server: &Live, nth: usize) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":{},"result":{{"ok":1}}}}"#, id_of(server, nth))
+}
+
+/// Waits for a question, and answers it.
+async fn heard(answer: &mut Answer, expected: &str) {
+    let Some(Ok(Event::Question { id, method, .. })) = answer.next().await else { panic!("nobody was asked {expected}") };
+    assert_eq!((id.as_str(), method.as_str()), (format!("\"{expected}\"").as_str(), "roots/list"));
+    answer.answer(&id, QuestionReply::Result(RawJson::of_static(r#"{"roots":[]}"#))).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_question_reaches_the_call_however_its_own_answer_comes() {
+    type Call = (&'static str, fn(&str) -> Said, fn(String) -> String);
+    let kinds: [Call; 3] = [
+        ("a stream", stream_of, |answer| message(&answer)),
+        ("a stream that begins late", |_| Said::Raw("one"), |answer| format!("{STREAM}{}", chunk(&message(&answer)))),
+        (
+            "a document",
+            |_| Said::Raw("one"),
+            |answer| {
+                let headers = "content-type: application/json\r\nconnection: close\r\n";
+                String::from_utf8(respond("200 OK", headers, &answer).unwrap()).unwrap()
+            },
+        ),
+    ];
+    for (what, call, written) in kinds {
+        let server = server(open, call).await;
+        let (registry, upstream, _) = registry(at(&server));
+        let asks = async {
+            assert!(within_2s(|| server.open("one") == 1).await, "{what}");
+            let progress = r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":ID,"progress":1}}"#;
+            assert_eq!(server.write("get", &message(&progress.replace("ID", &id_of(&server, 0)))), 1);
+            assert_eq!(server.write("get", &question("q")), 1);
+        };
+        let (mut answer, ()) = tokio::join!(begin(&upstream, "one"), asks);
+        assert!(matches!(answer.next().await, Some(Ok(Event::Progress { .. }))), "{what}");
+        heard(&mut answer, "q").await;
+        assert_eq!(told(&server, "q").await, r#""result":{"roots":[]}}"#, "{what}");
+        assert_eq!(server.write("one", &written(answer_to(&server, 0))), 1);
+        assert_eq!(finish(&mut answer).await.unwrap(), r#""ok":1"#, "{what}");
+        assert_eq!(server.write("get", &question("after")), 1);
+        assert!(told(&server, "after").await.starts_with(r#""error":{"code":-32601"#), "{what}");
+        assert!(server.asked("notifications/cancelled").is_empty(), "{what}");
+        registry.shutdown(soon()).await;
+    }
+}
+
+#[tokio::test]
+async fn of_several_calls_none_is_asked_what_another_may_have_asked() {
+    let server = server(open, stream_of).await;
+    let (registry, upstream, _) = registry(at(&server));
+    let (mut one, mut two) = (begin(&upstream, "one").await, begin(&upstream, "two").await);
+    server.write("get", &question("q1"));
+    assert!(tokio::time::timeout(Duration::from_millis(200), one.next()).await.is_err(), "it is held");
+    server.write("one", &message(&answer_to(&server, 0)));
+    assert_eq!(finish(&mut one).await.unwrap(), r#""ok":1"#);
+    heard(&mut two, "q1").await;
+    server.write("two", &message(&answer_to(&server, 1)));
+    assert_eq!(finish(&mut two).await.unwrap(), r#""ok":1"#);
+    // What nobody can tell apart is refused in the end, and so is what comes after a call was given up.
+    let (one, _two) = (begin(&upstream, "one").await, begin(&upstream, "two").await);
+    server.write("get", &question("q2"));
+    server.write("get", &question("q3"));
+    assert!(told(&server, "q2").await.contains("-32601") && told(&server, "q3").await.contains("-32601"));
+    drop(one);
+    server.write("get", &question("q4"));
+    assert!(told(&server, "q4").await.contains("-32601"));
+    registry.shutdown(soon()).await;
+}
+
+#[tokio::test]
+async fn a_question_that_is_held_too_long_is_refused() {
+    let server = server(open, stream_of).await;
+    let (registry, upstream, _) = registry(at(&server));
+    let (_one, _two) = (begin(&upstream, "one").await, begin(&upstream, "two").await);
+    server.write("get", &question("q"));
+    let refused = || server.asked("").iter().any(|asked| asked.body.contains(r#""id":"q","error":{"code":-32601"#));
+    for _ in 0..10 {
+        if within_2s(refused).await {
+            break;
+        }
+    }
+    assert!(refused());
+    registry.shutdown(soon()).await;
+}
+
+#[tokio::test]
+async fn a_server_without_such_a_stream_is_called_all_the_same() {
+    let refuses: fn() -> Said = || Said::Once(respond("405 Method Not Allowed", "", ""));
+    for (what, get) in [("it has none", refuses), ("it never begins", || Said::Nothing)] {
+        let server = server(get, stream_of).await;
+        let (registry, upstream, _) = registry(at(&server));
+        for _ in 0..3 {
+            let mut answer = begin(&upstream, "done").await;
+            assert_eq!(finish(&mut answer).await.unwrap(), r#""ok":1"#, "{what}");
+        }
+        assert_eq!(server.asked("GET").len(), 1, "{what}");
+        registry.shutdown(soon()).await;
+    }
+}
+
+#[tokio::test]
+async fn the_stream_is_open_for_those_who_can_be_asked_as_long_as_their_session() {
+    let server = server(open, stream_of).await;
+    let mut small = at(&server);
+    small.limits.sessions_max = 1;
+    let (registry, upstream, _) = registry(small);
+    assert_eq!(call(&upstream, "b", "done").await.unwrap(), r#""ok":1"#);
+    assert_eq!(server.asked("GET").len(), 0, "nobody can be asked");
+    assert_eq!(finish(&mut begin(&upstream, "done").await).await.unwrap(), r#""ok":1"#);
+    assert_eq!(server.open("get"), 1);
+    assert_eq!(call(&upstream, "b", "done").await.unwrap(), r#""ok":1"#, "it is in nobody's way");
+    assert!(within_2s(|| server.open("get") == 0).await);
+    registry.shutdown(soon()).await;
+    let mut shared = at(&server);
+    shared.shared = true;
+    let (registry, upstream, _) = self::registry(shared);
+    assert_eq!(finish(&mut begin(&upstream, "done").await).await.unwrap(), r#""ok":1"#);
+    assert_eq!(server.asked("GET").len(), 1, "whoever shares a session is asked nothing");
+    registry.shutdown(soon()).await;
+}
