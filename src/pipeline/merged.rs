@@ -59,8 +59,9 @@ pub(super) struct Merged {
     due: Option<Instant>,
     /// When upstreams that could not be watched are tried again.
     again: Option<Instant>,
-    /// What is wanted, until all watches for it are open.
+    /// What is wanted, until all watches for it are open: those of the upstreams `concerned`.
     wish: Option<Wish>,
+    concerned: Vec<Arc<str>>,
 }
 
 impl Resource {
@@ -74,8 +75,8 @@ impl Merged {
     /// Watches nothing yet.
     pub(super) fn of(lists: ListSet, resources: Vec<Resource>) -> Self {
         let (changed, updated, moved, tasks) = Default::default();
-        let (due, again, wish) = Default::default();
-        Self { lists, resources, tasks, legs: Vec::new(), begun: false, changed, updated, moved, due, again, wish }
+        let (legs, due, again, wish, concerned) = Default::default();
+        Self { lists, resources, tasks, legs, begun: false, changed, updated, moved, due, again, wish, concerned }
     }
 
     /// Follows these tasks too.
@@ -122,8 +123,12 @@ impl Merged {
             if interest.is_empty() {
                 continue;
             }
+            let as_before = leg.as_ref().is_some_and(|leg| leg.is_of(upstream) && leg.interest == interest);
+            if !as_before && !self.concerned.contains(name) {
+                self.concerned.push(name.clone());
+            }
             let leg = match leg {
-                Some(leg) if leg.is_of(upstream) && leg.interest == interest => leg.wanted(true),
+                Some(leg) if as_before => leg.wanted(true),
                 Some(leg) if patient && leg.is_of(upstream) && leg.is_opening() => leg.wanted(false),
                 old => {
                     let taken = wanted.into_iter().filter_map(|resource| {
@@ -147,12 +152,14 @@ impl Merged {
         self.settle();
     }
 
-    /// Tells whoever waits for it that all watches are open.
+    /// Tells whoever waits for it that all watches are open that changed.
     fn settle(&mut self) {
-        if self.legs.iter().all(Leg::is_settled)
-            && let Some(wish) = self.wish.take()
-        {
-            wish.is_heard();
+        let concerned = |leg: &&Leg| self.concerned.contains(&leg.name);
+        if self.legs.iter().filter(concerned).all(Leg::is_settled) {
+            self.concerned.clear();
+            if let Some(wish) = self.wish.take() {
+                wish.is_heard();
+            }
         }
     }
 

@@ -117,7 +117,9 @@ fn failed(ctx: &Ctx, fault: &Fault) -> Answered {
         let status = if reason == Reason::Internal { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::SERVICE_UNAVAILABLE };
         return plain(status, codes::INTERNAL_ERROR, sentence(reason));
     }
-    lower(ctx, &refuse(ctx, &Denial::new(reason), codes::INTERNAL_ERROR))
+    // It is there, and said that it cannot do this.
+    let why = if fault.kind == FaultKind::Failed { FAILED } else { sentence(reason) };
+    lower(ctx, &refuse_saying(ctx, &Denial::new(reason), codes::INTERNAL_ERROR, why))
 }
 
 /// A hidden name and one that does not exist read the same.
@@ -191,6 +193,9 @@ fn detail(ctx: &Ctx, denial: &Denial) -> RawJson {
     out.push(b'}');
     RawJson::of_ours(out)
 }
+
+/// Of an upstream that answered with an error of its own.
+const FAILED: &str = "The server behind the gateway failed at this: check what was asked of it, or try again later.";
 
 /// One plain sentence that says what would help.
 fn sentence(reason: Reason) -> &'static str {

@@ -3,8 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
@@ -18,7 +17,8 @@ use super::session::Session;
 use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::{Incoming, Notification};
 use crate::upstream::pipe::{Calls, Delivery, Role, Turns};
-use crate::vocab::{Deadline, Fault};
+use crate::vocab::limits::HELD_QUESTION_MS_MAX;
+use crate::vocab::{Deadline, Fault, FaultKind};
 
 /// What a session knows of its calls that may be asked something. Most sessions have none.
 pub(super) struct Asking {
@@ -78,8 +78,9 @@ impl Askable {
         let asking = session.asking.get_or_init(|| Box::new(Asking::new(http.response_bytes())));
         let until = aside(deadline).instant().into();
         let in_session = InSession { http: Arc::clone(http), session: Arc::clone(session) };
-        let settled = in_session.keep_push();
-        if !asking.awaited.load(Ordering::Relaxed) {
+        if let Some(settled) = in_session.keep_push()
+            && !asking.awaited.load(Ordering::Relaxed)
+        {
             // A server may send the head of its stream with the first message only.
             let _ = timeout_at(until, timeout(SETTLE_TIME, settled.cancelled())).await;
             asking.awaited.store(true, Ordering::Relaxed);
@@ -90,36 +91,45 @@ impl Askable {
         Arc::new(Self { http, session, id, questions, turn: Mutex::new(turn) })
     }
 
-    /// What was asked next, or said of its progress. Safe to drop and call again. Never returns once too much was asked.
-    pub(super) async fn next(&self) -> Incoming {
-        let next = std::future::poll_fn(|context| match self.questions.lock().poll_recv(context) {
-            Poll::Ready(Some(Delivery { message, .. })) => Poll::Ready(message),
-            Poll::Ready(None) | Poll::Pending => Poll::Pending,
-        });
-        next.await
+    /// What was asked next, or said of its progress. Safe to drop and call again.
+    ///
+    /// # Errors
+    /// More was asked than was read: what it asks now could be taken for another's.
+    pub(super) async fn next(&self) -> Result<Incoming, Fault> {
+        let next = std::future::poll_fn(|context| self.questions.lock().poll_recv(context)).await;
+        let Delivery { message, .. } = next.ok_or_else(|| Fault::upstream(FaultKind::Exhausted, "asked more than was read"))?;
+        Ok(message)
     }
 
     /// What comes first.
     pub(super) async fn first(&self, hearing: &mut Hearing) -> First {
-        tokio::select! {
+        let heard = tokio::select! {
             biased;
-            heard = hearing => First::Heard(heard),
-            asked = self.next() => First::Asked(asked),
+            heard = hearing => heard,
+            asked = self.next() => match asked {
+                Ok(asked) => return First::Asked(asked),
+                Err(fault) => Err(fault),
+            },
+        };
+        // It was refused, or nothing was sent: nothing more is asked for it. Else it may go on.
+        let gone_on = |fault: &Fault| matches!(fault.kind, FaultKind::Timeout | FaultKind::Unreachable | FaultKind::Exhausted);
+        if heard.as_ref().is_err_and(|fault| !gone_on(fault)) {
+            self.over();
         }
+        First::Heard(heard)
     }
 
     /// The call was answered: nothing more is asked for it.
     pub(super) fn over(&self) {
-        self.refuse_unread();
         if let Some(asking) = self.session.asking.get() {
             asking.calls.over(self.id);
         }
         drop(self.turn.lock().take());
-        self.http.refuse_unasked(&self.session);
+        self.refuse_the_rest();
     }
 
-    /// Refuses what was asked and not read.
-    fn refuse_unread(&self) {
+    /// Refuses what was asked and not read. Nobody hands it anything any more.
+    fn refuse_the_rest(&self) {
         let mut questions = self.questions.lock();
         questions.close();
         while let Ok(Delivery { message, .. }) = questions.try_recv() {
@@ -127,16 +137,17 @@ impl Askable {
                 self.http.reply_to(&self.session, &id, &method);
             }
         }
+        drop(questions);
+        self.http.refuse_unasked(&self.session);
     }
 }
 
 impl Drop for Askable {
     fn drop(&mut self) {
-        self.refuse_unread();
         if let Some(asking) = self.session.asking.get() {
             asking.calls.leave(self.id, self.turn.lock().take());
         }
-        self.http.refuse_unasked(&self.session);
+        self.refuse_the_rest();
     }
 }
 
@@ -144,17 +155,18 @@ impl Http {
     /// Hands what came on the stream of `session` to the call that it is for.
     pub(super) fn hand_on(self: &Arc<Self>, session: &Arc<Session>, message: Incoming) {
         match (message, session.asking.get()) {
-            (message @ Incoming::Notification(Notification::Progress { .. }), Some(asking)) => {
-                let Incoming::Notification(Notification::Progress { token, .. }) = &message else { return };
-                let id = token.as_u64();
-                if !asking.calls.deliver(id, message, 0) {
+            (Incoming::Notification(Notification::Progress { token, members }), Some(asking)) => {
+                let (id, bytes) =
+                    (token.as_u64(), members.iter().map(|(key, value)| key.as_str().len() + value.as_str().len()).sum());
+                if !asking.calls.offer(id, Incoming::Notification(Notification::Progress { token, members }), bytes) {
                     self.shared.count_dropped();
                 }
             }
             (Incoming::Request { id, method, params }, Some(asking)) if method != "ping" => {
-                asking.turns.asked();
                 let bytes = params.as_ref().map_or(0, |params| params.as_bytes().len());
-                asking.calls.ask(Incoming::Request { id, method, params }, bytes);
+                if asking.calls.ask(Incoming::Request { id, method, params }, bytes) {
+                    asking.turns.asked();
+                }
                 self.refuse_unasked(session);
             }
             // Outside of a call nobody can be asked: there is none of a client that the question could belong to.
@@ -165,8 +177,17 @@ impl Http {
 
     /// Tells the server which of the questions on the stream of `session` nobody is asked.
     pub(super) fn refuse_unasked(self: &Arc<Self>, session: &Arc<Session>) {
+        self.refuse_by(session, Instant::now());
+    }
+
+    /// As [`Self::refuse_unasked`], with those that are held: nobody looks after them any more.
+    pub(super) fn refuse_held(self: &Arc<Self>, session: &Arc<Session>) {
+        self.refuse_by(session, Instant::now() + Duration::from_millis(HELD_QUESTION_MS_MAX));
+    }
+
+    fn refuse_by(self: &Arc<Self>, session: &Arc<Session>, now: Instant) {
         let Some(asking) = session.asking.get() else { return };
-        for (id, method) in asking.calls.take_refused(Instant::now()) {
+        for (id, method) in asking.calls.take_refused(now) {
             self.reply_to(session, &id, &method);
         }
     }

@@ -35,7 +35,7 @@ enum Spoken {
 }
 
 impl Http {
-    /// Calls. Returns once the answer is complete, or is known to be a stream.
+    /// Calls. Returns once the answer is complete, or is known to be a stream, or something is said about the call before.
     pub(in crate::upstream) async fn call(
         self: &Arc<Self>,
         permit: Permit,

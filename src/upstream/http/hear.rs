@@ -1,7 +1,6 @@
 //! Sends a request and reads until it is known what the answer is.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -14,7 +13,6 @@ use super::session::Session;
 use super::shown::Whom;
 use crate::mcp::{Incoming, Lowered};
 use crate::upstream::wire::{self, malformed};
-use crate::vocab::limits::QUESTION_MS_MAX;
 use crate::vocab::{Deadline, Fault, FaultKind, Revision};
 
 /// An answer, as far as it must be read to know what it is.
@@ -82,7 +80,8 @@ impl Http {
         Ok((heard, answered.session))
     }
 
-    /// As [`Self::hear`], for a call that may be asked something before it is known what the answer is.
+    /// As [`Self::hear`], for a call that may be asked something before it is known what the answer is. `deadline` bounds the way to the
+    /// upstream; whoever waits for the rest bounds that.
     pub(super) fn hear_apart(
         self: &Arc<Self>,
         session: &Arc<Session>,
@@ -92,8 +91,6 @@ impl Http {
         deadline: Deadline,
     ) -> Hearing {
         let (this, session) = (Arc::clone(self), Arc::clone(session));
-        // What people take comes on top. Whoever waits has the call's own time in view.
-        let deadline = deadline.later(Duration::from_millis(QUESTION_MS_MAX));
         async move { Ok(this.hear(session.whom(), message, Some(&session), replay, revision, deadline).await?.0) }.boxed()
     }
 }

@@ -26,6 +26,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustls::ClientConfig;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use self::era::Era;
@@ -39,7 +41,7 @@ use super::credential::Keyring;
 use super::settings::UpstreamSettings;
 use super::shared::Shared;
 use super::table::Table;
-use crate::vocab::limits::UPSTREAM_SESSION_IDLE_MS_MAX;
+use crate::vocab::limits::{KEPT_STREAMS_MAX, UPSTREAM_SESSION_IDLE_MS_MAX};
 use crate::vocab::{Deadline, Revision};
 
 /// One upstream over HTTP: its connections, what is known of it, its sessions.
@@ -59,6 +61,10 @@ pub(super) struct Http {
     breaker: Arc<Breaker>,
     /// Ids of requests: one space for all connections, so that an answer on the wrong one is never taken for another's.
     ids: AtomicU64,
+    /// Streams of sessions that are open for as long as those.
+    kept_streams: Arc<Semaphore>,
+    /// Cancelled when it is not used any more.
+    stop: CancellationToken,
     shared: Arc<Shared>,
 }
 
@@ -87,6 +93,8 @@ impl Http {
             lines,
             breaker: Arc::default(),
             ids: AtomicU64::new(1),
+            kept_streams: Arc::new(Semaphore::new(KEPT_STREAMS_MAX)),
+            stop: shared.stop.child_token(),
             shared,
         })
     }
@@ -135,6 +143,7 @@ impl Http {
         let farewells = self.sessions.drain().into_iter().map(|session| self.farewell(session, deadline));
         let all = futures_util::future::join_all(farewells);
         let _ = tokio::time::timeout_at(deadline.instant().into(), all).await;
+        self.stop.cancel();
         self.door.pool.clear();
         self.streams.pool.clear();
     }

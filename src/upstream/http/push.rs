@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http::StatusCode;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -16,7 +17,7 @@ use super::exchange::Exchange;
 use super::housekeeping::Asked;
 use super::post::{Content, Sending};
 use super::session::Session;
-use crate::mcp::{Incoming, Notification, Outgoing, Reply, dialect};
+use crate::mcp::{Incoming, Method, Notification, Outgoing, Reply, dialect};
 use crate::upstream::feed::{Announcer, Feed, News, Tended};
 use crate::upstream::pause::Pauses;
 use crate::upstream::shared::Shared;
@@ -28,6 +29,8 @@ use crate::vocab::{Deadline, Fault, FaultKind, Revision};
 pub(super) struct Push {
     /// Cancelled once it is open, or it is known that there is none.
     settled: CancellationToken,
+    /// Cancelled when nobody listens to it any more.
+    ended: CancellationToken,
     _stop: DropGuard,
 }
 
@@ -35,8 +38,8 @@ pub(super) struct Push {
 #[derive(Default)]
 pub(super) struct PushSlot {
     current: Weak<Push>,
-    /// For as long as the session lives.
-    kept: Option<Arc<Push>>,
+    /// For as long as the session lives, in its place among those that are.
+    kept: Option<(Arc<Push>, OwnedSemaphorePermit)>,
 }
 
 /// A session as somebody who announces.
@@ -88,14 +91,14 @@ impl Announcer for InSession {
 }
 
 impl InSession {
-    /// The stream of the session: the one there is, or a new one.
+    /// The stream of the session: the one that is listened to, or a new one.
     fn push(&self) -> Arc<Push> {
         let mut slot = self.session.push.lock();
-        if let Some(push) = slot.current.upgrade() {
+        if let Some(push) = slot.current.upgrade().filter(|push| !push.ended.is_cancelled()) {
             return push;
         }
-        let (stop, settled) = (self.http.shared.stop.child_token(), CancellationToken::new());
-        let push = Arc::new(Push { settled: settled.clone(), _stop: stop.clone().drop_guard() });
+        let (stop, settled, ended) = (self.http.stop.child_token(), CancellationToken::new(), CancellationToken::new());
+        let push = Arc::new(Push { settled: settled.clone(), ended: ended.clone(), _stop: stop.clone().drop_guard() });
         slot.current = Arc::downgrade(&push);
         let listener = Listener { http: Arc::clone(&self.http), session: Arc::downgrade(&self.session) };
         let listening = async move {
@@ -103,19 +106,24 @@ impl InSession {
                 () = stop.cancelled() => {}
                 () = listener.listen(&settled) => {}
             }
+            ended.cancel();
             settled.cancel();
         };
         self.http.shared.tasks.spawn_on(listening, &self.http.shared.handle);
         push
     }
 
-    /// Opens the stream for as long as the session lives. What is returned is cancelled once it is open, or it is known that there is
-    /// none.
-    pub(super) fn keep_push(&self) -> CancellationToken {
+    /// Opens the stream for as long as the session lives, once. What is returned is cancelled when it is open, or it is known that there
+    /// is none. `None` while the streams of too many other sessions are open so.
+    pub(super) fn keep_push(&self) -> Option<CancellationToken> {
+        if let Some((push, _)) = &self.session.push.lock().kept {
+            return Some(push.settled.clone());
+        }
+        let place = Arc::clone(&self.http.kept_streams).try_acquire_owned().ok()?;
         let push = self.push();
         let settled = push.settled.clone();
-        self.session.push.lock().kept.get_or_insert(push);
-        settled
+        self.session.push.lock().kept.get_or_insert((push, place));
+        Some(settled)
     }
 }
 
@@ -129,53 +137,57 @@ impl Listener {
     /// Listens until there is nothing to listen to any more.
     async fn listen(&self, settled: &CancellationToken) {
         let (mut resumption, mut pauses, mut missed) = (Resumption::default(), Pauses::default(), false);
-        while let Some(session) = self.session.upgrade() {
+        loop {
             let mut lived = Duration::ZERO;
-            let opened = self.open(&session, &resumption).await;
-            match opened {
-                Opened::Stream(exchange) => {
+            match self.open(&resumption).await {
+                Opened::Stream(exchange, revision) => {
                     settled.cancel();
                     if std::mem::take(&mut missed) {
-                        session.feed.publish(News::Missed);
+                        self.with(|session| session.feed.publish(News::Missed));
                     }
                     let began = Instant::now();
-                    let revision = session.facts.revision;
-                    drop(session);
                     let fault = self.read(exchange, revision, &mut resumption).await.err();
                     tracing::debug!(upstream = self.http.name(), detail = fault.map(|f| f.detail), "an announcing stream ended");
+                    self.with(|session| self.http.refuse_held(session));
                     lived = began.elapsed();
                 }
                 Opened::None => return,
-                Opened::Gone => return session.feed.end(),
-                Opened::Later => drop(session),
-                Opened::Anew => {
-                    drop(session);
-                    resumption.forget();
-                }
+                Opened::Gone => return self.with(|session| session.feed.end()),
+                Opened::Later => {}
+                Opened::Anew => resumption.forget(),
             }
             missed |= resumption.last_event().is_none();
             sleep(pauses.after(lived).max(resumption.wait())).await;
         }
     }
 
-    async fn open(&self, session: &Arc<Session>, resumption: &Resumption) -> Opened {
+    fn with(&self, does: impl FnOnce(&Arc<Session>)) {
+        if let Some(session) = self.session.upgrade() {
+            does(&session);
+        }
+    }
+
+    async fn open(&self, resumption: &Resumption) -> Opened {
         let last_event = resumption.last_event().cloned();
         let resumes = last_event.is_some();
-        let in_session = session.id.is_some();
+        let Some(shown) = self.session.upgrade().map(|session| session.shown()) else { return Opened::None };
         // The head may come late, with the first event.
         let patience = Duration::from_millis(WATCH_SILENCE_MS_MAX);
-        let answered = match timeout(patience, self.http.get(session, last_event)).await {
+        let answered = timeout(patience, self.http.get(&shown, last_event)).await;
+        let Some(session) = self.session.upgrade() else { return Opened::None };
+        let answered = match answered {
             Ok(Ok(answered)) => answered,
             Err(_) => return Opened::Later,
-            Ok(Err(fault)) => {
-                // Whoever watches finds out on opening anew whether there is anything to show.
-                let refused = matches!(fault.kind, FaultKind::Unauthorized | FaultKind::Unlinked);
-                return if refused { Opened::Gone } else { Opened::Later };
+            Ok(Err(fault)) if matches!(fault.kind, FaultKind::Unauthorized | FaultKind::Unlinked) => {
+                return self.refused(&session).await;
             }
+            Ok(Err(_)) => return Opened::Later,
         };
         match answered.status {
-            StatusCode::OK if answered.content == Content::Stream => Opened::Stream(answered.exchange),
-            StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST if in_session && self.is_unknown(session, answered.status).await => {
+            StatusCode::OK if answered.content == Content::Stream => Opened::Stream(answered.exchange, session.facts.revision),
+            StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST
+                if session.id.is_some() && self.is_unknown(&session, answered.status).await =>
+            {
                 Opened::Gone
             }
             StatusCode::NOT_FOUND if resumes => Opened::Anew,
@@ -184,6 +196,18 @@ impl Listener {
             StatusCode::CONFLICT | StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Opened::Later,
             status if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED => Opened::Later,
             _ => Opened::None,
+        }
+    }
+
+    /// The credential was refused, or there is none to show. That may be about the stream, so something else is asked: whoever watches
+    /// finds out on opening anew whether there is anything to show.
+    async fn refused(&self, session: &Arc<Session>) -> Opened {
+        let id = self.http.next_id();
+        let ping = dialect::lower_request(session.facts.revision, &Outgoing::new(Method::Ping), id);
+        match self.http.ask_in(session, ping, id, Deadline::after(self.http.settings.timeout)).await {
+            Ok(_) => Opened::None,
+            Err(fault) if matches!(fault.kind, FaultKind::Unauthorized | FaultKind::Unlinked) => Opened::Gone,
+            Err(_) => Opened::Later,
         }
     }
 
@@ -198,8 +222,7 @@ impl Listener {
         let bytes_max = http.response_bytes().min(SSE_EVENT_BYTES_MAX);
         let mut events = Events::new(exchange, bytes_max, revision, http.depth());
         while let Some(message) = self.next(&mut events, resumption).await? {
-            let Some(session) = self.session.upgrade() else { return Ok(()) };
-            self.take(&session, message);
+            self.with(|session| self.take(session, message));
         }
         Ok(())
     }
@@ -210,9 +233,7 @@ impl Listener {
             if let Ok(next) = timeout(HELD_LOOK_EVERY, events.next(resumption)).await {
                 return next;
             }
-            if let Some(session) = self.session.upgrade() {
-                self.http.refuse_unasked(&session);
-            }
+            self.with(|session| self.http.refuse_unasked(session));
         }
         events.next(resumption).await
     }
@@ -232,7 +253,7 @@ impl Listener {
 }
 
 enum Opened {
-    Stream(Exchange),
+    Stream(Exchange, Revision),
     /// The server announces nothing this way.
     None,
     /// The session is over.

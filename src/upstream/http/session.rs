@@ -46,6 +46,21 @@ pub(super) struct Session {
 }
 
 impl Session {
+    /// What a server is shown of it, for what must not keep it from being closed.
+    pub(super) fn shown(&self) -> Self {
+        Self {
+            id: self.id.clone(),
+            facts: self.facts.clone(),
+            who: self.who.clone(),
+            account: self.account,
+            owner: None,
+            leveled: AtomicBool::new(true),
+            feed: Feed::default(),
+            push: Mutex::default(),
+            asking: OnceLock::new(),
+        }
+    }
+
     /// Whose credential goes with its messages.
     pub(super) fn whom(&self) -> Whom<'_> {
         Whom { who: &self.who, account: Some(self.account) }

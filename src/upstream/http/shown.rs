@@ -55,6 +55,8 @@ impl Http {
         let named = session.and_then(|session| session.id.as_ref());
         let shown = self.show(whom).await?;
         let again = shown.may_change().then(|| sending.clone());
+        // A refusal of a stream may be about that alone.
+        let is_call = matches!(sending, Sending::Post { .. });
         let answered = door.send_out(sending, &shown, named, deadline).await;
         // Also said is what cannot be used.
         if answered.as_ref().err().is_none_or(|fault| matches!(fault.kind, FaultKind::Malformed | FaultKind::TooLarge)) {
@@ -74,7 +76,7 @@ impl Http {
             }
             answered.exchange.finish();
         }
-        if let Some(session) = session.filter(|_| refused.status == StatusCode::UNAUTHORIZED) {
+        if let Some(session) = session.filter(|_| is_call && refused.status == StatusCode::UNAUTHORIZED) {
             session.feed.end();
         }
         Err(Fault::upstream(FaultKind::Unauthorized, format!("answered {}", refused.status.as_u16())))

@@ -155,7 +155,7 @@ impl HttpStream {
         tokio::select! {
             biased;
             read = self.read(deadline, asking) => return read,
-            message = askable.next() => self.queue.push_back(message),
+            message = askable.next() => self.queue.push_back(message?),
         }
         Ok(())
     }
@@ -199,7 +199,9 @@ impl HttpStream {
             Heard::Messages { messages, status, bytes } => {
                 self.bytes_read = bytes;
                 if status.is_success() {
+                    // What is over already cannot wait for an answer.
                     self.queue.extend(messages);
+                    self.refuse_queued();
                 } else {
                     let reply = reply_among(messages, self.inbox.id(), status)?;
                     self.queue.push_back(Incoming::Response { id: RawId::number(self.inbox.id()), reply });
@@ -211,6 +213,18 @@ impl HttpStream {
             }
         }
         Ok(())
+    }
+
+    /// Refuses what was asked and not read.
+    fn refuse_queued(&mut self) {
+        let Some(Cancel { session, .. }) = &self.cancel else { return };
+        self.queue.retain(|message| match message {
+            Incoming::Request { id, method, .. } => {
+                self.http.reply_to(session, id, method);
+                false
+            }
+            _ => true,
+        });
     }
 
     /// The stream ended before the reply: a fault, unless it can be resumed.
@@ -271,6 +285,12 @@ impl HttpStream {
         if let Flow::Stream(exchange) = std::mem::replace(&mut self.flow, Flow::Ended) {
             exchange.finish();
         }
+    }
+}
+
+impl Drop for HttpStream {
+    fn drop(&mut self) {
+        self.refuse_queued();
     }
 }
 

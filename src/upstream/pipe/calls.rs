@@ -133,7 +133,7 @@ impl Calls {
 
     /// Hands `message` to call `id`. A call that does not read its messages, or whose answer is over the limit, loses its place: it
     /// must not hold up the others.
-    pub(in crate::upstream) fn deliver(&self, id: Option<u64>, message: Incoming, bytes: usize) -> bool {
+    pub(super) fn deliver(&self, id: Option<u64>, message: Incoming, bytes: usize) -> bool {
         let Some(id) = id else { return false };
         let mut table = self.table.lock();
         if matches!(message, Incoming::Response { .. }) {
@@ -142,10 +142,23 @@ impl Calls {
         table.hand(id, Delivery { message, bytes }, self.bytes_max)
     }
 
+    /// Hands `message` to call `id`, if that has room: nothing is lost with it.
+    pub(in crate::upstream) fn offer(&self, id: Option<u64>, message: Incoming, bytes: usize) -> bool {
+        let mut table = self.table.lock();
+        let Some(call) = id.and_then(|id| table.waiting.get_mut(&id)) else { return false };
+        let after = call.bytes.saturating_add(bytes);
+        // Half of the queue is for questions.
+        if after > self.bytes_max || call.queue.capacity() <= CALL_QUEUE_MESSAGES_MAX / 2 {
+            return false;
+        }
+        call.bytes = after;
+        call.queue.try_send(Delivery { message, bytes }).is_ok()
+    }
+
     /// Takes a question of the other side to the call that it must be of, or holds it while it could be of several. Where every one
     /// of those may wait for an answer, none would ever be over: then nobody is asked. Nor is anybody while it could be of a call that
-    /// was given up.
-    pub(in crate::upstream) fn ask(&self, message: Incoming, bytes: usize) {
+    /// was given up. False if there is no call that it could be of.
+    pub(in crate::upstream) fn ask(&self, message: Incoming, bytes: usize) -> bool {
         let mut table = self.table.lock();
         table.forget_gone(Instant::now());
         let of: Vec<u64> = table.waiting.iter().filter(|(_, call)| call.role == Role::Askable).map(|(id, _)| *id).collect();
@@ -158,13 +171,15 @@ impl Calls {
                 let concerned = |held: &Held| held.of.iter().any(|id| several.contains(id));
                 let waiting = table.held.iter().filter(|held| concerned(held)).count();
                 if waiting.saturating_add(1) < several.len().min(CALL_QUESTIONS_MAX) {
-                    return table.held.push(Held { question, of, since: Instant::now() });
+                    table.held.push(Held { question, of, since: Instant::now() });
+                    return true;
                 }
                 let hopeless: Vec<Held> = table.held.extract_if(.., |held| concerned(held)).collect();
                 hopeless.into_iter().for_each(|held| table.refuse(held.question));
                 table.refuse(question);
             }
         }
+        !of.is_empty()
     }
 
     /// What has to be refused by `now`. What was held too long is: whoever asked wants to know.

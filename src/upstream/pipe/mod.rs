@@ -135,8 +135,9 @@ pub(super) fn dispatch(pipe: &dyn Pipe, message: Incoming, bytes: usize) {
             if method == "ping" {
                 return pipe.send_if_room(wire::answer(pipe.talk().revision(), id, method));
             }
-            pipe.talk().turns.asked();
-            calls.ask(message, bytes);
+            if calls.ask(message, bytes) {
+                pipe.talk().turns.asked();
+            }
             return refuse(pipe);
         }
         Incoming::Orphan(_) | Incoming::Notification(_) => None,

@@ -15,6 +15,7 @@ async fn server(get: fn() -> Said, call: fn(&str) -> Said) -> Arc<Live> {
             let body = r#""protocolVersion":"2025-11-25","capabilities":{"tools":{}}"#;
             Said::Once(respond("200 OK", headers, &result(asked, body)))
         }
+        (_, "ping") => Said::Once(json(&result(asked, ""))),
         (_, "tools/call") if asked.body.contains(r#""name":"done""#) => Said::Once(json(&result(asked, r#""ok":1"#))),
         (_, "tools/call") => call(if asked.body.contains(r#""name":"two""#) { "two" } else { "one" }),
         _ => Said::Once(respond("202 Accepted", "", "")),
@@ -136,36 +137,72 @@ async fn a_question_that_is_held_too_long_is_refused() {
 
 #[tokio::test]
 async fn a_server_without_such_a_stream_is_called_all_the_same() {
-    let refuses: fn() -> Said = || Said::Once(respond("405 Method Not Allowed", "", ""));
-    for (what, get) in [("it has none", refuses), ("it never begins", || Said::Nothing)] {
+    type Get = fn() -> Said;
+    let kinds: [(&str, Get); 5] = [
+        ("it has none", || Said::Once(respond("405 Method Not Allowed", "", ""))),
+        ("it says so otherwise", || Said::Once(respond("404 Not Found", "", ""))),
+        ("it wants another credential for it", || Said::Once(respond("401 Unauthorized", "", ""))),
+        ("it forbids it", || Said::Once(respond("403 Forbidden", "", ""))),
+        ("it never begins", || Said::Nothing),
+    ];
+    for (what, get) in kinds {
         let server = server(get, stream_of).await;
         let (registry, upstream, _) = registry(at(&server));
         for _ in 0..3 {
             let mut answer = begin(&upstream, "done").await;
             assert_eq!(finish(&mut answer).await.unwrap(), r#""ok":1"#, "{what}");
         }
-        assert_eq!(server.asked("GET").len(), 1, "{what}");
+        assert_eq!((server.asked("GET").len(), server.asked("initialize").len()), (1, 1), "{what}");
         registry.shutdown(soon()).await;
     }
 }
 
 #[tokio::test]
-async fn the_stream_is_open_for_those_who_can_be_asked_as_long_as_their_session() {
+async fn progress_takes_no_place_of_questions() {
     let server = server(open, stream_of).await;
-    let mut small = at(&server);
-    small.limits.sessions_max = 1;
-    let (registry, upstream, _) = registry(small);
-    assert_eq!(call(&upstream, "b", "done").await.unwrap(), r#""ok":1"#);
-    assert_eq!(server.asked("GET").len(), 0, "nobody can be asked");
-    assert_eq!(finish(&mut begin(&upstream, "done").await).await.unwrap(), r#""ok":1"#);
-    assert_eq!(server.open("get"), 1);
-    assert_eq!(call(&upstream, "b", "done").await.unwrap(), r#""ok":1"#, "it is in nobody's way");
-    assert!(within_2s(|| server.open("get") == 0).await);
+    let (registry, upstream, _) = registry(at(&server));
+    let mut answer = begin(&upstream, "one").await;
+    let params = format!(r#"{{"progressToken":{},"progress":1}}"#, id_of(&server, 0));
+    let progress = message(&format!(r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{params}}}"#));
+    server.write("get", &progress.repeat(200));
+    server.write("get", &question("q"));
+    let id = loop {
+        match answer.next().await {
+            Some(Ok(Event::Progress { .. })) => {}
+            Some(Ok(Event::Question { id, .. })) => break id,
+            other => panic!("{other:?}"),
+        }
+    };
+    answer.answer(&id, QuestionReply::Result(RawJson::of_static(r#"{"roots":[]}"#))).await.unwrap();
+    assert_eq!(told(&server, "q").await, r#""result":{"roots":[]}}"#);
     registry.shutdown(soon()).await;
+}
+
+#[tokio::test]
+async fn the_stream_is_open_for_those_who_can_be_asked_as_long_as_their_session() {
+    let kinds: [(&str, fn() -> Said); 2] = [("open", open), ("late", || Said::Raw("get"))];
+    for (what, get) in kinds {
+        let server = server(get, stream_of).await;
+        let mut small = at(&server);
+        small.limits.sessions_max = 1;
+        let (registry, upstream, _) = registry(small);
+        assert_eq!(call(&upstream, "b", "done").await.unwrap(), r#""ok":1"#);
+        assert_eq!(server.asked("GET").len(), 0, "nobody can be asked");
+        assert_eq!(finish(&mut begin(&upstream, "done").await).await.unwrap(), r#""ok":1"#);
+        assert_eq!(server.open("get"), 1, "{what}");
+        assert_eq!(call(&upstream, "b", "done").await.unwrap(), r#""ok":1"#, "{what}: it is in nobody's way");
+        assert!(within_2s(|| server.open("get") == 0).await, "{what}");
+        registry.shutdown(soon()).await;
+    }
+}
+
+#[tokio::test]
+async fn whoever_shares_a_session_is_asked_nothing() {
+    let server = server(open, stream_of).await;
     let mut shared = at(&server);
     shared.shared = true;
-    let (registry, upstream, _) = self::registry(shared);
+    let (registry, upstream, _) = registry(shared);
     assert_eq!(finish(&mut begin(&upstream, "done").await).await.unwrap(), r#""ok":1"#);
-    assert_eq!(server.asked("GET").len(), 1, "whoever shares a session is asked nothing");
+    assert_eq!(server.asked("GET").len(), 0);
     registry.shutdown(soon()).await;
 }

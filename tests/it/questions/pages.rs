@@ -77,7 +77,7 @@ async fn are_the_same_error_to_clients_of_the_same_revision_and_a_failure_to_oth
         let session = world.session(&world.alice, revision, caps).await;
         let answer = world.gate.reach.send(&session.calling(1, "old__echo", &visiting(&pages))).await;
         let (text, failed) = said(&answer.json());
-        assert!(failed && text.contains("not available") && !answer.text().contains("pay.example"), "{}", answer.whole());
+        assert!(failed && text.contains("failed at this") && !answer.text().contains("pay.example"), "{}", answer.whole());
     }
     for (world, caps, pages) in
         [(&unruled, &all(), vec![ok()]), (&world, &form, vec![ok()]), (&world, &all(), vec![page("http://pay.example/1")])]
