@@ -220,8 +220,7 @@ pub const ROUND_PAUSE_MS: u64 = 250;
 pub const PARKED_MS_MAX: u64 = 300_000;
 /// Calls of one principal that wait so.
 pub const PARKED_PER_PRINCIPAL_MAX: usize = 16;
-/// Streams of sessions with one upstream that are open for questions, as long as their sessions: half of its connections for streams.
-/// Further sessions are not asked anything there.
+/// Streams of sessions that are open for questions at one upstream: half of its connections for streams. Others are not asked there.
 pub const KEPT_STREAMS_MAX: usize = UPSTREAM_CONNECTIONS_MAX / 2;
 /// Calls that wait so, of all principals. Each has a connection to its upstream: this is half of those that one upstream may have.
 pub const PARKED_MAX: usize = UPSTREAM_CONNECTIONS_MAX / 2;
