@@ -5,8 +5,10 @@ use super::live::{Live, STREAM, Said, chunk, live, message, verb};
 use super::watch::at;
 use super::*;
 
+type Get = fn() -> Said;
+
 /// A server of 2025-11-25; `get` and `call` say what it does when its stream is asked for, and with a call.
-async fn server(get: fn() -> Said, call: fn(&str) -> Said) -> Arc<Live> {
+async fn server(get: Get, call: fn(&str) -> Said) -> Arc<Live> {
     live(move |asked, _| match (verb(asked).as_str(), asked.method()) {
         ("GET", _) => get(),
         (_, "server/discover") => Said::Once(respond("400 Bad Request", "", "")),
@@ -137,7 +139,6 @@ async fn a_question_that_is_held_too_long_is_refused() {
 
 #[tokio::test]
 async fn a_server_without_such_a_stream_is_called_all_the_same() {
-    type Get = fn() -> Said;
     let kinds: [(&str, Get); 5] = [
         ("it has none", || Said::Once(respond("405 Method Not Allowed", "", ""))),
         ("it says so otherwise", || Said::Once(respond("404 Not Found", "", ""))),
@@ -180,7 +181,7 @@ async fn progress_takes_no_place_of_questions() {
 
 #[tokio::test]
 async fn the_stream_is_open_for_those_who_can_be_asked_as_long_as_their_session() {
-    let kinds: [(&str, fn() -> Said); 2] = [("open", open), ("late", || Said::Raw("get"))];
+    let kinds: [(&str, Get); 2] = [("open", open), ("late", || Said::Raw("get"))];
     for (what, get) in kinds {
         let server = server(get, stream_of).await;
         let mut small = at(&server);
