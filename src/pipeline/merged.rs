@@ -92,6 +92,8 @@ impl Merged {
     /// Wants to hear of other resources and tasks from now on. A watch that is being opened is waited for: whoever wants one more
     /// thing after the other opens no watch for each.
     pub(super) fn want(&mut self, ctx: &Ctx, resources: Vec<Resource>, tasks: Vec<Followed>, wish: Wish) {
+        // An upstream that only lists are watched at is nothing that a wish waits for.
+        self.concerned.retain(|name| resources.iter().any(|resource| resource.upstream == *name));
         (self.resources, self.tasks, self.wish) = (resources, tasks, Some(wish));
         self.renew(ctx, Vec::new(), true);
     }

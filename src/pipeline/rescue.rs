@@ -194,8 +194,8 @@ fn detail(ctx: &Ctx, denial: &Denial) -> RawJson {
     RawJson::of_ours(out)
 }
 
-/// Of an upstream that answered with an error of its own.
-const FAILED: &str = "The server behind the gateway failed at this: check what was asked of it, or try again later.";
+/// Of an upstream that answered with an error of its own, or could not be made to answer.
+const FAILED: &str = "The server behind the gateway failed at this: try again later, or ask something else of it.";
 
 /// One plain sentence that says what would help.
 fn sentence(reason: Reason) -> &'static str {

@@ -2,7 +2,7 @@
 //! transports: listening for messages). What it asks there names no call.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -12,10 +12,10 @@ use tokio::time::{timeout, timeout_at};
 use super::Http;
 use super::hear::{Heard, Hearing};
 use super::housekeeping::aside;
-use super::push::{InSession, SETTLE_TIME};
+use super::push::{InSession, Standing, settled};
 use super::session::Session;
 use crate::mcp::client_caps::ClientCaps;
-use crate::mcp::{Incoming, Notification};
+use crate::mcp::{Incoming, Notification, RawJson};
 use crate::upstream::pipe::{Calls, Delivery, Role, Turns};
 use crate::vocab::limits::HELD_QUESTION_MS_MAX;
 use crate::vocab::{Deadline, Fault, FaultKind};
@@ -24,14 +24,22 @@ use crate::vocab::{Deadline, Fault, FaultKind};
 pub(super) struct Asking {
     calls: Calls,
     turns: Turns,
-    /// The stream was waited for.
+    /// The stream was waited for in vain since it was last open.
     awaited: AtomicBool,
+    /// What any of its calls may be asked, as bits.
+    askable: AtomicU8,
 }
 
 impl Asking {
     /// `question_bytes_max` bounds all questions of one call together.
     fn new(question_bytes_max: usize) -> Self {
-        Self { calls: Calls::new(question_bytes_max), turns: Turns::default(), awaited: AtomicBool::new(false) }
+        let (calls, turns) = (Calls::new(question_bytes_max), Turns::default());
+        Self { calls, turns, awaited: AtomicBool::new(false), askable: AtomicU8::new(ClientCaps::NONE.bits()) }
+    }
+
+    /// Whether any call could be asked this.
+    fn covers(&self, method: &str, params: Option<&RawJson>) -> bool {
+        ClientCaps::from_bits(self.askable.load(Ordering::Relaxed)).cover(method, params)
     }
 }
 
@@ -69,21 +77,25 @@ impl Askable {
         deadline: Deadline,
     ) -> Option<Arc<Self>> {
         let session = session.filter(|session| session.id.is_some() && !caps.is_empty())?;
-        Some(Box::pin(Self::begin(http, session, id, deadline)).await)
+        let asking = session.asking.get_or_init(|| Box::new(Asking::new(http.response_bytes())));
+        asking.askable.fetch_or(caps.bits(), Ordering::Relaxed);
+        Some(Box::pin(Self::begin(http, session, asking, id, deadline)).await)
     }
 
-    /// Waits for the stream of the session, the first time, and for the turn of this call, but keeps half of what is left until
+    /// Waits for the stream of the session where it is being opened, and for the turn of this call, but keeps half of what is left until
     /// `deadline`.
-    async fn begin(http: &Arc<Http>, session: &Arc<Session>, id: u64, deadline: Deadline) -> Arc<Self> {
-        let asking = session.asking.get_or_init(|| Box::new(Asking::new(http.response_bytes())));
+    async fn begin(http: &Arc<Http>, session: &Arc<Session>, asking: &Asking, id: u64, deadline: Deadline) -> Arc<Self> {
         let until = aside(deadline).instant().into();
         let in_session = InSession { http: Arc::clone(http), session: Arc::clone(session) };
-        if let Some(settled) = in_session.keep_push()
-            && !asking.awaited.load(Ordering::Relaxed)
-        {
-            // A server may send the head of its stream with the first message only.
-            let _ = timeout_at(until, timeout(SETTLE_TIME, settled.cancelled())).await;
-            asking.awaited.store(true, Ordering::Relaxed);
+        if let Some(mut standing) = in_session.keep_push() {
+            let stands = *standing.borrow();
+            if stands == Standing::Open {
+                asking.awaited.store(false, Ordering::Relaxed);
+            } else if !asking.awaited.load(Ordering::Relaxed) {
+                // Only once: it may open with the first message, or not for a long time.
+                let waited = timeout_at(until, timeout(stands.patience(), settled(&mut standing))).await;
+                asking.awaited.store(!matches!(waited, Ok(Ok(()))), Ordering::Relaxed);
+            }
         }
         let turn = timeout_at(until, asking.turns.take(&asking.calls)).await.ok().flatten();
         let questions = Mutex::new(asking.calls.enter(id, Role::Askable));
@@ -162,14 +174,17 @@ impl Http {
                     self.shared.count_dropped();
                 }
             }
-            (Incoming::Request { id, method, params }, Some(asking)) if method != "ping" => {
+            // It has given up waiting, and nobody is asked yet.
+            (Incoming::Notification(Notification::Cancelled(id)), Some(asking)) => asking.calls.withdraw(&id),
+            (Incoming::Request { id, method, params }, Some(asking)) if asking.covers(&method, params.as_ref()) => {
                 let bytes = params.as_ref().map_or(0, |params| params.as_bytes().len());
                 if asking.calls.ask(Incoming::Request { id, method, params }, bytes) {
                     asking.turns.asked();
                 }
                 self.refuse_unasked(session);
             }
-            // Outside of a call nobody can be asked: there is none of a client that the question could belong to.
+            // What nobody can be asked is in the way of nothing. Nor is anybody outside of a call: there is none of a client that the
+            // question could belong to.
             (Incoming::Request { id, method, .. }, _) => self.reply_to(session, &id, &method),
             _ => self.shared.count_dropped(),
         }

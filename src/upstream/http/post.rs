@@ -66,7 +66,16 @@ pub(super) enum Sending {
     /// A message.
     Post { message: Lowered, replay: Replay },
     /// The wish for a stream, or for the rest of one: what came after the event `last_event`.
-    Get { headers: Vec<(HeaderName, HeaderValue)>, last_event: Option<HeaderValue> },
+    Get { headers: Vec<(HeaderName, HeaderValue)>, last_event: Option<HeaderValue>, why: GetFor },
+}
+
+/// What a stream is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum GetFor {
+    /// The answers to calls.
+    Calls,
+    /// What a server may say beside them. Many have no such stream, and refuse it in ways that say nothing of a credential.
+    News,
 }
 
 /// `Mcp-Session-Id`.
@@ -105,7 +114,7 @@ impl Door {
     ) -> Result<Answered, Fault> {
         match sending {
             Sending::Post { message, replay } => self.post(message, shown, session, replay, deadline).await,
-            Sending::Get { headers, last_event } => {
+            Sending::Get { headers, last_event, .. } => {
                 let mut request = self.request(Method::GET, Bytes::new(), headers, shown, session);
                 request.headers_mut().insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
                 if let Some(id) = last_event {

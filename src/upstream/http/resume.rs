@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use super::Http;
 use super::events::Resumption;
 use super::exchange::Exchange;
-use super::post::Content;
+use super::post::{Content, GetFor};
 use super::session::Session;
 use crate::mcp::sse::SseEvent;
 use crate::vocab::limits::{CALL_RESUMES_MAX, RESUME_MS_MAX};
@@ -61,11 +61,13 @@ async fn rest(http: Arc<Http>, session: Arc<Session>, from: HeaderValue, wait: D
     let mut wait = wait;
     loop {
         tokio::time::sleep(wait).await;
-        match http.get(&session, Some(from.clone())).await {
+        match http.get(&session, Some(from.clone()), GetFor::Calls).await {
             Ok(answered) if answered.status == StatusCode::OK && answered.content == Content::Stream => {
                 return Ok(Some(answered.exchange));
             }
             Ok(answered) if answered.status.is_server_error() && answered.status != StatusCode::NOT_IMPLEMENTED => {}
+            // One stream at a time, and another is not known to be over.
+            Ok(answered) if matches!(answered.status, StatusCode::CONFLICT | StatusCode::TOO_MANY_REQUESTS) => {}
             Ok(_) => return Ok(None),
             Err(fault) if fault.kind == FaultKind::Unreachable => {}
             Err(fault) => return Err(fault),

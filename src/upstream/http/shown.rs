@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::Http;
-use super::post::{Answered, Door, Replay, Sending};
+use super::post::{Answered, Door, GetFor, Replay, Sending};
 use super::session::Session;
 use crate::mcp::Lowered;
 use crate::upstream::credential::{Refused, Shown};
@@ -54,9 +54,10 @@ impl Http {
         let session = session.filter(|session| session.id.is_some());
         let named = session.and_then(|session| session.id.as_ref());
         let shown = self.show(whom).await?;
-        let again = shown.may_change().then(|| sending.clone());
-        // A refusal of a stream may be about that alone.
-        let is_call = matches!(sending, Sending::Post { .. });
+        // A refusal of a stream may be about that alone. One for news is not worth a new credential.
+        let (is_call, is_news) =
+            (matches!(sending, Sending::Post { .. }), matches!(sending, Sending::Get { why: GetFor::News, .. }));
+        let again = (shown.may_change() && !is_news).then(|| sending.clone());
         let answered = door.send_out(sending, &shown, named, deadline).await;
         // Also said is what cannot be used.
         if answered.as_ref().err().is_none_or(|fault| matches!(fault.kind, FaultKind::Malformed | FaultKind::TooLarge)) {

@@ -182,6 +182,12 @@ impl Calls {
         !of.is_empty()
     }
 
+    /// The other side wants no answer any more to its question `id`. One that a call was handed is the call's.
+    pub(in crate::upstream) fn withdraw(&self, id: &RawId) {
+        let is_it = |held: &Held| matches!(&held.question.message, Incoming::Request { id: of, .. } if of == id);
+        self.table.lock().held.retain(|held| !is_it(held));
+    }
+
     /// What has to be refused by `now`. What was held too long is: whoever asked wants to know.
     pub(in crate::upstream) fn take_refused(&self, now: Instant) -> Vec<Unasked> {
         let mut table = self.table.lock();

@@ -115,8 +115,11 @@ pub(super) fn dispatch(pipe: &dyn Pipe, message: Incoming, bytes: usize) {
         Incoming::Response { id, .. } => id.as_u64(),
         Incoming::Notification(Notification::Progress { token, .. }) => token.as_u64(),
         Incoming::Notification(Notification::Subscribed { subscription, .. }) => subscription.as_u64(),
-        // A server cancels nothing but a subscription (2026-07-28, cancellation).
-        Incoming::Notification(Notification::Cancelled(id)) => calls.listener(id.as_u64()),
+        // A server cancels a subscription (2026-07-28, cancellation), or what it asked itself.
+        Incoming::Notification(Notification::Cancelled(id)) => {
+            calls.withdraw(id);
+            calls.listener(id.as_u64())
+        }
         Incoming::Notification(Notification::Log { .. }) => owner.as_ref().and_then(|_| calls.only()),
         Incoming::Notification(Notification::ListChanged(listing)) => {
             (shared.hook)(upstream, owner.as_ref(), *listing);

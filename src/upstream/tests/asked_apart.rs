@@ -9,20 +9,33 @@ type Get = fn() -> Said;
 
 /// A server of 2025-11-25; `get` and `call` say what it does when its stream is asked for, and with a call.
 async fn server(get: Get, call: fn(&str) -> Said) -> Arc<Live> {
-    live(move |asked, _| match (verb(asked).as_str(), asked.method()) {
-        ("GET", _) => get(),
+    server_by(move |_| get(), call, answered).await
+}
+
+/// As [`server`]; `get` knows how many were before, and `ping` says what becomes of a ping.
+async fn server_by(
+    get: impl Fn(usize) -> Said + Send + Sync + 'static,
+    call: fn(&str) -> Said,
+    ping: fn(&Asked) -> Said,
+) -> Arc<Live> {
+    live(move |asked, server| match (verb(asked).as_str(), asked.method()) {
+        ("GET", _) => get(server.asked("GET").len()),
         (_, "server/discover") => Said::Once(respond("400 Bad Request", "", "")),
         (_, "initialize") => {
             let headers = "content-type: application/json\r\nmcp-session-id: s\r\n";
             let body = r#""protocolVersion":"2025-11-25","capabilities":{"tools":{}}"#;
             Said::Once(respond("200 OK", headers, &result(asked, body)))
         }
-        (_, "ping") => Said::Once(json(&result(asked, ""))),
+        (_, "ping") => ping(asked),
         (_, "tools/call") if asked.body.contains(r#""name":"done""#) => Said::Once(json(&result(asked, r#""ok":1"#))),
         (_, "tools/call") => call(if asked.body.contains(r#""name":"two""#) { "two" } else { "one" }),
         _ => Said::Once(respond("202 Accepted", "", "")),
     })
     .await
+}
+
+fn answered(asked: &Asked) -> Said {
+    Said::Once(json(&result(asked, "")))
 }
 
 fn open() -> Said {
@@ -52,6 +65,16 @@ fn id_of(server: &Live, nth: usize) -> String {
 
 fn answer_to(server: &Live, nth: usize) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":{},"result":{{"ok":1}}}}"#, id_of(server, nth))
+}
+
+/// Whether it comes to be, with the pauses between attempts.
+async fn in_time(mut done: impl FnMut() -> bool) -> bool {
+    for _ in 0..10 {
+        if within_2s(&mut done).await {
+            return true;
+        }
+    }
+    false
 }
 
 /// Waits for a question, and answers it.
@@ -128,12 +151,7 @@ async fn a_question_that_is_held_too_long_is_refused() {
     let (_one, _two) = (begin(&upstream, "one").await, begin(&upstream, "two").await);
     server.write("get", &question("q"));
     let refused = || server.asked("").iter().any(|asked| asked.body.contains(r#""id":"q","error":{"code":-32601"#));
-    for _ in 0..10 {
-        if within_2s(refused).await {
-            break;
-        }
-    }
-    assert!(refused());
+    assert!(in_time(refused).await);
     registry.shutdown(soon()).await;
 }
 
@@ -205,5 +223,78 @@ async fn whoever_shares_a_session_is_asked_nothing() {
     let (registry, upstream, _) = registry(shared);
     assert_eq!(finish(&mut begin(&upstream, "done").await).await.unwrap(), r#""ok":1"#);
     assert_eq!(server.asked("GET").len(), 0);
+    registry.shutdown(soon()).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_was_open_is_opened_again_and_waited_for() {
+    let get = |before| match before {
+        2 => Said::Once(respond("403 Forbidden", "", "")),
+        _ => open(),
+    };
+    let server = server_by(get, stream_of, answered).await;
+    let (registry, upstream, _) = registry(at(&server));
+    assert_eq!(finish(&mut begin(&upstream, "done").await).await.unwrap(), r#""ok":1"#);
+    assert_eq!(server.end("get"), 1);
+    // Until the end is read.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let (mut answer, ()) = tokio::join!(begin(&upstream, "one"), async {
+        assert!(in_time(|| server.open("one") == 1).await);
+        assert_eq!(server.write("get", &question("q1")), 1, "the call was sent before");
+    });
+    heard(&mut answer, "q1").await;
+    assert_eq!(server.end("get"), 1);
+    assert!(in_time(|| server.open("get") == 1).await);
+    assert_eq!(server.asked("GET").len(), 4, "something on the way refused it once");
+    server.write("get", &question("q2"));
+    heard(&mut answer, "q2").await;
+    registry.shutdown(soon()).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_is_refused_keeps_no_session_and_needs_no_other_credential() {
+    let server = server_by(|_| Said::Once(respond("401 Unauthorized", "", "")), stream_of, |_| Said::Nothing).await;
+    let mut small = at(&server);
+    small.limits.sessions_max = 1;
+    let people = Arc::<super::credentials::People>::default();
+    ["a", "b"].into_iter().for_each(|sub| people.link(sub, 1, "token"));
+    small.credential = Credential::PerUser(people.clone());
+    let (registry, upstream, _) = registry(small);
+    assert_eq!(finish(&mut begin(&upstream, "done").await).await.unwrap(), r#""ok":1"#);
+    assert!(within_2s(|| server.asked("ping").len() == 1).await);
+    assert_eq!(call(&upstream, "b", "done").await.unwrap(), r#""ok":1"#, "the ping that nobody answers is in nobody's way");
+    assert!(people.rejected.lock().is_empty(), "a stream is not worth a new token");
+    registry.shutdown(soon()).await;
+}
+
+#[tokio::test]
+async fn what_is_taken_back_or_cannot_be_asked_is_in_the_way_of_nothing() {
+    let server = server(open, stream_of).await;
+    let (registry, upstream, _) = registry(at(&server));
+    let (mut one, mut two) = (begin(&upstream, "one").await, begin(&upstream, "two").await);
+    server.write("get", &message(r#"{"jsonrpc":"2.0","id":"e","method":"elicitation/create","params":{"message":"m"}}"#));
+    assert!(told(&server, "e").await.contains("-32601"), "the client has only roots");
+    server.write("get", &question("q1"));
+    server.write("get", &message(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"q1"}}"#));
+    server.write("get", &question("q2"));
+    assert!(tokio::time::timeout(Duration::from_millis(200), one.next()).await.is_err(), "it is held");
+    server.write("one", &message(&answer_to(&server, 0)));
+    assert_eq!(finish(&mut one).await.unwrap(), r#""ok":1"#);
+    heard(&mut two, "q2").await;
+    registry.shutdown(soon()).await;
+}
+
+#[tokio::test]
+async fn an_event_that_is_too_large_is_not_asked_for_again() {
+    let server = server(open, stream_of).await;
+    let (registry, upstream, _) = registry(at(&server));
+    let mut answer = begin(&upstream, "one").await;
+    let large = message(&format!(r#"{{"jsonrpc":"2.0","method":"x/{}"}}"#, "x".repeat(2 << 20)));
+    server.write("get", &format!("id: e-1\n{}", message(r#"{"jsonrpc":"2.0","method":"x/y"}"#)));
+    server.write("get", &format!("id: e-2\n{large}"));
+    assert!(in_time(|| server.asked("GET").len() == 2 && server.open("get") == 1).await);
+    assert_eq!(server.asked("GET")[1].header("last-event-id"), None);
+    server.write("get", &question("q"));
+    heard(&mut answer, "q").await;
     registry.shutdown(soon()).await;
 }

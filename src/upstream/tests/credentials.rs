@@ -9,17 +9,17 @@ use super::*;
 use crate::vocab::FaultKind;
 
 /// Whose, the status, the scopes that would help, and whether in a session.
-type Rejection = (String, u16, Option<String>, bool);
+pub(super) type Rejection = (String, u16, Option<String>, bool);
 
 /// People with an account each; a token that ends in `-old` is refused once.
 #[derive(Default)]
-struct People {
+pub(super) struct People {
     accounts: Mutex<HashMap<String, (u64, String)>>,
-    rejected: Mutex<Vec<Rejection>>,
+    pub(super) rejected: Mutex<Vec<Rejection>>,
 }
 
 impl People {
-    fn link(&self, sub: &str, account: u64, token: &str) {
+    pub(super) fn link(&self, sub: &str, account: u64, token: &str) {
         self.accounts.lock().insert(sub.to_owned(), (account, token.to_owned()));
     }
 }

@@ -74,13 +74,15 @@ async fn a_server_that_is_away_for_a_moment_is_asked_again() {
         |_, server| match server.asked("GET").len() {
             0 => Said::Once(None),
             1 => Said::Once(respond("503 Service Unavailable", "", "")),
+            // Another stream of the session is not known to be over.
+            2 => Said::Once(respond("409 Conflict", "", "")),
             _ => Said::Open("rest", vec![answer_to(server)]),
         },
     )
     .await;
     let (_registry, upstream, _) = registry(at(&server));
     assert_eq!(call(&upstream, "a", "t").await.unwrap(), r#""ok":1"#);
-    assert_eq!(server.asked("GET").len(), 3);
+    assert_eq!(server.asked("GET").len(), 4);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use url::Url;
 pub(super) use self::line::Line;
 use self::stream::LineStream;
 use super::Http;
-use super::post::{Content, Sending};
+use super::post::{Content, GetFor, Sending};
 use super::shown::Whom;
 use crate::mcp::client_caps::ClientCaps;
 use crate::mcp::{Outgoing, dialect};
@@ -97,7 +97,7 @@ impl Http {
     }
 
     async fn open_stream(self: &Arc<Self>, whom: Whom<'_>, deadline: Deadline) -> Result<LineStream, Fault> {
-        let sending = Sending::Get { headers: Vec::new(), last_event: None };
+        let sending = Sending::Get { headers: Vec::new(), last_event: None, why: GetFor::Calls };
         let asked = self.send_through(&self.streams, whom, sending, None, deadline);
         let late = |_| Fault::upstream(FaultKind::Timeout, "its stream does not begin");
         let answered = timeout_at(deadline.instant().into(), asked).await.map_err(late)??;

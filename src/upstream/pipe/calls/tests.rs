@@ -39,6 +39,19 @@ fn refused(calls: &Calls) -> Vec<u64> {
 }
 
 #[test]
+fn what_the_other_side_takes_back_nobody_is_asked() {
+    let calls = Calls::new(1_000);
+    let (_a, mut b) = (calls.enter(1, Role::Askable), calls.enter(2, Role::Askable));
+    calls.ask(question(1), 1);
+    calls.withdraw(&RawId::number(2));
+    assert!(calls.is_holding());
+    calls.withdraw(&RawId::number(1));
+    assert!(!calls.is_holding());
+    assert!(calls.deliver(Some(1), reply(1), 1));
+    assert_eq!((asked(&mut b).len(), refused(&calls).len()), (0, 0));
+}
+
+#[test]
 fn a_question_waits_until_it_can_be_of_one_call_only() {
     let calls = Calls::new(1_000);
     calls.ask(question(1), 1);
