@@ -151,8 +151,7 @@ pub fn close_after(answer: &mut HeaderMap) {
 
 fn line(version: Version, method: &Method) -> Result<(), HeadRefusal> {
     if version != Version::HTTP_11 && version != Version::HTTP_2 {
-        let status = StatusCode::HTTP_VERSION_NOT_SUPPORTED;
-        return Err(HeadRefusal::new(status, Reason::BadRequest, "only HTTP/1.1 and HTTP/2 are spoken here"));
+        return Err(HeadRefusal::bad("only HTTP/1.1 and HTTP/2 are spoken here"));
     }
     if method == Method::CONNECT || method == Method::TRACE {
         let status = StatusCode::METHOD_NOT_ALLOWED;

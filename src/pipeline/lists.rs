@@ -18,7 +18,7 @@ use crate::mcp::{Reply, list};
 use crate::policy::{Kind as AskedKind, Moment, Subject, hostile_template, hostile_uri, visible_for, visible_template_for};
 use crate::seal::{Binding, Purpose};
 use crate::vocab::limits::{CURSOR_S_MAX, LIST_PAGE_ITEMS_MAX};
-use crate::vocab::{Fault, FaultKind};
+use crate::vocab::{Fault, FaultKind, Reason};
 
 /// Answers one of the four lists.
 ///
@@ -84,7 +84,11 @@ async fn merged(ctx: &Ctx, part: Part) -> Result<Option<(Vec<Arc<Entry>>, Durati
     }
     match fault {
         // Whoever has nothing to show does not stand in for the one that could not be asked.
-        Some(fault) if !answered => Err(fault.into()),
+        Some(fault) if !answered => {
+            // That it may be listed is decided; it is asking that failed.
+            ctx.decided(true, Reason::Allowed);
+            Err(fault.into())
+        }
         _ if nowhere => Ok(None),
         _ => Ok(Some((shown, fresh_for.unwrap_or_default()))),
     }

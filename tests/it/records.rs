@@ -85,6 +85,12 @@ async fn every_exit_has_one_record() {
         assert!(record["decision"]["policy"].is_string() && record["args"]["digest"].is_string(), "{record}");
         assert_eq!(record["principal"]["sub"], "alice");
     }
+    // What ends before there is a decision says why with one of a few words.
+    let why =
+        ["unauthenticated", "bad_request", "origin_refused", "host_refused", "not_found", "overloaded", "cancelled", "internal"];
+    for record in records.iter().filter(|record| record["outcome"]["status"] != "completed" && record.get("decision").is_none()) {
+        assert!(record["kind"] == "intent" || why.contains(&record["outcome"]["reason"].as_str().unwrap()), "{record}");
+    }
     // Who lacks a scope is known; who has no credential that holds is not.
     let auth = |http: u64| records.iter().filter(move |record| record["kind"] == "auth" && record["outcome"]["http"] == http);
     assert!(auth(401).count() == 2 && auth(401).all(|record| record.get("principal").is_none()), "{records:?}");
@@ -93,6 +99,19 @@ async fn every_exit_has_one_record() {
 }
 
 /// The client is gone: before the body, within it, while its call is under way, within its answer.
+#[tokio::test]
+async fn a_list_that_no_upstream_gives_is_decided_and_fails() {
+    let gate = Gate::start().await;
+    for peer in [&gate.up, &gate.old] {
+        peer.behave(|_| Answer::Raw(Vec::new()));
+    }
+    let list = gate.reach.send(&gate.modern("/mcp", &gate.token("alice", &["eng"]), "tools/list", "")).await;
+    assert_eq!(list.json()["error"]["code"], -32603, "{}", list.whole());
+    let record = gate.settled(1).await.pop().unwrap();
+    assert_eq!(outcome(&record), "list faulted upstream_unavailable 200");
+    assert_eq!(record["decision"]["effect"], "allow", "{record}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_leaves_has_its_record() {
     let gate = Gate::start().await;

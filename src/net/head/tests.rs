@@ -121,11 +121,11 @@ fn fields_that_decide_stand_once() {
 fn versions_and_methods() {
     let (method, uri, headers) = head("POST /mcp\nhost: localhost");
     for (version, expect) in [
-        (Version::HTTP_09, (505, "bad_request")),
-        (Version::HTTP_10, (505, "bad_request")),
+        (Version::HTTP_09, (400, "bad_request")),
+        (Version::HTTP_10, (400, "bad_request")),
         (Version::HTTP_11, OK),
         (Version::HTTP_2, OK),
-        (Version::HTTP_3, (505, "bad_request")),
+        (Version::HTTP_3, (400, "bad_request")),
     ] {
         assert_eq!(outcome(check(version, &method, &uri, &headers, &rules())), expect, "{version:?}");
     }
