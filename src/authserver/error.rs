@@ -118,11 +118,11 @@ impl Refused {
             }
             Code::ServerError => {
                 let words = "The client cannot be looked up now. Try again shortly.";
-                PageAnswer::problem(StatusCode::SERVICE_UNAVAILABLE, words, self.code.verdict())
+                PageAnswer::unavailable(words, FaultKind::Internal)
             }
             _ => return PageAnswer::problem(StatusCode::BAD_REQUEST, words, Verdict::BadRequest).because(private),
         };
-        page.header(header::RETRY_AFTER, HeaderValue::from(self.retry_s)).because(private)
+        page.after(self.retry_s).because(private)
     }
 
     /// The JSON answer of an endpoint that clients call.
@@ -134,7 +134,7 @@ impl Refused {
             answer = answer.header(header::WWW_AUTHENTICATE, challenge);
         }
         if self.code.is_temporary() {
-            answer = answer.header(header::RETRY_AFTER, HeaderValue::from(self.retry_s));
+            answer = answer.after(self.retry_s);
         }
         let private = self.private.unwrap_or_else(|| self.words.to_owned());
         answer.because(format!("{}: {private}", self.code.as_str()))

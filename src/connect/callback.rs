@@ -125,8 +125,7 @@ fn failed(why: &OAuthError) -> PageAnswer {
         OAuthErrorKind::Mismatch => refused(&why.to_string()),
         OAuthErrorKind::Internal => {
             let words = "The gateway could not keep the account. Nothing was linked.";
-            let verdict = Verdict::Failed(FaultKind::Internal);
-            PageAnswer::problem(StatusCode::SERVICE_UNAVAILABLE, words, verdict).because(why.to_string())
+            PageAnswer::unavailable(words, FaultKind::Internal).because(why.to_string())
         }
         _ => unusable(why),
     }

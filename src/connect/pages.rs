@@ -154,5 +154,5 @@ pub(super) fn unusable(error: &OAuthError) -> PageAnswer {
 
 fn failed(why: &str) -> PageAnswer {
     let words = "The gateway cannot show or change what you linked now. Try again shortly.";
-    PageAnswer::problem(StatusCode::SERVICE_UNAVAILABLE, words, Verdict::Failed(FaultKind::Internal)).because(why)
+    PageAnswer::unavailable(words, FaultKind::Internal).because(why)
 }

@@ -1,7 +1,6 @@
 //! From the page that says what linking means to the authorization server.
 
-use http::header::RETRY_AFTER;
-use http::{HeaderValue, Method, StatusCode};
+use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::pages::{Desktop, refused, unusable};
@@ -76,8 +75,7 @@ impl Desktop<'_> {
         if let Err(wait_s) = self.desk.pace.admit(&who) {
             let words = "You opened this page too often. Try again shortly.";
             let answer = PageAnswer::problem(StatusCode::TOO_MANY_REQUESTS, words, Verdict::Limited);
-            let answer = answer.header(RETRY_AFTER, HeaderValue::from(wait_s)).because("too many pages of one person");
-            return answer.by(session.person.principal(None));
+            return answer.after(wait_s).because("too many pages of one person").by(session.person.principal(None));
         }
         let plan = match self.desk.plan(link, &who).await {
             Ok(plan) => plan,
@@ -255,6 +253,5 @@ pub(super) fn over(why: &str) -> PageAnswer {
 
 fn broken(why: &str) -> Box<PageAnswer> {
     let words = "The gateway cannot link accounts now. Try again shortly.";
-    let answer = PageAnswer::problem(StatusCode::SERVICE_UNAVAILABLE, words, Verdict::Failed(FaultKind::Internal));
-    Box::new(answer.because(why))
+    Box::new(PageAnswer::unavailable(words, FaultKind::Internal).because(why))
 }

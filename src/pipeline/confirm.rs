@@ -142,7 +142,7 @@ fn state_page(state: State) -> PageAnswer {
 
 fn failed(why: &str) -> PageAnswer {
     let words = "The gateway cannot show or note this now. Try again shortly.";
-    PageAnswer::problem(StatusCode::SERVICE_UNAVAILABLE, words, Verdict::Failed(FaultKind::Internal)).because(why)
+    PageAnswer::unavailable(words, FaultKind::Internal).because(why)
 }
 
 fn purpose(id: &RequestId) -> String {

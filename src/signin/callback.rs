@@ -96,8 +96,7 @@ impl SignIn {
         }
         if let Err(why) = self.keep_tokens(&person, tokens).await {
             let words = "The gateway cannot sign you in now. Try again shortly.";
-            return PageAnswer::problem(StatusCode::SERVICE_UNAVAILABLE, words, Verdict::Failed(FaultKind::Internal))
-                .because(why);
+            return PageAnswer::unavailable(words, FaultKind::Internal).because(why);
         }
         match session::create(self, &person).await {
             Err(error) => error.page(),
@@ -206,8 +205,7 @@ impl SignIn {
         }
         if let Err(why) = self.drop_tokens(&session.person.key()).await {
             let words = "The gateway cannot sign you out everywhere now. Try again shortly.";
-            let answer = PageAnswer::problem(StatusCode::SERVICE_UNAVAILABLE, words, Verdict::Failed(FaultKind::Internal));
-            return answer.because(why).action("signin/out");
+            return PageAnswer::unavailable(words, FaultKind::Internal).because(why).action("signin/out");
         }
         let body = Html::new().raw("<p>You are signed out of this gateway. Clients that you allowed keep their access.</p>");
         Page::new("Signed out", body)

@@ -50,6 +50,8 @@ const SIGN_IN_S_MAX: u64 = 600;
 const SIGN_INS_MAX: u64 = 20_000;
 /// Sign-ins that one address may begin in a minute, so that few cannot use up what is there for all.
 const SIGN_INS_PER_MINUTE_OF_ONE: u32 = 120;
+/// When to try again where too many were begun, in seconds.
+const PACED_S: u64 = 60;
 
 /// The identity provider, and who we are there.
 #[derive(Clone, Debug)]
@@ -98,7 +100,8 @@ impl SignInError {
         let (words, kind) = match self {
             Self::Paced => {
                 let words = "Too many sign-ins were begun from your address. Try again in a minute.";
-                return PageAnswer::problem(StatusCode::TOO_MANY_REQUESTS, words, Verdict::Limited).because(self.to_string());
+                let page = PageAnswer::problem(StatusCode::TOO_MANY_REQUESTS, words, Verdict::Limited);
+                return page.after(PACED_S).because(self.to_string());
             }
             Self::Provider(_) => ("The identity provider cannot be reached. Try again shortly.", FaultKind::Unreachable),
             Self::Full => ("Too many people are signing in. Try again shortly.", FaultKind::Exhausted),
@@ -106,7 +109,7 @@ impl SignInError {
                 ("The gateway cannot sign you in now. Try again shortly.", FaultKind::Internal)
             }
         };
-        PageAnswer::problem(StatusCode::SERVICE_UNAVAILABLE, words, Verdict::Failed(kind)).because(self.to_string())
+        PageAnswer::unavailable(words, kind).because(self.to_string())
     }
 }
 

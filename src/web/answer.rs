@@ -107,6 +107,11 @@ impl PageAnswer {
         Page::new("This did not work", body).answer(status).verdict(verdict)
     }
 
+    /// A page that says that it does not work now, as `kind` has it, and may in a few seconds.
+    pub fn unavailable(words: &str, kind: FaultKind) -> Self {
+        Self::problem(StatusCode::SERVICE_UNAVAILABLE, words, Verdict::Failed(kind)).after(UNAVAILABLE_S)
+    }
+
     /// The same with a cookie set. `None`, a cookie that cannot be set, changes nothing.
     #[must_use]
     pub fn cookie(mut self, cookie: Option<HeaderValue>) -> Self {
@@ -121,6 +126,12 @@ impl PageAnswer {
     pub fn header(mut self, name: http::HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
         self
+    }
+
+    /// The same, with when to try again, in seconds.
+    #[must_use]
+    pub fn after(self, seconds: u64) -> Self {
+        self.header(header::RETRY_AFTER, HeaderValue::from(seconds))
     }
 
     /// The same, as what it is on record.
@@ -158,3 +169,6 @@ impl PageAnswer {
         self
     }
 }
+
+/// When to try again what does not work now, in seconds.
+const UNAVAILABLE_S: u64 = 5;

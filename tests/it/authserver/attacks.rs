@@ -242,3 +242,22 @@ async fn tokens_are_asked_for_in_one_way() {
     let register = realm.gate.reach.send(&realm.form("/oauth/register", &[])).await;
     assert_eq!(register.status, 404, "off");
 }
+
+#[tokio::test]
+async fn strangers_cannot_ask_without_end() {
+    let realm = Realm::start().await;
+    let mut conn = realm.gate.reach.open().await;
+    let ask = Req::new("GET", "/oauth/authorize").add("Host", &realm.gate.authority()).bytes();
+    let mut asked = 0;
+    let refused = loop {
+        conn.write(&ask).await;
+        let got = conn.response().await;
+        if got.status != 400 {
+            break got;
+        }
+        asked += 1;
+        assert!(asked < 600, "without end");
+    };
+    assert_eq!((refused.status, refused.header("retry-after")), (429, Some("60")), "{}", refused.whole());
+    assert!(asked >= 120, "{asked}");
+}

@@ -7,6 +7,7 @@ use super::browser::Browser;
 use super::servers::Issuer;
 use super::{World, question, title};
 use crate::gate::soon;
+use crate::wire::Req;
 
 #[tokio::test]
 async fn twenty_people_cannot_use_each_others_links_or_accounts() {
@@ -248,4 +249,14 @@ async fn one_person_cannot_open_pages_without_end() {
     assert!(refused.header("retry-after").unwrap().parse::<u64>().unwrap() > 0);
     assert!(opened >= 20, "{opened}");
     assert_eq!(bob.open(page.as_str()).await.resp.status, 200, "nobody else is held up");
+}
+
+#[tokio::test]
+async fn a_provider_that_is_away_is_told_with_when_to_try_again() {
+    let world = World::here().await;
+    world.idp.behave(|_| crate::peer::Answer::Json(500, "", String::new()));
+    for page in ["/connect/", "/connect/github", "/confirm/x"] {
+        let resp = world.gate.reach.send(&Req::new("GET", page).add("Host", &world.gate.authority())).await;
+        assert_eq!((resp.status, resp.header("retry-after")), (503, Some("5")), "{page}: {}", resp.whole());
+    }
 }
