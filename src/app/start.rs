@@ -29,7 +29,6 @@ use super::running::Running;
 use super::telemetry;
 use crate::approval;
 use crate::audit::Audit;
-use crate::authserver::PATH_PREFIX;
 use crate::catalog::Catalog;
 use crate::config::{Config, Tls};
 use crate::export::Sinks;
@@ -37,7 +36,7 @@ use crate::limit::{Limiter, Monotonic};
 use crate::mcp::dialect::ServerInfo;
 use crate::net::drain::Drain;
 use crate::net::{Fetch, Workers, client_config};
-use crate::pipeline::{Arrivals, Gateway, Memory, PeerAddress, ReplyBody, Sessions, Streams};
+use crate::pipeline::{Arrivals, Gateway, Memory, ReplyBody, Sessions, Streams};
 use crate::seal::Sealer;
 use crate::server::tls::{TlsFiles, self_signed};
 use crate::server::{self, DoorSettings, TlsHandle};
@@ -270,18 +269,13 @@ async fn serve_agents(
 ) {
     let make = move |peer: server::Peer| {
         let (gateway, held) = (gateway.clone(), gateway.metrics.hold_connection());
-        let address = peer.addr.ip();
-        let memory = Arc::new(Memory::of(address));
+        let memory = Arc::new(Memory::of(peer.addr.ip()));
         let certificate = peer.tls.and_then(|tls| tls.client_certificate);
         service_fn(move |mut request: Request<Incoming>| {
             // The gauge counts this connection for as long as its service lives.
             let _ = &held;
             if let Some(certificate) = &certificate {
                 request.extensions_mut().insert(certificate.clone());
-            }
-            // Only where somebody without a credential is counted by address.
-            if request.uri().path().starts_with(PATH_PREFIX) {
-                request.extensions_mut().insert(PeerAddress(address));
             }
             gateway.clone().handle(&memory, request).map(Ok::<Response<ReplyBody>, Infallible>)
         })

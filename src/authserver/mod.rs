@@ -53,7 +53,7 @@ use id_jag::TrustedIssuer;
 /// Where the metadata is (RFC 8414 section 3; our issuer has no path).
 pub const METADATA_PATH: &str = "/.well-known/oauth-authorization-server";
 /// Beginning of every other path.
-pub const PATH_PREFIX: &str = "/oauth/";
+const PATH_PREFIX: &str = "/oauth/";
 const AUTHORIZE: &str = "/oauth/authorize";
 const CONTINUE: &str = "/oauth/authorize/continue";
 const TOKEN: &str = "/oauth/token";

@@ -78,7 +78,7 @@ pub use body::ReplyBody;
 pub(crate) use confirm::PAGES_PATH as CONFIRM_PATH;
 pub use hold::Holds;
 pub use memory::Memory;
-pub use pages::{PeerAddress, page_outcome};
+pub use pages::page_outcome;
 pub use parked::ParkedCalls;
 pub use sequel::Sequels;
 pub use session::Sessions;

@@ -1,8 +1,6 @@
 //! Pages and endpoints of the authorization server, and pages where people link accounts: a body within bounds in, an answer out, one
 //! record of kind `auth`.
 
-use std::net::IpAddr;
-
 use http::request::Parts;
 use hyper::body::Incoming;
 
@@ -19,13 +17,6 @@ use crate::connect::{CALLBACK_PATH, Desktop, PAGES_PATH};
 use crate::vocab::Reason;
 use crate::web::{Note, PageAnswer, PageRequest, Verdict};
 
-/// The address that a connection came from, among the extensions of a request.
-#[derive(Clone, Copy, Debug)]
-pub struct PeerAddress(
-    /// The address.
-    pub IpAddr,
-);
-
 /// Has `server` answer.
 ///
 /// # Errors
@@ -40,7 +31,8 @@ pub(super) async fn answer(ctx: &Ctx, server: &AuthServer, parts: &Parts, body: 
         query: parts.uri.query().map(str::to_owned),
         headers: parts.headers.clone(),
         body: bytes,
-        peer: parts.extensions.get::<PeerAddress>().map(|peer| peer.0),
+        // Whoever has no credential yet is counted by address, whichever page begins the sign-in.
+        peer: ctx.memory.peer,
     };
     let answer = match &ctx.gateway.desk {
         _ if request.path.starts_with(confirm::PAGES_PATH) => {

@@ -260,3 +260,26 @@ async fn a_provider_that_is_away_is_told_with_when_to_try_again() {
         assert_eq!((resp.status, resp.header("retry-after")), (503, Some("5")), "{page}: {}", resp.whole());
     }
 }
+
+/// Whoever is not signed in is counted by address, whichever page begins the sign-in.
+#[tokio::test]
+async fn strangers_cannot_begin_sign_ins_without_end() {
+    let world = World::start().await;
+    let mut alice = Browser::of(&world.gate, "alice");
+    assert_eq!(alice.open(&world.gate.url("/connect/")).await.resp.status, 200);
+    let mut conn = world.gate.reach.open().await;
+    let mut begun = 1;
+    let refused = loop {
+        let page = ["/connect/", "/confirm/x", "/connect/github"][begun % 3];
+        conn.write(&Req::new("GET", page).add("Host", &world.gate.authority()).bytes()).await;
+        let resp = conn.response().await;
+        if resp.status != 303 {
+            break resp;
+        }
+        begun += 1;
+        assert!(begun < 600, "without end");
+    };
+    assert_eq!((refused.status, refused.header("retry-after")), (429, Some("60")), "{}", refused.whole());
+    assert!(begun >= 120, "{begun}");
+    assert_eq!(alice.open(&world.gate.url("/connect/")).await.resp.status, 200, "whoever is signed in is not held up");
+}
