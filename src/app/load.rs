@@ -147,6 +147,7 @@ pub(super) fn world(
     let authserver = authserver::server(config, origin, &routes, outside, asserting, identity.revocations(), clock)?;
     let authserver = authserver::knowing(authserver, before);
     let links = Arc::new(linking::links(config, origin));
+    let head = head_rules(config, origin)?;
     if let Some(desk) = outside.desk.as_ref().filter(|_| !links.is_empty()) {
         metadata.insert(CLIENT_PATH.into(), desk.client_document(origin));
     }
@@ -157,7 +158,8 @@ pub(super) fn world(
         authserver,
         upstreams,
         routes: routes.into_iter().map(|route| (Box::from(&*route.path), Arc::new(route))).collect(),
-        head: head_rules(config, origin)?,
+        pages_head: if config.authserver.is_some() { head.clone().with_own_origin(origin)? } else { head.clone() },
+        head,
         bounds: Bounds {
             body_bytes: config.limits.body_bytes,
             depth: config.limits.depth,
@@ -234,8 +236,6 @@ fn head_rules(config: &Config, origin: &str) -> Result<HeadRules, String> {
         hosts.push(without_port(host).to_owned());
     }
     let rules = HeadRules::new(&hosts, &config.allowed_origins)?;
-    // Forms of our own pages come from our own origin.
-    let rules = if config.authserver.is_some() { rules.with_own_origin(origin)? } else { rules };
     Ok(if config.listen.ip().is_loopback() { rules.with_loopback() } else { rules })
 }
 

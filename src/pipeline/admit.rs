@@ -11,7 +11,7 @@ use super::line;
 use super::refusal::Refusal;
 use super::reply::Answered;
 use super::world::Route;
-use crate::authserver::AuthServer;
+use crate::authserver::{AuthServer, METADATA_PATH};
 use crate::connect::{CLIENT_PATH, PAGES_PATH};
 use crate::net::head;
 use crate::vocab::{Reason, Revision};
@@ -35,11 +35,14 @@ pub(super) enum Admitted {
 /// # Errors
 /// 400, 403 and 431 by the head rules; 404 for a path that is no route; 405 and 415.
 pub(super) fn admit(ctx: &Ctx, parts: &Parts) -> Result<Admitted, Refusal> {
-    head::check(parts.version, &parts.method, &parts.uri, &parts.headers, &ctx.world.head)?;
     let path = parts.uri.path();
     let ours = |path: &str| path.starts_with(PAGES_PATH) || path.starts_with(confirm::PAGES_PATH);
     let pages = |server: &&Arc<AuthServer>| (server.serves(path) && path != CLIENT_PATH) || ours(path);
-    if let Some(server) = ctx.world.authserver.as_ref().filter(pages) {
+    let page = ctx.world.authserver.as_ref().filter(pages);
+    // Our own origin is that of our pages' forms: nothing there calls tools or reads documents.
+    let rules = if page.is_some() && path != METADATA_PATH { &ctx.world.pages_head } else { &ctx.world.head };
+    head::check(parts.version, &parts.method, &parts.uri, &parts.headers, rules)?;
+    if let Some(server) = page {
         return if parts.method == Method::OPTIONS { preflight(&parts.headers) } else { Ok(Admitted::Page(server.clone())) };
     }
     if let Some(document) = ctx.world.metadata.get(path) {

@@ -34,6 +34,8 @@ pub struct World {
     pub authserver: Option<Arc<AuthServer>>,
     /// Hosts and origins that may speak to us.
     pub head: HeadRules,
+    /// The same for our own pages, whose forms come from our own origin.
+    pub pages_head: HeadRules,
     /// Settings that bound a request.
     pub bounds: Bounds,
     /// How calls wait for approval.

@@ -261,3 +261,42 @@ async fn strangers_cannot_ask_without_end() {
     assert_eq!((refused.status, refused.header("retry-after")), (429, Some("60")), "{}", refused.whole());
     assert!(asked >= 120, "{asked}");
 }
+
+/// Pages of the gateway have no business on its routes: were one of them ever turned against people, it could call nothing.
+#[tokio::test]
+async fn our_own_origin_is_for_our_own_pages() {
+    let realm = Realm::start().await;
+    let gate = &realm.gate;
+    let (token, own) = (gate.token("alice", &["eng"]), realm.origin());
+    let session = gate.session("/mcp", &token, "2025-11-25").await;
+    let on_session = |verb: &str| {
+        let request = Req::new(verb, "/mcp").add("Host", &gate.authority()).add("Authorization", &format!("Bearer {token}"));
+        request.add("Mcp-Session-Id", &session).add("Accept", "text/event-stream")
+    };
+    let get = |path: &str| Req::new("GET", path).add("Host", &gate.authority());
+    let seen = gate.seen();
+    for request in [
+        gate.call("/mcp", &token, "up__echo", "{}"),
+        on_session("GET"),
+        on_session("DELETE"),
+        get("/.well-known/oauth-protected-resource/mcp"),
+        get("/.well-known/oauth-authorization-server"),
+        get("/nowhere"),
+    ] {
+        let what = format!("{} {}", request.verb, request.target);
+        let got = gate.reach.send(&request.clone().add("Origin", &own)).await;
+        assert_eq!((got.status, gate.seen()), (403, seen), "{what}: {}", got.whole());
+    }
+    let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+    let pong = gate.reach.send(&gate.legacy("/mcp", &token, "2025-11-25", &session, ping)).await;
+    assert_eq!(pong.status, 200, "the session goes on: {}", pong.whole());
+    for (request, status) in [
+        (realm.form("/oauth/token", &[("grant_type", "x"), ("client_id", "web")]), 400),
+        (get("/oauth/authorize"), 400),
+        (get("/oauth/jwks"), 200),
+        (get("/confirm/x"), 303),
+    ] {
+        let got = gate.reach.send(&request.add("Origin", &own)).await;
+        assert_eq!(got.status, status, "{}", got.whole());
+    }
+}
