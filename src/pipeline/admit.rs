@@ -56,12 +56,12 @@ pub(super) fn admit(ctx: &Ctx, parts: &Parts) -> Result<Admitted, Refusal> {
     let route = ctx.world.routes.get(path).ok_or_else(not_found)?;
     match parts.method {
         Method::POST => message(parts, route),
-        Method::GET if has_sessions(route) => {
+        Method::GET | Method::DELETE if has_sessions(route) => {
             without_query(parts)?;
             without_content(&parts.headers)?;
-            Ok(Admitted::Stream(route.clone()))
+            let asked = if parts.method == Method::GET { Admitted::Stream } else { Admitted::End };
+            Ok(asked(route.clone()))
         }
-        Method::DELETE if has_sessions(route) => Ok(Admitted::End(route.clone())),
         Method::OPTIONS => preflight(&parts.headers),
         _ => Err(refused(StatusCode::METHOD_NOT_ALLOWED, "send messages by POST")),
     }
@@ -89,11 +89,11 @@ fn without_query(parts: &Parts) -> Result<(), Refusal> {
     }
 }
 
-/// Nobody reads the content of a GET; two readers could differ about what it is.
+/// Nobody reads the content of a GET or DELETE; two readers could differ about what it is.
 fn without_content(headers: &HeaderMap) -> Result<(), Refusal> {
     let long = headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
     if long || headers.contains_key(header::TRANSFER_ENCODING) {
-        return Err(refused(StatusCode::BAD_REQUEST, "a GET has no content"));
+        return Err(refused(StatusCode::BAD_REQUEST, "a GET or DELETE has no content"));
     }
     Ok(())
 }

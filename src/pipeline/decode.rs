@@ -117,11 +117,10 @@ fn batch(ctx: &mut Ctx, headers: &McpHeaders<'_>, messages: Vec<Message>) -> Res
 
 /// The session that the request names. Its revision and the header must agree.
 fn session(ctx: &mut Ctx, headers: &McpHeaders<'_>, header: Option<Revision>, id: Option<&RawId>) -> Result<Session, Refusal> {
-    let missing = || ProtocolError::invalid_request("the Mcp-Session-Id header is missing: open a session with initialize");
     let text = headers.session.ok_or_else(|| missing().with_id(id))?;
     let mut session = find(ctx, text).map_err(|error| error.with_id(id))?;
     if header.is_some_and(|header| header != session.revision) {
-        return Err(ProtocolError::invalid_request("MCP-Protocol-Version is not the version of this session").with_id(id).into());
+        return Err(other_version().with_id(id).into());
     }
     if ctx.asked.line.is_some() {
         // What the client can be asked was said later than the line was named.
@@ -131,6 +130,26 @@ fn session(ctx: &mut Ctx, headers: &McpHeaders<'_>, header: Option<Revision>, id
     ctx.asked.session = Some(session);
     ctx.asked.caps = session.caps;
     Ok(session)
+}
+
+/// The session that the headers of a GET or DELETE name, if the version that they name is its own.
+///
+/// # Errors
+/// 400 without a session id or with another version, 404 as [`find`].
+pub(super) fn named(ctx: &Ctx, headers: &McpHeaders<'_>) -> Result<Session, ProtocolError> {
+    let session = find(ctx, headers.session.ok_or_else(missing)?)?;
+    match headers.version {
+        Some(version) if Revision::parse(version) != Some(session.revision) => Err(other_version()),
+        _ => Ok(session),
+    }
+}
+
+fn missing() -> ProtocolError {
+    ProtocolError::invalid_request("the Mcp-Session-Id header is missing: open a session with initialize")
+}
+
+fn other_version() -> ProtocolError {
+    ProtocolError::invalid_request("MCP-Protocol-Version is not the version of this session")
 }
 
 /// Opens a session id.

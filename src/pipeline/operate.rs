@@ -20,7 +20,7 @@ use super::rescue::rescue;
 use super::rounds::Before;
 use super::route::{Target, resolve};
 use super::stream::Streaming;
-use super::{SESSION_ID, deferred, handshake, link, listen, lists, resumable, sequel, stream, subscribed, task};
+use super::{deferred, handshake, link, listen, lists, resumable, sequel, stream, subscribed, task};
 use crate::audit::Status;
 use crate::catalog::Part;
 use crate::mcp::dialect::Operation;
@@ -334,11 +334,9 @@ async fn entry_line(ctx: &mut Ctx, message: Message) -> Result<Answered, Refusal
 /// Ends the legacy session that the headers name, and what is under way in it.
 ///
 /// # Errors
-/// 400 without a session id, 404 for one that is not this principal's.
+/// 400 without a session id or with another revision than the session's, 404 for one that is not this principal's.
 pub(super) fn end_session(ctx: &Ctx, headers: &HeaderMap) -> Result<Answered, Refusal> {
-    let text = headers.get(SESSION_ID).and_then(|value| value.to_str().ok());
-    let missing = || ProtocolError::invalid_request("the Mcp-Session-Id header is missing");
-    let session = decode::find(ctx, text.ok_or_else(missing)?)?;
+    let session = decode::named(ctx, &McpHeaders::read(headers)?)?;
     ctx.gateway.sessions.end(&ctx.principal()?.key(), session);
     ctx.gateway.cancels.end(session.id);
     ctx.gateway.forget(session.id);

@@ -33,7 +33,6 @@ use super::standing::Standing;
 use super::streams::{Place, place, too_many};
 use super::subscribed::Subscribed;
 use crate::audit::Status;
-use crate::mcp::error::ProtocolError;
 use crate::mcp::headers::McpHeaders;
 use crate::mcp::interest::ListSet;
 use crate::mcp::sse;
@@ -115,11 +114,7 @@ enum Opening {
 fn asked(ctx: &mut Ctx, headers: &HeaderMap) -> Result<(Session, Opening), Refusal> {
     let headers = McpHeaders::read(headers)?;
     ctx.streams = headers.accepts_sse;
-    let missing = || ProtocolError::invalid_request("the Mcp-Session-Id header is missing: open a session with initialize");
-    let session = decode::find(ctx, headers.session.ok_or_else(missing)?)?;
-    if headers.version.is_some_and(|version| Revision::parse(version) != Some(session.revision)) {
-        return Err(ProtocolError::invalid_request("MCP-Protocol-Version is not the version of this session").into());
-    }
+    let session = decode::named(ctx, &headers)?;
     of_session(ctx, session);
     taken(ctx)?;
     let last = headers.last_event_id.map(|last| EventId::parse(last).ok_or_else(nothing_left)).transpose()?;

@@ -94,6 +94,7 @@ async fn what_can_be_read_in_two_ways_is_refused() {
         ("another charset", swapped("Content-Type", "Content-Type: application/json; charset=utf-16"), 415),
         ("compressed", lines(&[&cl, "Content-Encoding: gzip"]), 415),
         ("GET", swapped("POST", "GET /mcp HTTP/1.1"), 400),
+        ("DELETE", swapped("POST", "DELETE /mcp HTTP/1.1"), 400),
         ("PUT", swapped("POST", "PUT /mcp HTTP/1.1"), 405),
     ];
     let mut wrong = Vec::new();

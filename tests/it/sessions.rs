@@ -133,15 +133,25 @@ async fn a_session_that_ended_stays_ended() {
     let end =
         |token: &str| Req::new("DELETE", "/mcp").add("Host", &gate.authority()).add("Authorization", &format!("Bearer {token}"));
     let ping = gate.legacy("/mcp", &alice, "2025-06-18", &session, PING);
+    let good = end(&alice).add("Mcp-Session-Id", &session);
+    let of = |version: &str| good.clone().add("MCP-Protocol-Version", version);
     for (request, status) in [
         (end(&bob).add("Mcp-Session-Id", &session), 404),
         (end(&alice), 400),
         (end(&alice).add("Mcp-Session-Id", "x"), 404),
         (end("x").add("Mcp-Session-Id", &session), 401),
+        (of("2025-11-25"), 400),
+        (of("2025-03-26"), 400),
+        (of("2026-07-28"), 400),
+        (of("1999-01-01"), 400),
+        (of(""), 400),
+        (of("2025-06-18").add("MCP-Protocol-Version", "2025-06-18"), 400),
+        (Req { target: "/mcp?x".into(), ..good.clone() }, 400),
+        (good.clone().body("x"), 400),
         (ping.clone(), 200),
-        (end(&alice).add("Mcp-Session-Id", &session), 204),
+        (of("2025-06-18"), 204),
         (ping, 404),
-        (end(&alice).add("Mcp-Session-Id", &session), 404),
+        (good, 404),
     ] {
         let answer = gate.reach.send(&request).await;
         assert_eq!(answer.status, status, "{}", answer.whole());
