@@ -194,15 +194,15 @@ fn visible(value: &HeaderValue) -> Result<&str, &'static str> {
 
 const REPEATED: &str = "A protocol header is repeated";
 
-/// -32020 must not reach clients of revisions that do not define it.
-fn refuse(map: &HeaderMap, message: &'static str) -> ProtocolError {
+/// Whether a request names only revisions that do not define -32020, which must not reach their clients.
+pub fn is_legacy(map: &HeaderMap) -> bool {
     let legacy = |v: &HeaderValue| v.to_str().ok().and_then(Revision::parse).is_some_and(|r| r <= Revision::NEWEST_WITH_SESSIONS);
     let mut versions = map.get_all(PROTOCOL_VERSION).iter().peekable();
-    if versions.peek().is_some() && versions.all(legacy) {
-        ProtocolError::invalid_request(message)
-    } else {
-        ProtocolError::header_mismatch(message)
-    }
+    versions.peek().is_some() && versions.all(legacy)
+}
+
+fn refuse(map: &HeaderMap, message: &'static str) -> ProtocolError {
+    if is_legacy(map) { ProtocolError::invalid_request(message) } else { ProtocolError::header_mismatch(message) }
 }
 
 /// Whether `Accept` takes JSON and event streams (RFC 9110, 12.5.1: the most specific range decides; no header takes all).

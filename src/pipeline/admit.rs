@@ -13,7 +13,8 @@ use super::reply::Answered;
 use super::world::Route;
 use crate::authserver::{AuthServer, METADATA_PATH};
 use crate::connect::{CLIENT_PATH, PAGES_PATH};
-use crate::net::head;
+use crate::mcp::headers;
+use crate::net::head::{self, HeadRefusal};
 use crate::vocab::{Reason, Revision};
 
 /// What the head asks for.
@@ -41,7 +42,8 @@ pub(super) fn admit(ctx: &Ctx, parts: &Parts) -> Result<Admitted, Refusal> {
     let page = ctx.world.authserver.as_ref().filter(pages);
     // Our own origin is that of our pages' forms: nothing there calls tools or reads documents.
     let rules = if page.is_some() && path != METADATA_PATH { &ctx.world.pages_head } else { &ctx.world.head };
-    head::check(parts.version, &parts.method, &parts.uri, &parts.headers, rules)?;
+    head::check(parts.version, &parts.method, &parts.uri, &parts.headers, rules)
+        .map_err(|refusal| HeadRefusal { mcp: refusal.mcp && !headers::is_legacy(&parts.headers), ..refusal })?;
     if let Some(server) = page {
         return if parts.method == Method::OPTIONS { preflight(&parts.headers) } else { Ok(Admitted::Page(server.clone())) };
     }
