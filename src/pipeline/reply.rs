@@ -26,8 +26,8 @@ pub(super) struct Answered {
 }
 
 /// Headers a browser may send besides mirrored arguments.
-const PREFLIGHT_HEADERS: &str =
-    "authorization, content-type, accept, mcp-protocol-version, mcp-session-id, mcp-method, mcp-name, last-event-id";
+const PREFLIGHT_HEADERS: &str = "authorization, dpop, content-type, accept, mcp-protocol-version, mcp-session-id, mcp-method, \
+                                 mcp-name, last-event-id, traceparent, tracestate";
 
 /// The body of an answer.
 pub(super) enum Content {
@@ -51,9 +51,11 @@ impl Answered {
         Self { content: Content::Json(body.into()), ..Self::empty(status) }
     }
 
-    /// A public document.
+    /// A public document. What one origin is told a cache must not keep for another.
     pub(super) fn document(body: Bytes) -> Self {
-        Self::json(200, body).with(header::CACHE_CONTROL, HeaderValue::from_static("max-age=60"))
+        Self::json(200, body)
+            .with(header::CACHE_CONTROL, HeaderValue::from_static("max-age=60"))
+            .with(header::VARY, HeaderValue::from_static("Origin"))
     }
 
     /// The answer to a preflight (Fetch standard). Mirrored arguments have headers of their own, which are allowed by name.

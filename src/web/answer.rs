@@ -81,10 +81,11 @@ impl PageAnswer {
         answer
     }
 
-    /// A public JSON document that may be kept for `max_age_s` seconds.
+    /// A public JSON document that may be kept for `max_age_s` seconds, for each origin by itself: one may read what another may not.
     pub fn document(document: Bytes, max_age_s: u64) -> Self {
         let mut answer = Self::new(StatusCode::OK, document);
         answer.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        answer.headers.insert(header::VARY, HeaderValue::from_static("Origin"));
         if let Ok(value) = HeaderValue::try_from(format!("public, max-age={max_age_s}")) {
             answer.headers.insert(header::CACHE_CONTROL, value);
         }

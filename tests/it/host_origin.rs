@@ -6,6 +6,24 @@ use crate::wire::Req;
 
 const LISTED: &str = "https://app.example.com";
 
+/// What a listed origin may send, in order.
+const PREFLIGHT_HEADERS: [&str; 11] = [
+    "accept",
+    "authorization",
+    "content-type",
+    "dpop",
+    "last-event-id",
+    "mcp-method",
+    "mcp-name",
+    "mcp-protocol-version",
+    "mcp-session-id",
+    "traceparent",
+    "tracestate",
+];
+
+/// What it may read of an answer.
+const EXPOSED: &str = "WWW-Authenticate, DPoP-Nonce, Mcp-Session-Id, MCP-Protocol-Version, Retry-After";
+
 /// Origins that are not on the list, however close.
 const FOREIGN: &[&str] = &[
     "null",
@@ -172,14 +190,18 @@ async fn only_listed_origins_get_an_answer_they_may_read() {
         let answer = gate.reach.send(&preflight("/mcp").add("Origin", origin)).await;
         assert_eq!((answer.status, allowed(&answer).as_deref()), (204, Some(origin)), "{}", answer.whole());
         let headers = answer.header("access-control-allow-headers").unwrap();
-        for name in ["authorization", "content-type", "mcp-protocol-version", "mcp-method", "mcp-name", "mcp-session-id"] {
-            assert!(headers.contains(name), "{name} in {headers}");
-        }
+        let mut headers: Vec<&str> = headers.split(", ").collect();
+        headers.sort_unstable();
+        assert_eq!(headers, PREFLIGHT_HEADERS);
+        assert_eq!(answer.header("access-control-allow-methods"), Some("GET, POST, DELETE"));
+        assert_eq!(answer.header("access-control-max-age"), Some("600"));
         for request in [good.clone(), good.clone().without("Authorization"), Req::new("GET", prm).add("Host", &own)] {
             let answer = gate.reach.send(&request.add("Origin", origin)).await;
             assert_eq!(allowed(&answer).as_deref(), Some(origin), "{}", answer.whole());
             assert_eq!(answer.header("vary"), Some("Origin"));
             assert_eq!(answer.header("access-control-allow-credentials"), None);
+            assert_eq!(answer.header("access-control-expose-headers"), Some(EXPOSED));
+            assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
         }
         // The admin listener has no pages of others.
         let admin = Req::new("GET", "/healthz").add("Host", &gate.admin.addr.to_string()).add("Origin", origin);
@@ -189,6 +211,10 @@ async fn only_listed_origins_get_an_answer_they_may_read() {
     assert_eq!(gate.reach.send(&twice).await.status, 403);
     let none = gate.reach.send(&good).await;
     assert!(none.status == 200 && none.header("access-control-allow-origin").is_none(), "{}", none.whole());
+    assert_eq!((none.header("x-content-type-options"), none.header("cache-control")), (Some("nosniff"), Some("no-store")));
+    // A cache that was asked without an origin does not keep that answer for one.
+    let document = gate.reach.send(&Req::new("GET", prm).add("Host", &own)).await;
+    assert_eq!((document.header("vary"), document.header("cache-control")), (Some("Origin"), Some("max-age=60")));
     let bare = Req::new("OPTIONS", "/mcp").add("Host", &own);
     assert_eq!(gate.reach.send(&bare).await.status, 405);
 }

@@ -300,3 +300,12 @@ async fn our_own_origin_is_for_our_own_pages() {
         assert_eq!(got.status, status, "{}", got.whole());
     }
 }
+
+#[tokio::test]
+async fn a_cache_keeps_documents_for_each_origin_by_itself() {
+    let realm = Realm::start().await;
+    for path in ["/oauth/jwks", "/.well-known/oauth-authorization-server", "/.well-known/oauth-protected-resource/mcp"] {
+        let got = realm.gate.reach.send(&Req::new("GET", path).add("Host", &realm.gate.authority())).await;
+        assert_eq!((got.status, got.header("vary")), (200, Some("Origin")), "{path}: {}", got.whole());
+    }
+}
