@@ -129,18 +129,27 @@ impl AuthServer {
             AUTHORIZE if post => Box::pin(self.decided(request)).await.action("oauth/consent"),
             CONTINUE if request.method == Method::GET => Box::pin(self.continued(request)).await.action("oauth/continue"),
             CALLBACK_PATH => Box::pin(self.sign_in.callback(request)).await,
-            SIGN_OUT_PATH => Box::pin(self.sign_in.sign_out(request)).await,
+            SIGN_OUT_PATH if post || request.method == Method::GET => Box::pin(self.sign_in.sign_out(request)).await,
             TOKEN if post => Box::pin(self.token(request)).await.action("oauth/token"),
             REVOKE if post => Box::pin(self.revoke(request)).await.action("oauth/revoke"),
             REGISTER if post && self.settings.dcr.is_some() => Box::pin(self.register(request)).await.action("oauth/register"),
-            METADATA_PATH | JWKS | AUTHORIZE | CONTINUE | TOKEN | REVOKE => {
-                let words = "This address does not take this method.";
-                PageAnswer::problem(StatusCode::METHOD_NOT_ALLOWED, words, Verdict::BadRequest).action("oauth")
+            path => match self.methods(path) {
+                Some(allowed) => PageAnswer::wrong_method(allowed),
+                None => PageAnswer::problem(StatusCode::NOT_FOUND, "There is nothing at this address.", Verdict::BadRequest),
             }
-            _ => {
-                let words = "There is nothing at this address.";
-                PageAnswer::problem(StatusCode::NOT_FOUND, words, Verdict::BadRequest).action("oauth")
-            }
+            .action("oauth"),
+        }
+    }
+
+    /// The methods that one of our paths takes, as `Allow` lists them; nothing where there is nothing.
+    pub fn methods(&self, path: &str) -> Option<&'static str> {
+        match path {
+            METADATA_PATH | JWKS => Some("GET, HEAD"),
+            AUTHORIZE | SIGN_OUT_PATH => Some("GET, POST"),
+            CONTINUE | CALLBACK_PATH => Some("GET"),
+            TOKEN | REVOKE => Some("POST"),
+            REGISTER if self.settings.dcr.is_some() => Some("POST"),
+            _ => None,
         }
     }
 

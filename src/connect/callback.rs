@@ -16,11 +16,7 @@ impl Desktop<'_> {
     /// `/connect/callback`: the state must be one that this browser was given, once, within ten minutes, and the response must come
     /// from the server it was sent to. Only then is the code sent anywhere.
     pub(super) async fn callback(&self, request: &PageRequest) -> PageAnswer {
-        let answer = if request.method == Method::GET {
-            self.returned(request).await
-        } else {
-            PageAnswer::problem(StatusCode::METHOD_NOT_ALLOWED, "This address is for browsers.", Verdict::BadRequest)
-        };
+        let answer = if request.method == Method::GET { self.returned(request).await } else { PageAnswer::wrong_method("GET") };
         answer.action("connect/callback")
     }
 

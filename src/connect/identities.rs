@@ -122,8 +122,7 @@ impl Desktop<'_> {
     /// `/connect/UPSTREAM` of an upstream that takes the person's own sign-in: there is nothing to consent to, so that signing in is all.
     pub(super) async fn sign_in_page(&self, request: &PageRequest, link: &Link) -> PageAnswer {
         if request.method != Method::GET {
-            let words = "This page is opened in a browser.";
-            return PageAnswer::problem(StatusCode::METHOD_NOT_ALLOWED, words, Verdict::BadRequest);
+            return PageAnswer::wrong_method("GET");
         }
         let params = match Params::of_query(request) {
             Ok(params) => params,

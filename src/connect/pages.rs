@@ -61,7 +61,7 @@ impl Desktop<'_> {
         let answer = match request.method {
             Method::GET => self.listed(&session, None).await,
             Method::POST => self.unlink(request, &session).await,
-            _ => PageAnswer::problem(StatusCode::METHOD_NOT_ALLOWED, "This page is opened in a browser.", Verdict::BadRequest),
+            _ => PageAnswer::wrong_method("GET, POST"),
         };
         answer.by(session.person.principal(None))
     }

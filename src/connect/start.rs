@@ -41,7 +41,7 @@ impl Desktop<'_> {
             _ if link.by_sign_in => self.sign_in_page(request, link).await,
             Method::GET => self.show(request, link).await,
             Method::POST => self.begin(request, link).await,
-            _ => PageAnswer::problem(StatusCode::METHOD_NOT_ALLOWED, "This page is opened in a browser.", Verdict::BadRequest),
+            _ => PageAnswer::wrong_method("GET, POST"),
         };
         answer.action("connect/start").about(&link.upstream)
     }

@@ -10,9 +10,9 @@ use super::ctx::Ctx;
 use super::line;
 use super::refusal::Refusal;
 use super::reply::Answered;
-use super::world::Route;
+use super::world::{Route, World};
 use crate::authserver::{AuthServer, METADATA_PATH};
-use crate::connect::{CLIENT_PATH, PAGES_PATH};
+use crate::connect::{CALLBACK_PATH, CLIENT_PATH, PAGES_PATH};
 use crate::mcp::headers;
 use crate::net::head::{self, HeadRefusal};
 use crate::vocab::{Reason, Revision};
@@ -40,18 +40,22 @@ pub(super) fn admit(ctx: &Ctx, parts: &Parts) -> Result<Admitted, Refusal> {
     let ours = |path: &str| path.starts_with(PAGES_PATH) || path.starts_with(confirm::PAGES_PATH);
     let pages = |server: &&Arc<AuthServer>| (server.serves(path) && path != CLIENT_PATH) || ours(path);
     let page = ctx.world.authserver.as_ref().filter(pages);
+    let no_method = |why| Refusal::Method(allowed(&ctx.world, page, path), Reason::BadRequest, why);
     // Our own origin is that of our pages' forms: nothing there calls tools or reads documents.
     let rules = if page.is_some() && path != METADATA_PATH { &ctx.world.pages_head } else { &ctx.world.head };
-    head::check(parts.version, &parts.method, &parts.uri, &parts.headers, rules)
-        .map_err(|refusal| HeadRefusal { mcp: refusal.mcp && !headers::is_legacy(&parts.headers), ..refusal })?;
+    head::check(parts.version, &parts.method, &parts.uri, &parts.headers, rules).map_err(|refusal| match refusal.status {
+        StatusCode::METHOD_NOT_ALLOWED => no_method(refusal.detail),
+        _ => HeadRefusal { mcp: refusal.mcp && !headers::is_legacy(&parts.headers), ..refusal }.into(),
+    })?;
+    let preflight = || preflight(&parts.headers).ok_or_else(|| no_method("not a preflight"));
     if let Some(server) = page {
-        return if parts.method == Method::OPTIONS { preflight(&parts.headers) } else { Ok(Admitted::Page(server.clone())) };
+        return if parts.method == Method::OPTIONS { preflight() } else { Ok(Admitted::Page(server.clone())) };
     }
     if let Some(document) = ctx.world.metadata.get(path) {
         return match parts.method {
             Method::GET | Method::HEAD => Ok(Admitted::Answered(Answered::document(document.clone()))),
-            Method::OPTIONS => preflight(&parts.headers),
-            _ => Err(refused(StatusCode::METHOD_NOT_ALLOWED, "this document is only read")),
+            Method::OPTIONS => preflight(),
+            _ => Err(no_method("this document is only read")),
         };
     }
     let not_found = || Refusal::Http(StatusCode::NOT_FOUND, Reason::NotFound, "there is nothing at this path");
@@ -64,8 +68,19 @@ pub(super) fn admit(ctx: &Ctx, parts: &Parts) -> Result<Admitted, Refusal> {
             let asked = if parts.method == Method::GET { Admitted::Stream } else { Admitted::End };
             Ok(asked(route.clone()))
         }
-        Method::OPTIONS => preflight(&parts.headers),
-        _ => Err(refused(StatusCode::METHOD_NOT_ALLOWED, "send messages by POST")),
+        Method::OPTIONS => preflight(),
+        _ => Err(no_method("send messages by POST")),
+    }
+}
+
+/// The methods that a path takes. At a path where nothing is these are the ones that are taken anywhere.
+fn allowed(world: &World, page: Option<&Arc<AuthServer>>, path: &str) -> &'static str {
+    match (page, world.routes.get(path)) {
+        (Some(_), _) if path == CALLBACK_PATH => "GET",
+        (Some(server), _) => server.methods(path).unwrap_or("GET, POST"),
+        (None, _) if world.metadata.contains_key(path) => "GET, HEAD",
+        (None, Some(route)) if !has_sessions(route) => "POST",
+        _ => "GET, POST, DELETE",
     }
 }
 
@@ -114,13 +129,9 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// Only an origin that the operator listed gets this far; anything else was refused by the head rules.
-fn preflight(headers: &HeaderMap) -> Result<Admitted, Refusal> {
+fn preflight(headers: &HeaderMap) -> Option<Admitted> {
     let asks = headers.contains_key(header::ORIGIN) && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    if asks {
-        Ok(Admitted::Answered(Answered::preflight(headers)))
-    } else {
-        Err(refused(StatusCode::METHOD_NOT_ALLOWED, "not a preflight"))
-    }
+    asks.then(|| Admitted::Answered(Answered::preflight(headers)))
 }
 
 fn refused(status: StatusCode, why: &'static str) -> Refusal {

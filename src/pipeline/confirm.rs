@@ -39,7 +39,7 @@ pub(super) async fn answer(gateway: &Gateway, world: &World, server: &AuthServer
         Some(found) => match request.method {
             Method::GET => show(gateway, &session, &found).await.action("confirm/show"),
             Method::POST => decide(gateway, world, server, &session, &found, request).await.action("confirm/decide"),
-            _ => PageAnswer::problem(StatusCode::METHOD_NOT_ALLOWED, "This page is opened in a browser.", Verdict::BadRequest),
+            _ => PageAnswer::wrong_method("GET, POST"),
         }
         .about(&found.bound.name),
     };

@@ -137,7 +137,7 @@ pub(super) fn taken(ctx: &Ctx) -> Result<(), Refusal> {
 /// There is no stream to offer after that event: it was never ours, is another's, is over, or is kept no longer. Clients take
 /// 405 for the end of the matter; 404 would be the end of their session.
 fn nothing_left() -> Refusal {
-    Refusal::Http(StatusCode::METHOD_NOT_ALLOWED, Reason::NotFound, "nothing is left of the stream of that event")
+    Refusal::Method("POST, DELETE", Reason::NotFound, "nothing is left of the stream of that event")
 }
 
 /// The rest of the stream of a call.

@@ -17,6 +17,8 @@ pub(super) enum Refusal {
     Identity(identity::Refusal),
     /// Answered with a bare status before a message was read.
     Http(StatusCode, Reason, &'static str),
+    /// A method that the path does not take; it takes those of this list.
+    Method(&'static str, Reason, &'static str),
     /// The message breaks the protocol.
     Protocol(Box<ProtocolError>),
     /// Policy or a limit said no.

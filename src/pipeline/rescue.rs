@@ -27,10 +27,14 @@ pub(super) fn rescue(ctx: &Ctx, refusal: Refusal) -> Answered {
             ctx.ended(Status::Refused, reason);
             let answer = plain(status, codes::INVALID_REQUEST, why).closing();
             match status {
-                StatusCode::METHOD_NOT_ALLOWED => answer.with(header::ALLOW, HeaderValue::from_static("GET, POST, DELETE")),
                 StatusCode::SERVICE_UNAVAILABLE => answer.with(header::RETRY_AFTER, HeaderValue::from_static("1")),
                 _ => answer,
             }
+        }
+        Refusal::Method(allowed, reason, why) => {
+            ctx.ended(Status::Refused, reason);
+            let answer = plain(StatusCode::METHOD_NOT_ALLOWED, codes::INVALID_REQUEST, why).closing();
+            answer.with(header::ALLOW, HeaderValue::from_static(allowed))
         }
         Refusal::Identity(refusal) => challenge(ctx, &refusal).closing(),
         Refusal::Protocol(error) => {

@@ -33,7 +33,7 @@ impl SignIn {
     /// response must come from the provider that it was sent to. Only then is the code sent anywhere.
     pub async fn callback(&self, request: &PageRequest) -> PageAnswer {
         if request.method != Method::GET {
-            return PageAnswer::problem(StatusCode::METHOD_NOT_ALLOWED, "This address is for browsers.", Verdict::BadRequest);
+            return PageAnswer::wrong_method("GET");
         }
         let answer = match Params::of_query(request) {
             Ok(params) => self.returned(request, &params).await,

@@ -108,6 +108,13 @@ impl PageAnswer {
         Page::new("This did not work", body).answer(status).verdict(verdict)
     }
 
+    /// A page that says that its address takes the methods of the list `allowed`, and no other.
+    pub fn wrong_method(allowed: &'static str) -> Self {
+        let words = "This address does not take this method.";
+        let page = Self::problem(StatusCode::METHOD_NOT_ALLOWED, words, Verdict::BadRequest);
+        page.header(header::ALLOW, HeaderValue::from_static(allowed))
+    }
+
     /// A page that says that it does not work now, as `kind` has it, and may in a few seconds.
     pub fn unavailable(words: &str, kind: FaultKind) -> Self {
         Self::problem(StatusCode::SERVICE_UNAVAILABLE, words, Verdict::Failed(kind)).after(UNAVAILABLE_S)

@@ -188,3 +188,34 @@ async fn an_unread_body_ends_the_connection() {
         assert_eq!((answer.status, answer.closes()), (status, false), "{}", answer.whole());
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_uses_another_method_is_told_which_are_taken() {
+    let gate = Gate::start().await;
+    let token = gate.token("alice", &["eng"]);
+    let session = gate.session("/mcp", &token, "2025-11-25").await;
+    let ask = |verb: &str, target: &str| Req::new(verb, target).add("Host", &gate.authority());
+    let credential = format!("Bearer {token}");
+    let stream = ask("GET", "/mcp").add("Authorization", &credential).add("Mcp-Session-Id", &session);
+    let document = "/.well-known/oauth-protected-resource/mcp";
+    for (request, allowed) in [
+        (ask("PUT", "/mcp"), "GET, POST, DELETE"),
+        (ask("OPTIONS", "/mcp"), "GET, POST, DELETE"),
+        (ask("TRACE", "/mcp"), "GET, POST, DELETE"),
+        (ask("CONNECT", &gate.authority()), "GET, POST, DELETE"),
+        (ask("GET", "/new"), "POST"),
+        (ask("DELETE", "/new"), "POST"),
+        (ask("TRACE", "/new"), "POST"),
+        (ask("POST", document), "GET, HEAD"),
+        (ask("OPTIONS", document), "GET, HEAD"),
+        (ask("TRACE", document), "GET, HEAD"),
+        // There is no such stream, but there are the session's other requests.
+        (stream.add("Accept", "text/event-stream").add("Last-Event-ID", "7"), "POST, DELETE"),
+    ] {
+        let answer = gate.reach.send(&request).await;
+        let what = format!("{} {}: {}", request.verb, request.target, answer.whole());
+        assert_eq!((answer.status, answer.header("allow")), (405, Some(allowed)), "{what}");
+    }
+    let head = gate.reach.send_h2(&ask("HEAD", "/new").without("Host"), &gate.authority()).await;
+    assert_eq!((head.status, head.header("allow")), (405, Some("POST")), "{}", head.whole());
+}

@@ -237,8 +237,6 @@ async fn tokens_are_asked_for_in_one_way() {
         assert_eq!(got.json()["error"], error, "{what}: {}", got.whole());
         assert_eq!(got.header("www-authenticate").is_some(), error == "invalid_client", "{what}");
     }
-    let get = realm.gate.reach.send(&Req::new("GET", "/oauth/token").add("Host", &realm.gate.authority())).await;
-    assert_eq!(get.status, 405);
     let register = realm.gate.reach.send(&realm.form("/oauth/register", &[])).await;
     assert_eq!(register.status, 404, "off");
 }
@@ -307,5 +305,27 @@ async fn a_cache_keeps_documents_for_each_origin_by_itself() {
     for path in ["/oauth/jwks", "/.well-known/oauth-authorization-server", "/.well-known/oauth-protected-resource/mcp"] {
         let got = realm.gate.reach.send(&Req::new("GET", path).add("Host", &realm.gate.authority())).await;
         assert_eq!((got.status, got.header("vary")), (200, Some("Origin")), "{path}: {}", got.whole());
+    }
+}
+
+#[tokio::test]
+async fn pages_say_which_methods_they_take() {
+    let realm = Realm::start().await;
+    for (verb, path, allowed) in [
+        ("PUT", "/oauth/authorize", "GET, POST"),
+        ("POST", "/oauth/authorize/continue", "GET"),
+        ("POST", "/oauth/callback", "GET"),
+        ("DELETE", "/oauth/signout", "GET, POST"),
+        ("GET", "/oauth/token", "POST"),
+        ("GET", "/oauth/revoke", "POST"),
+        ("POST", "/oauth/jwks", "GET, HEAD"),
+        ("PUT", "/.well-known/oauth-authorization-server", "GET, HEAD"),
+        ("TRACE", "/oauth/token", "POST"),
+        ("OPTIONS", "/oauth/jwks", "GET, HEAD"),
+        ("TRACE", "/connect/callback", "GET"),
+        ("TRACE", "/confirm/x", "GET, POST"),
+    ] {
+        let got = realm.gate.reach.send(&Req::new(verb, path).add("Host", &realm.gate.authority())).await;
+        assert_eq!((got.status, got.header("allow")), (405, Some(allowed)), "{verb} {path}: {}", got.whole());
     }
 }

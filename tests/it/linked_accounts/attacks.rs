@@ -283,3 +283,12 @@ async fn strangers_cannot_begin_sign_ins_without_end() {
     assert!(begun >= 120, "{begun}");
     assert_eq!(alice.open(&world.gate.url("/connect/")).await.resp.status, 200, "whoever is signed in is not held up");
 }
+
+#[tokio::test]
+async fn pages_of_links_say_which_methods_they_take() {
+    let world = World::here().await;
+    for (verb, path, allowed) in [("PUT", "/connect/github", "GET, POST"), ("POST", "/connect/callback", "GET")] {
+        let resp = world.gate.reach.send(&Req::new(verb, path).add("Host", &world.gate.authority())).await;
+        assert_eq!((resp.status, resp.header("allow")), (405, Some(allowed)), "{verb} {path}: {}", resp.whole());
+    }
+}
