@@ -16,6 +16,7 @@ use super::ctx::Ctx;
 use super::refusal::Refusal;
 use super::session::Session;
 use crate::mcp::RawId;
+use crate::mcp::error::ProtocolError;
 use crate::telemetry::current::{self, Traced};
 use crate::telemetry::metrics::Held;
 use crate::vocab::Reason;
@@ -27,23 +28,28 @@ pub struct Cancels {
 }
 
 /// Takes a call out of [`Cancels`] when it is over.
-pub struct Registered {
+pub(super) struct Registered {
     calls: Arc<DashMap<(u128, Arc<str>), CancellationToken>>,
     key: (u128, Arc<str>),
     /// Set by `notifications/cancelled`.
-    pub token: CancellationToken,
+    pub(super) token: CancellationToken,
 }
 
 impl Cancels {
-    /// Registers the call `id` of `session`; `None` while another call of the session has that id.
-    pub fn register(&self, session: Session, id: &RawId) -> Option<Registered> {
+    /// Registers the call `id` of `session`.
+    ///
+    /// # Errors
+    /// 400 while another call of the session has that id.
+    pub(super) fn register(&self, session: Session, id: &RawId) -> Result<Registered, ProtocolError> {
         let key: (u128, Arc<str>) = (session.id, Arc::from(id.as_str()));
         let token = CancellationToken::new();
         match self.calls.entry(key.clone()) {
-            Entry::Occupied(_) => return None,
+            Entry::Occupied(_) => {
+                return Err(ProtocolError::invalid_request("another request of this session has this id").with_id(Some(id)));
+            }
             Entry::Vacant(place) => drop(place.insert(token.clone())),
         }
-        Some(Registered { calls: self.calls.clone(), key, token })
+        Ok(Registered { calls: self.calls.clone(), key, token })
     }
 
     /// Cancels the call `id` of `session`, if it is under way.

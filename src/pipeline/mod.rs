@@ -4,6 +4,7 @@ mod admit;
 mod approve;
 mod arriving;
 mod authorize;
+mod batch;
 mod body;
 mod cancel;
 mod carry;

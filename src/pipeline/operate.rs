@@ -1,7 +1,6 @@
 //! Doing what is asked: one straight line for every operation.
 
 use futures_util::FutureExt as _;
-use futures_util::future::join_all;
 use http::{HeaderMap, Response, StatusCode};
 use std::panic::AssertUnwindSafe;
 
@@ -15,22 +14,22 @@ use super::decode::{self, Asking};
 use super::forward::{Forwarded, Leaving, forward, leaving, mirrored};
 use super::hold::{self, Held};
 use super::refusal::Refusal;
-use super::reply::{Answered, Content};
+use super::reply::Answered;
 use super::rescue::rescue;
 use super::rounds::Before;
 use super::route::{Target, resolve};
 use super::stream::Streaming;
-use super::{deferred, handshake, link, listen, lists, resumable, sequel, stream, subscribed, task};
+use super::{batch, deferred, handshake, link, listen, lists, resumable, sequel, stream, subscribed, task};
 use crate::audit::Status;
 use crate::catalog::Part;
 use crate::mcp::dialect::Operation;
 use crate::mcp::error::ProtocolError;
 use crate::mcp::headers::McpHeaders;
-use crate::mcp::{Message, Method, Outcome, RawId, RawJson, Shape};
+use crate::mcp::{Message, Method, Outcome, RawId, RawJson};
 use crate::policy::permit::Permit;
 use crate::telemetry::names;
 use crate::telemetry::spans::Stage;
-use crate::vocab::{Fault, FaultKind, Reason, Revision};
+use crate::vocab::{Fault, FaultKind, Reason};
 
 /// What an operation came to.
 pub(super) enum Done {
@@ -74,7 +73,7 @@ async fn own_part(ctx: &mut Ctx, operation: &mut Operation) -> Result<(), Refusa
 }
 
 /// Whoever must link an account first is told how, and whoever needs an approval that people have to give.
-async fn run(ctx: &mut Ctx, operation: &Operation, headers: &McpHeaders<'_>) -> Result<Done, Refusal> {
+pub(super) async fn run(ctx: &mut Ctx, operation: &Operation, headers: &McpHeaders<'_>) -> Result<Done, Refusal> {
     match line(ctx, operation, headers).await {
         Err(Refusal::Failed(fault)) if link::helps(ctx, &fault) => link::ask(ctx, operation, &fault).map(Done::Answered),
         Err(Refusal::Unapproved(unapproved)) => Box::pin(consult::tell(ctx, operation, headers, unapproved)).await,
@@ -248,12 +247,12 @@ async fn legacy_line(mut ctx: Box<Ctx>, asking: Asking, in_flight: InFlight) -> 
         Asking::Handshake(message) => Box::pin(handshake::initialize(&mut ctx, &message)).await,
         Asking::Notification(message) => Ok(notified(&ctx, &message)),
         Asking::Response(id, outcome) => Ok(responded(&ctx, &id, outcome)),
-        Asking::Batch(messages) => Box::pin(batch(&ctx, messages)).await,
+        Asking::Batch(messages) => Box::pin(batch::serve(&ctx, messages)).await,
     };
     answered.unwrap_or_else(|refusal| rescue(&ctx, refusal)).respond(&ctx)
 }
 
-fn notified(ctx: &Ctx, message: &Message) -> Answered {
+pub(super) fn notified(ctx: &Ctx, message: &Message) -> Answered {
     if let (Some(session), Some(id), "notifications/cancelled") =
         (ctx.asked.session, &message.params.request_id, message.method_name.as_str())
     {
@@ -264,7 +263,7 @@ fn notified(ctx: &Ctx, message: &Message) -> Answered {
 
 /// A client's answer to a question goes to the call that asked it. One that nobody waits for is accepted, as the protocol has
 /// no other word for it, and dropped.
-fn responded(ctx: &Ctx, id: &RawId, outcome: Outcome) -> Answered {
+pub(super) fn responded(ctx: &Ctx, id: &RawId, outcome: Outcome) -> Answered {
     if ctx.asked.session.is_some_and(|session| ctx.gateway.questions.answer(session, id, outcome)) {
         return accepted(ctx);
     }
@@ -272,63 +271,9 @@ fn responded(ctx: &Ctx, id: &RawId, outcome: Outcome) -> Answered {
     Answered::empty(StatusCode::ACCEPTED)
 }
 
-fn accepted(ctx: &Ctx) -> Answered {
+pub(super) fn accepted(ctx: &Ctx) -> Answered {
     ctx.completed();
     Answered::empty(StatusCode::ACCEPTED)
-}
-
-/// Each entry of a batch is a request of its own: its own decision, its own record. Answers come in one array.
-///
-/// # Errors
-/// 503 when there is no room for the record of every entry; then none is served.
-async fn batch(ctx: &Ctx, messages: Vec<Message>) -> Result<Answered, Refusal> {
-    let full = |_| Refusal::Http(StatusCode::SERVICE_UNAVAILABLE, Reason::Overloaded, "there is no room for so many records");
-    let mut entries = Vec::with_capacity(messages.len());
-    for message in messages {
-        // The first entry has the record that was reserved for the whole.
-        let audit = match entries.is_empty() {
-            true => ctx.audit.clone(),
-            false => ctx.gateway.audit.reserve().map_err(full)?.into_handle(),
-        };
-        entries.push((ctx.entry(audit), message));
-    }
-    let answers = join_all(entries.into_iter().map(|(ctx, message)| entry(ctx, message))).await;
-    let mut body = vec![b'['];
-    for answer in answers.into_iter().flatten() {
-        if body.len() > 1 {
-            body.push(b',');
-        }
-        body.extend_from_slice(&answer);
-    }
-    body.push(b']');
-    Ok(if body.len() == 2 { Answered::empty(StatusCode::ACCEPTED) } else { Answered::json(200, body) })
-}
-
-async fn entry(mut ctx: Ctx, message: Message) -> Option<bytes::Bytes> {
-    decode::identify(&mut ctx, &message);
-    let wants_answer = message.shape == Shape::Request;
-    let served = entry_line(&mut ctx, message).await;
-    let answered = served.unwrap_or_else(|refusal| rescue(&ctx, refusal));
-    ctx.note(|draft| draft.http = Some(StatusCode::OK.as_u16()));
-    match answered.content {
-        Content::Json(body) if wants_answer => Some(body),
-        _ => None,
-    }
-}
-
-async fn entry_line(ctx: &mut Ctx, message: Message) -> Result<Answered, Refusal> {
-    ctx.asked.revision = Some(Revision::V2025_03_26);
-    let initialize = message.method == Method::Initialize;
-    match decode::lift(Revision::V2025_03_26, Box::new(message))? {
-        Asking::Operation(_) if initialize => Err(ProtocolError::invalid_request("initialize cannot be part of a batch").into()),
-        Asking::Operation(operation) => match run(ctx, &operation, &McpHeaders::default()).await? {
-            Done::Answered(answered) => Ok(answered),
-            Done::Streaming(_) | Done::Held(_) => Err(Fault::internal(FaultKind::Internal, "a batch entry streamed").into()),
-        },
-        Asking::Notification(message) => Ok(notified(ctx, &message)),
-        Asking::Response(id, outcome) => Ok(responded(ctx, &id, outcome)),
-        _ => Ok(accepted(ctx)),
-    }
 }
 
 /// Ends the legacy session that the headers name, and what is under way in it.

@@ -45,6 +45,12 @@ impl Answered {
         Self { status, content: Content::Empty, headers: HeaderMap::new(), close: false }
     }
 
+    /// What a request comes to that its client cancelled, which has no answer: a stream without an event.
+    pub(super) fn unanswered() -> Self {
+        let (_, nothing) = mpsc::channel(1);
+        Self { content: Content::Events(nothing), ..Self::empty(StatusCode::OK) }
+    }
+
     /// A JSON document with `status`.
     pub(super) fn json(status: u16, body: impl Into<Bytes>) -> Self {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -139,9 +145,7 @@ const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 pub(super) fn stream(ctx: Ctx, start: impl FnOnce(Ctx) -> BoxStream<'static, Bytes>) -> Response<ReplyBody> {
     // The connection may bring no other token for as long as the stream lasts.
     ctx.memory.recall.forget();
-    let (_, nothing) = mpsc::channel(1);
-    let head = Answered { content: Content::Events(nothing), ..Answered::empty(StatusCode::OK) }.respond(&ctx);
-    head.map(|_| ReplyBody::pieces(start(ctx)))
+    Answered::unanswered().respond(&ctx).map(|_| ReplyBody::pieces(start(ctx)))
 }
 
 /// The JSON document that answers the message of `ctx` with `reply`.

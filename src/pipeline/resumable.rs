@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt as _};
 use futures_util::task::AtomicWaker;
-use http::{Response, StatusCode};
+use http::Response;
 use http_body::Body as _;
 use tokio::sync::mpsc;
 
@@ -22,13 +22,12 @@ use super::cancel::InFlight;
 use super::ctx::Ctx;
 use super::journal::Journal;
 use super::operate::operate;
-use super::reply::{Answered, Content, stream_head};
+use super::reply::{Answered, stream_head};
 use super::rescue::rescue;
 use super::session::Session;
 use super::standing::Standing;
 use crate::audit::Status;
 use crate::mcp::dialect::Operation;
-use crate::mcp::error::ProtocolError;
 use crate::mcp::headers::McpHeaders;
 use crate::mcp::sse;
 use crate::vocab::limits::{STREAM_AFTER_MS, STREAM_KEEPALIVE_MS};
@@ -39,9 +38,9 @@ pub(super) async fn cancellable(mut ctx: Box<Ctx>, operation: Box<Operation>, in
     let Some(session) = ctx.asked.session else {
         return Box::pin(operate(ctx, operation, &McpHeaders::default(), in_flight)).await;
     };
-    let Some(registered) = ctx.gateway.cancels.register(session, &operation.id) else {
-        let taken = ProtocolError::invalid_request("another request of this session has this id").with_id(Some(&operation.id));
-        return rescue(&ctx, taken.into()).respond(&ctx);
+    let registered = match ctx.gateway.cancels.register(session, &operation.id) {
+        Ok(registered) => registered,
+        Err(taken) => return rescue(&ctx, taken.into()).respond(&ctx),
     };
     let (audit, gateway, asked) = (ctx.audit.clone(), ctx.gateway.clone(), ctx.asked.clone());
     let shared = gateway.clone();
@@ -65,8 +64,7 @@ pub(super) async fn cancellable(mut ctx: Box<Ctx>, operation: Box<Operation>, in
             () = cancelled.cancelled() => {
                 let ctx = Ctx::after(gateway, audit);
                 ctx.ended(Status::Cancelled, Reason::Cancelled);
-                let (_, nothing) = mpsc::channel(1);
-                Answered { content: Content::Events(nothing), ..Answered::empty(StatusCode::OK) }.respond(&ctx)
+                Answered::unanswered().respond(&ctx)
             }
             why = over => {
                 let ctx = Ctx { asked, ..Ctx::after(gateway, audit) };

@@ -13,6 +13,7 @@ mod abandoned;
 mod approvals;
 mod arriving;
 mod authserver;
+mod batches;
 mod bound;
 mod caching;
 mod console;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::gate::Gate;
 use crate::keys::{self, ED, claims, header, now_s};
@@ -187,81 +187,4 @@ async fn a_connection_that_several_share_keeps_their_sessions_apart() {
         let answer = conn.response().await;
         assert_eq!(answer.status, status, "{at}: {}", answer.whole());
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_entry_of_a_batch_is_a_request() {
-    let gate = Gate::start().await;
-    let token = gate.token("alice", &["eng"]);
-    let session = gate.session("/mcp", &token, "2025-03-26").await;
-    gate.settled(2).await;
-    let note = r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":1}}"#;
-    let unknown = r#"{"jsonrpc":"2.0","id":104,"method":"tools/undo"}"#;
-    let body =
-        format!("[{},{},{note},{},{unknown},{}]", call(101, "up__echo"), call(102, "up__hidden"), call(103, "old__write"), PING);
-    let batch = |body: &str| gate.post("/mcp", &token).add("Mcp-Session-Id", &session).body(body);
-    let requests = || gate.records().iter().filter(|r| r["kind"] != "intent").count();
-    let before = requests();
-    let answer = gate.reach.send(&batch(&body)).await;
-    assert_eq!(answer.status, 200, "{}", answer.whole());
-    let answers = answer.json();
-    let of =
-        |id: Value| answers.as_array().unwrap().iter().find(|a| a["id"] == id).unwrap_or_else(|| panic!("{id} in {answers}"));
-    assert_eq!(answers.as_array().unwrap().len(), 5);
-    assert!(of(json!(101))["result"]["content"].to_string().contains("echo"));
-    assert_eq!(of(json!(102))["error"]["code"], -32602);
-    assert!(of(json!(103))["result"]["content"].to_string().contains("write"));
-    assert_eq!(of(json!(104))["error"]["code"], -32601);
-    assert_eq!(of(json!("p"))["result"], json!({}));
-    // Every entry has its record, and the write its intent.
-    crate::gate::soon("records of the entries", || {
-        let records = gate.records();
-        let recorded = |id: &str| records.iter().any(|r| r["rpc_id"] == id && r["kind"] != "intent");
-        ["101", "102", "103", "104", "p"].into_iter().all(recorded)
-    })
-    .await;
-    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    assert_eq!(requests(), before + 6, "one record for each entry, none for the array around them");
-    let records = gate.records();
-    let outcome = |id: &str| {
-        let found: Vec<&Value> = records.iter().filter(|r| r["rpc_id"] == id && r["kind"] != "intent").collect();
-        assert_eq!(found.len(), 1, "{id}: {records:#?}");
-        found[0].clone()
-    };
-    assert_eq!(outcome("101")["decision"]["effect"], "allow");
-    assert_eq!(outcome("102")["decision"]["reason"], "not_visible");
-    assert!(outcome("103")["intent"].is_u64());
-    assert_eq!(outcome("104")["outcome"]["reason"], "bad_request");
-    assert_eq!(outcome("p")["outcome"]["reason"], "allowed");
-
-    let too_many = vec![PING; 33].join(",");
-    let modern = String::from_utf8(gate.call("/mcp", &token, "up__echo", "{}").body).unwrap();
-    let initialize = String::from_utf8(gate.initialize("/mcp", &token, "2025-03-26").body).unwrap();
-    let seen = gate.seen();
-    for (what, body) in [
-        ("empty", "[]".to_owned()),
-        ("too many", format!("[{too_many}]")),
-        ("no message inside", format!("[{},7]", call(1, "up__echo"))),
-        ("a batch inside", format!("[[{}]]", call(1, "up__echo"))),
-        ("another revision's message inside", format!("[{},{modern}]", call(1, "up__echo"))),
-        ("a handshake inside", format!("[{},{initialize}]", call(1, "up__echo"))),
-        ("a broken message inside", format!("[{},{{\"jsonrpc\":\"2.0\"}}]", call(1, "up__echo"))),
-    ] {
-        let answer = gate.reach.send(&batch(&body)).await;
-        assert_eq!((answer.status, gate.seen()), (400, seen), "{what}: {}", answer.whole());
-    }
-    for revision in ["2025-06-18", "2025-11-25"] {
-        let session = gate.session("/mcp", &token, revision).await;
-        let seen = gate.seen();
-        for request in [
-            gate.legacy("/mcp", &token, revision, &session, &format!("[{PING}]")),
-            gate.legacy("/mcp", &token, revision, &session, &format!("[{}]", call(1, "up__echo")))
-                .without("MCP-Protocol-Version"),
-        ] {
-            let answer = gate.reach.send(&request).await;
-            assert_eq!((answer.status, answer.code(), gate.seen()), (400, -32600, seen), "{revision}: {}", answer.whole());
-        }
-    }
-    let notes = gate.reach.send(&batch(&format!("[{note},{note}]"))).await;
-    assert_eq!((notes.status, notes.body.len()), (202, 0));
 }
