@@ -276,7 +276,7 @@ const H2_PENDING_RESETS_MAX: usize = 20;
 /// Streams of one connection that we may have to reset for the peer's mistakes.
 const H2_LOCAL_RESETS_MAX: usize = 256;
 /// Bytes of one request body on their way to us, unread.
-const H2_STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+const H2_STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 /// Bytes of all request bodies of one connection on their way to us, unread.
 const H2_CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 /// Bytes of one answer handed to HTTP/2 and not taken by the peer.

@@ -129,6 +129,32 @@ async fn cleartext_http2_needs_its_preface() {
     finish(running).await;
 }
 
+/// What a peer may have under way that nobody has read: of one body, and of all of a connection (RFC 9113 sections 6.5.2 and 6.9).
+#[tokio::test]
+async fn http2_windows_hold_64_kib_of_a_stream_and_1_mib_of_a_connection() {
+    let running = start(DoorSettings::default(), None, SOON);
+    let mut stream = connect(&running).await;
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    let (mut of_stream, mut of_connection) = (None, None);
+    while of_stream.is_none() || of_connection.is_none() {
+        let mut head = [0; 9];
+        soon("a frame", stream.read_exact(&mut head)).await.unwrap();
+        let mut payload = vec![0; usize::from_be_bytes([0, 0, 0, 0, 0, head[0], head[1], head[2]])];
+        soon("its payload", stream.read_exact(&mut payload)).await.unwrap();
+        let number = |bytes: &[u8]| u32::from_be_bytes(bytes.try_into().unwrap());
+        match head[3] {
+            // SETTINGS, of which the fourth is the window of each stream.
+            4 => of_stream = payload.chunks_exact(6).find(|one| one[..2] == [0, 4]).map(|one| number(&one[2..])).or(of_stream),
+            // WINDOW_UPDATE adds to what a connection begins with.
+            8 => of_connection = Some(65_535 + number(&payload)),
+            _ => {}
+        }
+    }
+    assert_eq!((of_stream, of_connection), (Some(64 * 1024), Some(1024 * 1024)));
+    drop(stream);
+    finish(running).await;
+}
+
 #[tokio::test]
 async fn an_http2_stream_that_nobody_reads_ends_its_connection() {
     let settings = DoorSettings { write_timeout: Duration::from_millis(200), ..DoorSettings::default() };
