@@ -200,6 +200,7 @@ impl Gateway {
         self.metrics.shed("audit_queue_full");
         let mut response = Response::new(ReplyBody::whole(bytes::Bytes::new(), None));
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        reply::dress(response.headers_mut(), None);
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         response

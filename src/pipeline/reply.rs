@@ -128,7 +128,8 @@ pub(super) fn stream_head() -> Response<()> {
     response
 }
 
-fn dress(headers: &mut HeaderMap, kind: Option<HeaderValue>) {
+/// What every answer has, whoever makes it.
+pub(super) fn dress(headers: &mut HeaderMap, kind: Option<HeaderValue>) {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Some(kind) = kind {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::log::Log;
 use super::{Came, came, can, done, intends, numbered, watch, write};
 use crate::gate::{Gate, Run, soon};
-use crate::wire::SOON;
+use crate::wire::{Req, SOON};
 
 /// Runs the gateway such that what `inject` says happens to its syncs of the audit file.
 fn strace(dir: &std::path::Path, inject: &str) -> Vec<String> {
@@ -149,6 +149,51 @@ async fn a_file_that_takes_no_more_lets_nothing_out_until_it_does() {
     let outcomes = log.records.values().filter(|r| r["kind"] == "outcome" && r["name"] == "up__write").count() as u64;
     assert_eq!(outcomes, n + 1);
     assert!(log.records.values().any(|r| r["name"] == "up__echo"));
+}
+
+/// The queue is full once what cannot be written has taken all of its room: then nothing is read of a request.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_served_without_room_for_its_record() {
+    let shell = ["bash", "-c", "trap '' XFSZ; ulimit -S -f 512; exec \"$0\" \"$@\""];
+    let few = |files: &mut crate::gate::Files| files.config = files.config.replace("depth: 64", "depth: 64, in_flight: 64");
+    let gate = Gate::wrapped(|_| shell.map(str::to_owned).to_vec(), few).await;
+    let token = gate.token("alice", &["eng"]);
+    let session = gate.session("/mcp", &token, "2025-03-26").await;
+    // 32 records each.
+    let pings: Vec<String> = (0..32).map(|n| format!(r#"{{"jsonrpc":"2.0","id":{n},"method":"ping"}}"#)).collect();
+    let batch = gate.post("/mcp", &token).add("Mcp-Session-Id", &session).body(format!("[{}]", pings.join(",")));
+    let (mut conn, mut sent) = (gate.reach.open().await, 0);
+    loop {
+        conn.write(&batch.bytes()).await;
+        let answer = conn.response().await;
+        if answer.status == 503 {
+            break;
+        }
+        assert_eq!(answer.status, 200, "{sent}: {}", answer.whole());
+        sent += 1;
+        assert!(sent < 3_000, "the queue takes all");
+    }
+    let document = Req::new("GET", "/.well-known/oauth-protected-resource/mcp").add("Host", &gate.authority());
+    let mut shed = gate.reach.send(&document).await;
+    for _ in 0..64 {
+        if shed.status == 503 {
+            break;
+        }
+        shed = gate.reach.send(&document).await;
+    }
+    assert_eq!((shed.status, shed.text().as_str(), shed.ended), (503, "", true), "{}", shed.whole());
+    for (name, value) in [("retry-after", "1"), ("cache-control", "no-store"), ("x-content-type-options", "nosniff")] {
+        assert_eq!(shed.header(name), Some(value), "{}", shed.whole());
+    }
+    let call = gate.reach.send(&gate.call("/mcp", &token, "up__echo", "{}")).await;
+    assert_eq!((call.status, gate.up.calls().len()), (503, 0), "{}", call.whole());
+    let metrics = gate.admin("/metrics").await.text();
+    assert!(metrics.contains("portcullis_sheds_total{reason=\"audit_queue_full\"}"), "{metrics}");
+    let Run::Process(process) = &gate.run else { panic!("runs here") };
+    let raise = Command::new("prlimit").args([&format!("--pid={}", process.pid), "--fsize=unlimited"]).status().unwrap();
+    assert!(raise.success());
+    ready_again(&gate).await;
+    assert_eq!(gate.reach.send(&document).await.status, 200);
 }
 
 /// What is given a name is on disk under it before anything relies on that: the directory of the log before there is a file in it, and
