@@ -12,8 +12,6 @@ use crate::web::{PageAnswer, PageRequest, Params, Verdict, digest_text};
 
 /// Length of a client's `state`.
 const STATE_BYTES_MAX: usize = 2_048;
-/// When to try again after too many requests, in seconds.
-const PACED_S: u64 = 60;
 
 /// What a client asks about the person.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -28,8 +26,7 @@ impl AuthServer {
     /// redirect and with our issuer.
     pub(super) async fn authorize(&self, request: &PageRequest) -> PageAnswer {
         if !self.lasting.pace.authorize(request.peer) {
-            let words = "Too many requests. Try again in a minute.";
-            return PageAnswer::problem(StatusCode::TOO_MANY_REQUESTS, words, Verdict::Limited).after(PACED_S);
+            return PageAnswer::paced("Too many requests. Try again in a minute.");
         }
         let params = match Params::of_query(request) {
             Ok(params) => params,

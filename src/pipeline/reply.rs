@@ -45,7 +45,7 @@ impl Answered {
         Self { status, content: Content::Empty, headers: HeaderMap::new(), close: false }
     }
 
-    /// What a request comes to that its client cancelled, which has no answer: a stream without an event.
+    /// The head of a stream of events, and no event: all that comes of a request that its client cancelled.
     pub(super) fn unanswered() -> Self {
         let (_, nothing) = mpsc::channel(1);
         Self { content: Content::Events(nothing), ..Self::empty(StatusCode::OK) }

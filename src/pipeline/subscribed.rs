@@ -40,6 +40,9 @@ pub(super) struct Subscribed {
     heard: watch::Sender<u64>,
 }
 
+/// How long a subscription waits until it is heard: for a watch that is being opened for something else, and for its own.
+const HEARD_MS_MAX: u64 = 2 * LISTEN_READY_MS_MAX;
+
 /// What a session wants to hear of, as of some moment.
 pub(super) struct Wish {
     of: Arc<Subscribed>,
@@ -62,7 +65,7 @@ impl Wish {
         if self.of.changed.receiver_count() == 0 {
             return;
         }
-        let until = deadline.capped(Duration::from_millis(2 * LISTEN_READY_MS_MAX));
+        let until = deadline.capped(Duration::from_millis(HEARD_MS_MAX));
         let mut heard = self.of.heard.subscribe();
         let _ = timeout_at(until.instant().into(), heard.wait_for(|heard| *heard >= self.count)).await;
     }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use governor::Quota;
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use jsonwebtoken::Algorithm;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -34,7 +34,7 @@ use crate::identity::{IssuerSettings, JwksSource, Revocations, StatementKeys};
 use crate::net::Fetch;
 use crate::store::{Store, StoreError};
 use crate::vocab::{Clock, FaultKind, Principal};
-use crate::web::{NoRandomness, PageAnswer, PerAddress, Site, Verdict, digest, digest_text, fresh_secret};
+use crate::web::{NoRandomness, PageAnswer, PerAddress, Site, digest, digest_text, fresh_secret};
 use entrance::state_cookie;
 use provider::Provider;
 
@@ -50,8 +50,6 @@ const SIGN_IN_S_MAX: u64 = 600;
 const SIGN_INS_MAX: u64 = 20_000;
 /// Sign-ins that one address may begin in a minute, so that few cannot use up what is there for all.
 const SIGN_INS_PER_MINUTE_OF_ONE: u32 = 120;
-/// When to try again where too many were begun, in seconds.
-const PACED_S: u64 = 60;
 
 /// The identity provider, and who we are there.
 #[derive(Clone, Debug)]
@@ -100,8 +98,7 @@ impl SignInError {
         let (words, kind) = match self {
             Self::Paced => {
                 let words = "Too many sign-ins were begun from your address. Try again in a minute.";
-                let page = PageAnswer::problem(StatusCode::TOO_MANY_REQUESTS, words, Verdict::Limited);
-                return page.after(PACED_S).because(self.to_string());
+                return PageAnswer::paced(words).because(self.to_string());
             }
             Self::Provider(_) => ("The identity provider cannot be reached. Try again shortly.", FaultKind::Unreachable),
             Self::Full => ("Too many people are signing in. Try again shortly.", FaultKind::Exhausted),

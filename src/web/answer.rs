@@ -120,6 +120,11 @@ impl PageAnswer {
         Self::problem(StatusCode::SERVICE_UNAVAILABLE, words, Verdict::Failed(kind)).after(UNAVAILABLE_S)
     }
 
+    /// A page that says that too much was asked of one address, and that a minute later it works again.
+    pub fn paced(words: &str) -> Self {
+        Self::problem(StatusCode::TOO_MANY_REQUESTS, words, Verdict::Limited).after(PACED_S)
+    }
+
     /// The same with a cookie set. `None`, a cookie that cannot be set, changes nothing.
     #[must_use]
     pub fn cookie(mut self, cookie: Option<HeaderValue>) -> Self {
@@ -178,5 +183,7 @@ impl PageAnswer {
     }
 }
 
+/// When to try again what was asked too often, in seconds.
+const PACED_S: u64 = 60;
 /// When to try again what does not work now, in seconds.
 const UNAVAILABLE_S: u64 = 5;
