@@ -62,7 +62,7 @@ pub(super) async fn serve(ctx: Ctx, operation: &Operation, in_flight: InFlight) 
     reply::stream(ctx, move |ctx| {
         let ongoing = Ongoing::new(ctx, merged, place);
         let listening = Listening { ongoing, subscription, first: Some(first), over: false };
-        stream::unfold(listening, Listening::piece).boxed()
+        stream::unfold(Box::new(listening), Listening::piece).boxed()
     })
 }
 
@@ -178,7 +178,7 @@ struct Listening {
 
 impl Listening {
     /// The next piece of the stream.
-    async fn piece(mut self) -> Option<(Bytes, Self)> {
+    async fn piece(mut self: Box<Self>) -> Option<(Bytes, Box<Self>)> {
         if self.over {
             return None;
         }

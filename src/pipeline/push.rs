@@ -146,7 +146,7 @@ fn resumed(ctx: Ctx, session: Session, last: EventId, place: Place) -> Response<
     let Some(rest) = rest else { return rescue(&ctx, nothing_left()).respond(&ctx) };
     reply::stream(ctx, move |ctx| {
         let standing = Standing::of(&ctx);
-        stream::unfold(Rest { ctx, rest, standing, _place: place }, Rest::piece).boxed()
+        stream::unfold(Box::new(Rest { ctx, rest, standing, _place: place }), Rest::piece).boxed()
     })
 }
 
@@ -159,7 +159,7 @@ struct Rest {
 }
 
 impl Rest {
-    async fn piece(mut self) -> Option<(Bytes, Self)> {
+    async fn piece(mut self: Box<Self>) -> Option<(Bytes, Box<Self>)> {
         tokio::select! {
             piece = self.rest.next() => {
                 let Some(piece) = piece else {
@@ -200,7 +200,7 @@ fn pushed(ctx: Ctx, session: Session, opening: Opening, place: Place) -> Respons
         let ongoing = Ongoing::new(ctx, merged, place);
         let push =
             Push { ongoing, session, subscribed, changes, registered, stream: id, next: 0, begun: false, look: soon(), line };
-        stream::unfold(push, Push::piece).boxed()
+        stream::unfold(Box::new(push), Push::piece).boxed()
     })
 }
 
@@ -221,8 +221,8 @@ struct Push {
 }
 
 impl Push {
-    /// The next piece of the stream.
-    async fn piece(mut self) -> Option<(Bytes, Self)> {
+    /// The next piece of the stream. In a box: what an `async fn` takes by value, it has room for twice.
+    async fn piece(mut self: Box<Self>) -> Option<(Bytes, Box<Self>)> {
         let piece = match std::mem::replace(&mut self.begun, true) {
             false => self.begin(),
             true => self.later().await?,

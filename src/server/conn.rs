@@ -57,25 +57,39 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let Ok(local) = stream.local_addr() else { return };
-    // Answers are written whole, so that waiting for more to send only adds latency.
-    drop(stream.set_nodelay(true));
     let meter = Meter::new(door.stop.clone());
-    let gauge = Gauge::new(stream, meter.clone());
-    let opened = tokio::select! {
+    let begun = tokio::select! {
         biased;
         () = door.cut.wait() => return,
-        opened = open(door, gauge) => opened,
+        // Boxed: what a handshake takes is given back for as long as the connection lives.
+        begun = Box::pin(begin(door, stream, addr, make, meter.clone())) => begun,
     };
-    let Some((wire, multiplexed, tls)) = opened else { return };
-    meter.await_first_request();
-    let service = make(Peer { addr, local, tls });
-    let service = counted(service, meter.clone(), multiplexed);
-    if multiplexed {
-        drive(Box::pin(h2(door).serve_connection(TokioIo::new(wire), service)), door, &meter, true).await;
-    } else {
-        drive(Box::pin(h1().serve_connection(TokioIo::new(wire), service)), door, &meter, false).await;
+    if let Some((conn, multiplexed)) = begun {
+        drive(conn, door, &meter, multiplexed).await;
     }
+}
+
+/// What comes before the first request; `None` if nothing comes after it. True means HTTP/2.
+async fn begin<M, S, B>(door: &Door, stream: TcpStream, addr: SocketAddr, make: M, meter: Arc<Meter>) -> Option<(Conn, bool)>
+where
+    M: Fn(Peer) -> S,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let local = stream.local_addr().ok()?;
+    // Answers are written whole, so that waiting for more to send only adds latency.
+    drop(stream.set_nodelay(true));
+    let (wire, multiplexed, tls) = open(door, Gauge::new(stream, meter.clone())).await?;
+    meter.await_first_request();
+    let service = counted(make(Peer { addr, local, tls }), meter, multiplexed);
+    let wire = TokioIo::new(wire);
+    let conn: Conn = match multiplexed {
+        true => Box::pin(h2(door).serve_connection(wire, service)),
+        false => Box::pin(h1().serve_connection(wire, service)),
+    };
+    Some((conn, multiplexed))
 }
 
 /// The handshake, or the look at the first bytes; `None` if the peer fails either or takes too long. True means HTTP/2.
@@ -125,9 +139,8 @@ fn h2(door: &Door) -> http2::Builder<Tasks> {
     builder
 }
 
-/// Polls the connection, and ends it when the meter, the drain or the cut says so. The connection is boxed so that one of
-/// HTTP/1.1 does not take the room of one of HTTP/2.
-async fn drive<C: Closing>(mut conn: Pin<Box<C>>, door: &Door, meter: &Meter, multiplexed: bool) {
+/// Polls the connection, and ends it when the meter, the drain or the cut says so.
+async fn drive(mut conn: Conn, door: &Door, meter: &Meter, multiplexed: bool) {
     let limits = Deadlines::new(&door.settings, multiplexed);
     let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
     let mut stop = pin!(door.stop.wait());
@@ -226,8 +239,11 @@ impl ClosingSince {
     }
 }
 
+/// A connection of either HTTP. Boxed, so that one of HTTP/1.1 does not take the room of one of HTTP/2.
+type Conn = Pin<Box<dyn Closing + Send>>;
+
 /// A connection that can be asked to end once what is under way is done.
-trait Closing: Future {
+trait Closing: Future<Output = hyper::Result<()>> {
     fn end(self: Pin<&mut Self>);
 }
 

@@ -174,7 +174,8 @@ impl Listener {
         let (mut missed, mut was_open) = (false, false);
         loop {
             let mut lived = Duration::ZERO;
-            match self.open(&resumption).await {
+            // Boxed: what opening takes is given back for as long as the stream is open.
+            match Box::pin(self.open(&resumption)).await {
                 Opened::Stream(exchange, revision) => {
                     was_open = true;
                     stands.send_replace(Standing::Open);
